@@ -1,0 +1,1 @@
+//! The disk layout, written down once: partitions, slots, names, versions.

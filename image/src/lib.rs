@@ -1,0 +1,1 @@
+//! What the appliance is made of, and how it is built, run and tested.

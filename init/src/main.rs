@@ -1,0 +1,3 @@
+//! The supervisor beside systemd.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! From booted ISO to installed disk.
+
+fn main() {}

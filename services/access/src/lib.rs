@@ -1,0 +1,1 @@
+//! Users, roles, ACLs, tickets and tokens.

@@ -1,0 +1,1 @@
+//! Every API method declared once, and what is derived from that.

@@ -1,0 +1,1 @@
+//! A container's life, and the runtime that enters it.

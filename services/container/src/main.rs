@@ -1,0 +1,3 @@
+//! A container's life, and the runtime that enters it.
+
+fn main() {}

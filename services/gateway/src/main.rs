@@ -1,0 +1,3 @@
+//! The only door: TLS on 8006, web files, authentication, forwarding.
+
+fn main() {}

@@ -1,0 +1,9 @@
+//! The vocabulary of Basalt: guests, storage, network and access types, ids and property strings.
+//!
+//! This crate knows nobody and does no I/O at all; everything here can be built, printed, parsed
+//! and compared in a unit test. Start reading at [`guest`] for what users configure, and at
+//! [`machine`] and [`container`] for what a configuration becomes when it runs.
+
+pub mod container;
+pub mod host;
+pub mod machine;

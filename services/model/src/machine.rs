@@ -1,0 +1,196 @@
+//! What one virtual machine is made of when it runs, and the protocol its monitor speaks.
+//!
+//! A [`MachineSpec`] is resolved: every file, tap and device is already open and named by its
+//! place in the descriptor list that travels with the specification. The monitor opens no path.
+//!
+//! # How a monitor starts
+//!
+//! `basalt-vmm` has a connected Unix stream socket as file descriptor 0. The starter sends one
+//! message of newline-terminated JSON ([`MachineSpec`]) with every descriptor of the
+//! specification attached (`SCM_RIGHTS`). The monitor answers with one line of [`Started`] and
+//! from then on serves [`Request`] lines on the control listener it was given.
+
+use serde::{Deserialize, Serialize};
+
+/// Version of the control protocol and of [`MachineSpec`]; the monitor refuses any other.
+pub const PROTOCOL: u32 = 1;
+
+/// Index into the descriptors sent along with the specification.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Slot(pub usize);
+
+/// One virtual machine, resolved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MachineSpec {
+    /// [`PROTOCOL`].
+    pub protocol: u32,
+    /// Shown in logs and in the process title.
+    pub name: String,
+    /// The guest's number, a tracing field.
+    pub vmid: u32,
+    /// Number of virtual CPUs, 1–64.
+    pub vcpus: u8,
+    /// Memory in MiB.
+    pub memory_mib: u64,
+    /// `/dev/kvm`, open for reading and writing.
+    pub kvm: Slot,
+    /// Listening Unix stream socket for [`Request`] lines.
+    pub control: Slot,
+    /// Listening Unix stream socket of the first serial port (raw bytes both ways; the last
+    /// 64 KiB of output are replayed to a new connection).
+    pub serial: Slot,
+    /// What the machine runs first.
+    pub boot: Boot,
+    /// Disks in order; the guest sees them as `vda`, `vdb`, ….
+    #[serde(default)]
+    pub disks: Vec<Disk>,
+    /// Network cards in order.
+    #[serde(default)]
+    pub nics: Vec<Nic>,
+    /// `/dev/urandom` for virtio-rng, when the guest has one.
+    #[serde(default)]
+    pub rng: Option<Slot>,
+}
+
+/// What the machine runs first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind", deny_unknown_fields)]
+pub enum Boot {
+    /// A kernel entered directly (PVH ELF note, or the ELF inside a bzImage).
+    Kernel {
+        /// The kernel image.
+        kernel: Slot,
+        /// The initial RAM disk, if any.
+        #[serde(default)]
+        initrd: Option<Slot>,
+        /// The kernel command line.
+        cmdline: String,
+    },
+}
+
+/// A virtio block device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Disk {
+    /// Configuration key, e.g. `virtio0`; reported in statistics and errors.
+    pub id: String,
+    /// Raw image or block device.
+    pub image: Slot,
+    /// Refuse writes.
+    #[serde(default)]
+    pub readonly: bool,
+    /// Serial number the guest reads (at most 20 bytes).
+    #[serde(default)]
+    pub serial: String,
+}
+
+/// A virtio network card on a tap.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Nic {
+    /// Configuration key, e.g. `net0`.
+    pub id: String,
+    /// `/dev/net/tun`, attached to its tap with `IFF_VNET_HDR`.
+    pub tap: Slot,
+    /// Hardware address.
+    pub mac: [u8; 6],
+}
+
+/// First line the monitor writes to descriptor 0.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Started {
+    /// The machine runs and the sandbox is closed.
+    Ok,
+    /// Why it does not; the process ends.
+    Failed(String),
+}
+
+/// One line on the control socket, answered by one [`Response`] line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Request {
+    /// State and statistics.
+    Status,
+    /// Press the ACPI power button.
+    Shutdown,
+    /// Reset the machine as its reset button would.
+    Reset,
+    /// Stop the virtual CPUs.
+    Pause,
+    /// Let them run again.
+    Resume,
+    /// End the process at once.
+    Quit,
+    /// Turn this connection into a stream of [`Event`] lines.
+    Events,
+}
+
+/// Answer to a [`Request`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Response {
+    /// Done.
+    Ok,
+    /// Answer to [`Request::Status`].
+    Status(Status),
+    /// Not done, and why.
+    Error(String),
+}
+
+/// Whether the virtual CPUs run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RunState {
+    /// They run.
+    Running,
+    /// They are paused.
+    Paused,
+}
+
+/// State and statistics of a machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// Whether the virtual CPUs run.
+    pub state: RunState,
+    /// Per disk, in the order of the specification.
+    pub disks: Vec<DiskStats>,
+    /// Per network card, in the order of the specification.
+    pub nics: Vec<NicStats>,
+}
+
+/// Counters of one disk since the start.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskStats {
+    /// Configuration key.
+    pub id: String,
+    /// Bytes the guest read.
+    pub read_bytes: u64,
+    /// Bytes the guest wrote.
+    pub written_bytes: u64,
+}
+
+/// Counters of one network card since the start.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NicStats {
+    /// Configuration key.
+    pub id: String,
+    /// Bytes towards the guest.
+    pub rx_bytes: u64,
+    /// Bytes from the guest.
+    pub tx_bytes: u64,
+}
+
+/// Something that happened to the machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Event {
+    /// The guest powered itself off; the process ends with status 0.
+    PoweredOff,
+    /// The guest or a request reset the machine; it runs again.
+    Reset,
+    /// A virtual CPU or device failed beyond repair; the process ends with status 1.
+    Failed(String),
+}

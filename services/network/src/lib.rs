@@ -1,0 +1,1 @@
+//! Guest ports on bridges, and the host network as declared state.

@@ -1,0 +1,1 @@
+//! One trait, a driver per storage kind; volumes and content.

@@ -1,0 +1,1 @@
+//! The configuration store: one trait, and SQLite behind it.

@@ -1,0 +1,1 @@
+//! Long work: UPIDs, logs, progress, cancel, restart-safe.

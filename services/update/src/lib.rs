@@ -1,0 +1,1 @@
+//! Update bundles, slots, roll-back.

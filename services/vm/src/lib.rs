@@ -1,0 +1,1 @@
+//! A VM's life: config to machine to unit.

@@ -1,0 +1,1 @@
+//! The machine monitor: one process per VM.

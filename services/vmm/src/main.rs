@@ -1,0 +1,3 @@
+//! The machine monitor: one process per VM.
+
+fn main() {}

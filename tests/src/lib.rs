@@ -1,0 +1,1 @@
+//! The appliance as a whole, in QEMU: scenarios, real clients, a real browser, faults.
