@@ -1,1 +1,5 @@
 //! What the appliance is made of, and how it is built, run and tested.
+//!
+//! Start at [`build::build`] for how Debian packages and our binaries become one image.
+
+pub mod build;
