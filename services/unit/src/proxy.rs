@@ -1,0 +1,83 @@
+//! The few methods of systemd's D-Bus interface that we call.
+
+use zbus::zvariant::{OwnedObjectPath, OwnedValue, Value};
+
+/// Executable, arguments with argument zero, and whether its failure is ignored.
+pub(crate) type ExecCommand = (String, Vec<String>, bool);
+
+/// A row of `ListUnitsByPatterns`: name, description, load state, active state, sub state,
+/// followed unit, object path, job id, job type, job path.
+pub(crate) type ListedUnit = (
+    String,
+    String,
+    String,
+    String,
+    String,
+    String,
+    OwnedObjectPath,
+    u32,
+    String,
+    OwnedObjectPath,
+);
+
+#[zbus::proxy(
+    interface = "org.freedesktop.systemd1.Manager",
+    default_service = "org.freedesktop.systemd1",
+    default_path = "/org/freedesktop/systemd1",
+    gen_blocking = false
+)]
+pub(crate) trait Manager {
+    fn subscribe(&self) -> zbus::Result<()>;
+
+    fn start_transient_unit(
+        &self,
+        name: &str,
+        mode: &str,
+        properties: Vec<(String, Value<'_>)>,
+        aux: &[(&str, Vec<(&str, Value<'_>)>)],
+    ) -> zbus::Result<OwnedObjectPath>;
+
+    fn stop_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
+
+    fn kill_unit(&self, name: &str, who: &str, signal: i32) -> zbus::Result<()>;
+
+    fn get_unit(&self, name: &str) -> zbus::Result<OwnedObjectPath>;
+
+    fn list_units_by_patterns(
+        &self,
+        states: &[&str],
+        patterns: &[&str],
+    ) -> zbus::Result<Vec<ListedUnit>>;
+
+    #[zbus(signal)]
+    fn job_removed(
+        &self,
+        id: u32,
+        job: OwnedObjectPath,
+        unit: String,
+        result: String,
+    ) -> zbus::Result<()>;
+
+    #[zbus(signal)]
+    fn unit_removed(&self, unit: String, path: OwnedObjectPath) -> zbus::Result<()>;
+}
+
+#[zbus::proxy(
+    interface = "org.freedesktop.DBus.Properties",
+    default_service = "org.freedesktop.systemd1",
+    gen_blocking = false
+)]
+pub(crate) trait UnitProperties {
+    fn get_all(
+        &self,
+        interface: &str,
+    ) -> zbus::Result<std::collections::HashMap<String, OwnedValue>>;
+
+    #[zbus(signal)]
+    fn properties_changed(
+        &self,
+        interface: String,
+        changed: std::collections::HashMap<String, OwnedValue>,
+        invalidated: Vec<String>,
+    ) -> zbus::Result<()>;
+}
