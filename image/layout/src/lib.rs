@@ -1,1 +1,30 @@
-//! The disk layout, written down once: partitions, slots, names, versions.
+//! The disk layout of an installed host, written down once: partitions, slots, names, versions.
+//!
+//! The image builder, the installer, the updater and the supervisor all take their numbers and
+//! names from here; nothing in this crate does I/O. Start reading at [`disk`] for what lies where
+//! on the disk, then [`slot`] for how a slot's partitions and its kernel image are named.
+//!
+//! ```text
+//! 1  basalt-esp              512 MiB  vfat   systemd-boot, EFI/Linux/basalt_<version>.efi
+//! 2  basalt_<version>        1.5 GiB  erofs  slot A: root          (or "_empty")
+//! 3  basalt_<version>_verity  64 MiB         slot A: hash tree     (or "_empty")
+//! 4  basalt_<version>        1.5 GiB  erofs  slot B: root          (or "_empty")
+//! 5  basalt_<version>_verity  64 MiB         slot B: hash tree     (or "_empty")
+//! 6  basalt-data             rest     ext4   /var
+//! ```
+
+pub mod disk;
+pub mod hash;
+pub mod slot;
+pub mod version;
+
+pub use disk::{PartitionType, Slot};
+pub use hash::RootHash;
+pub use slot::{SlotLabel, Tries, UkiName};
+pub use version::Version;
+
+/// The product's name as it stands in partition labels, file names and os-release's `IMAGE_ID`.
+pub const IMAGE_ID: &str = "basalt";
+
+/// The architecture an update bundle is made for.
+pub const ARCHITECTURE: &str = "x86_64";

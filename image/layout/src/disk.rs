@@ -1,0 +1,229 @@
+//! What lies where on the disk of an installed host.
+
+use crate::{RootHash, SlotLabel, Version};
+
+const MIB: u64 = 1 << 20;
+
+/// Size of the EFI system partition.
+pub const ESP_SIZE: u64 = 512 * MIB;
+/// Size of a slot's root partition.
+pub const ROOT_SIZE: u64 = 1536 * MIB;
+/// Size of a slot's hash tree partition.
+pub const VERITY_SIZE: u64 = 64 * MIB;
+/// Least size of the data partition.
+pub const DATA_MIN_SIZE: u64 = 2048 * MIB;
+/// Space before the first partition and behind the last one.
+pub const MARGIN: u64 = 2 * MIB;
+/// Least size of a disk Basalt can be installed on.
+pub const MIN_DISK_SIZE: u64 = MARGIN + ESP_SIZE + 2 * (ROOT_SIZE + VERITY_SIZE) + DATA_MIN_SIZE;
+
+/// Partition label of the EFI system partition.
+pub const ESP_LABEL: &str = "basalt-esp";
+/// File system label of the EFI system partition.
+pub const ESP_FS_LABEL: &str = "BASALT-ESP";
+/// Partition label, and file system label, of the data partition.
+pub const DATA_LABEL: &str = "basalt-data";
+/// Volume label of a medium that carries an answer file.
+pub const ANSWER_LABEL: &str = "BASALT-ANS";
+/// Name of the answer file on its medium.
+pub const ANSWER_FILE: &str = "answer.toml";
+
+/// Bit 60 of a GPT entry's attributes: the partition is never written by who mounts it.
+pub const ATTRIBUTE_READ_ONLY: u8 = 60;
+
+/// Types of the partitions Basalt makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PartitionType {
+    /// EFI system partition.
+    Esp,
+    /// Root file system for x86-64.
+    Root,
+    /// Hash tree of a root file system for x86-64.
+    Verity,
+    /// Linux file system data.
+    Data,
+}
+
+impl PartitionType {
+    /// The type's GUID as tools print it, in lower case.
+    pub const fn guid(self) -> &'static str {
+        match self {
+            Self::Esp => "c12a7328-f81f-11d2-ba4b-00a0c93ec93b",
+            Self::Root => "4f68bce3-e8cd-4db1-96e7-fbcaf984b709",
+            Self::Verity => "2c7357ed-ebd2-46d9-aec1-23d437ec2bf5",
+            Self::Data => "0fc63daf-8483-4772-8e79-3d69d8477de4",
+        }
+    }
+}
+
+/// One of the two places an image can live in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Slot {
+    /// The slot the installer fills.
+    A,
+    /// The slot the first update fills.
+    B,
+}
+
+impl Slot {
+    /// Both slots.
+    pub const ALL: [Self; 2] = [Self::A, Self::B];
+
+    /// The slot that is not this one.
+    pub const fn other(self) -> Self {
+        match self {
+            Self::A => Self::B,
+            Self::B => Self::A,
+        }
+    }
+
+    /// The slot's letter.
+    pub const fn letter(self) -> char {
+        match self {
+            Self::A => 'a',
+            Self::B => 'b',
+        }
+    }
+
+    /// Number of the slot's root partition.
+    pub const fn root_partition(self) -> u32 {
+        match self {
+            Self::A => 2,
+            Self::B => 4,
+        }
+    }
+
+    /// Number of the slot's hash tree partition.
+    pub const fn verity_partition(self) -> u32 {
+        self.root_partition() + 1
+    }
+}
+
+/// Number of the EFI system partition.
+pub const ESP_PARTITION: u32 = 1;
+/// Number of the data partition.
+pub const DATA_PARTITION: u32 = 6;
+
+/// UUIDs an installation draws by chance: one for the disk and one for each partition whose
+/// identity does not follow from a root hash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FreshIds {
+    /// The disk's own GUID.
+    pub disk: String,
+    /// The EFI system partition.
+    pub esp: String,
+    /// The data partition.
+    pub data: String,
+    /// Slot B's root, until an update fills it.
+    pub empty_root: String,
+    /// Slot B's hash tree, until an update fills it.
+    pub empty_verity: String,
+}
+
+/// The `sfdisk` script that partitions a whole disk, slot A already carrying `version`.
+///
+/// The data partition takes what is left.
+pub fn install_script(ids: &FreshIds, version: &Version, root_hash: &RootHash) -> String {
+    let root = root_hash.root_partuuid();
+    let verity = root_hash.verity_partuuid();
+    let root_label = SlotLabel::Root(version.clone()).to_string();
+    let verity_label = SlotLabel::Verity(version.clone()).to_string();
+    let empty = SlotLabel::Empty.to_string();
+    let mut script = format!("label: gpt\nlabel-id: {}\nunit: sectors\n\n", ids.disk);
+    let rows = [
+        (Some(ESP_SIZE), PartitionType::Esp, &ids.esp, ESP_LABEL),
+        (Some(ROOT_SIZE), PartitionType::Root, &root, &root_label),
+        (
+            Some(VERITY_SIZE),
+            PartitionType::Verity,
+            &verity,
+            &verity_label,
+        ),
+        (
+            Some(ROOT_SIZE),
+            PartitionType::Root,
+            &ids.empty_root,
+            &empty,
+        ),
+        (
+            Some(VERITY_SIZE),
+            PartitionType::Verity,
+            &ids.empty_verity,
+            &empty,
+        ),
+        (None, PartitionType::Data, &ids.data, DATA_LABEL),
+    ];
+    for (size, kind, uuid, label) in rows {
+        if let Some(size) = size {
+            script.push_str(&format!("size={}MiB, ", size / MIB));
+        }
+        script.push_str(&format!(
+            "type={}, uuid={uuid}, name=\"{label}\"",
+            kind.guid()
+        ));
+        if matches!(kind, PartitionType::Root | PartitionType::Verity) {
+            script.push_str(&format!(", attrs=\"GUID:{ATTRIBUTE_READ_ONLY}\""));
+        }
+        script.push('\n');
+    }
+    script
+}
+
+/// The path of a partition of a disk: `/dev/vda` → `/dev/vda2`, `/dev/nvme0n1` → `/dev/nvme0n1p2`.
+pub fn partition_path(disk: &str, number: u32) -> String {
+    let separator = if disk.ends_with(|c: char| c.is_ascii_digit()) {
+        "p"
+    } else {
+        ""
+    };
+    format!("{disk}{separator}{number}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn partition_paths_follow_the_kernel() {
+        assert_eq!(partition_path("/dev/vda", 6), "/dev/vda6");
+        assert_eq!(partition_path("/dev/nvme0n1", 2), "/dev/nvme0n1p2");
+        assert_eq!(partition_path("/dev/loop7", 1), "/dev/loop7p1");
+    }
+
+    #[test]
+    fn slots_do_not_overlap() {
+        let mut numbers: Vec<u32> = Slot::ALL
+            .into_iter()
+            .flat_map(|slot| [slot.root_partition(), slot.verity_partition()])
+            .chain([ESP_PARTITION, DATA_PARTITION])
+            .collect();
+        numbers.sort_unstable();
+        assert_eq!(numbers, [1, 2, 3, 4, 5, 6]);
+        assert_eq!(Slot::A.other().other(), Slot::A);
+    }
+
+    #[test]
+    fn script_names_every_partition() {
+        let id = |n: u8| format!("00000000-0000-4000-8000-0000000000{n:02}");
+        let ids = FreshIds {
+            disk: id(1),
+            esp: id(2),
+            data: id(3),
+            empty_root: id(4),
+            empty_verity: id(5),
+        };
+        let hash = "ab".repeat(32).parse().unwrap();
+        let script = install_script(&ids, &"0.1.0".parse().unwrap(), &hash);
+        let rows: Vec<&str> = script
+            .lines()
+            .filter(|line| line.contains("type="))
+            .collect();
+        assert_eq!(rows.len(), 6);
+        assert!(rows[1].contains("size=1536MiB"));
+        assert!(rows[1].contains("uuid=abababab-abab-abab-abab-abababababab"));
+        assert!(rows[1].contains("name=\"basalt_0.1.0\""));
+        assert!(rows[2].contains("name=\"basalt_0.1.0_verity\""));
+        assert!(rows[3].contains("name=\"_empty\""));
+        assert!(rows[5].starts_with("type=0fc63daf"));
+    }
+}
