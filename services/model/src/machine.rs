@@ -41,6 +41,10 @@ pub struct MachineSpec {
     /// Listening Unix stream socket of the first serial port (raw bytes both ways; the last
     /// 64 KiB of output are replayed to a new connection).
     pub serial: Slot,
+    /// Listening Unix stream socket of the virtio console (`hvc0` in a Linux guest), with the
+    /// same rules as `serial`; without it the guest has no such device.
+    #[serde(default)]
+    pub console: Option<Slot>,
     /// What the machine runs first.
     pub boot: Boot,
     /// Disks in order; the guest sees them as `vda`, `vdb`, ….
@@ -58,7 +62,8 @@ pub struct MachineSpec {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "kind", deny_unknown_fields)]
 pub enum Boot {
-    /// A kernel entered directly (PVH ELF note, or the ELF inside a bzImage).
+    /// A kernel entered directly: a bzImage by the 64-bit Linux boot protocol, or an ELF file by
+    /// its PVH note.
     Kernel {
         /// The kernel image.
         kernel: Slot,
