@@ -6,9 +6,10 @@
 //!
 //! Start at [`Units`], the connection to the service manager. [`UnitSpec`] says what to start,
 //! [`UnitState`] what is there, [`Ended`] how it went away, and [`Usage`] what a unit's cgroup
-//! has consumed.
+//! has consumed. [`handover`] is how the process gets its specification and descriptors.
 
 mod error;
+pub mod handover;
 mod proxy;
 mod spec;
 mod units;

@@ -67,6 +67,9 @@ impl UnitSpec {
             ("Slice".into(), self.slice.into()),
             ("CollectMode".into(), "inactive-or-failed".into()),
             ("ExecStart".into(), exec.into()),
+            // With a descriptor as input, output would go there as well.
+            ("StandardOutput".into(), "journal".into()),
+            ("StandardError".into(), "journal".into()),
             (
                 "StandardInputFileDescriptor".into(),
                 Value::Fd(Fd::from(self.stdin)),
