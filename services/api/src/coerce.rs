@@ -1,0 +1,273 @@
+//! Turns the bag of a request into the typed parameters of its method.
+//!
+//! The parameters' schema says what each value should be: text becomes a number or a boolean
+//! where the schema wants one, ranges and word lists are checked, and every wrong, missing or
+//! unknown parameter is reported by its name, all in one answer.
+
+use crate::bag::{Bag, plain};
+use crate::endpoint::Endpoint;
+use crate::error::{Error, Result};
+use basalt_model::field::FieldErrors;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Number, Value};
+use std::collections::BTreeMap;
+
+/// Reads the parameters of `E`; `schema` is [`crate::schema::params`] of its declaration.
+pub fn params<E: Endpoint>(schema: &Value, bag: Bag) -> Result<E::Params> {
+    typed(schema, bag)
+}
+
+/// Checks a bag against a schema; values get the types that the schema wants.
+pub fn check(schema: &Value, bag: Bag) -> (Bag, BTreeMap<String, String>) {
+    let empty = Map::new();
+    let properties = schema["properties"].as_object().unwrap_or(&empty);
+    let patterns = schema["patternProperties"].as_object().unwrap_or(&empty);
+    let mut errors = BTreeMap::new();
+    let mut good = Bag::new();
+    for (name, value) in bag {
+        let found = properties.get(&name).or_else(|| {
+            patterns
+                .iter()
+                .find(|(pattern, _)| numbered(pattern, &name))
+                .map(|(_, schema)| schema)
+        });
+        let Some(found) = found else {
+            errors.insert(name, "there is no such parameter".into());
+            continue;
+        };
+        match coerce(found, value) {
+            Ok(value) => {
+                good.insert(name, value);
+            }
+            Err(text) => {
+                errors.insert(name, text);
+            }
+        }
+    }
+    for name in required(schema) {
+        if !good.contains_key(name) && !errors.contains_key(name) {
+            errors.insert(name.into(), "is missing and not optional".into());
+        }
+    }
+    (good, errors)
+}
+
+fn typed<P: DeserializeOwned>(schema: &Value, bag: Bag) -> Result<P> {
+    let (good, mut errors) = check(schema, bag);
+    let missing = required(schema).any(|name| !good.contains_key(name));
+    if missing {
+        return Err(Error::params(errors));
+    }
+    match serde_json::from_value::<P>(Value::Object(good.clone())) {
+        Ok(params) if errors.is_empty() => Ok(params),
+        Ok(_) => Err(Error::params(errors)),
+        Err(error) => {
+            errors.extend(blame::<P>(schema, &good, &error.to_string()));
+            Err(Error::params(errors))
+        }
+    }
+}
+
+/// Finds which parameters a type refused, for types whose error does not name them.
+///
+/// Each optional parameter is tried alone beside the required ones.
+fn blame<P: DeserializeOwned>(schema: &Value, good: &Bag, text: &str) -> BTreeMap<String, String> {
+    if let Some(errors) = FieldErrors::from_lines(text) {
+        return errors.0;
+    }
+    let try_with = |names: &[&str]| {
+        let part = good
+            .iter()
+            .filter(|(name, _)| names.contains(&name.as_str()));
+        let part: Bag = part.map(|(n, v)| (n.clone(), v.clone())).collect();
+        serde_json::from_value::<P>(Value::Object(part))
+            .err()
+            .map(|e| e.to_string())
+    };
+    let base: Vec<&str> = required(schema).collect();
+    if let Some(text) = try_with(&base) {
+        // Only a required value of a type of its own can fail here, and it is the last such one.
+        let own_type = |name: &&&str| good.get(**name).is_some_and(Value::is_string);
+        let name = base.iter().rev().find(own_type).copied().unwrap_or("body");
+        return BTreeMap::from([(name.to_owned(), text)]);
+    }
+    let optional = good.keys().filter(|name| !base.contains(&name.as_str()));
+    let failed = optional.filter_map(|name| {
+        let with: Vec<&str> = base.iter().copied().chain([name.as_str()]).collect();
+        Some((name.clone(), try_with(&with)?))
+    });
+    let failed: BTreeMap<String, String> = failed.collect();
+    if failed.is_empty() {
+        BTreeMap::from([("body".to_owned(), text.to_owned())])
+    } else {
+        failed
+    }
+}
+
+fn required(schema: &Value) -> impl Iterator<Item = &str> {
+    schema["required"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+}
+
+/// Whether `name` fits a pattern of the form `^prefix…[0-9]…$`, the only form that is declared.
+fn numbered(pattern: &str, name: &str) -> bool {
+    let prefix: String = pattern
+        .trim_start_matches('^')
+        .chars()
+        .take_while(|c| c.is_ascii_alphabetic())
+        .collect();
+    basalt_model::field::index_of(&prefix, name).is_some()
+}
+
+/// Gives one value the type that its schema wants.
+fn coerce(schema: &Value, value: Value) -> std::result::Result<Value, String> {
+    let value = match schema["type"].as_str() {
+        Some("boolean") => Value::Bool(boolean(&value)?),
+        Some("integer") => integer(schema, &value)?,
+        Some("number") => number(&value)?,
+        Some("string") => text(schema, &value)?,
+        Some("array") => {
+            let items = match value {
+                Value::Array(items) => items,
+                one => vec![one],
+            };
+            let items = items.into_iter().map(|item| coerce(&schema["items"], item));
+            Value::Array(items.collect::<std::result::Result<_, _>>()?)
+        }
+        _ => value,
+    };
+    if let Some(words) = schema["enum"].as_array()
+        && !words.contains(&value)
+    {
+        let words: Vec<String> = words.iter().filter_map(plain).collect();
+        return Err(format!("must be one of: {}", words.join(", ")));
+    }
+    Ok(value)
+}
+
+fn boolean(value: &Value) -> std::result::Result<bool, String> {
+    let text = plain(value).ok_or("must be a boolean, 1 or 0")?;
+    match text.to_ascii_lowercase().as_str() {
+        "1" | "on" | "yes" | "true" => Ok(true),
+        "0" | "off" | "no" | "false" => Ok(false),
+        _ => Err(format!("'{text}' is not a boolean: use 1 or 0")),
+    }
+}
+
+fn integer(schema: &Value, value: &Value) -> std::result::Result<Value, String> {
+    let text = plain(value).ok_or("must be a whole number")?;
+    let number: i128 = text
+        .trim()
+        .parse()
+        .map_err(|_| format!("'{text}' is not a whole number"))?;
+    let bound = |key: &str| {
+        let bound = &schema[key];
+        bound
+            .as_i64()
+            .map(i128::from)
+            .or(bound.as_f64().map(|f| f as i128))
+    };
+    if let Some(least) = bound("minimum").filter(|least| number < *least) {
+        return Err(format!("must be at least {least}"));
+    }
+    if let Some(most) = bound("maximum").filter(|most| number > *most) {
+        return Err(format!("must be at most {most}"));
+    }
+    let number = i64::try_from(number)
+        .map(Number::from)
+        .or_else(|_| u64::try_from(number).map(Number::from));
+    number
+        .map(Value::Number)
+        .map_err(|_| format!("'{text}' is out of range"))
+}
+
+fn number(value: &Value) -> std::result::Result<Value, String> {
+    let text = plain(value).ok_or("must be a number")?;
+    let number = text.trim().parse().ok().and_then(Number::from_f64);
+    number
+        .map(Value::Number)
+        .ok_or_else(|| format!("'{text}' is not a number"))
+}
+
+fn text(schema: &Value, value: &Value) -> std::result::Result<Value, String> {
+    let text = plain(value).ok_or("must be one text")?;
+    let length = text.chars().count() as u64;
+    if let Some(most) = schema["maxLength"].as_u64().filter(|most| length > *most) {
+        return Err(format!("must have at most {most} characters"));
+    }
+    if let Some(least) = schema["minLength"].as_u64().filter(|least| length < *least) {
+        return Err(format!("must have at least {least} characters"));
+    }
+    Ok(Value::String(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use schemars::JsonSchema;
+    use serde::Deserialize;
+    use serde_json::json;
+
+    #[derive(Debug, Deserialize, JsonSchema)]
+    struct Sample {
+        name: String,
+        #[schemars(range(min = 1, max = 10))]
+        count: Option<u32>,
+        force: Option<bool>,
+        owner: Option<basalt_model::userid::Userid>,
+        tags: Option<Vec<u8>>,
+    }
+
+    fn read(bag: Value) -> Result<Sample> {
+        use schemars::transform::Transform;
+        let mut schema = schemars::schema_for!(Sample);
+        crate::schema::WithoutNull.transform(&mut schema);
+        typed(&schema.to_value(), bag.as_object().unwrap().clone())
+    }
+
+    #[test]
+    fn strings_become_what_the_schema_wants() {
+        let sample = read(json!({"name": 5, "count": "7", "force": "yes", "tags": "3"})).unwrap();
+        assert_eq!(
+            (sample.name.as_str(), sample.count, sample.force),
+            ("5", Some(7), Some(true))
+        );
+        assert_eq!(sample.tags, Some(vec![3]));
+        assert!(sample.owner.is_none());
+    }
+
+    #[test]
+    fn every_wrong_parameter_is_named_at_once() {
+        let error = read(json!({"count": "11", "force": "maybe", "colour": "red"})).unwrap_err();
+        let names: Vec<&str> = error.errors.keys().map(String::as_str).collect();
+        assert_eq!(names, ["colour", "count", "force", "name"]);
+        assert_eq!(
+            (error.status, error.message.as_str()),
+            (400, "Parameter verification failed.")
+        );
+    }
+
+    #[test]
+    fn a_type_of_its_own_is_named_too() {
+        let error = read(json!({"name": "x", "owner": "nobody", "force": "2"})).unwrap_err();
+        let names: Vec<&str> = error.errors.keys().map(String::as_str).collect();
+        assert_eq!(names, ["force", "owner"]);
+    }
+
+    #[test]
+    fn huge_and_negative_numbers_are_refused() {
+        for count in [
+            "-1",
+            "99999999999999999999999999999999999999999",
+            "1.5",
+            "",
+            "0x1",
+        ] {
+            let error = read(json!({"name": "x", "count": count})).unwrap_err();
+            assert!(error.errors.contains_key("count"), "{count}");
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! What concerns all nodes together.
+
+use super::NoParams;
+use crate::endpoints;
+use crate::permission::{Permission, perm};
+use basalt_model::access::Privilege::SysAudit;
+use basalt_model::vmid::Vmid;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Which resources to list.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct ResourceQuery {
+    /// Only this kind.
+    #[serde(rename = "type")]
+    pub kind: Option<ResourceFilter>,
+}
+
+/// Kinds of resource to list; `vm` is both kinds of guest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ResourceFilter {
+    /// Virtual machines and containers.
+    Vm,
+    /// Storages.
+    Storage,
+    /// Nodes.
+    Node,
+    /// Virtual networks; there are none.
+    Sdn,
+}
+
+/// Kind of a resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ResourceKind {
+    /// A node.
+    Node,
+    /// A virtual machine.
+    Qemu,
+    /// A container.
+    Lxc,
+    /// A storage on a node.
+    Storage,
+}
+
+/// A node, guest or storage.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Resource {
+    /// Unique: `node/a`, `qemu/100`, `lxc/101`, `storage/a/local`.
+    pub id: String,
+    /// Kind.
+    #[serde(rename = "type")]
+    pub kind: ResourceKind,
+    /// Node that it is on.
+    pub node: String,
+    /// State: online, running, stopped, available, ….
+    pub status: String,
+    /// Name of a guest.
+    pub name: Option<String>,
+    /// Number of a guest.
+    pub vmid: Option<Vmid>,
+    /// Whether a guest is a template.
+    pub template: Option<bool>,
+    /// What holds a guest.
+    pub lock: Option<String>,
+    /// Tags of a guest, separated by ';'.
+    pub tags: Option<String>,
+    /// Load, as a part of `maxcpu` from 0 to 1.
+    pub cpu: Option<f64>,
+    /// Processors.
+    pub maxcpu: Option<f64>,
+    /// Memory in use in bytes.
+    pub mem: Option<u64>,
+    /// Memory in bytes.
+    pub maxmem: Option<u64>,
+    /// Disk space in use in bytes.
+    pub disk: Option<u64>,
+    /// Disk space in bytes.
+    pub maxdisk: Option<u64>,
+    /// Bytes read from disks since the start.
+    pub diskread: Option<u64>,
+    /// Bytes written to disks since the start.
+    pub diskwrite: Option<u64>,
+    /// Bytes received since the start.
+    pub netin: Option<u64>,
+    /// Bytes sent since the start.
+    pub netout: Option<u64>,
+    /// Seconds since the start.
+    pub uptime: Option<u64>,
+    /// Name of a storage.
+    pub storage: Option<String>,
+    /// Driver of a storage.
+    pub plugintype: Option<String>,
+    /// What may lie on a storage, separated by commas.
+    pub content: Option<String>,
+    /// Whether all nodes see the same volumes of a storage.
+    pub shared: Option<bool>,
+    /// Level of support of a node; empty.
+    pub level: Option<String>,
+}
+
+/// A node, or the cluster itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ClusterEntry {
+    /// Name.
+    pub name: String,
+    /// `node/` and the name, or `cluster`.
+    pub id: String,
+    /// `node` or `cluster`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Number of a node.
+    pub nodeid: Option<u32>,
+    /// Address of a node.
+    pub ip: Option<String>,
+    /// Whether a node answers.
+    pub online: Option<bool>,
+    /// Whether this node answered the call.
+    pub local: Option<bool>,
+    /// Level of support; empty.
+    pub level: Option<String>,
+    /// Number of nodes of a cluster.
+    pub nodes: Option<u32>,
+    /// Whether a cluster has a majority.
+    pub quorate: Option<bool>,
+    /// Version of a cluster's configuration.
+    pub version: Option<u32>,
+}
+
+/// A number to find free.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct NextIdQuery {
+    /// Only say whether this number is free.
+    pub vmid: Option<Vmid>,
+}
+
+/// Options of the whole cluster.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ClusterOptions {
+    /// Kind of console an interface should open.
+    pub console: Option<String>,
+    /// Keyboard layout.
+    pub keyboard: Option<String>,
+    /// First bytes of hardware addresses that are made up.
+    pub mac_prefix: Option<String>,
+    /// Free text about the cluster.
+    pub description: Option<String>,
+}
+
+endpoints! {
+    /// Lists nodes, guests and storages that the caller may see, with their figures.
+    ResourceList: Get "/cluster/resources" {
+        params: ResourceQuery,
+        output: Vec<Resource>,
+        permission: Permission::AnyUser,
+        cli: "resources",
+    }
+
+    /// Finds a free number for a guest.
+    NextId: Get "/cluster/nextid" {
+        params: NextIdQuery,
+        output: String,
+        permission: Permission::AnyUser,
+        cli: "nextid",
+    }
+
+    /// Shows the members of the cluster.
+    ClusterStatus: Get "/cluster/status" {
+        params: NoParams,
+        output: Vec<ClusterEntry>,
+        permission: perm("/", &[SysAudit]),
+        cli: "cluster status",
+    }
+
+    /// Shows the options of the whole cluster.
+    ClusterOptionsGet: Get "/cluster/options" {
+        params: NoParams,
+        output: ClusterOptions,
+        permission: Permission::AnyUser,
+        cli: "cluster options",
+    }
+}

@@ -1,0 +1,45 @@
+//! The declarations, one module per resource.
+//!
+//! Each module has its parameter and result types, its `endpoints!` and nothing else; the
+//! implementations are in the node's handlers of the same name.
+
+use crate::registry::Declaration;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub mod access;
+pub mod acl;
+pub mod cluster;
+pub mod guest;
+pub mod lxc;
+pub mod nodes;
+pub mod qemu;
+pub mod storage;
+pub mod tasks;
+pub mod users;
+pub mod version;
+
+/// The declarations of every module.
+pub const ALL: &[&[Declaration]] = &[
+    version::DECLARED,
+    access::DECLARED,
+    users::DECLARED,
+    acl::DECLARED,
+    cluster::DECLARED,
+    nodes::DECLARED,
+    tasks::DECLARED,
+    storage::DECLARED,
+    qemu::DECLARED,
+    lxc::DECLARED,
+];
+
+/// Parameters of a method that takes none.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NoParams {}
+
+/// Parameters of a method that takes only a node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NodePath {
+    /// Name of the node.
+    pub node: String,
+}

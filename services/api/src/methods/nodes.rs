@@ -1,0 +1,337 @@
+//! Nodes: the machines themselves.
+
+use super::{NoParams, NodePath};
+use crate::endpoints;
+use crate::permission::{Permission, perm};
+use basalt_model::access::Privilege::{SysAudit, SysPowerMgmt};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+const AUDIT: Permission = perm("/nodes/{node}", &[SysAudit]);
+
+/// A child of a folder of the API.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Child {
+    /// Name.
+    pub subdir: String,
+}
+
+/// Whether a node answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum NodeState {
+    /// It answers.
+    Online,
+    /// It does not.
+    Offline,
+}
+
+/// A node in a list.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct NodeEntry {
+    /// Name.
+    pub node: String,
+    /// Always `node`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// `node/` and the name.
+    pub id: String,
+    /// Whether it answers.
+    pub status: NodeState,
+    /// Load, as a part of `maxcpu` from 0 to 1.
+    pub cpu: f64,
+    /// Logical processors.
+    pub maxcpu: u64,
+    /// Memory in use in bytes.
+    pub mem: u64,
+    /// Memory in bytes.
+    pub maxmem: u64,
+    /// Bytes in use on the data partition.
+    pub disk: u64,
+    /// Size of the data partition in bytes.
+    pub maxdisk: u64,
+    /// Seconds since the boot.
+    pub uptime: u64,
+    /// Level of support; empty.
+    pub level: String,
+    /// SHA-256 of the certificate.
+    pub ssl_fingerprint: Option<String>,
+}
+
+/// Bytes in use and in all.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Usage {
+    /// In all.
+    pub total: u64,
+    /// In use.
+    pub used: u64,
+    /// Free.
+    pub free: u64,
+    /// Free for new use, caches counted.
+    pub available: Option<u64>,
+    /// Free for ordinary users, for a file system.
+    pub avail: Option<u64>,
+}
+
+/// The processors of a node.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CpuInfo {
+    /// Model name.
+    pub model: String,
+    /// Sockets.
+    pub sockets: u64,
+    /// Cores in all.
+    pub cores: u64,
+    /// Logical processors.
+    pub cpus: u64,
+    /// Clock rate in MHz.
+    pub mhz: String,
+    /// Flags, separated by blanks.
+    pub flags: String,
+    /// Virtualization the processors offer: 1 when any.
+    pub hvm: String,
+}
+
+/// The kernel of a node.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct KernelInfo {
+    /// Machine, e.g. `x86_64`.
+    pub machine: String,
+    /// Release, as `uname -r` shows.
+    pub release: String,
+    /// System, `Linux`.
+    pub sysname: String,
+    /// Version, as `uname -v` shows.
+    pub version: String,
+}
+
+/// How a node booted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BootInfo {
+    /// `efi` or `legacy-bios`.
+    pub mode: String,
+    /// Whether secure boot is on.
+    pub secureboot: Option<bool>,
+}
+
+/// State and figures of a node.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct NodeStatus {
+    /// Load from 0 to 1.
+    pub cpu: f64,
+    /// Part of the time spent waiting for disks, from 0 to 1.
+    pub wait: f64,
+    /// Processors.
+    pub cpuinfo: CpuInfo,
+    /// Load averages over 1, 5 and 15 minutes.
+    pub loadavg: Vec<String>,
+    /// Memory.
+    pub memory: Usage,
+    /// Swap space.
+    pub swap: Usage,
+    /// The data partition, which holds all that can change.
+    pub rootfs: Usage,
+    /// Seconds since the boot.
+    pub uptime: u64,
+    /// Bytes received on all network cards since the boot.
+    pub netin: u64,
+    /// Bytes sent on all network cards since the boot.
+    pub netout: u64,
+    /// Name and version of the kernel.
+    pub kversion: String,
+    /// The kernel.
+    pub current_kernel: KernelInfo,
+    /// Name and version of the product.
+    pub pveversion: String,
+    /// How it booted.
+    pub boot_info: BootInfo,
+}
+
+/// What to do with a node.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct NodeCommand {
+    /// Name of the node.
+    pub node: String,
+    /// What to do.
+    pub command: PowerCommand,
+}
+
+/// What to do with a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PowerCommand {
+    /// Start it anew.
+    Reboot,
+    /// Switch it off.
+    Shutdown,
+}
+
+/// The time of a node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NodeTime {
+    /// Time zone.
+    pub timezone: String,
+    /// Seconds since 1970.
+    pub time: u64,
+    /// Seconds since 1970 as if the local time were universal time.
+    pub localtime: u64,
+}
+
+/// Name servers of a node.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NodeDns {
+    /// Domain that short names are searched in.
+    pub search: Option<String>,
+    /// First name server.
+    pub dns1: Option<String>,
+    /// Second name server.
+    pub dns2: Option<String>,
+    /// Third name server.
+    pub dns3: Option<String>,
+}
+
+/// Support contract; Basalt knows none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Subscription {
+    /// Always `notfound`.
+    pub status: String,
+    /// What that means.
+    pub message: String,
+}
+
+/// Which network interfaces to list.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct NetworkQuery {
+    /// Name of the node.
+    pub node: String,
+    /// Only this kind; `any_bridge` is every kind of bridge.
+    #[serde(rename = "type")]
+    pub kind: Option<NetworkFilter>,
+}
+
+/// Kinds of network interface to list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NetworkFilter {
+    /// Bridges.
+    Bridge,
+    /// Every kind of bridge.
+    AnyBridge,
+    /// Every kind of bridge that is no virtual network.
+    AnyLocalBridge,
+    /// Network cards.
+    Eth,
+    /// Bonds.
+    Bond,
+    /// VLANs.
+    Vlan,
+}
+
+/// A network interface of a node.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NetworkInterface {
+    /// Name.
+    pub iface: String,
+    /// Kind: eth, bridge, bond or vlan.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Whether it is up.
+    pub active: bool,
+    /// Whether it comes up with the host.
+    pub autostart: bool,
+    /// Whether the hardware is there.
+    pub exists: Option<bool>,
+    /// How it gets its IPv4 address: static, dhcp or manual.
+    pub method: String,
+    /// How it gets its IPv6 address.
+    pub method6: String,
+    /// IPv4 address.
+    pub address: Option<String>,
+    /// IPv4 prefix length.
+    pub netmask: Option<String>,
+    /// IPv4 address with prefix length.
+    pub cidr: Option<String>,
+    /// IPv4 gateway.
+    pub gateway: Option<String>,
+    /// IPv6 address.
+    pub address6: Option<String>,
+    /// IPv6 prefix length.
+    pub netmask6: Option<u8>,
+    /// IPv6 address with prefix length.
+    pub cidr6: Option<String>,
+    /// IPv6 gateway.
+    pub gateway6: Option<String>,
+    /// Members of a bridge, separated by blanks.
+    pub bridge_ports: Option<String>,
+    /// Hardware address.
+    pub hwaddr: Option<String>,
+    /// Families it is configured for.
+    pub families: Vec<String>,
+    /// Place in the list.
+    pub priority: u32,
+}
+
+endpoints! {
+    /// Lists the nodes.
+    NodeList: Get "/nodes" {
+        params: NoParams,
+        output: Vec<NodeEntry>,
+        permission: Permission::AnyUser,
+        cli: "node list",
+    }
+
+    /// Shows what there is about a node.
+    NodeIndex: Get "/nodes/{node}" {
+        params: NodePath,
+        output: Vec<Child>,
+        permission: Permission::AnyUser,
+    }
+
+    /// Shows state and figures of a node.
+    NodeStatusGet: Get "/nodes/{node}/status" {
+        params: NodePath,
+        output: NodeStatus,
+        permission: AUDIT,
+        cli: "node status",
+    }
+
+    /// Reboots a node or switches it off.
+    NodePower: Post "/nodes/{node}/status" {
+        params: NodeCommand,
+        output: (),
+        permission: perm("/nodes/{node}", &[SysPowerMgmt]),
+        cli: "node power",
+    }
+
+    /// Shows the time of a node.
+    NodeTimeGet: Get "/nodes/{node}/time" {
+        params: NodePath,
+        output: NodeTime,
+        permission: AUDIT,
+        cli: "node time",
+    }
+
+    /// Shows the name servers of a node.
+    NodeDnsGet: Get "/nodes/{node}/dns" {
+        params: NodePath,
+        output: NodeDns,
+        permission: AUDIT,
+        cli: "node dns",
+    }
+
+    /// Says that there is no support contract.
+    NodeSubscription: Get "/nodes/{node}/subscription" {
+        params: NodePath,
+        output: Subscription,
+        permission: Permission::AnyUser,
+    }
+
+    /// Lists the network interfaces of a node.
+    NetworkList: Get "/nodes/{node}/network" {
+        params: NetworkQuery,
+        output: Vec<NetworkInterface>,
+        permission: Permission::AnyUser,
+        cli: "network list",
+    }
+}

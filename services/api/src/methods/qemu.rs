@@ -1,0 +1,217 @@
+//! Virtual machines.
+
+use super::NodePath;
+use super::guest::{
+    ConfigChange, ConfigQuery, ConsoleSocket, ConsoleTicket, GuestCurrent, GuestDelete, GuestPath,
+    GuestShutdown, GuestStart, GuestStatus, GuestStop, PendingEntry, WithDigest,
+};
+use crate::endpoints;
+use crate::permission::{Permission, perm};
+use basalt_model::access::Privilege::{
+    VmAllocate, VmAudit, VmConfigCdrom, VmConfigCloudinit, VmConfigCpu, VmConfigDisk,
+    VmConfigHwType, VmConfigMemory, VmConfigNetwork, VmConfigOptions, VmConsole, VmPowerMgmt,
+};
+use basalt_model::qemu::QemuConfig;
+use basalt_model::storage::StorageId;
+use basalt_model::upid::Upid;
+use basalt_model::vmid::Vmid;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+const POWER: Permission = perm("/vms/{vmid}", &[VmPowerMgmt]);
+const AUDIT: Permission = perm("/vms/{vmid}", &[VmAudit]);
+const CONSOLE: Permission = perm("/vms/{vmid}", &[VmConsole]);
+const CONFIG: Permission = perm(
+    "/vms/{vmid}",
+    &[
+        VmConfigDisk,
+        VmConfigCdrom,
+        VmConfigCpu,
+        VmConfigMemory,
+        VmConfigNetwork,
+        VmConfigHwType,
+        VmConfigOptions,
+        VmConfigCloudinit,
+    ],
+);
+
+/// A new virtual machine.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct VmNew {
+    /// Name of the node.
+    pub node: String,
+    /// Number, free in the whole cluster.
+    pub vmid: Vmid,
+    /// Start it when it is made.
+    pub start: Option<bool>,
+    /// Storage of disks that name none.
+    pub storage: Option<StorageId>,
+    /// Its configuration.
+    #[serde(flatten)]
+    pub config: QemuConfig,
+}
+
+/// Which serial port to open.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct VmTermproxyParams {
+    /// Name of the node.
+    pub node: String,
+    /// Number of the guest.
+    pub vmid: Vmid,
+    /// Serial port (default serial0).
+    pub serial: Option<SerialName>,
+}
+
+/// A serial port that can be a console.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SerialName {
+    /// The first.
+    Serial0,
+}
+
+endpoints! {
+    /// Lists the virtual machines that the caller may see.
+    VmList: Get "/nodes/{node}/qemu" {
+        params: NodePath,
+        output: Vec<GuestStatus>,
+        permission: Permission::AnyUser,
+        cli: "vm list",
+    }
+
+    /// Creates a virtual machine.
+    VmCreate: Post "/nodes/{node}/qemu" {
+        params: VmNew,
+        output: Upid,
+        permission: perm("/vms/{vmid}", &[VmAllocate]),
+        kind: Task,
+        cli: "vm create",
+    }
+
+    /// Deletes a virtual machine with its disks.
+    VmDelete: Delete "/nodes/{node}/qemu/{vmid}" {
+        params: GuestDelete,
+        output: Upid,
+        permission: perm("/vms/{vmid}", &[VmAllocate]),
+        kind: Task,
+        cli: "vm delete",
+    }
+
+    /// Shows the configuration of a virtual machine.
+    VmConfigGet: Get "/nodes/{node}/qemu/{vmid}/config" {
+        params: ConfigQuery,
+        output: WithDigest<QemuConfig>,
+        permission: AUDIT,
+        cli: "vm config",
+    }
+
+    /// Changes the configuration of a virtual machine and waits until that is done.
+    VmConfigPut: Put "/nodes/{node}/qemu/{vmid}/config" {
+        params: ConfigChange<QemuConfig>,
+        output: (),
+        permission: CONFIG,
+        cli: "vm set",
+    }
+
+    /// Changes the configuration of a virtual machine as a task.
+    VmConfigPost: Post "/nodes/{node}/qemu/{vmid}/config" {
+        params: ConfigChange<QemuConfig>,
+        output: Upid,
+        permission: CONFIG,
+        kind: Task,
+    }
+
+    /// Shows which settings of a virtual machine wait for its next start.
+    VmPending: Get "/nodes/{node}/qemu/{vmid}/pending" {
+        params: GuestPath,
+        output: Vec<PendingEntry>,
+        permission: AUDIT,
+        cli: "vm pending",
+    }
+
+    /// Shows state and figures of a virtual machine.
+    VmCurrent: Get "/nodes/{node}/qemu/{vmid}/status/current" {
+        params: GuestPath,
+        output: GuestCurrent,
+        permission: AUDIT,
+        cli: "vm status",
+    }
+
+    /// Starts a virtual machine.
+    VmStart: Post "/nodes/{node}/qemu/{vmid}/status/start" {
+        params: GuestStart,
+        output: Upid,
+        permission: POWER,
+        kind: Task,
+        cli: "vm start",
+    }
+
+    /// Stops a virtual machine at once, as pulling its plug would.
+    VmStop: Post "/nodes/{node}/qemu/{vmid}/status/stop" {
+        params: GuestStop,
+        output: Upid,
+        permission: POWER,
+        kind: Task,
+        cli: "vm stop",
+    }
+
+    /// Asks a virtual machine to shut down and waits for it.
+    VmShutdown: Post "/nodes/{node}/qemu/{vmid}/status/shutdown" {
+        params: GuestShutdown,
+        output: Upid,
+        permission: POWER,
+        kind: Task,
+        cli: "vm shutdown",
+    }
+
+    /// Shuts a virtual machine down and starts it again, with settings that waited.
+    VmReboot: Post "/nodes/{node}/qemu/{vmid}/status/reboot" {
+        params: GuestStart,
+        output: Upid,
+        permission: POWER,
+        kind: Task,
+        cli: "vm reboot",
+    }
+
+    /// Resets a virtual machine as its reset button would.
+    VmReset: Post "/nodes/{node}/qemu/{vmid}/status/reset" {
+        params: GuestPath,
+        output: Upid,
+        permission: POWER,
+        kind: Task,
+        cli: "vm reset",
+    }
+
+    /// Pauses a virtual machine.
+    VmSuspend: Post "/nodes/{node}/qemu/{vmid}/status/suspend" {
+        params: GuestPath,
+        output: Upid,
+        permission: POWER,
+        kind: Task,
+        cli: "vm suspend",
+    }
+
+    /// Lets a paused virtual machine go on.
+    VmResume: Post "/nodes/{node}/qemu/{vmid}/status/resume" {
+        params: GuestPath,
+        output: Upid,
+        permission: POWER,
+        kind: Task,
+        cli: "vm resume",
+    }
+
+    /// Prepares the serial console of a virtual machine.
+    VmTermproxy: Post "/nodes/{node}/qemu/{vmid}/termproxy" {
+        params: VmTermproxyParams,
+        output: ConsoleTicket,
+        permission: CONSOLE,
+    }
+
+    /// Opens the websocket of a console that was prepared.
+    VmWebsocket: Get "/nodes/{node}/qemu/{vmid}/vncwebsocket" {
+        params: ConsoleSocket,
+        output: (),
+        permission: CONSOLE,
+        kind: Console,
+    }
+}

@@ -1,0 +1,1807 @@
+// Generated from the declarations of services/api by `cargo run -p basalt-api --bin generate`.
+// Changes here are lost.
+
+/** A boolean as the API writes it. */
+export type Flag = 0 | 1;
+
+/** Version of the API and of the product. */
+export type Version = {
+  /** Version of the API; clients read its first number. */
+  version: string;
+  /** The first two numbers of the version. */
+  release: string;
+  /** Identifies the build, in hexadecimal. */
+  repoid: string;
+  /** Name and version of the product. */
+  product: string;
+};
+
+/** A successful login. */
+export type Ticket = {
+  /** Who is logged in. */
+  username: string;
+  /** Goes into the cookie `PVEAuthCookie`; valid for two hours. */
+  ticket: string;
+  /** Goes into the header of the same name with every call that changes something. */
+  CSRFPreventionToken: string;
+  /** Privileges by kind of object, for what an interface should offer. */
+  cap: Record<string, Record<string, Flag>>;
+};
+
+/** A realm that users can log in to. */
+export type Realm = {
+  /** Name. */
+  realm: string;
+  /** Kind. */
+  type: string;
+  /** Description. */
+  comment?: string;
+  /** Whether a login page should choose it first. */
+  default?: Flag;
+};
+
+/** A user in a list. */
+export type UserEntry = {
+  /** The user, name@realm. */
+  userid: string;
+  /** Kind of the realm. */
+  "realm-type"?: string;
+  /** Groups, separated by commas; only with `full`. */
+  groups?: string;
+  /** API tokens; only with `full`. */
+  tokens?: Array<TokenEntry>;
+  /** Whether the user can log in (default 1). */
+  enable?: Flag;
+  /** When the account ends, in seconds since 1970; 0 is never. */
+  expire?: number;
+  /** First name. */
+  firstname?: string;
+  /** Last name. */
+  lastname?: string;
+  /** Address for mail. */
+  email?: string;
+  /** Description. */
+  comment?: string;
+};
+
+/** An API token in a list. */
+export type TokenEntry = {
+  /** Name of the token. */
+  tokenid: string;
+  /** When the token ends, in seconds since 1970; 0 is never. */
+  expire: number;
+  /** Whether the token has permissions of its own, at most the user's. */
+  privsep: Flag;
+  /** Description. */
+  comment?: string;
+};
+
+/** A user with groups and tokens. */
+export type User = {
+  /** Groups. */
+  groups: Array<string>;
+  /** API tokens by name. */
+  tokens: Record<string, TokenInfo>;
+  /** Whether the user can log in (default 1). */
+  enable?: Flag;
+  /** When the account ends, in seconds since 1970; 0 is never. */
+  expire?: number;
+  /** First name. */
+  firstname?: string;
+  /** Last name. */
+  lastname?: string;
+  /** Address for mail. */
+  email?: string;
+  /** Description. */
+  comment?: string;
+};
+
+/** What describes an API token. */
+export type TokenInfo = {
+  /** When the token ends, in seconds since 1970; 0 is never. */
+  expire: number;
+  /** Whether the token has permissions of its own, at most the user's. */
+  privsep: Flag;
+  /** Description. */
+  comment?: string;
+};
+
+/** A new API token with its secret, which is shown this once. */
+export type TokenSecret = {
+  /** The whole id, user@realm!name. */
+  "full-tokenid": string;
+  /** What describes the token. */
+  info: TokenInfo;
+  /** The secret. */
+  value: string;
+};
+
+/** A group in a list. */
+export type GroupEntry = {
+  /** Name of the group. */
+  groupid: string;
+  /** Members, separated by commas. */
+  users: string;
+  /** Description. */
+  comment?: string;
+};
+
+/** A group with its members. */
+export type Group = {
+  /** Members. */
+  members: Array<string>;
+  /** Description. */
+  comment?: string;
+};
+
+/** A role in a list. */
+export type RoleEntry = {
+  /** Name of the role. */
+  roleid: string;
+  /** Privileges, separated by commas. */
+  privs: string;
+  /** Whether it is built in and cannot be changed. */
+  special: Flag;
+};
+
+/** One role of one user, group or token on one path. */
+export type AclEntry = {
+  /** Path. */
+  path: string;
+  /** Kind of `ugid`. */
+  type: AclKind;
+  /** User, group or token. */
+  ugid: string;
+  /** Role. */
+  roleid: string;
+  /** Whether it holds for what lies below, too. */
+  propagate: Flag;
+};
+
+/** Who an entry is about. */
+export type AclKind = "user" | "group" | "token";
+
+/** A node, guest or storage. */
+export type Resource = {
+  /** Unique: `node/a`, `qemu/100`, `lxc/101`, `storage/a/local`. */
+  id: string;
+  /** Kind. */
+  type: ResourceKind;
+  /** Node that it is on. */
+  node: string;
+  /** State: online, running, stopped, available, …. */
+  status: string;
+  /** Name of a guest. */
+  name?: string;
+  /** Number of a guest. */
+  vmid?: number;
+  /** Whether a guest is a template. */
+  template?: Flag;
+  /** What holds a guest. */
+  lock?: string;
+  /** Tags of a guest, separated by ';'. */
+  tags?: string;
+  /** Load, as a part of `maxcpu` from 0 to 1. */
+  cpu?: number;
+  /** Processors. */
+  maxcpu?: number;
+  /** Memory in use in bytes. */
+  mem?: number;
+  /** Memory in bytes. */
+  maxmem?: number;
+  /** Disk space in use in bytes. */
+  disk?: number;
+  /** Disk space in bytes. */
+  maxdisk?: number;
+  /** Bytes read from disks since the start. */
+  diskread?: number;
+  /** Bytes written to disks since the start. */
+  diskwrite?: number;
+  /** Bytes received since the start. */
+  netin?: number;
+  /** Bytes sent since the start. */
+  netout?: number;
+  /** Seconds since the start. */
+  uptime?: number;
+  /** Name of a storage. */
+  storage?: string;
+  /** Driver of a storage. */
+  plugintype?: string;
+  /** What may lie on a storage, separated by commas. */
+  content?: string;
+  /** Whether all nodes see the same volumes of a storage. */
+  shared?: Flag;
+  /** Level of support of a node; empty. */
+  level?: string;
+};
+
+/** Kind of a resource. */
+export type ResourceKind = "node" | "qemu" | "lxc" | "storage";
+
+/** A node, or the cluster itself. */
+export type ClusterEntry = {
+  /** Name. */
+  name: string;
+  /** `node/` and the name, or `cluster`. */
+  id: string;
+  /** `node` or `cluster`. */
+  type: string;
+  /** Number of a node. */
+  nodeid?: number;
+  /** Address of a node. */
+  ip?: string;
+  /** Whether a node answers. */
+  online?: Flag;
+  /** Whether this node answered the call. */
+  local?: Flag;
+  /** Level of support; empty. */
+  level?: string;
+  /** Number of nodes of a cluster. */
+  nodes?: number;
+  /** Whether a cluster has a majority. */
+  quorate?: Flag;
+  /** Version of a cluster's configuration. */
+  version?: number;
+};
+
+/** Options of the whole cluster. */
+export type ClusterOptions = {
+  /** Kind of console an interface should open. */
+  console?: string;
+  /** Keyboard layout. */
+  keyboard?: string;
+  /** First bytes of hardware addresses that are made up. */
+  mac_prefix?: string;
+  /** Free text about the cluster. */
+  description?: string;
+};
+
+/** A node in a list. */
+export type NodeEntry = {
+  /** Name. */
+  node: string;
+  /** Always `node`. */
+  type: string;
+  /** `node/` and the name. */
+  id: string;
+  /** Whether it answers. */
+  status: NodeState;
+  /** Load, as a part of `maxcpu` from 0 to 1. */
+  cpu: number;
+  /** Logical processors. */
+  maxcpu: number;
+  /** Memory in use in bytes. */
+  mem: number;
+  /** Memory in bytes. */
+  maxmem: number;
+  /** Bytes in use on the data partition. */
+  disk: number;
+  /** Size of the data partition in bytes. */
+  maxdisk: number;
+  /** Seconds since the boot. */
+  uptime: number;
+  /** Level of support; empty. */
+  level: string;
+  /** SHA-256 of the certificate. */
+  ssl_fingerprint?: string;
+};
+
+/** Whether a node answers. */
+export type NodeState = "online" | "offline";
+
+/** A child of a folder of the API. */
+export type Child = {
+  /** Name. */
+  subdir: string;
+};
+
+/** State and figures of a node. */
+export type NodeStatus = {
+  /** Load from 0 to 1. */
+  cpu: number;
+  /** Part of the time spent waiting for disks, from 0 to 1. */
+  wait: number;
+  /** Processors. */
+  cpuinfo: CpuInfo;
+  /** Load averages over 1, 5 and 15 minutes. */
+  loadavg: Array<string>;
+  /** Memory. */
+  memory: Usage;
+  /** Swap space. */
+  swap: Usage;
+  /** The data partition, which holds all that can change. */
+  rootfs: Usage;
+  /** Seconds since the boot. */
+  uptime: number;
+  /** Bytes received on all network cards since the boot. */
+  netin: number;
+  /** Bytes sent on all network cards since the boot. */
+  netout: number;
+  /** Name and version of the kernel. */
+  kversion: string;
+  /** The kernel. */
+  "current-kernel": KernelInfo;
+  /** Name and version of the product. */
+  pveversion: string;
+  /** How it booted. */
+  "boot-info": BootInfo;
+};
+
+/** The processors of a node. */
+export type CpuInfo = {
+  /** Model name. */
+  model: string;
+  /** Sockets. */
+  sockets: number;
+  /** Cores in all. */
+  cores: number;
+  /** Logical processors. */
+  cpus: number;
+  /** Clock rate in MHz. */
+  mhz: string;
+  /** Flags, separated by blanks. */
+  flags: string;
+  /** Virtualization the processors offer: 1 when any. */
+  hvm: string;
+};
+
+/** Bytes in use and in all. */
+export type Usage = {
+  /** In all. */
+  total: number;
+  /** In use. */
+  used: number;
+  /** Free. */
+  free: number;
+  /** Free for new use, caches counted. */
+  available?: number;
+  /** Free for ordinary users, for a file system. */
+  avail?: number;
+};
+
+/** The kernel of a node. */
+export type KernelInfo = {
+  /** Machine, e.g. `x86_64`. */
+  machine: string;
+  /** Release, as `uname -r` shows. */
+  release: string;
+  /** System, `Linux`. */
+  sysname: string;
+  /** Version, as `uname -v` shows. */
+  version: string;
+};
+
+/** How a node booted. */
+export type BootInfo = {
+  /** `efi` or `legacy-bios`. */
+  mode: string;
+  /** Whether secure boot is on. */
+  secureboot?: Flag;
+};
+
+/** The time of a node. */
+export type NodeTime = {
+  /** Time zone. */
+  timezone: string;
+  /** Seconds since 1970. */
+  time: number;
+  /** Seconds since 1970 as if the local time were universal time. */
+  localtime: number;
+};
+
+/** Name servers of a node. */
+export type NodeDns = {
+  /** Domain that short names are searched in. */
+  search?: string;
+  /** First name server. */
+  dns1?: string;
+  /** Second name server. */
+  dns2?: string;
+  /** Third name server. */
+  dns3?: string;
+};
+
+/** Support contract; Basalt knows none. */
+export type Subscription = {
+  /** Always `notfound`. */
+  status: string;
+  /** What that means. */
+  message: string;
+};
+
+/** A network interface of a node. */
+export type NetworkInterface = {
+  /** Name. */
+  iface: string;
+  /** Kind: eth, bridge, bond or vlan. */
+  type: string;
+  /** Whether it is up. */
+  active: Flag;
+  /** Whether it comes up with the host. */
+  autostart: Flag;
+  /** Whether the hardware is there. */
+  exists?: Flag;
+  /** How it gets its IPv4 address: static, dhcp or manual. */
+  method: string;
+  /** How it gets its IPv6 address. */
+  method6: string;
+  /** IPv4 address. */
+  address?: string;
+  /** IPv4 prefix length. */
+  netmask?: string;
+  /** IPv4 address with prefix length. */
+  cidr?: string;
+  /** IPv4 gateway. */
+  gateway?: string;
+  /** IPv6 address. */
+  address6?: string;
+  /** IPv6 prefix length. */
+  netmask6?: number;
+  /** IPv6 address with prefix length. */
+  cidr6?: string;
+  /** IPv6 gateway. */
+  gateway6?: string;
+  /** Members of a bridge, separated by blanks. */
+  bridge_ports?: string;
+  /** Hardware address. */
+  hwaddr?: string;
+  /** Families it is configured for. */
+  families: Array<string>;
+  /** Place in the list. */
+  priority: number;
+};
+
+/** A task in a list. */
+export type TaskEntry = {
+  /** Id of the task. */
+  upid: string;
+  /** Node that runs it. */
+  node: string;
+  /** Process that started it. */
+  pid: number;
+  /** Tells tasks of one process apart. */
+  pstart: number;
+  /** When it started, in seconds since 1970. */
+  starttime: number;
+  /** Kind of task, e.g. `qmstart`. */
+  type: string;
+  /** What it works on, e.g. a guest's number. */
+  id: string;
+  /** Who started it. */
+  user: string;
+  /** When it ended; absent while it runs. */
+  endtime?: number;
+  /** `OK`, `WARNINGS: n` or what went wrong; absent while it runs. */
+  status?: string;
+};
+
+/** State of a task. */
+export type TaskStatus = {
+  /** Id of the task. */
+  upid: string;
+  /** Node that runs it. */
+  node: string;
+  /** Process that started it. */
+  pid: number;
+  /** Tells tasks of one process apart. */
+  pstart: number;
+  /** When it started, in seconds since 1970. */
+  starttime: number;
+  /** Kind of task, e.g. `qmstart`. */
+  type: string;
+  /** What it works on, e.g. a guest's number. */
+  id: string;
+  /** Who started it. */
+  user: string;
+  /** The API token that started it, if one did. */
+  tokenid?: string;
+  /** Whether it runs. */
+  status: TaskState;
+  /** `OK`, `WARNINGS: n` or what went wrong; absent while it runs. */
+  exitstatus?: string;
+  /** How far it is, from 0 to 100, when that is known. */
+  progress?: number;
+};
+
+/** Whether a task runs. */
+export type TaskState = "running" | "stopped";
+
+/** A line of a log. */
+export type LogLine = {
+  /** Its number, from 1. */
+  n: number;
+  /** Its text. */
+  t: string;
+};
+
+/** The configuration of a storage. */
+export type StorageInfo = {
+  /** Name. */
+  storage: string;
+  /** Driver, e.g. `dir`. */
+  type: string;
+  /** What may lie on it, separated by commas. */
+  content: string;
+  /** Directory of a `dir` storage. */
+  path?: string;
+  /** Whether all nodes see the same volumes. */
+  shared?: Flag;
+  /** Whether it is switched off. */
+  disable?: Flag;
+  /** Changes whenever the configuration does. */
+  digest: string;
+};
+
+/** State and space of a storage on a node. */
+export type StorageStatus = {
+  /** Name. */
+  storage: string;
+  /** Driver, e.g. `dir`. */
+  type: string;
+  /** What may lie on it, separated by commas. */
+  content: string;
+  /** Whether it is reachable. */
+  active: Flag;
+  /** Whether it is switched on. */
+  enabled: Flag;
+  /** Whether all nodes see the same volumes. */
+  shared: Flag;
+  /** Size in bytes. */
+  total: number;
+  /** Bytes in use. */
+  used: number;
+  /** Bytes free. */
+  avail: number;
+  /** `used` as a part of `total`, from 0 to 1. */
+  used_fraction: number;
+};
+
+/** A volume in a list. */
+export type VolumeEntry = {
+  /** Id of the volume. */
+  volid: string;
+  /** Kind of content. */
+  content: "images" | "rootdir" | "vztmpl" | "iso" | "import" | "snippets" | "backup" | "kernel";
+  /** Format, e.g. `raw`, `iso`, `tzst`. */
+  format: string;
+  /** Size in bytes. */
+  size: number;
+  /** Bytes it takes, where that is known. */
+  used?: number;
+  /** When it was made, in seconds since 1970. */
+  ctime?: number;
+  /** Guest that it belongs to. */
+  vmid?: number;
+};
+
+/** A volume. */
+export type VolumeInfo = {
+  /** Where it lies on the node. */
+  path: string;
+  /** Format, e.g. `raw`, `iso`, `tzst`. */
+  format: string;
+  /** Size in bytes. */
+  size: number;
+  /** Bytes it takes. */
+  used: number;
+};
+
+/** State and figures of a guest. */
+export type GuestStatus = {
+  /** Number. */
+  vmid: number;
+  /** Name. */
+  name: string;
+  /** Whether it runs. */
+  status: GuestState;
+  /** Finer state of a virtual machine: running, paused or stopped. */
+  qmpstatus?: string;
+  /** `lxc` for a container. */
+  type?: string;
+  /** Cores. */
+  cpus: number;
+  /** Load, as a part of `cpus` from 0 to 1. */
+  cpu: number;
+  /** Memory limit in bytes. */
+  maxmem: number;
+  /** Memory in use in bytes. */
+  mem: number;
+  /** Swap limit in bytes; containers only. */
+  maxswap?: number;
+  /** Swap in use in bytes; containers only. */
+  swap?: number;
+  /** Size of the first disk in bytes. */
+  maxdisk: number;
+  /** Space in use on it in bytes, where that is known. */
+  disk: number;
+  /** Bytes read from disks since the start. */
+  diskread: number;
+  /** Bytes written to disks since the start. */
+  diskwrite: number;
+  /** Bytes received since the start. */
+  netin: number;
+  /** Bytes sent since the start. */
+  netout: number;
+  /** Seconds since the start; 0 when stopped. */
+  uptime: number;
+  /** Process of the guest on the node. */
+  pid?: number;
+  /** What holds the guest, e.g. `create`. */
+  lock?: string;
+  /** Tags, separated by ';'. */
+  tags?: string;
+  /** Whether it is a template. */
+  template?: Flag;
+  /** Whether the guest has a serial console; virtual machines only. */
+  serial?: Flag;
+};
+
+/** Whether a guest runs. */
+export type GuestState = "running" | "stopped";
+
+/** A configuration with its digest. */
+export type WithDigest = {
+  /** Changes whenever the configuration does; give it back with a change to be sure that
+   * nobody changed it in between. */
+  digest: string;
+  /** Name, a DNS name. */
+  name?: string;
+  /** Free text shown with the guest. */
+  description?: string;
+  /** Tags, separated by ';'. */
+  tags?: string;
+  /** Memory in MiB (default 512). */
+  memory?: number;
+  /** Cores per socket (default 1). */
+  cores?: number;
+  /** Sockets (default 1). */
+  sockets?: number;
+  /** CPU type; no effect: the guest sees the host's CPU. */
+  cpu?: string;
+  /** Start with the host. */
+  onboot?: Flag;
+  /** Order and delays of the start with the host. */
+  startup?: string;
+  /** Refuse to remove the guest or its disks. */
+  protection?: Flag;
+  /** Kernel to boot: a volume of content kind `kernel`. */
+  kernel?: string;
+  /** Initial RAM disk for the kernel: a volume of content kind `kernel`. */
+  initrd?: string;
+  /** Command line of the kernel (default `console=ttyS0 root=/dev/vda rw`). */
+  cmdline?: string;
+  /** Boot order, e.g. `order=virtio0`: the first disk named becomes /dev/vda. */
+  boot?: string;
+  /** Kind of guest system, e.g. `l26`; no effect. */
+  ostype?: string;
+  /** Serial port; `socket`, the console, is always there. */
+  serial0?: "socket";
+  /** Disk controller; no effect: disks are virtio block devices. */
+  scsihw?: string;
+  /** Guest agent; no effect. */
+  agent?: string;
+  /** Memory target of the balloon; no effect. */
+  balloon?: number;
+  /** Memory nodes; no effect. */
+  numa?: Flag;
+  /** USB tablet; no effect: there is no display. */
+  tablet?: Flag;
+  /** Display; no effect: there is none but the serial console. */
+  vga?: string;
+  /** Machine type; no effect: there is one. */
+  machine?: string;
+  /** Power button events; always on. */
+  acpi?: "1";
+  /** Hardware virtualization; always on. */
+  kvm?: "1";
+  /** Disk: `STORAGE:GIB` for a new one, or a volume; `import-from=` copies one. */
+  [key: `virtio${number}`]: string | undefined;
+  /** Disk, served as a virtio block device. */
+  [key: `scsi${number}`]: string | undefined;
+  /** Disk, served as a virtio block device. */
+  [key: `sata${number}`]: string | undefined;
+  /** Disk, served as a virtio block device; `none,media=cdrom` is an empty drive. */
+  [key: `ide${number}`]: string | undefined;
+  /** Network card: `virtio[=MAC],bridge=vmbr0`. */
+  [key: `net${number}`]: string | undefined;
+};
+
+/** One setting, with the value that the next start brings. */
+export type PendingEntry = {
+  /** Name of the setting. */
+  key: string;
+  /** Value that runs. */
+  value?: string;
+  /** Value after the next start. */
+  pending?: string;
+  /** 1 when the next start removes it. */
+  delete?: number;
+};
+
+/** State and figures of one guest, with what concerns the cluster. */
+export type GuestCurrent = {
+  /** Number. */
+  vmid: number;
+  /** Name. */
+  name: string;
+  /** Whether it runs. */
+  status: GuestState;
+  /** Finer state of a virtual machine: running, paused or stopped. */
+  qmpstatus?: string;
+  /** `lxc` for a container. */
+  type?: string;
+  /** Cores. */
+  cpus: number;
+  /** Load, as a part of `cpus` from 0 to 1. */
+  cpu: number;
+  /** Memory limit in bytes. */
+  maxmem: number;
+  /** Memory in use in bytes. */
+  mem: number;
+  /** Swap limit in bytes; containers only. */
+  maxswap?: number;
+  /** Swap in use in bytes; containers only. */
+  swap?: number;
+  /** Size of the first disk in bytes. */
+  maxdisk: number;
+  /** Space in use on it in bytes, where that is known. */
+  disk: number;
+  /** Bytes read from disks since the start. */
+  diskread: number;
+  /** Bytes written to disks since the start. */
+  diskwrite: number;
+  /** Bytes received since the start. */
+  netin: number;
+  /** Bytes sent since the start. */
+  netout: number;
+  /** Seconds since the start; 0 when stopped. */
+  uptime: number;
+  /** Process of the guest on the node. */
+  pid?: number;
+  /** What holds the guest, e.g. `create`. */
+  lock?: string;
+  /** Tags, separated by ';'. */
+  tags?: string;
+  /** Whether it is a template. */
+  template?: Flag;
+  /** Whether the guest has a serial console; virtual machines only. */
+  serial?: Flag;
+  /** High availability of the guest. */
+  ha: HaState;
+};
+
+/** High availability of a guest. */
+export type HaState = {
+  /** Whether it is managed. */
+  managed: Flag;
+};
+
+/** A console that waits for its websocket. */
+export type ConsoleTicket = {
+  /** The caller. */
+  user: string;
+  /** Goes into `vncticket` of the websocket and into its first line; valid for 40 seconds. */
+  ticket: string;
+  /** Goes into `port` of the websocket. */
+  port: number;
+  /** The task of the console. */
+  upid: string;
+};
+
+/** A configuration with its digest. */
+export type WithDigest2 = {
+  /** Changes whenever the configuration does; give it back with a change to be sure that
+   * nobody changed it in between. */
+  digest: string;
+  /** Host name (default CT and its number). */
+  hostname?: string;
+  /** Free text shown with the guest. */
+  description?: string;
+  /** Tags, separated by ';'. */
+  tags?: string;
+  /** Memory in MiB (default 512). */
+  memory?: number;
+  /** Swap in MiB (default 512). */
+  swap?: number;
+  /** Cores it may use (default all). */
+  cores?: number;
+  /** Processor time it may use, in cores; 0 is no limit. */
+  cpulimit?: number;
+  /** Its share of processor time against other guests (default 100). */
+  cpuunits?: number;
+  /** Root file system: `STORAGE:GIB` for a new one. */
+  rootfs?: string;
+  /** Kind of distribution inside; no effect. */
+  ostype?: string;
+  /** Architecture; only amd64. */
+  arch?: "amd64";
+  /** Always 1: container root is an ordinary user of the host. */
+  unprivileged?: Flag;
+  /** Start with the host. */
+  onboot?: Flag;
+  /** Order and delays of the start with the host. */
+  startup?: string;
+  /** Refuse to remove the guest. */
+  protection?: Flag;
+  /** Features, e.g. `nesting=1`. */
+  features?: string;
+  /** Console; always on. */
+  console?: "1";
+  /** Name servers, separated by blanks; default those of the host. */
+  nameserver?: string;
+  /** DNS search domain; default that of the host. */
+  searchdomain?: string;
+  /** Network card: `name=eth0,bridge=vmbr0,ip=dhcp`. */
+  [key: `net${number}`]: string | undefined;
+};
+
+/** Parameters and result of every method. */
+export interface Methods {
+  /** Shows the version of the API. */
+  "GET /version": {
+    params: Record<string, never>;
+    data: Version;
+  };
+  /** Shows the version of a node. */
+  "GET /nodes/{node}/version": {
+    params: Record<string, never>;
+    data: Version;
+  };
+  /** Says nothing: for clients that look whether there is a login. */
+  "GET /access/ticket": {
+    params: Record<string, never>;
+    data: null;
+  };
+  /** Logs in, or renews a login. */
+  "POST /access/ticket": {
+    params: {
+      /** Name, with or without its realm. */
+      username: string;
+      /** Password, or a ticket that is still valid: it is renewed. */
+      password: string;
+      /** Realm, when the name has none (default pam). */
+      realm?: string;
+      /** Answer to a second factor. */
+      otp?: string;
+      /** Challenge of a second factor. */
+      "tfa-challenge"?: string;
+      /** Kind of ticket when a second factor is due; there is one kind. */
+      "new-format"?: Flag;
+      /** Path to verify a permission on, together with `privs`. */
+      path?: string;
+      /** Privileges to verify on `path`. */
+      privs?: string;
+    };
+    data: Ticket;
+  };
+  /** Lists the realms. */
+  "GET /access/domains": {
+    params: Record<string, never>;
+    data: Array<Realm>;
+  };
+  /** Shows the permissions of a user or token. */
+  "GET /access/permissions": {
+    params: {
+      /** Only this path. */
+      path?: string;
+      /** User or token (default the caller). */
+      userid?: string;
+    };
+    data: Record<string, Record<string, Flag>>;
+  };
+  /** Changes a password. */
+  "PUT /access/password": {
+    params: {
+      /** Whose. */
+      userid: string;
+      /** The new password. */
+      password: string;
+      /** The caller's own present password. */
+      "confirmation-password"?: string;
+    };
+    data: null;
+  };
+  /** Lists the users that the caller may see. */
+  "GET /access/users": {
+    params: {
+      /** Only those that can, or cannot, log in. */
+      enabled?: Flag;
+      /** With groups and tokens. */
+      full?: Flag;
+    };
+    data: Array<UserEntry>;
+  };
+  /** Creates a user. */
+  "POST /access/users": {
+    params: {
+      /** The user, name@realm. */
+      userid: string;
+      /** First password, for realms that keep passwords here. */
+      password?: string;
+      /** Groups, separated by commas. */
+      groups?: string;
+      /** Whether the user can log in (default 1). */
+      enable?: Flag;
+      /** When the account ends, in seconds since 1970; 0 is never. */
+      expire?: number;
+      /** First name. */
+      firstname?: string;
+      /** Last name. */
+      lastname?: string;
+      /** Address for mail. */
+      email?: string;
+      /** Description. */
+      comment?: string;
+    };
+    data: null;
+  };
+  /** Shows a user. */
+  "GET /access/users/{userid}": {
+    params: Record<string, never>;
+    data: User;
+  };
+  /** Changes a user. */
+  "PUT /access/users/{userid}": {
+    params: {
+      /** Description. */
+      comment?: string;
+      /** Groups, separated by commas. */
+      groups?: string;
+      /** Add to the groups instead of replacing them. */
+      append?: Flag;
+      /** Whether the user can log in (default 1). */
+      enable?: Flag;
+      /** When the account ends, in seconds since 1970; 0 is never. */
+      expire?: number;
+      /** First name. */
+      firstname?: string;
+      /** Last name. */
+      lastname?: string;
+      /** Address for mail. */
+      email?: string;
+    };
+    data: null;
+  };
+  /** Deletes a user with its tokens and permissions. */
+  "DELETE /access/users/{userid}": {
+    params: Record<string, never>;
+    data: null;
+  };
+  /** Lists the API tokens of a user. */
+  "GET /access/users/{userid}/token": {
+    params: Record<string, never>;
+    data: Array<TokenEntry>;
+  };
+  /** Shows an API token. */
+  "GET /access/users/{userid}/token/{tokenid}": {
+    params: Record<string, never>;
+    data: TokenInfo;
+  };
+  /** Creates an API token. Its secret is shown only in this answer. */
+  "POST /access/users/{userid}/token/{tokenid}": {
+    params: {
+      /** Description. */
+      comment?: string;
+      /** Whether the token has permissions of its own, at most the user's (default 1). */
+      privsep?: Flag;
+      /** When the token ends, in seconds since 1970; 0 is never. */
+      expire?: number;
+    };
+    data: TokenSecret;
+  };
+  /** Changes an API token. */
+  "PUT /access/users/{userid}/token/{tokenid}": {
+    params: {
+      /** Description. */
+      comment?: string;
+      /** Whether the token has permissions of its own, at most the user's (default 1). */
+      privsep?: Flag;
+      /** When the token ends, in seconds since 1970; 0 is never. */
+      expire?: number;
+    };
+    data: TokenInfo;
+  };
+  /** Deletes an API token. */
+  "DELETE /access/users/{userid}/token/{tokenid}": {
+    params: Record<string, never>;
+    data: null;
+  };
+  /** Lists the groups that the caller may see. */
+  "GET /access/groups": {
+    params: Record<string, never>;
+    data: Array<GroupEntry>;
+  };
+  /** Creates a group. */
+  "POST /access/groups": {
+    params: {
+      /** Name of the group. */
+      groupid: string;
+      /** Description. */
+      comment?: string;
+    };
+    data: null;
+  };
+  /** Shows a group. */
+  "GET /access/groups/{groupid}": {
+    params: Record<string, never>;
+    data: Group;
+  };
+  /** Changes a group's description. */
+  "PUT /access/groups/{groupid}": {
+    params: {
+      /** Description. */
+      comment?: string;
+    };
+    data: null;
+  };
+  /** Deletes a group with its permissions. */
+  "DELETE /access/groups/{groupid}": {
+    params: Record<string, never>;
+    data: null;
+  };
+  /** Lists the roles. */
+  "GET /access/roles": {
+    params: Record<string, never>;
+    data: Array<RoleEntry>;
+  };
+  /** Creates a role. */
+  "POST /access/roles": {
+    params: {
+      /** Name of the role. */
+      roleid: string;
+      /** Privileges, separated by commas. */
+      privs?: string;
+    };
+    data: null;
+  };
+  /** Shows the privileges of a role. */
+  "GET /access/roles/{roleid}": {
+    params: Record<string, never>;
+    data: Record<string, Flag>;
+  };
+  /** Changes a role that is not built in. */
+  "PUT /access/roles/{roleid}": {
+    params: {
+      /** Add to the privileges instead of replacing them. */
+      append?: Flag;
+      /** Privileges, separated by commas. */
+      privs?: string;
+    };
+    data: null;
+  };
+  /** Deletes a role that is not built in, with what was given by it. */
+  "DELETE /access/roles/{roleid}": {
+    params: Record<string, never>;
+    data: null;
+  };
+  /** Lists who has which role on what, as far as the caller may see it. */
+  "GET /access/acl": {
+    params: Record<string, never>;
+    data: Array<AclEntry>;
+  };
+  /** Gives or takes roles on a path. */
+  "PUT /access/acl": {
+    params: {
+      /** Path, e.g. `/vms/100`, `/storage/local` or `/`. */
+      path: string;
+      /** Roles, separated by commas. */
+      roles: string;
+      /** Users, separated by commas. */
+      users?: string;
+      /** Groups, separated by commas. */
+      groups?: string;
+      /** API tokens, separated by commas. */
+      tokens?: string;
+      /** Whether it holds for what lies below, too (default 1). */
+      propagate?: Flag;
+      /** Take the roles away instead of giving them. */
+      delete?: Flag;
+    };
+    data: null;
+  };
+  /** Lists nodes, guests and storages that the caller may see, with their figures. */
+  "GET /cluster/resources": {
+    params: {
+      /** Only this kind. */
+      type?: "vm" | "storage" | "node" | "sdn";
+    };
+    data: Array<Resource>;
+  };
+  /** Finds a free number for a guest. */
+  "GET /cluster/nextid": {
+    params: {
+      /** Only say whether this number is free. */
+      vmid?: number;
+    };
+    data: string;
+  };
+  /** Shows the members of the cluster. */
+  "GET /cluster/status": {
+    params: Record<string, never>;
+    data: Array<ClusterEntry>;
+  };
+  /** Shows the options of the whole cluster. */
+  "GET /cluster/options": {
+    params: Record<string, never>;
+    data: ClusterOptions;
+  };
+  /** Lists the nodes. */
+  "GET /nodes": {
+    params: Record<string, never>;
+    data: Array<NodeEntry>;
+  };
+  /** Shows what there is about a node. */
+  "GET /nodes/{node}": {
+    params: Record<string, never>;
+    data: Array<Child>;
+  };
+  /** Shows state and figures of a node. */
+  "GET /nodes/{node}/status": {
+    params: Record<string, never>;
+    data: NodeStatus;
+  };
+  /** Reboots a node or switches it off. */
+  "POST /nodes/{node}/status": {
+    params: {
+      /** What to do. */
+      command: "reboot" | "shutdown";
+    };
+    data: null;
+  };
+  /** Shows the time of a node. */
+  "GET /nodes/{node}/time": {
+    params: Record<string, never>;
+    data: NodeTime;
+  };
+  /** Shows the name servers of a node. */
+  "GET /nodes/{node}/dns": {
+    params: Record<string, never>;
+    data: NodeDns;
+  };
+  /** Says that there is no support contract. */
+  "GET /nodes/{node}/subscription": {
+    params: Record<string, never>;
+    data: Subscription;
+  };
+  /** Lists the network interfaces of a node. */
+  "GET /nodes/{node}/network": {
+    params: {
+      /** Only this kind; `any_bridge` is every kind of bridge. */
+      type?: "bridge" | "any_bridge" | "any_local_bridge" | "eth" | "bond" | "vlan";
+    };
+    data: Array<NetworkInterface>;
+  };
+  /** Lists the tasks of a node that the caller may see, newest first. */
+  "GET /nodes/{node}/tasks": {
+    params: {
+      /** Whether to list tasks that ended, that still run, or both (default archive). */
+      source?: "archive" | "active" | "all";
+      /** Entries to skip. */
+      start?: number;
+      /** Most entries to show (default 50). */
+      limit?: number;
+      /** Only tasks of this guest. */
+      vmid?: number;
+      /** Only tasks of users whose id has this in it. */
+      userfilter?: string;
+      /** Only tasks of this kind. */
+      typefilter?: string;
+      /** Only tasks that ended so, separated by commas: ok, error, warning, unknown. */
+      statusfilter?: string;
+      /** Only tasks that failed. */
+      errors?: Flag;
+      /** Only tasks that started at this time or later, in seconds since 1970. */
+      since?: number;
+      /** Only tasks that started at this time or earlier. */
+      until?: number;
+    };
+    data: Array<TaskEntry>;
+  };
+  /** Shows what there is about a task. */
+  "GET /nodes/{node}/tasks/{upid}": {
+    params: Record<string, never>;
+    data: Array<Child>;
+  };
+  /** Shows the state of a task. */
+  "GET /nodes/{node}/tasks/{upid}/status": {
+    params: Record<string, never>;
+    data: TaskStatus;
+  };
+  /** Shows the log of a task. */
+  "GET /nodes/{node}/tasks/{upid}/log": {
+    params: {
+      /** Most lines to show (default 50; 0 is all). */
+      limit?: number;
+      /** Lines to skip. */
+      start?: number;
+    };
+    data: Array<LogLine>;
+  };
+  /** Stops a task. */
+  "DELETE /nodes/{node}/tasks/{upid}": {
+    params: Record<string, never>;
+    data: null;
+  };
+  /** Lists the latest tasks of the cluster that the caller may see. */
+  "GET /cluster/tasks": {
+    params: Record<string, never>;
+    data: Array<TaskEntry>;
+  };
+  /** Lists the storages that the caller may see. */
+  "GET /storage": {
+    params: Record<string, never>;
+    data: Array<StorageInfo>;
+  };
+  /** Shows the configuration of a storage. */
+  "GET /storage/{storage}": {
+    params: Record<string, never>;
+    data: StorageInfo;
+  };
+  /** Changes the configuration of a storage. */
+  "PUT /storage/{storage}": {
+    params: {
+      /** Refuse the change if the configuration has another digest. */
+      digest?: string;
+      /** What may lie on it, separated by commas. */
+      content?: string;
+      /** Whether it is switched off. */
+      disable?: Flag;
+    };
+    data: null;
+  };
+  /** Lists the storages of a node with their space. */
+  "GET /nodes/{node}/storage": {
+    params: {
+      /** Only those that are switched on. */
+      enabled?: Flag;
+      /** Only those for one of these kinds of content, separated by commas. */
+      content?: string;
+      /** Only this one. */
+      storage?: string;
+    };
+    data: Array<StorageStatus>;
+  };
+  /** Shows state and space of a storage. */
+  "GET /nodes/{node}/storage/{storage}/status": {
+    params: Record<string, never>;
+    data: StorageStatus;
+  };
+  /** Lists the volumes of a storage. */
+  "GET /nodes/{node}/storage/{storage}/content": {
+    params: {
+      /** Only volumes of this guest. */
+      vmid?: number;
+      /** Only this kind of content. */
+      content?: "images" | "rootdir" | "vztmpl" | "iso" | "import" | "snippets" | "backup" | "kernel";
+    };
+    data: Array<VolumeEntry>;
+  };
+  /** Makes an empty volume. */
+  "POST /nodes/{node}/storage/{storage}/content": {
+    params: {
+      /** Format; only raw. */
+      format?: "raw";
+      /** Size, e.g. `4G`; a bare number is KiB. */
+      size: string;
+      /** Guest that it belongs to. */
+      vmid: number;
+      /** Name, e.g. `vm-100-disk-0.raw`. */
+      filename: string;
+    };
+    data: string;
+  };
+  /** Shows a volume. */
+  "GET /nodes/{node}/storage/{storage}/content/{volume}": {
+    params: Record<string, never>;
+    data: VolumeInfo;
+  };
+  /** Deletes a volume. */
+  "DELETE /nodes/{node}/storage/{storage}/content/{volume}": {
+    params: Record<string, never>;
+    data: string;
+  };
+  /** Uploads a file onto a storage. */
+  "POST /nodes/{node}/storage/{storage}/upload": {
+    params: {
+      /** Kind of `checksum`. */
+      "checksum-algorithm"?: "sha256" | "sha512";
+      /** Checksum that the file must have, in hexadecimal. */
+      checksum?: string;
+      /** What the file is: iso, vztmpl, import or kernel. */
+      content: "images" | "rootdir" | "vztmpl" | "iso" | "import" | "snippets" | "backup" | "kernel";
+      /** Name of the file on the storage (default the file's own). */
+      filename: string;
+    };
+    data: string;
+  };
+  /** Lists the virtual machines that the caller may see. */
+  "GET /nodes/{node}/qemu": {
+    params: Record<string, never>;
+    data: Array<GuestStatus>;
+  };
+  /** Creates a virtual machine. */
+  "POST /nodes/{node}/qemu": {
+    params: {
+      /** Hardware virtualization; always on. */
+      kvm?: "1";
+      /** Number, free in the whole cluster. */
+      vmid: number;
+      /** Start it when it is made. */
+      start?: Flag;
+      /** Storage of disks that name none. */
+      storage?: string;
+      /** Name, a DNS name. */
+      name?: string;
+      /** Free text shown with the guest. */
+      description?: string;
+      /** Tags, separated by ';'. */
+      tags?: string;
+      /** Memory in MiB (default 512). */
+      memory?: number;
+      /** Cores per socket (default 1). */
+      cores?: number;
+      /** Sockets (default 1). */
+      sockets?: number;
+      /** CPU type; no effect: the guest sees the host's CPU. */
+      cpu?: string;
+      /** Start with the host. */
+      onboot?: Flag;
+      /** Order and delays of the start with the host. */
+      startup?: string;
+      /** Refuse to remove the guest or its disks. */
+      protection?: Flag;
+      /** Kernel to boot: a volume of content kind `kernel`. */
+      kernel?: string;
+      /** Initial RAM disk for the kernel: a volume of content kind `kernel`. */
+      initrd?: string;
+      /** Command line of the kernel (default `console=ttyS0 root=/dev/vda rw`). */
+      cmdline?: string;
+      /** Boot order, e.g. `order=virtio0`: the first disk named becomes /dev/vda. */
+      boot?: string;
+      /** Kind of guest system, e.g. `l26`; no effect. */
+      ostype?: string;
+      /** Serial port; `socket`, the console, is always there. */
+      serial0?: "socket";
+      /** Disk controller; no effect: disks are virtio block devices. */
+      scsihw?: string;
+      /** Guest agent; no effect. */
+      agent?: string;
+      /** Memory target of the balloon; no effect. */
+      balloon?: number;
+      /** Memory nodes; no effect. */
+      numa?: Flag;
+      /** USB tablet; no effect: there is no display. */
+      tablet?: Flag;
+      /** Display; no effect: there is none but the serial console. */
+      vga?: string;
+      /** Machine type; no effect: there is one. */
+      machine?: string;
+      /** Power button events; always on. */
+      acpi?: "1";
+      /** Disk: `STORAGE:GIB` for a new one, or a volume; `import-from=` copies one. */
+      [key: `virtio${number}`]: string | undefined;
+      /** Disk, served as a virtio block device. */
+      [key: `scsi${number}`]: string | undefined;
+      /** Disk, served as a virtio block device. */
+      [key: `sata${number}`]: string | undefined;
+      /** Disk, served as a virtio block device; `none,media=cdrom` is an empty drive. */
+      [key: `ide${number}`]: string | undefined;
+      /** Network card: `virtio[=MAC],bridge=vmbr0`. */
+      [key: `net${number}`]: string | undefined;
+    };
+    data: string;
+  };
+  /** Deletes a virtual machine with its disks. */
+  "DELETE /nodes/{node}/qemu/{vmid}": {
+    params: {
+      /** Stop the guest first if it runs. */
+      force?: Flag;
+      /** Also remove volumes of the guest that its configuration does not name. */
+      "destroy-unreferenced-disks"?: Flag;
+      /** Also remove what else names the guest: permissions on it. */
+      purge?: Flag;
+    };
+    data: string;
+  };
+  /** Shows the configuration of a virtual machine. */
+  "GET /nodes/{node}/qemu/{vmid}/config": {
+    params: {
+      /** The configuration that runs, rather than the one of the next start. */
+      current?: Flag;
+    };
+    data: WithDigest;
+  };
+  /** Changes the configuration of a virtual machine and waits until that is done. */
+  "PUT /nodes/{node}/qemu/{vmid}/config": {
+    params: {
+      /** Hardware virtualization; always on. */
+      kvm?: "1";
+      /** Power button events; always on. */
+      acpi?: "1";
+      /** Settings to remove, separated by commas. */
+      delete?: string;
+      /** Refuse the change if the configuration has another digest. */
+      digest?: string;
+      /** Name, a DNS name. */
+      name?: string;
+      /** Free text shown with the guest. */
+      description?: string;
+      /** Tags, separated by ';'. */
+      tags?: string;
+      /** Memory in MiB (default 512). */
+      memory?: number;
+      /** Cores per socket (default 1). */
+      cores?: number;
+      /** Sockets (default 1). */
+      sockets?: number;
+      /** CPU type; no effect: the guest sees the host's CPU. */
+      cpu?: string;
+      /** Start with the host. */
+      onboot?: Flag;
+      /** Order and delays of the start with the host. */
+      startup?: string;
+      /** Refuse to remove the guest or its disks. */
+      protection?: Flag;
+      /** Kernel to boot: a volume of content kind `kernel`. */
+      kernel?: string;
+      /** Initial RAM disk for the kernel: a volume of content kind `kernel`. */
+      initrd?: string;
+      /** Command line of the kernel (default `console=ttyS0 root=/dev/vda rw`). */
+      cmdline?: string;
+      /** Boot order, e.g. `order=virtio0`: the first disk named becomes /dev/vda. */
+      boot?: string;
+      /** Kind of guest system, e.g. `l26`; no effect. */
+      ostype?: string;
+      /** Serial port; `socket`, the console, is always there. */
+      serial0?: "socket";
+      /** Disk controller; no effect: disks are virtio block devices. */
+      scsihw?: string;
+      /** Guest agent; no effect. */
+      agent?: string;
+      /** Memory target of the balloon; no effect. */
+      balloon?: number;
+      /** Memory nodes; no effect. */
+      numa?: Flag;
+      /** USB tablet; no effect: there is no display. */
+      tablet?: Flag;
+      /** Display; no effect: there is none but the serial console. */
+      vga?: string;
+      /** Machine type; no effect: there is one. */
+      machine?: string;
+      /** Disk: `STORAGE:GIB` for a new one, or a volume; `import-from=` copies one. */
+      [key: `virtio${number}`]: string | undefined;
+      /** Disk, served as a virtio block device. */
+      [key: `scsi${number}`]: string | undefined;
+      /** Disk, served as a virtio block device. */
+      [key: `sata${number}`]: string | undefined;
+      /** Disk, served as a virtio block device; `none,media=cdrom` is an empty drive. */
+      [key: `ide${number}`]: string | undefined;
+      /** Network card: `virtio[=MAC],bridge=vmbr0`. */
+      [key: `net${number}`]: string | undefined;
+    };
+    data: null;
+  };
+  /** Changes the configuration of a virtual machine as a task. */
+  "POST /nodes/{node}/qemu/{vmid}/config": {
+    params: {
+      /** Hardware virtualization; always on. */
+      kvm?: "1";
+      /** Power button events; always on. */
+      acpi?: "1";
+      /** Settings to remove, separated by commas. */
+      delete?: string;
+      /** Refuse the change if the configuration has another digest. */
+      digest?: string;
+      /** Name, a DNS name. */
+      name?: string;
+      /** Free text shown with the guest. */
+      description?: string;
+      /** Tags, separated by ';'. */
+      tags?: string;
+      /** Memory in MiB (default 512). */
+      memory?: number;
+      /** Cores per socket (default 1). */
+      cores?: number;
+      /** Sockets (default 1). */
+      sockets?: number;
+      /** CPU type; no effect: the guest sees the host's CPU. */
+      cpu?: string;
+      /** Start with the host. */
+      onboot?: Flag;
+      /** Order and delays of the start with the host. */
+      startup?: string;
+      /** Refuse to remove the guest or its disks. */
+      protection?: Flag;
+      /** Kernel to boot: a volume of content kind `kernel`. */
+      kernel?: string;
+      /** Initial RAM disk for the kernel: a volume of content kind `kernel`. */
+      initrd?: string;
+      /** Command line of the kernel (default `console=ttyS0 root=/dev/vda rw`). */
+      cmdline?: string;
+      /** Boot order, e.g. `order=virtio0`: the first disk named becomes /dev/vda. */
+      boot?: string;
+      /** Kind of guest system, e.g. `l26`; no effect. */
+      ostype?: string;
+      /** Serial port; `socket`, the console, is always there. */
+      serial0?: "socket";
+      /** Disk controller; no effect: disks are virtio block devices. */
+      scsihw?: string;
+      /** Guest agent; no effect. */
+      agent?: string;
+      /** Memory target of the balloon; no effect. */
+      balloon?: number;
+      /** Memory nodes; no effect. */
+      numa?: Flag;
+      /** USB tablet; no effect: there is no display. */
+      tablet?: Flag;
+      /** Display; no effect: there is none but the serial console. */
+      vga?: string;
+      /** Machine type; no effect: there is one. */
+      machine?: string;
+      /** Disk: `STORAGE:GIB` for a new one, or a volume; `import-from=` copies one. */
+      [key: `virtio${number}`]: string | undefined;
+      /** Disk, served as a virtio block device. */
+      [key: `scsi${number}`]: string | undefined;
+      /** Disk, served as a virtio block device. */
+      [key: `sata${number}`]: string | undefined;
+      /** Disk, served as a virtio block device; `none,media=cdrom` is an empty drive. */
+      [key: `ide${number}`]: string | undefined;
+      /** Network card: `virtio[=MAC],bridge=vmbr0`. */
+      [key: `net${number}`]: string | undefined;
+    };
+    data: string;
+  };
+  /** Shows which settings of a virtual machine wait for its next start. */
+  "GET /nodes/{node}/qemu/{vmid}/pending": {
+    params: Record<string, never>;
+    data: Array<PendingEntry>;
+  };
+  /** Shows state and figures of a virtual machine. */
+  "GET /nodes/{node}/qemu/{vmid}/status/current": {
+    params: Record<string, never>;
+    data: GuestCurrent;
+  };
+  /** Starts a virtual machine. */
+  "POST /nodes/{node}/qemu/{vmid}/status/start": {
+    params: {
+      /** Seconds to wait for the start. */
+      timeout?: number;
+    };
+    data: string;
+  };
+  /** Stops a virtual machine at once, as pulling its plug would. */
+  "POST /nodes/{node}/qemu/{vmid}/status/stop": {
+    params: {
+      /** End a shutdown of the guest that is under way. */
+      "overrule-shutdown"?: Flag;
+      /** Seconds to wait for the stop. */
+      timeout?: number;
+    };
+    data: string;
+  };
+  /** Asks a virtual machine to shut down and waits for it. */
+  "POST /nodes/{node}/qemu/{vmid}/status/shutdown": {
+    params: {
+      /** Stop the guest when it has not shut down in time. */
+      forceStop?: Flag;
+      /** Seconds to wait for the guest (default 180 for a virtual machine, 60 for a container). */
+      timeout?: number;
+    };
+    data: string;
+  };
+  /** Shuts a virtual machine down and starts it again, with settings that waited. */
+  "POST /nodes/{node}/qemu/{vmid}/status/reboot": {
+    params: {
+      /** Seconds to wait for the start. */
+      timeout?: number;
+    };
+    data: string;
+  };
+  /** Resets a virtual machine as its reset button would. */
+  "POST /nodes/{node}/qemu/{vmid}/status/reset": {
+    params: Record<string, never>;
+    data: string;
+  };
+  /** Pauses a virtual machine. */
+  "POST /nodes/{node}/qemu/{vmid}/status/suspend": {
+    params: Record<string, never>;
+    data: string;
+  };
+  /** Lets a paused virtual machine go on. */
+  "POST /nodes/{node}/qemu/{vmid}/status/resume": {
+    params: Record<string, never>;
+    data: string;
+  };
+  /** Prepares the serial console of a virtual machine. */
+  "POST /nodes/{node}/qemu/{vmid}/termproxy": {
+    params: {
+      /** Serial port (default serial0). */
+      serial?: "serial0";
+    };
+    data: ConsoleTicket;
+  };
+  /** Lists the containers that the caller may see. */
+  "GET /nodes/{node}/lxc": {
+    params: Record<string, never>;
+    data: Array<GuestStatus>;
+  };
+  /** Creates a container. */
+  "POST /nodes/{node}/lxc": {
+    params: {
+      /** DNS search domain; default that of the host. */
+      searchdomain?: string;
+      /** Number, free in the whole cluster. */
+      vmid: number;
+      /** Archive of its root file system: a volume of content kind `vztmpl`. */
+      ostemplate: string;
+      /** Storage of the root file system when `rootfs` names none (default local). */
+      storage?: string;
+      /** Password of root inside. */
+      password?: string;
+      /** Keys that may log in as root over SSH, one a line. */
+      "ssh-public-keys"?: string;
+      /** Start it when it is made. */
+      start?: Flag;
+      /** Host name (default CT and its number). */
+      hostname?: string;
+      /** Free text shown with the guest. */
+      description?: string;
+      /** Tags, separated by ';'. */
+      tags?: string;
+      /** Memory in MiB (default 512). */
+      memory?: number;
+      /** Swap in MiB (default 512). */
+      swap?: number;
+      /** Cores it may use (default all). */
+      cores?: number;
+      /** Processor time it may use, in cores; 0 is no limit. */
+      cpulimit?: number;
+      /** Its share of processor time against other guests (default 100). */
+      cpuunits?: number;
+      /** Root file system: `STORAGE:GIB` for a new one. */
+      rootfs?: string;
+      /** Kind of distribution inside; no effect. */
+      ostype?: string;
+      /** Architecture; only amd64. */
+      arch?: "amd64";
+      /** Always 1: container root is an ordinary user of the host. */
+      unprivileged?: Flag;
+      /** Start with the host. */
+      onboot?: Flag;
+      /** Order and delays of the start with the host. */
+      startup?: string;
+      /** Refuse to remove the guest. */
+      protection?: Flag;
+      /** Features, e.g. `nesting=1`. */
+      features?: string;
+      /** Console; always on. */
+      console?: "1";
+      /** Name servers, separated by blanks; default those of the host. */
+      nameserver?: string;
+      /** Network card: `name=eth0,bridge=vmbr0,ip=dhcp`. */
+      [key: `net${number}`]: string | undefined;
+    };
+    data: string;
+  };
+  /** Deletes a container with its volumes. */
+  "DELETE /nodes/{node}/lxc/{vmid}": {
+    params: {
+      /** Stop the guest first if it runs. */
+      force?: Flag;
+      /** Also remove volumes of the guest that its configuration does not name. */
+      "destroy-unreferenced-disks"?: Flag;
+      /** Also remove what else names the guest: permissions on it. */
+      purge?: Flag;
+    };
+    data: string;
+  };
+  /** Shows the configuration of a container. */
+  "GET /nodes/{node}/lxc/{vmid}/config": {
+    params: {
+      /** The configuration that runs, rather than the one of the next start. */
+      current?: Flag;
+    };
+    data: WithDigest2;
+  };
+  /** Changes the configuration of a container. */
+  "PUT /nodes/{node}/lxc/{vmid}/config": {
+    params: {
+      /** DNS search domain; default that of the host. */
+      searchdomain?: string;
+      /** Name servers, separated by blanks; default those of the host. */
+      nameserver?: string;
+      /** Settings to remove, separated by commas. */
+      delete?: string;
+      /** Refuse the change if the configuration has another digest. */
+      digest?: string;
+      /** Host name (default CT and its number). */
+      hostname?: string;
+      /** Free text shown with the guest. */
+      description?: string;
+      /** Tags, separated by ';'. */
+      tags?: string;
+      /** Memory in MiB (default 512). */
+      memory?: number;
+      /** Swap in MiB (default 512). */
+      swap?: number;
+      /** Cores it may use (default all). */
+      cores?: number;
+      /** Processor time it may use, in cores; 0 is no limit. */
+      cpulimit?: number;
+      /** Its share of processor time against other guests (default 100). */
+      cpuunits?: number;
+      /** Root file system: `STORAGE:GIB` for a new one. */
+      rootfs?: string;
+      /** Kind of distribution inside; no effect. */
+      ostype?: string;
+      /** Architecture; only amd64. */
+      arch?: "amd64";
+      /** Always 1: container root is an ordinary user of the host. */
+      unprivileged?: Flag;
+      /** Start with the host. */
+      onboot?: Flag;
+      /** Order and delays of the start with the host. */
+      startup?: string;
+      /** Refuse to remove the guest. */
+      protection?: Flag;
+      /** Features, e.g. `nesting=1`. */
+      features?: string;
+      /** Console; always on. */
+      console?: "1";
+      /** Network card: `name=eth0,bridge=vmbr0,ip=dhcp`. */
+      [key: `net${number}`]: string | undefined;
+    };
+    data: null;
+  };
+  /** Shows which settings of a container wait for its next start. */
+  "GET /nodes/{node}/lxc/{vmid}/pending": {
+    params: Record<string, never>;
+    data: Array<PendingEntry>;
+  };
+  /** Shows state and figures of a container. */
+  "GET /nodes/{node}/lxc/{vmid}/status/current": {
+    params: Record<string, never>;
+    data: GuestCurrent;
+  };
+  /** Starts a container. */
+  "POST /nodes/{node}/lxc/{vmid}/status/start": {
+    params: {
+      /** Seconds to wait for the start. */
+      timeout?: number;
+    };
+    data: string;
+  };
+  /** Stops a container at once. */
+  "POST /nodes/{node}/lxc/{vmid}/status/stop": {
+    params: {
+      /** End a shutdown of the guest that is under way. */
+      "overrule-shutdown"?: Flag;
+      /** Seconds to wait for the stop. */
+      timeout?: number;
+    };
+    data: string;
+  };
+  /** Asks a container to shut down and waits for it. */
+  "POST /nodes/{node}/lxc/{vmid}/status/shutdown": {
+    params: {
+      /** Stop the guest when it has not shut down in time. */
+      forceStop?: Flag;
+      /** Seconds to wait for the guest (default 180 for a virtual machine, 60 for a container). */
+      timeout?: number;
+    };
+    data: string;
+  };
+  /** Shuts a container down and starts it again, with settings that waited. */
+  "POST /nodes/{node}/lxc/{vmid}/status/reboot": {
+    params: {
+      /** Seconds to wait for the start. */
+      timeout?: number;
+    };
+    data: string;
+  };
+  /** Prepares the console of a container. */
+  "POST /nodes/{node}/lxc/{vmid}/termproxy": {
+    params: Record<string, never>;
+    data: ConsoleTicket;
+  };
+}
