@@ -4,6 +4,17 @@
 //! and compared in a unit test. Start reading at [`guest`] for what users configure, and at
 //! [`machine`] and [`container`] for what a configuration becomes when it runs.
 
+pub mod access;
 pub mod container;
+pub mod field;
+pub mod guest;
 pub mod host;
+pub mod lxc;
 pub mod machine;
+pub mod network;
+pub mod propstring;
+pub mod qemu;
+pub mod storage;
+pub mod upid;
+pub mod userid;
+pub mod vmid;

@@ -1,0 +1,246 @@
+//! What virtual machines and containers have in common: kind, name, tags, locks, start order.
+//!
+//! A guest is stored as a [`GuestRecord`] of its configuration; see [`crate::qemu`] and
+//! [`crate::lxc`] for the two kinds of configuration.
+
+use crate::words;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::fmt;
+use std::str::FromStr;
+
+words! {
+    /// The kind of a guest, as it is written in paths and ids.
+    pub enum GuestKind {
+        /// A virtual machine.
+        Qemu = "qemu",
+        /// A system container.
+        Lxc = "lxc",
+    }
+}
+
+impl GuestKind {
+    /// How messages name a guest of this kind.
+    pub fn short(self) -> &'static str {
+        match self {
+            Self::Qemu => "VM",
+            Self::Lxc => "CT",
+        }
+    }
+}
+
+words! {
+    /// What long work holds a guest; nothing else may change it meanwhile.
+    pub enum Lock {
+        /// The guest is being made; if that is interrupted, it is removed.
+        Create = "create",
+        /// The guest is being removed; if that is interrupted, removal goes on.
+        Destroy = "destroy",
+    }
+}
+
+/// A guest as the store keeps it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GuestRecord<C> {
+    /// What holds the guest, if anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lock: Option<Lock>,
+    /// What the user configured.
+    pub config: C,
+}
+
+/// A DNS name: a guest's name or a container's host name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GuestName(String);
+
+impl GuestName {
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for GuestName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for GuestName {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let label = |label: &str| {
+            let ends = !label.starts_with('-') && !label.ends_with('-');
+            let bytes = label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+            !label.is_empty() && label.len() <= 63 && ends && bytes
+        };
+        if text.len() <= 253 && text.split('.').all(label) {
+            return Ok(Self(text.to_owned()));
+        }
+        Err(format!(
+            "'{text}' is no DNS name: use letters, digits, '-' and '.', e.g. web-1"
+        ))
+    }
+}
+
+crate::text_field!(
+    GuestName,
+    "GuestName",
+    json!({"type": "string", "format": "dns-name", "maxLength": 253})
+);
+
+/// Tags, in the order given, each once.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tags(pub Vec<String>);
+
+impl fmt::Display for Tags {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join(";"))
+    }
+}
+
+impl FromStr for Tags {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut tags: Vec<String> = Vec::new();
+        for tag in text.split([';', ',', ' ']).filter(|tag| !tag.is_empty()) {
+            let tag = tag.to_ascii_lowercase();
+            let first = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+            let rest = |byte: u8| first(byte) || b"-+.".contains(&byte);
+            if !tag
+                .bytes()
+                .enumerate()
+                .all(|(i, b)| if i == 0 { first(b) } else { rest(b) })
+            {
+                return Err(format!(
+                    "'{tag}' is no tag: use letters, digits, '_', '-', '+', '.'"
+                ));
+            }
+            if !tags.contains(&tag) {
+                tags.push(tag);
+            }
+        }
+        Ok(Self(tags))
+    }
+}
+
+crate::text_field!(
+    Tags,
+    "Tags",
+    json!({"type": "string", "format": "tag-list"})
+);
+
+/// Free text about a guest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Description(String);
+
+impl FromStr for Description {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.len() > 8192 {
+            return Err("at most 8192 bytes".to_owned());
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for Description {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+crate::text_field!(
+    Description,
+    "Description",
+    json!({"type": "string", "maxLength": 8192})
+);
+
+/// When a guest starts with the host and how long to wait: `order=1,up=30,down=60`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Startup {
+    /// Guests start in ascending order, those without one last, and stop the other way round.
+    pub order: Option<u32>,
+    /// Seconds to wait after the start before the next guest.
+    pub up: Option<u32>,
+    /// Seconds to wait for a shutdown before the guest is killed.
+    pub down: Option<u32>,
+}
+
+impl fmt::Display for Startup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = [("order", self.order), ("up", self.up), ("down", self.down)];
+        let set = parts
+            .iter()
+            .filter_map(|(key, value)| Some(format!("{key}={}", (*value)?)));
+        f.write_str(&set.collect::<Vec<_>>().join(","))
+    }
+}
+
+impl FromStr for Startup {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut startup = Self::default();
+        for (key, value) in crate::propstring::split(text, Some("order"))? {
+            let number: u32 = value
+                .parse()
+                .map_err(|_| format!("{key}: '{value}' is not a whole number"))?;
+            match key.as_str() {
+                "order" => startup.order = Some(number),
+                "up" => startup.up = Some(number),
+                "down" => startup.down = Some(number),
+                _ => return Err(format!("'{key}' is none of: order, up, down")),
+            }
+        }
+        Ok(startup)
+    }
+}
+
+crate::text_field!(
+    Startup,
+    "Startup",
+    json!({"type": "string", "x-typetext": "[order=]<n>[,up=<s>][,down=<s>]"})
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_follow_dns() {
+        for good in ["a", "web-1", "web-1.example.org", "1st"] {
+            assert_eq!(good.parse::<GuestName>().unwrap().as_str(), good);
+        }
+        let long = "a".repeat(64);
+        for bad in [
+            "",
+            "-a",
+            "a-",
+            "a..b",
+            "a_b",
+            "a b",
+            "ü",
+            "../x",
+            long.as_str(),
+        ] {
+            assert!(bad.parse::<GuestName>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn tags_are_separated_by_any_of_three_and_kept_once() {
+        assert_eq!("a;b,c a".parse::<Tags>().unwrap().to_string(), "a;b;c");
+        assert!("a;-b".parse::<Tags>().is_err());
+    }
+
+    #[test]
+    fn start_order_round_trips_and_a_bare_number_is_the_order() {
+        for text in ["order=1,up=30,down=60", "up=5", "order=2"] {
+            assert_eq!(text.parse::<Startup>().unwrap().to_string(), text);
+        }
+        assert_eq!("3".parse::<Startup>().unwrap().order, Some(3));
+        assert!("later=3".parse::<Startup>().is_err());
+    }
+}

@@ -1,0 +1,413 @@
+//! The configuration of a virtual machine, with Proxmox VE's names.
+//!
+//! Every disk is a virtio block device, whatever bus its key names: clients that ask for `scsi0`
+//! by default are served too. Settings marked "no effect" are kept and shown because clients set
+//! them, and mean nothing to this version. A machine boots `kernel` directly.
+
+use crate::config;
+use crate::field::Int;
+use crate::guest::{Description, GuestName, Startup, Tags};
+use crate::network::{InterfaceName, Mac};
+use crate::propstring::{self, split};
+use crate::storage::{DiskSize, VolumeId, VolumeSource};
+use crate::words;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+config! {
+    /// A virtual machine's settings; all may be absent.
+    pub struct QemuConfig {
+        /// Name, a DNS name.
+        name "name": GuestName,
+        /// Free text shown with the guest.
+        description "description": Description,
+        /// Tags, separated by ';'.
+        tags "tags": Tags,
+        /// Memory in MiB (default 512).
+        memory "memory": Int<16, 4194304>,
+        /// Cores per socket (default 1).
+        cores "cores": Int<1, 64>,
+        /// Sockets (default 1).
+        sockets "sockets": Int<1, 4>,
+        /// CPU type; no effect: the guest sees the host's CPU.
+        cpu "cpu": CpuType,
+        /// Start with the host.
+        onboot "onboot": bool,
+        /// Order and delays of the start with the host.
+        startup "startup": Startup,
+        /// Refuse to remove the guest or its disks.
+        protection "protection": bool,
+        /// Kernel to boot: a volume of content kind `kernel`.
+        kernel "kernel": VolumeId,
+        /// Initial RAM disk for the kernel: a volume of content kind `kernel`.
+        initrd "initrd": VolumeId,
+        /// Command line of the kernel (default `console=ttyS0 root=/dev/vda rw`).
+        cmdline "cmdline": CommandLine,
+        /// Boot order, e.g. `order=virtio0`: the first disk named becomes /dev/vda.
+        boot "boot": BootOrder,
+        /// Kind of guest system, e.g. `l26`; no effect.
+        ostype "ostype": Word,
+        /// Serial port; `socket`, the console, is always there.
+        serial0 "serial0": SerialPort,
+        /// Disk controller; no effect: disks are virtio block devices.
+        scsihw "scsihw": Word,
+        /// Guest agent; no effect.
+        agent "agent": Word,
+        /// Memory target of the balloon; no effect.
+        balloon "balloon": Int<0, 4194304>,
+        /// Memory nodes; no effect.
+        numa "numa": bool,
+        /// USB tablet; no effect: there is no display.
+        tablet "tablet": bool,
+        /// Display; no effect: there is none but the serial console.
+        vga "vga": Word,
+        /// Machine type; no effect: there is one.
+        machine "machine": Word,
+        /// Power button events; always on.
+        acpi "acpi": AlwaysOn,
+        /// Hardware virtualization; always on.
+        kvm "kvm": AlwaysOn,
+    }
+    numbered {
+        /// Disk: `STORAGE:GIB` for a new one, or a volume; `import-from=` copies one.
+        virtio "virtio" ..= 15: QemuDisk,
+        /// Disk, served as a virtio block device.
+        scsi "scsi" ..= 30: QemuDisk,
+        /// Disk, served as a virtio block device.
+        sata "sata" ..= 5: QemuDisk,
+        /// Disk, served as a virtio block device; `none,media=cdrom` is an empty drive.
+        ide "ide" ..= 3: QemuDisk,
+        /// Network card: `virtio[=MAC],bridge=vmbr0`.
+        net "net" ..= 31: QemuNet,
+    }
+}
+
+impl QemuConfig {
+    /// The memory of a machine that names none, in MiB.
+    pub const DEFAULT_MEMORY: u64 = 512;
+    /// The command line of a kernel that is given none.
+    pub const DEFAULT_CMDLINE: &'static str = "console=ttyS0 root=/dev/vda rw";
+
+    /// Memory in MiB.
+    pub fn memory_mib(&self) -> u64 {
+        self.memory.map_or(Self::DEFAULT_MEMORY, Int::get)
+    }
+
+    /// Number of virtual CPUs.
+    pub fn vcpus(&self) -> u64 {
+        self.cores.map_or(1, Int::get) * self.sockets.map_or(1, Int::get)
+    }
+
+    /// Every disk by its key: those that `boot` names first, then virtio, scsi, sata, ide.
+    pub fn disks(&self) -> Vec<(String, &QemuDisk)> {
+        let buses: [(&str, &BTreeMap<u8, QemuDisk>); 4] = [
+            ("virtio", &self.virtio),
+            ("scsi", &self.scsi),
+            ("sata", &self.sata),
+            ("ide", &self.ide),
+        ];
+        let all = buses.iter().flat_map(|(bus, disks)| {
+            disks
+                .iter()
+                .map(move |(index, disk)| (format!("{bus}{index}"), disk))
+        });
+        let mut disks: Vec<_> = all.collect();
+        let order = self
+            .boot
+            .as_ref()
+            .map(|boot| boot.0.as_slice())
+            .unwrap_or_default();
+        let rank = |key: &String| order.iter().position(|named| named == key);
+        disks.sort_by_key(|(key, _)| rank(key).unwrap_or(usize::MAX));
+        disks
+    }
+
+    /// Every disk by its key, to change.
+    pub fn disks_mut(&mut self) -> Vec<(String, &mut QemuDisk)> {
+        let buses = [
+            ("virtio", &mut self.virtio),
+            ("scsi", &mut self.scsi),
+            ("sata", &mut self.sata),
+            ("ide", &mut self.ide),
+        ];
+        let all = buses.into_iter().flat_map(|(bus, disks)| {
+            disks
+                .iter_mut()
+                .map(move |(index, disk)| (format!("{bus}{index}"), disk))
+        });
+        all.collect()
+    }
+
+    /// Whether `key` names a disk.
+    pub fn is_disk_key(key: &str) -> bool {
+        ["virtio", "scsi", "sata", "ide"]
+            .iter()
+            .any(|bus| crate::field::index_of(bus, key).is_some() && Self::knows(key))
+    }
+}
+
+crate::propstring! {
+    /// A disk of a virtual machine.
+    pub struct QemuDisk {
+        /// What it holds.
+        default file "file": VolumeSource,
+        /// How its file is accessed; no effect.
+        aio "aio": Word,
+        /// Whether backups include it.
+        backup "backup": bool,
+        /// Host caching; no effect.
+        cache "cache": Word,
+        /// Whether the guest may give blocks back; no effect.
+        discard "discard": Word,
+        /// Image format; only `raw`.
+        format "format": DiskFormat,
+        /// Volume whose contents a new disk starts with.
+        import_from "import-from": VolumeId,
+        /// A thread of its own; no effect.
+        iothread "iothread": bool,
+        /// Disk or optical disc.
+        media "media": Media,
+        /// Whether replication includes it; no effect.
+        replicate "replicate": bool,
+        /// Refuse writes.
+        ro "ro": bool,
+        /// Serial number that the guest reads.
+        serial "serial": DiskSerial,
+        /// Size of the volume.
+        size "size": DiskSize,
+        /// Present it as solid-state; no effect.
+        ssd "ssd": bool,
+    }
+}
+
+words! {
+    /// Format of a disk image.
+    pub enum DiskFormat {
+        /// Plain bytes.
+        Raw = "raw",
+    }
+}
+
+words! {
+    /// Disk or optical disc.
+    pub enum Media {
+        /// A disk.
+        Disk = "disk",
+        /// An optical disc: never written.
+        Cdrom = "cdrom",
+    }
+}
+
+words! {
+    /// What a serial port is connected to.
+    pub enum SerialPort {
+        /// A socket of the host: the console.
+        Socket = "socket",
+    }
+}
+
+words! {
+    /// A setting that cannot be switched off.
+    pub enum AlwaysOn {
+        /// On.
+        On = "1",
+    }
+}
+
+words! {
+    /// Model of a network card.
+    pub enum NetModel {
+        /// A virtio card, the only one.
+        Virtio = "virtio",
+    }
+}
+
+/// Declares a newtype of `String` whose text is checked by one function.
+macro_rules! checked_text {
+    ($(#[$meta:meta])* $name:ident, $check:expr, $help:literal) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub struct $name(String);
+        impl $name {
+            /// The text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+        impl FromStr for $name {
+            type Err = String;
+            fn from_str(text: &str) -> Result<Self, String> {
+                let check: fn(&str) -> bool = $check;
+                if check(text) {
+                    return Ok(Self(text.to_owned()));
+                }
+                Err(format!("'{text}' is wrong here: {}", $help))
+            }
+        }
+        crate::text_field!($name, stringify!($name), json!({"type": "string"}));
+    };
+}
+
+fn is_word(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.=,+".contains(&byte);
+    (1..=200).contains(&text.len()) && text.bytes().all(plain)
+}
+
+checked_text!(
+    /// A word, or a list of `key=value`, that is kept and shown.
+    Word,
+    is_word,
+    "use letters, digits and '-_.=,+'"
+);
+checked_text!(
+    /// A CPU type with its flags.
+    CpuType,
+    |text| is_word(text.replace(';', "").as_str()),
+    "name a CPU type, e.g. host"
+);
+checked_text!(
+    /// The command line of a kernel.
+    CommandLine,
+    |text| text.len() <= 2047 && text.bytes().all(|byte| (0x20..0x7f).contains(&byte)),
+    "use at most 2047 printable ASCII characters"
+);
+checked_text!(
+    /// The serial number of a disk.
+    DiskSerial,
+    |text| (1..=20).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'),
+    "use at most 20 letters, digits, '-' and '_'"
+);
+
+/// Devices in boot order, `order=virtio0;net0`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BootOrder(pub Vec<String>);
+
+impl fmt::Display for BootOrder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "order={}", self.0.join(";"))
+    }
+}
+
+impl FromStr for BootOrder {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        // The old form, letters such as `cdn`, names no device and so orders none.
+        if !text.is_empty() && text.bytes().all(|byte| b"acdn".contains(&byte)) {
+            return Ok(Self::default());
+        }
+        let Some(list) = text.strip_prefix("order=") else {
+            return Err(format!("'{text}' should be like order=virtio0;net0"));
+        };
+        let devices: Vec<String> = list
+            .split([';', ','])
+            .filter(|name| !name.is_empty())
+            .map(str::to_owned)
+            .collect();
+        let is_net = |name: &str| crate::field::index_of("net", name).is_some();
+        match devices
+            .iter()
+            .find(|name| !QemuConfig::is_disk_key(name) && !is_net(name))
+        {
+            Some(name) => Err(format!("'{name}' is no disk or network card")),
+            None => Ok(Self(devices)),
+        }
+    }
+}
+
+crate::text_field!(BootOrder, "BootOrder", json!({"type": "string"}));
+
+/// A network card: `virtio=BC:24:11:00:00:01,bridge=vmbr0`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QemuNet {
+    /// Model.
+    pub model: NetModel,
+    /// Hardware address; one is made up when the card is added without.
+    pub mac: Option<Mac>,
+    /// Bridge of the host that it joins; none leaves it unconnected.
+    pub bridge: Option<InterfaceName>,
+    /// Filter its traffic; no effect.
+    pub firewall: Option<bool>,
+    /// Unplug the cable.
+    pub link_down: Option<bool>,
+    /// Largest packet; no effect.
+    pub mtu: Option<Int<1, 65520>>,
+    /// Number of queues; only 1.
+    pub queues: Option<Int<0, 1>>,
+}
+
+impl fmt::Display for QemuNet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.model.as_str())?;
+        if let Some(mac) = &self.mac {
+            write!(f, "={mac}")?;
+        }
+        let on = |value: bool| if value { 1 } else { 0 };
+        if let Some(bridge) = &self.bridge {
+            write!(f, ",bridge={bridge}")?;
+        }
+        if let Some(firewall) = self.firewall {
+            write!(f, ",firewall={}", on(firewall))?;
+        }
+        if let Some(link_down) = self.link_down {
+            write!(f, ",link_down={}", on(link_down))?;
+        }
+        if let Some(mtu) = self.mtu {
+            write!(f, ",mtu={}", mtu.get())?;
+        }
+        if let Some(queues) = self.queues {
+            write!(f, ",queues={}", queues.get())?;
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for QemuNet {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut pairs = split(text, Some("model"))?;
+        let mut mac = propstring::take(&mut pairs, "macaddr")?;
+        let mut model = propstring::take(&mut pairs, "model")?;
+        // `virtio=MAC` is short for `model=virtio,macaddr=MAC`.
+        if let Some(short) = propstring::take::<Mac>(&mut pairs, NetModel::Virtio.as_str())? {
+            model = Some(NetModel::Virtio);
+            mac = Some(short);
+        }
+        let net = Self {
+            mac,
+            bridge: propstring::take(&mut pairs, "bridge")?,
+            firewall: propstring::take(&mut pairs, "firewall")?,
+            link_down: propstring::take(&mut pairs, "link_down")?,
+            mtu: propstring::take(&mut pairs, "mtu")?,
+            queues: propstring::take(&mut pairs, "queues")?,
+            model: model.unwrap_or(NetModel::Virtio),
+        };
+        let known = [
+            "virtio",
+            "model",
+            "macaddr",
+            "bridge",
+            "firewall",
+            "link_down",
+            "mtu",
+            "queues",
+        ];
+        propstring::refuse_rest(&pairs, &known)?;
+        Ok(net)
+    }
+}
+
+crate::text_field!(
+    QemuNet,
+    "QemuNet",
+    json!({
+        "type": "string",
+        "x-typetext": "virtio[=<mac>][,bridge=<bridge>][,link_down=<0|1>]",
+    })
+);
