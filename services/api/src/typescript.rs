@@ -36,29 +36,19 @@ pub fn file() -> String {
         let method = declaration.method;
         let operation = &document["paths"][method.path][method.verb.as_str().to_ascii_lowercase()];
         let output = &operation["responses"]["200"]["content"]["application/json"]["schema"];
-        let mut params = crate::schema::params(&declaration);
-        without_path_placeholders(&mut params, method);
+        let params = crate::schema::params(&declaration);
         let _ = writeln!(out, "  /** {} */", method.summary());
         let _ = writeln!(out, "  \"{} {}\": {{", method.verb, method.path);
         let _ = writeln!(out, "    params: {};", type_of(&params, "    "));
         let _ = writeln!(
             out,
-            "    data: {};",
+            "    output: {};",
             type_of(&output["properties"]["data"], "    ")
         );
         out.push_str("  };\n");
     }
     out.push_str("}\n");
     out
-}
-
-/// Placeholders are given apart from the other parameters.
-fn without_path_placeholders(params: &mut Value, method: &crate::Method) {
-    for name in method.placeholders() {
-        if let Some(properties) = params["properties"].as_object_mut() {
-            properties.remove(name);
-        }
-    }
 }
 
 fn type_name(name: &str) -> String {

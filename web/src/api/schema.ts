@@ -840,17 +840,20 @@ export interface Methods {
   /** Shows the version of the API. */
   "GET /version": {
     params: Record<string, never>;
-    data: Version;
+    output: Version;
   };
   /** Shows the version of a node. */
   "GET /nodes/{node}/version": {
-    params: Record<string, never>;
-    data: Version;
+    params: {
+      /** Name of the node. */
+      node: string;
+    };
+    output: Version;
   };
   /** Says nothing: for clients that look whether there is a login. */
   "GET /access/ticket": {
     params: Record<string, never>;
-    data: null;
+    output: null;
   };
   /** Logs in, or renews a login. */
   "POST /access/ticket": {
@@ -872,12 +875,12 @@ export interface Methods {
       /** Privileges to verify on `path`. */
       privs?: string;
     };
-    data: Ticket;
+    output: Ticket;
   };
   /** Lists the realms. */
   "GET /access/domains": {
     params: Record<string, never>;
-    data: Array<Realm>;
+    output: Array<Realm>;
   };
   /** Shows the permissions of a user or token. */
   "GET /access/permissions": {
@@ -887,7 +890,7 @@ export interface Methods {
       /** User or token (default the caller). */
       userid?: string;
     };
-    data: Record<string, Record<string, Flag>>;
+    output: Record<string, Record<string, Flag>>;
   };
   /** Changes a password. */
   "PUT /access/password": {
@@ -899,7 +902,7 @@ export interface Methods {
       /** The caller's own present password. */
       "confirmation-password"?: string;
     };
-    data: null;
+    output: null;
   };
   /** Lists the users that the caller may see. */
   "GET /access/users": {
@@ -909,7 +912,7 @@ export interface Methods {
       /** With groups and tokens. */
       full?: Flag;
     };
-    data: Array<UserEntry>;
+    output: Array<UserEntry>;
   };
   /** Creates a user. */
   "POST /access/users": {
@@ -933,18 +936,21 @@ export interface Methods {
       /** Description. */
       comment?: string;
     };
-    data: null;
+    output: null;
   };
   /** Shows a user. */
   "GET /access/users/{userid}": {
-    params: Record<string, never>;
-    data: User;
+    params: {
+      /** The user, name@realm. */
+      userid: string;
+    };
+    output: User;
   };
   /** Changes a user. */
   "PUT /access/users/{userid}": {
     params: {
-      /** Description. */
-      comment?: string;
+      /** The user, name@realm. */
+      userid: string;
       /** Groups, separated by commas. */
       groups?: string;
       /** Add to the groups instead of replacing them. */
@@ -959,57 +965,83 @@ export interface Methods {
       lastname?: string;
       /** Address for mail. */
       email?: string;
+      /** Description. */
+      comment?: string;
     };
-    data: null;
+    output: null;
   };
   /** Deletes a user with its tokens and permissions. */
   "DELETE /access/users/{userid}": {
-    params: Record<string, never>;
-    data: null;
+    params: {
+      /** The user, name@realm. */
+      userid: string;
+    };
+    output: null;
   };
   /** Lists the API tokens of a user. */
   "GET /access/users/{userid}/token": {
-    params: Record<string, never>;
-    data: Array<TokenEntry>;
+    params: {
+      /** The user, name@realm. */
+      userid: string;
+    };
+    output: Array<TokenEntry>;
   };
   /** Shows an API token. */
   "GET /access/users/{userid}/token/{tokenid}": {
-    params: Record<string, never>;
-    data: TokenInfo;
+    params: {
+      /** The user, name@realm. */
+      userid: string;
+      /** Name of the token. */
+      tokenid: string;
+    };
+    output: TokenInfo;
   };
   /** Creates an API token. Its secret is shown only in this answer. */
   "POST /access/users/{userid}/token/{tokenid}": {
     params: {
-      /** Description. */
-      comment?: string;
-      /** Whether the token has permissions of its own, at most the user's (default 1). */
-      privsep?: Flag;
+      /** The user, name@realm. */
+      userid: string;
+      /** Name of the token. */
+      tokenid: string;
       /** When the token ends, in seconds since 1970; 0 is never. */
       expire?: number;
+      /** Whether the token has permissions of its own, at most the user's (default 1). */
+      privsep?: Flag;
+      /** Description. */
+      comment?: string;
     };
-    data: TokenSecret;
+    output: TokenSecret;
   };
   /** Changes an API token. */
   "PUT /access/users/{userid}/token/{tokenid}": {
     params: {
-      /** Description. */
-      comment?: string;
-      /** Whether the token has permissions of its own, at most the user's (default 1). */
-      privsep?: Flag;
+      /** The user, name@realm. */
+      userid: string;
+      /** Name of the token. */
+      tokenid: string;
       /** When the token ends, in seconds since 1970; 0 is never. */
       expire?: number;
+      /** Whether the token has permissions of its own, at most the user's (default 1). */
+      privsep?: Flag;
+      /** Description. */
+      comment?: string;
     };
-    data: TokenInfo;
+    output: TokenInfo;
   };
   /** Deletes an API token. */
   "DELETE /access/users/{userid}/token/{tokenid}": {
-    params: Record<string, never>;
-    data: null;
+    params: {
+      /** The user, name@realm. */
+      userid: string;
+      /** Name of the token. */
+      tokenid: string;
+    };
+    output: null;
   };
   /** Lists the groups that the caller may see. */
   "GET /access/groups": {
     params: Record<string, never>;
-    data: Array<GroupEntry>;
+    output: Array<GroupEntry>;
   };
   /** Creates a group. */
   "POST /access/groups": {
@@ -1019,30 +1051,38 @@ export interface Methods {
       /** Description. */
       comment?: string;
     };
-    data: null;
+    output: null;
   };
   /** Shows a group. */
   "GET /access/groups/{groupid}": {
-    params: Record<string, never>;
-    data: Group;
+    params: {
+      /** Name of the group. */
+      groupid: string;
+    };
+    output: Group;
   };
   /** Changes a group's description. */
   "PUT /access/groups/{groupid}": {
     params: {
+      /** Name of the group. */
+      groupid: string;
       /** Description. */
       comment?: string;
     };
-    data: null;
+    output: null;
   };
   /** Deletes a group with its permissions. */
   "DELETE /access/groups/{groupid}": {
-    params: Record<string, never>;
-    data: null;
+    params: {
+      /** Name of the group. */
+      groupid: string;
+    };
+    output: null;
   };
   /** Lists the roles. */
   "GET /access/roles": {
     params: Record<string, never>;
-    data: Array<RoleEntry>;
+    output: Array<RoleEntry>;
   };
   /** Creates a role. */
   "POST /access/roles": {
@@ -1052,32 +1092,40 @@ export interface Methods {
       /** Privileges, separated by commas. */
       privs?: string;
     };
-    data: null;
+    output: null;
   };
   /** Shows the privileges of a role. */
   "GET /access/roles/{roleid}": {
-    params: Record<string, never>;
-    data: Record<string, Flag>;
+    params: {
+      /** Name of the role. */
+      roleid: string;
+    };
+    output: Record<string, Flag>;
   };
   /** Changes a role that is not built in. */
   "PUT /access/roles/{roleid}": {
     params: {
-      /** Add to the privileges instead of replacing them. */
-      append?: Flag;
+      /** Name of the role. */
+      roleid: string;
       /** Privileges, separated by commas. */
       privs?: string;
+      /** Add to the privileges instead of replacing them. */
+      append?: Flag;
     };
-    data: null;
+    output: null;
   };
   /** Deletes a role that is not built in, with what was given by it. */
   "DELETE /access/roles/{roleid}": {
-    params: Record<string, never>;
-    data: null;
+    params: {
+      /** Name of the role. */
+      roleid: string;
+    };
+    output: null;
   };
   /** Lists who has which role on what, as far as the caller may see it. */
   "GET /access/acl": {
     params: Record<string, never>;
-    data: Array<AclEntry>;
+    output: Array<AclEntry>;
   };
   /** Gives or takes roles on a path. */
   "PUT /access/acl": {
@@ -1097,7 +1145,7 @@ export interface Methods {
       /** Take the roles away instead of giving them. */
       delete?: Flag;
     };
-    data: null;
+    output: null;
   };
   /** Lists nodes, guests and storages that the caller may see, with their figures. */
   "GET /cluster/resources": {
@@ -1105,7 +1153,7 @@ export interface Methods {
       /** Only this kind. */
       type?: "vm" | "storage" | "node" | "sdn";
     };
-    data: Array<Resource>;
+    output: Array<Resource>;
   };
   /** Finds a free number for a guest. */
   "GET /cluster/nextid": {
@@ -1113,69 +1161,88 @@ export interface Methods {
       /** Only say whether this number is free. */
       vmid?: number;
     };
-    data: string;
+    output: string;
   };
   /** Shows the members of the cluster. */
   "GET /cluster/status": {
     params: Record<string, never>;
-    data: Array<ClusterEntry>;
+    output: Array<ClusterEntry>;
   };
   /** Shows the options of the whole cluster. */
   "GET /cluster/options": {
     params: Record<string, never>;
-    data: ClusterOptions;
+    output: ClusterOptions;
   };
   /** Lists the nodes. */
   "GET /nodes": {
     params: Record<string, never>;
-    data: Array<NodeEntry>;
+    output: Array<NodeEntry>;
   };
   /** Shows what there is about a node. */
   "GET /nodes/{node}": {
-    params: Record<string, never>;
-    data: Array<Child>;
+    params: {
+      /** Name of the node. */
+      node: string;
+    };
+    output: Array<Child>;
   };
   /** Shows state and figures of a node. */
   "GET /nodes/{node}/status": {
-    params: Record<string, never>;
-    data: NodeStatus;
+    params: {
+      /** Name of the node. */
+      node: string;
+    };
+    output: NodeStatus;
   };
   /** Reboots a node or switches it off. */
   "POST /nodes/{node}/status": {
     params: {
+      /** Name of the node. */
+      node: string;
       /** What to do. */
       command: "reboot" | "shutdown";
     };
-    data: null;
+    output: null;
   };
   /** Shows the time of a node. */
   "GET /nodes/{node}/time": {
-    params: Record<string, never>;
-    data: NodeTime;
+    params: {
+      /** Name of the node. */
+      node: string;
+    };
+    output: NodeTime;
   };
   /** Shows the name servers of a node. */
   "GET /nodes/{node}/dns": {
-    params: Record<string, never>;
-    data: NodeDns;
+    params: {
+      /** Name of the node. */
+      node: string;
+    };
+    output: NodeDns;
   };
   /** Says that there is no support contract. */
   "GET /nodes/{node}/subscription": {
-    params: Record<string, never>;
-    data: Subscription;
+    params: {
+      /** Name of the node. */
+      node: string;
+    };
+    output: Subscription;
   };
   /** Lists the network interfaces of a node. */
   "GET /nodes/{node}/network": {
     params: {
+      /** Name of the node. */
+      node: string;
       /** Only this kind; `any_bridge` is every kind of bridge. */
       type?: "bridge" | "any_bridge" | "any_local_bridge" | "eth" | "bond" | "vlan";
     };
-    data: Array<NetworkInterface>;
+    output: Array<NetworkInterface>;
   };
   /** Lists the tasks of a node that the caller may see, newest first. */
   "GET /nodes/{node}/tasks": {
     params: {
-      /** Whether to list tasks that ended, that still run, or both (default archive). */
-      source?: "archive" | "active" | "all";
+      /** Name of the node. */
+      node: string;
       /** Entries to skip. */
       start?: number;
       /** Most entries to show (default 50). */
@@ -1194,136 +1261,198 @@ export interface Methods {
       since?: number;
       /** Only tasks that started at this time or earlier. */
       until?: number;
+      /** Whether to list tasks that ended, that still run, or both (default archive). */
+      source?: "archive" | "active" | "all";
     };
-    data: Array<TaskEntry>;
+    output: Array<TaskEntry>;
   };
   /** Shows what there is about a task. */
   "GET /nodes/{node}/tasks/{upid}": {
-    params: Record<string, never>;
-    data: Array<Child>;
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Id of the task. */
+      upid: string;
+    };
+    output: Array<Child>;
   };
   /** Shows the state of a task. */
   "GET /nodes/{node}/tasks/{upid}/status": {
-    params: Record<string, never>;
-    data: TaskStatus;
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Id of the task. */
+      upid: string;
+    };
+    output: TaskStatus;
   };
   /** Shows the log of a task. */
   "GET /nodes/{node}/tasks/{upid}/log": {
     params: {
-      /** Most lines to show (default 50; 0 is all). */
-      limit?: number;
+      /** Name of the node. */
+      node: string;
+      /** Id of the task. */
+      upid: string;
       /** Lines to skip. */
       start?: number;
+      /** Most lines to show (default 50; 0 is all). */
+      limit?: number;
     };
-    data: Array<LogLine>;
+    output: Array<LogLine>;
   };
   /** Stops a task. */
   "DELETE /nodes/{node}/tasks/{upid}": {
-    params: Record<string, never>;
-    data: null;
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Id of the task. */
+      upid: string;
+    };
+    output: null;
   };
   /** Lists the latest tasks of the cluster that the caller may see. */
   "GET /cluster/tasks": {
     params: Record<string, never>;
-    data: Array<TaskEntry>;
+    output: Array<TaskEntry>;
   };
   /** Lists the storages that the caller may see. */
   "GET /storage": {
     params: Record<string, never>;
-    data: Array<StorageInfo>;
+    output: Array<StorageInfo>;
   };
   /** Shows the configuration of a storage. */
   "GET /storage/{storage}": {
-    params: Record<string, never>;
-    data: StorageInfo;
+    params: {
+      /** Name of the storage. */
+      storage: string;
+    };
+    output: StorageInfo;
   };
   /** Changes the configuration of a storage. */
   "PUT /storage/{storage}": {
     params: {
-      /** Refuse the change if the configuration has another digest. */
-      digest?: string;
+      /** Name of the storage. */
+      storage: string;
       /** What may lie on it, separated by commas. */
       content?: string;
       /** Whether it is switched off. */
       disable?: Flag;
+      /** Refuse the change if the configuration has another digest. */
+      digest?: string;
     };
-    data: null;
+    output: null;
   };
   /** Lists the storages of a node with their space. */
   "GET /nodes/{node}/storage": {
     params: {
-      /** Only those that are switched on. */
-      enabled?: Flag;
+      /** Name of the node. */
+      node: string;
       /** Only those for one of these kinds of content, separated by commas. */
       content?: string;
       /** Only this one. */
       storage?: string;
+      /** Only those that are switched on. */
+      enabled?: Flag;
     };
-    data: Array<StorageStatus>;
+    output: Array<StorageStatus>;
   };
   /** Shows state and space of a storage. */
   "GET /nodes/{node}/storage/{storage}/status": {
-    params: Record<string, never>;
-    data: StorageStatus;
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Name of the storage. */
+      storage: string;
+    };
+    output: StorageStatus;
   };
   /** Lists the volumes of a storage. */
   "GET /nodes/{node}/storage/{storage}/content": {
     params: {
-      /** Only volumes of this guest. */
-      vmid?: number;
+      /** Name of the node. */
+      node: string;
+      /** Name of the storage. */
+      storage: string;
       /** Only this kind of content. */
       content?: "images" | "rootdir" | "vztmpl" | "iso" | "import" | "snippets" | "backup" | "kernel";
+      /** Only volumes of this guest. */
+      vmid?: number;
     };
-    data: Array<VolumeEntry>;
+    output: Array<VolumeEntry>;
   };
   /** Makes an empty volume. */
   "POST /nodes/{node}/storage/{storage}/content": {
     params: {
-      /** Format; only raw. */
-      format?: "raw";
-      /** Size, e.g. `4G`; a bare number is KiB. */
-      size: string;
+      /** Name of the node. */
+      node: string;
+      /** Name of the storage. */
+      storage: string;
       /** Guest that it belongs to. */
       vmid: number;
       /** Name, e.g. `vm-100-disk-0.raw`. */
       filename: string;
+      /** Size, e.g. `4G`; a bare number is KiB. */
+      size: string;
+      /** Format; only raw. */
+      format?: "raw";
     };
-    data: string;
+    output: string;
   };
   /** Shows a volume. */
   "GET /nodes/{node}/storage/{storage}/content/{volume}": {
-    params: Record<string, never>;
-    data: VolumeInfo;
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Name of the storage. */
+      storage: string;
+      /** Id of the volume, with or without the storage's name before it. */
+      volume: string;
+    };
+    output: VolumeInfo;
   };
   /** Deletes a volume. */
   "DELETE /nodes/{node}/storage/{storage}/content/{volume}": {
-    params: Record<string, never>;
-    data: string;
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Name of the storage. */
+      storage: string;
+      /** Id of the volume, with or without the storage's name before it. */
+      volume: string;
+    };
+    output: string;
   };
   /** Uploads a file onto a storage. */
   "POST /nodes/{node}/storage/{storage}/upload": {
     params: {
-      /** Kind of `checksum`. */
-      "checksum-algorithm"?: "sha256" | "sha512";
-      /** Checksum that the file must have, in hexadecimal. */
-      checksum?: string;
+      /** Name of the node. */
+      node: string;
+      /** Name of the storage. */
+      storage: string;
       /** What the file is: iso, vztmpl, import or kernel. */
       content: "images" | "rootdir" | "vztmpl" | "iso" | "import" | "snippets" | "backup" | "kernel";
       /** Name of the file on the storage (default the file's own). */
       filename: string;
+      /** Checksum that the file must have, in hexadecimal. */
+      checksum?: string;
+      /** Kind of `checksum`. */
+      "checksum-algorithm"?: "sha256" | "sha512";
     };
-    data: string;
+    output: string;
   };
   /** Lists the virtual machines that the caller may see. */
   "GET /nodes/{node}/qemu": {
-    params: Record<string, never>;
-    data: Array<GuestStatus>;
+    params: {
+      /** Name of the node. */
+      node: string;
+    };
+    output: Array<GuestStatus>;
   };
   /** Creates a virtual machine. */
   "POST /nodes/{node}/qemu": {
     params: {
-      /** Hardware virtualization; always on. */
-      kvm?: "1";
+      /** Name of the node. */
+      node: string;
       /** Number, free in the whole cluster. */
       vmid: number;
       /** Start it when it is made. */
@@ -1378,6 +1507,8 @@ export interface Methods {
       machine?: string;
       /** Power button events; always on. */
       acpi?: "1";
+      /** Hardware virtualization; always on. */
+      kvm?: "1";
       /** Disk: `STORAGE:GIB` for a new one, or a volume; `import-from=` copies one. */
       [key: `virtio${number}`]: string | undefined;
       /** Disk, served as a virtio block device. */
@@ -1389,35 +1520,43 @@ export interface Methods {
       /** Network card: `virtio[=MAC],bridge=vmbr0`. */
       [key: `net${number}`]: string | undefined;
     };
-    data: string;
+    output: string;
   };
   /** Deletes a virtual machine with its disks. */
   "DELETE /nodes/{node}/qemu/{vmid}": {
     params: {
-      /** Stop the guest first if it runs. */
-      force?: Flag;
-      /** Also remove volumes of the guest that its configuration does not name. */
-      "destroy-unreferenced-disks"?: Flag;
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
       /** Also remove what else names the guest: permissions on it. */
       purge?: Flag;
+      /** Also remove volumes of the guest that its configuration does not name. */
+      "destroy-unreferenced-disks"?: Flag;
+      /** Stop the guest first if it runs. */
+      force?: Flag;
     };
-    data: string;
+    output: string;
   };
   /** Shows the configuration of a virtual machine. */
   "GET /nodes/{node}/qemu/{vmid}/config": {
     params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
       /** The configuration that runs, rather than the one of the next start. */
       current?: Flag;
     };
-    data: WithDigest;
+    output: WithDigest;
   };
   /** Changes the configuration of a virtual machine and waits until that is done. */
   "PUT /nodes/{node}/qemu/{vmid}/config": {
     params: {
-      /** Hardware virtualization; always on. */
-      kvm?: "1";
-      /** Power button events; always on. */
-      acpi?: "1";
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
       /** Settings to remove, separated by commas. */
       delete?: string;
       /** Refuse the change if the configuration has another digest. */
@@ -1468,6 +1607,10 @@ export interface Methods {
       vga?: string;
       /** Machine type; no effect: there is one. */
       machine?: string;
+      /** Power button events; always on. */
+      acpi?: "1";
+      /** Hardware virtualization; always on. */
+      kvm?: "1";
       /** Disk: `STORAGE:GIB` for a new one, or a volume; `import-from=` copies one. */
       [key: `virtio${number}`]: string | undefined;
       /** Disk, served as a virtio block device. */
@@ -1479,15 +1622,15 @@ export interface Methods {
       /** Network card: `virtio[=MAC],bridge=vmbr0`. */
       [key: `net${number}`]: string | undefined;
     };
-    data: null;
+    output: null;
   };
   /** Changes the configuration of a virtual machine as a task. */
   "POST /nodes/{node}/qemu/{vmid}/config": {
     params: {
-      /** Hardware virtualization; always on. */
-      kvm?: "1";
-      /** Power button events; always on. */
-      acpi?: "1";
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
       /** Settings to remove, separated by commas. */
       delete?: string;
       /** Refuse the change if the configuration has another digest. */
@@ -1538,6 +1681,10 @@ export interface Methods {
       vga?: string;
       /** Machine type; no effect: there is one. */
       machine?: string;
+      /** Power button events; always on. */
+      acpi?: "1";
+      /** Hardware virtualization; always on. */
+      kvm?: "1";
       /** Disk: `STORAGE:GIB` for a new one, or a volume; `import-from=` copies one. */
       [key: `virtio${number}`]: string | undefined;
       /** Disk, served as a virtio block device. */
@@ -1549,87 +1696,135 @@ export interface Methods {
       /** Network card: `virtio[=MAC],bridge=vmbr0`. */
       [key: `net${number}`]: string | undefined;
     };
-    data: string;
+    output: string;
   };
   /** Shows which settings of a virtual machine wait for its next start. */
   "GET /nodes/{node}/qemu/{vmid}/pending": {
-    params: Record<string, never>;
-    data: Array<PendingEntry>;
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
+    };
+    output: Array<PendingEntry>;
   };
   /** Shows state and figures of a virtual machine. */
   "GET /nodes/{node}/qemu/{vmid}/status/current": {
-    params: Record<string, never>;
-    data: GuestCurrent;
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
+    };
+    output: GuestCurrent;
   };
   /** Starts a virtual machine. */
   "POST /nodes/{node}/qemu/{vmid}/status/start": {
     params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
       /** Seconds to wait for the start. */
       timeout?: number;
     };
-    data: string;
+    output: string;
   };
   /** Stops a virtual machine at once, as pulling its plug would. */
   "POST /nodes/{node}/qemu/{vmid}/status/stop": {
     params: {
-      /** End a shutdown of the guest that is under way. */
-      "overrule-shutdown"?: Flag;
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
       /** Seconds to wait for the stop. */
       timeout?: number;
+      /** End a shutdown of the guest that is under way. */
+      "overrule-shutdown"?: Flag;
     };
-    data: string;
+    output: string;
   };
   /** Asks a virtual machine to shut down and waits for it. */
   "POST /nodes/{node}/qemu/{vmid}/status/shutdown": {
     params: {
-      /** Stop the guest when it has not shut down in time. */
-      forceStop?: Flag;
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
       /** Seconds to wait for the guest (default 180 for a virtual machine, 60 for a container). */
       timeout?: number;
+      /** Stop the guest when it has not shut down in time. */
+      forceStop?: Flag;
     };
-    data: string;
+    output: string;
   };
   /** Shuts a virtual machine down and starts it again, with settings that waited. */
   "POST /nodes/{node}/qemu/{vmid}/status/reboot": {
     params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
       /** Seconds to wait for the start. */
       timeout?: number;
     };
-    data: string;
+    output: string;
   };
   /** Resets a virtual machine as its reset button would. */
   "POST /nodes/{node}/qemu/{vmid}/status/reset": {
-    params: Record<string, never>;
-    data: string;
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
+    };
+    output: string;
   };
   /** Pauses a virtual machine. */
   "POST /nodes/{node}/qemu/{vmid}/status/suspend": {
-    params: Record<string, never>;
-    data: string;
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
+    };
+    output: string;
   };
   /** Lets a paused virtual machine go on. */
   "POST /nodes/{node}/qemu/{vmid}/status/resume": {
-    params: Record<string, never>;
-    data: string;
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
+    };
+    output: string;
   };
   /** Prepares the serial console of a virtual machine. */
   "POST /nodes/{node}/qemu/{vmid}/termproxy": {
     params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
       /** Serial port (default serial0). */
       serial?: "serial0";
     };
-    data: ConsoleTicket;
+    output: ConsoleTicket;
   };
   /** Lists the containers that the caller may see. */
   "GET /nodes/{node}/lxc": {
-    params: Record<string, never>;
-    data: Array<GuestStatus>;
+    params: {
+      /** Name of the node. */
+      node: string;
+    };
+    output: Array<GuestStatus>;
   };
   /** Creates a container. */
   "POST /nodes/{node}/lxc": {
     params: {
-      /** DNS search domain; default that of the host. */
-      searchdomain?: string;
+      /** Name of the node. */
+      node: string;
       /** Number, free in the whole cluster. */
       vmid: number;
       /** Archive of its root file system: a volume of content kind `vztmpl`. */
@@ -1678,38 +1873,48 @@ export interface Methods {
       console?: "1";
       /** Name servers, separated by blanks; default those of the host. */
       nameserver?: string;
+      /** DNS search domain; default that of the host. */
+      searchdomain?: string;
       /** Network card: `name=eth0,bridge=vmbr0,ip=dhcp`. */
       [key: `net${number}`]: string | undefined;
     };
-    data: string;
+    output: string;
   };
   /** Deletes a container with its volumes. */
   "DELETE /nodes/{node}/lxc/{vmid}": {
     params: {
-      /** Stop the guest first if it runs. */
-      force?: Flag;
-      /** Also remove volumes of the guest that its configuration does not name. */
-      "destroy-unreferenced-disks"?: Flag;
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
       /** Also remove what else names the guest: permissions on it. */
       purge?: Flag;
+      /** Also remove volumes of the guest that its configuration does not name. */
+      "destroy-unreferenced-disks"?: Flag;
+      /** Stop the guest first if it runs. */
+      force?: Flag;
     };
-    data: string;
+    output: string;
   };
   /** Shows the configuration of a container. */
   "GET /nodes/{node}/lxc/{vmid}/config": {
     params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
       /** The configuration that runs, rather than the one of the next start. */
       current?: Flag;
     };
-    data: WithDigest2;
+    output: WithDigest2;
   };
   /** Changes the configuration of a container. */
   "PUT /nodes/{node}/lxc/{vmid}/config": {
     params: {
-      /** DNS search domain; default that of the host. */
-      searchdomain?: string;
-      /** Name servers, separated by blanks; default those of the host. */
-      nameserver?: string;
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
       /** Settings to remove, separated by commas. */
       delete?: string;
       /** Refuse the change if the configuration has another digest. */
@@ -1748,60 +1953,95 @@ export interface Methods {
       features?: string;
       /** Console; always on. */
       console?: "1";
+      /** Name servers, separated by blanks; default those of the host. */
+      nameserver?: string;
+      /** DNS search domain; default that of the host. */
+      searchdomain?: string;
       /** Network card: `name=eth0,bridge=vmbr0,ip=dhcp`. */
       [key: `net${number}`]: string | undefined;
     };
-    data: null;
+    output: null;
   };
   /** Shows which settings of a container wait for its next start. */
   "GET /nodes/{node}/lxc/{vmid}/pending": {
-    params: Record<string, never>;
-    data: Array<PendingEntry>;
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
+    };
+    output: Array<PendingEntry>;
   };
   /** Shows state and figures of a container. */
   "GET /nodes/{node}/lxc/{vmid}/status/current": {
-    params: Record<string, never>;
-    data: GuestCurrent;
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
+    };
+    output: GuestCurrent;
   };
   /** Starts a container. */
   "POST /nodes/{node}/lxc/{vmid}/status/start": {
     params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
       /** Seconds to wait for the start. */
       timeout?: number;
     };
-    data: string;
+    output: string;
   };
   /** Stops a container at once. */
   "POST /nodes/{node}/lxc/{vmid}/status/stop": {
     params: {
-      /** End a shutdown of the guest that is under way. */
-      "overrule-shutdown"?: Flag;
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
       /** Seconds to wait for the stop. */
       timeout?: number;
+      /** End a shutdown of the guest that is under way. */
+      "overrule-shutdown"?: Flag;
     };
-    data: string;
+    output: string;
   };
   /** Asks a container to shut down and waits for it. */
   "POST /nodes/{node}/lxc/{vmid}/status/shutdown": {
     params: {
-      /** Stop the guest when it has not shut down in time. */
-      forceStop?: Flag;
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
       /** Seconds to wait for the guest (default 180 for a virtual machine, 60 for a container). */
       timeout?: number;
+      /** Stop the guest when it has not shut down in time. */
+      forceStop?: Flag;
     };
-    data: string;
+    output: string;
   };
   /** Shuts a container down and starts it again, with settings that waited. */
   "POST /nodes/{node}/lxc/{vmid}/status/reboot": {
     params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
       /** Seconds to wait for the start. */
       timeout?: number;
     };
-    data: string;
+    output: string;
   };
   /** Prepares the console of a container. */
   "POST /nodes/{node}/lxc/{vmid}/termproxy": {
-    params: Record<string, never>;
-    data: ConsoleTicket;
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
+    };
+    output: ConsoleTicket;
   };
 }
