@@ -1,0 +1,130 @@
+//! The EFI system partition: which kernel images the boot loader will find there.
+//!
+//! It is mounted only while somebody works on it, so that a power cut rarely meets it dirty.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use basalt_layout::UkiName;
+use basalt_layout::slot::UKI_FOLDER;
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+
+use crate::{Error, files};
+
+/// Where the partition is mounted while it is used.
+const MOUNT_POINT: &str = "/run/basalt/esp";
+
+/// The partition's files.
+#[derive(Debug)]
+pub struct Esp {
+    folder: PathBuf,
+    mounted: bool,
+}
+
+/// A kernel image on the partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Uki {
+    /// What its file name says.
+    pub name: UkiName,
+    /// Its file.
+    pub path: PathBuf,
+    /// Its size in bytes.
+    pub size: u64,
+}
+
+impl Esp {
+    /// Mounts a partition until the value is dropped.
+    pub fn mount(device: &Path) -> Result<Self, Error> {
+        Self::mount_at(device, Path::new(MOUNT_POINT), MountFlags::empty())
+    }
+
+    /// Mounts a partition at a folder of the caller's choice, until the value is dropped.
+    pub fn mount_at(device: &Path, folder: &Path, flags: MountFlags) -> Result<Self, Error> {
+        fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
+        // FAT knows no owners: without this everybody could read what lies there.
+        let options = c"umask=0077,errors=remount-ro";
+        let flags = flags | MountFlags::NODEV | MountFlags::NOSUID | MountFlags::NOEXEC;
+        mount(device, folder, "vfat", flags, options)
+            .map_err(|errno| Error::io(device, errno.into()))?;
+        Ok(Self {
+            folder: folder.to_owned(),
+            mounted: true,
+        })
+    }
+
+    /// Uses a folder that is already there.
+    pub fn folder(folder: &Path) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            mounted: false,
+        }
+    }
+
+    /// The partition's root folder.
+    pub fn path(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The folder with the kernel images.
+    pub fn uki_folder(&self) -> PathBuf {
+        self.folder.join(UKI_FOLDER)
+    }
+
+    /// Our kernel images, newest version first.
+    pub fn ukis(&self) -> Result<Vec<Uki>, Error> {
+        let folder = self.uki_folder();
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(Error::io(&folder, error)),
+        };
+        let mut ukis = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(|e| Error::io(&folder, e))?;
+            let Ok(name) = entry.file_name().to_string_lossy().parse::<UkiName>() else {
+                continue;
+            };
+            let size = entry
+                .metadata()
+                .map_err(|e| Error::io(&entry.path(), e))?
+                .len();
+            ukis.push(Uki {
+                name,
+                path: entry.path(),
+                size,
+            });
+        }
+        ukis.sort_by(|a, b| b.name.version.cmp(&a.name.version));
+        Ok(ukis)
+    }
+
+    /// Free bytes.
+    pub fn room(&self) -> Result<u64, Error> {
+        let stat = rustix::fs::statvfs(&self.folder)
+            .map_err(|errno| Error::io(&self.folder, errno.into()))?;
+        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+
+    /// Removes a kernel image for good.
+    pub fn remove(&self, uki: &Uki) -> Result<(), Error> {
+        files::remove_if_there(&uki.path).map_err(|e| Error::io(&uki.path, e))?;
+        self.sync()
+    }
+
+    /// Flushes everything to the disk.
+    pub fn sync(&self) -> Result<(), Error> {
+        let flush = || rustix::fs::syncfs(File::open(&self.folder)?).map_err(io::Error::from);
+        flush().map_err(|e| Error::io(&self.folder, e))
+    }
+}
+
+impl Drop for Esp {
+    fn drop(&mut self) {
+        if self.mounted
+            && let Err(errno) = unmount(&self.folder, UnmountFlags::empty())
+        {
+            tracing::warn!(folder = %self.folder.display(), %errno, "not unmounted");
+        }
+    }
+}

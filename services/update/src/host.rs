@@ -1,0 +1,169 @@
+//! What the updater knows of the machine it runs on. Tests build one from plain files.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use basalt_layout::disk::{self, ESP_PARTITION};
+use basalt_layout::{RootHash, Slot, UkiName, Version};
+use rustix::fs::{FlockOperation, flock};
+
+use crate::Error;
+use crate::block::Blocks;
+use crate::efivars::EfiVars;
+use crate::esp::Esp;
+use crate::table::Table;
+
+/// Where a failed attempt at another version is recorded, for the status screen.
+pub const FAILURE_RECORD: &str = "/var/lib/basalt/boot/failure.json";
+
+/// An installed host.
+#[derive(Debug, Clone)]
+pub struct Host {
+    /// The disk with the slots: a block device, or an image file.
+    pub disk: PathBuf,
+    /// Where the EFI system partition's files are.
+    pub esp: EspPlace,
+    /// The version that runs.
+    pub version: Version,
+    /// The root hash of what runs.
+    pub root_hash: RootHash,
+    /// The boot loader's variables.
+    pub efivars: EfiVars,
+    /// Held while something changes.
+    pub lock: PathBuf,
+    /// See [`FAILURE_RECORD`].
+    pub failure_record: PathBuf,
+}
+
+/// How to reach the EFI system partition.
+#[derive(Debug, Clone)]
+pub enum EspPlace {
+    /// Mount this device for as long as it is needed.
+    Device(PathBuf),
+    /// It is already here.
+    Folder(PathBuf),
+}
+
+/// Where a partition's bytes are written: a device, or a stretch of an image file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The device or file.
+    pub path: PathBuf,
+    /// First byte.
+    pub offset: u64,
+    /// Room in bytes.
+    pub size: u64,
+}
+
+/// The version and root hash of the running image.
+pub fn running() -> Result<(Version, RootHash), Error> {
+    let not_installed = |reason: &str| Error::NotInstalled {
+        reason: reason.to_owned(),
+    };
+    let path = Path::new("/usr/lib/os-release");
+    let release = fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
+    let version = release_value(&release, "IMAGE_VERSION")
+        .and_then(|text| text.parse().ok())
+        .ok_or_else(|| not_installed("os-release carries no image version"))?;
+    let path = Path::new("/proc/cmdline");
+    let cmdline = fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
+    let root_hash = RootHash::from_cmdline(&cmdline)
+        .ok_or_else(|| not_installed("the kernel was started without a root hash"))?;
+    Ok((version, root_hash))
+}
+
+/// The value of one key of an os-release file.
+pub fn release_value(release: &str, key: &str) -> Option<String> {
+    release.lines().find_map(|line| {
+        let value = line.strip_prefix(key)?.strip_prefix('=')?;
+        Some(value.trim_matches(['"', '\'']).to_owned())
+    })
+}
+
+impl Host {
+    /// Looks at the machine this program runs on.
+    pub fn detect() -> Result<Self, Error> {
+        let (version, root_hash) = running()?;
+        let blocks = Blocks::default();
+        let root = blocks
+            .below_mapped("root")?
+            .into_iter()
+            .find(|partition| partition.uuid.as_deref() == Some(&root_hash.root_partuuid()))
+            .ok_or_else(|| Error::NotInstalled {
+                reason: "the root file system does not lie on a partition".to_owned(),
+            })?;
+        let disk = root.disk_path();
+        let esp = disk::partition_path(&disk.to_string_lossy(), ESP_PARTITION);
+        let host = Self {
+            disk,
+            esp: EspPlace::Device(PathBuf::from(esp)),
+            version,
+            root_hash,
+            efivars: EfiVars::default(),
+            lock: PathBuf::from("/run/lock/basalt-update.lock"),
+            failure_record: PathBuf::from(FAILURE_RECORD),
+        };
+        host.running_slot(&Table::read(&host.disk)?)?;
+        Ok(host)
+    }
+
+    /// Opens the EFI system partition.
+    pub fn open_esp(&self) -> Result<Esp, Error> {
+        match &self.esp {
+            EspPlace::Device(device) => Esp::mount(device),
+            EspPlace::Folder(folder) => Ok(Esp::folder(folder)),
+        }
+    }
+
+    /// The slot that runs.
+    pub fn running_slot(&self, table: &Table) -> Result<Slot, Error> {
+        table
+            .slot_of(&self.root_hash.root_partuuid())
+            .ok_or_else(|| Error::NotInstalled {
+                reason: format!("no slot of {} holds the running root", self.disk.display()),
+            })
+    }
+
+    /// Where the bytes of a partition go.
+    pub fn target(&self, table: &Table, number: u32) -> Result<Target, Error> {
+        use std::os::unix::fs::FileTypeExt;
+        let entry = table.entry(number)?;
+        let meta = fs::metadata(&self.disk).map_err(|e| Error::io(&self.disk, e))?;
+        Ok(if meta.file_type().is_block_device() {
+            let path = disk::partition_path(&self.disk.to_string_lossy(), number);
+            Target {
+                path: PathBuf::from(path),
+                offset: 0,
+                size: entry.size,
+            }
+        } else {
+            Target {
+                path: self.disk.clone(),
+                offset: entry.offset,
+                size: entry.size,
+            }
+        })
+    }
+
+    /// Keeps every other updater out until the file is dropped.
+    pub fn lock(&self) -> Result<File, Error> {
+        let open = || {
+            if let Some(folder) = self.lock.parent() {
+                fs::create_dir_all(folder)?;
+            }
+            File::options()
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .open(&self.lock)
+        };
+        let file = open().map_err(|e| Error::io(&self.lock, e))?;
+        flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|_| Error::Busy)?;
+        Ok(file)
+    }
+
+    /// True for the kernel image of the running version.
+    pub fn runs(&self, name: &UkiName) -> bool {
+        name.version == self.version
+    }
+}

@@ -1,0 +1,122 @@
+//! `basalt-update`: installs a bundle, shows the slots, goes back.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use basalt_update::status::State;
+use basalt_update::{Host, install, rollback, status};
+use clap::{Parser, Subcommand};
+
+/// Updates this host as one image.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Installs a bundle into the slot that does not run.
+    Install {
+        /// The bundle.
+        file: PathBuf,
+        /// Also install a version older than the running one.
+        #[arg(long)]
+        allow_downgrade: bool,
+        /// Boot it at once.
+        #[arg(long)]
+        reboot: bool,
+    },
+    /// Shows what is in the slots.
+    Status {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Boots the other slot at the next start.
+    Rollback {
+        /// Boot it at once.
+        #[arg(long)]
+        reboot: bool,
+    },
+    /// Keeps the running version; called when its health checks have passed.
+    #[command(hide = true)]
+    Commit,
+}
+
+fn main() -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .without_time()
+        .init();
+    match run(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("basalt-update: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    let host = Host::detect()?;
+    match command {
+        Command::Install {
+            file,
+            allow_downgrade,
+            reboot,
+        } => {
+            let options = install::Options { allow_downgrade };
+            let done = install::install(&host, &file, options, &mut |step| println!("{step}"))?;
+            println!("version {} is in slot {}", done.version, done.slot.letter());
+            restart(reboot)
+        }
+        Command::Status { json } => {
+            let status = status::status(&host)?;
+            if json {
+                println!("{}", serde_json::to_string_pretty(&status)?);
+            } else {
+                print(&status);
+            }
+            Ok(())
+        }
+        Command::Rollback { reboot } => {
+            let version = rollback::roll_back(&host)?;
+            println!("version {version} is what boots next");
+            restart(reboot)
+        }
+        Command::Commit => Ok(rollback::commit(&host)?),
+    }
+}
+
+fn print(status: &status::Status) {
+    for slot in &status.slots {
+        let version = slot
+            .version
+            .as_ref()
+            .map_or("-".to_owned(), ToString::to_string);
+        let state = match (slot.state, slot.tries_left) {
+            (State::Empty, _) => "empty".to_owned(),
+            (State::Good, _) => "good".to_owned(),
+            (State::Failed, _) => "failed".to_owned(),
+            (State::Trial, left) => format!("on trial, {} boots left", left.unwrap_or(0)),
+        };
+        let running = if slot.running { " (running)" } else { "" };
+        println!("slot {}: {version:<12} {state}{running}", slot.slot);
+    }
+}
+
+fn restart(now: bool) -> anyhow::Result<()> {
+    if !now {
+        println!("it starts with the next reboot");
+        return Ok(());
+    }
+    let status = std::process::Command::new("systemctl")
+        .arg("reboot")
+        .status()
+        .context("systemctl cannot be started")?;
+    anyhow::ensure!(status.success(), "the reboot was refused");
+    Ok(())
+}

@@ -1,0 +1,58 @@
+//! Going back to the other slot, and making what runs the version that stays.
+
+use basalt_layout::Version;
+
+use crate::table::Table;
+use crate::{Error, Host};
+
+/// Boots the other slot at the next start; it stays once it has proved itself.
+pub fn roll_back(host: &Host) -> Result<Version, Error> {
+    let _lock = host.lock()?;
+    let table = Table::read(&host.disk)?;
+    let slot = host.running_slot(&table)?.other();
+    let version = table
+        .content_of(slot)
+        .ok_or_else(|| Error::NothingToRollBack(format!("slot {} is empty", slot.letter())))?;
+    let ukis = host.open_esp()?.ukis()?;
+    let uki = ukis
+        .iter()
+        .find(|uki| uki.name.version == version)
+        .ok_or_else(|| {
+            Error::NothingToRollBack(format!("version {version} has no kernel image"))
+        })?;
+    if uki.name.is_exhausted() {
+        return Err(Error::NothingToRollBack(format!(
+            "version {version} did not become healthy when it was tried"
+        )));
+    }
+    host.efivars.set_next(&version)?;
+    Ok(version)
+}
+
+/// Makes the running version the one that is booted from now on. Called when its health checks
+/// have passed.
+pub fn commit(host: &Host) -> Result<(), Error> {
+    let _lock = host.lock()?;
+    let ukis = host.open_esp()?.ukis()?;
+    // A newer version that is still to be tried, or was just left behind by a roll-back?
+    let newest = ukis
+        .iter()
+        .filter(|uki| !uki.name.is_exhausted())
+        .map(|uki| &uki.name.version)
+        .max();
+    if newest.is_some_and(|newest| *newest > host.version) {
+        // One that was never booted is an update waiting for its reboot: it must get its turn.
+        let waiting = ukis.iter().any(|uki| {
+            uki.name.version > host.version && uki.name.tries.is_some_and(|tries| tries.done == 0)
+        });
+        if waiting {
+            Ok(())
+        } else {
+            host.efivars.set_default(&host.version)
+        }
+    } else if host.efivars.default_entry().is_some() {
+        host.efivars.clear_default()
+    } else {
+        Ok(())
+    }
+}
