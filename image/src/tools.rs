@@ -160,12 +160,19 @@ pub fn ensure(tools: &[Tool]) -> Result<()> {
     if still.is_empty() {
         Ok(())
     } else {
-        bail!("installed {}, but still missing: {still:?}", packages.join(" "))
+        bail!(
+            "installed {}, but still missing: {still:?}",
+            packages.join(" ")
+        )
     }
 }
 
 fn missing(tools: &[Tool]) -> BTreeSet<Tool> {
-    tools.iter().copied().filter(|tool| !tool.present()).collect()
+    tools
+        .iter()
+        .copied()
+        .filter(|tool| !tool.present())
+        .collect()
 }
 
 fn may_install() -> bool {
@@ -187,7 +194,13 @@ fn install(packages: &[&str]) -> Result<()> {
 
 fn apt(action: &[&str], packages: &[&str]) -> Result<bool> {
     let status = Command::new("apt-get")
-        .args(["-qq", "-o", "DPkg::Lock::Timeout=300", "--yes", "--no-install-recommends"])
+        .args([
+            "-qq",
+            "-o",
+            "DPkg::Lock::Timeout=300",
+            "--yes",
+            "--no-install-recommends",
+        ])
         .args(action)
         .args(packages)
         .env("DEBIAN_FRONTEND", "noninteractive")
@@ -214,6 +227,11 @@ mod tests {
     fn a_tool_that_is_there_is_not_missing() {
         let cargo_runs_here = Tool::Cc;
         assert!(!missing(&[cargo_runs_here]).contains(&cargo_runs_here));
-        assert!(cargo_runs_here.package().chars().all(|c| c.is_ascii_lowercase() || c == '-'));
+        assert!(
+            cargo_runs_here
+                .package()
+                .chars()
+                .all(|c| c.is_ascii_lowercase() || c == '-')
+        );
     }
 }

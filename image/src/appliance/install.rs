@@ -1,0 +1,254 @@
+//! Installed disks: the ISO and an answer file become a disk once, and a base for many nodes.
+
+use super::accel::Accel;
+use super::answer::{self, Answer};
+use super::health;
+use super::node::{DISK, Node, Start};
+use super::qemu::{Disk, FIRMWARE_VARS, Format, Memory, VARS};
+use super::{poll, root, say};
+use crate::tools::{self, Tool};
+use anyhow::{Context, Result, bail};
+use sha2::{Digest, Sha256};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// Size of the virtual disk; the image grows only as it is written.
+const DISK_SIZE: &str = "32G";
+/// How long an installation may take with hardware virtualisation.
+pub const LIMIT: Duration = Duration::from_secs(240);
+/// What the installer says on the console when it has finished.
+pub const FINISHED: &str = "Basalt is installed";
+/// How the installer begins the line that says why it gave up.
+pub const FAILED: &str = "Installation failed";
+
+/// An installed disk that has never booted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Base {
+    /// Its folder, named by what it was made from.
+    pub dir: PathBuf,
+}
+
+impl Base {
+    /// The disk image; only ever a backing file.
+    pub fn disk(&self) -> PathBuf {
+        self.dir.join(DISK)
+    }
+
+    /// The UEFI variables the installation left.
+    pub fn vars(&self) -> PathBuf {
+        self.dir.join(VARS)
+    }
+}
+
+/// The base for this ISO and answer, installed now unless it was before.
+pub fn ensure(iso: &Path, answer: &Answer, key: &Path, accel: Accel) -> Result<Base> {
+    let bases = root().join(".bases");
+    fs::create_dir_all(&bases)?;
+    let dir = bases.join(base_key(iso, &answer.text)?);
+    let lock = File::create(dir.with_extension("lock"))?;
+    lock.lock()?;
+    if !dir.exists() {
+        let partial = dir.with_extension("partial");
+        if partial.exists() {
+            fs::remove_dir_all(&partial)?;
+        }
+        install(iso, answer, key, accel, &partial)?;
+        fs::rename(&partial, &dir)?;
+    }
+    Ok(Base { dir })
+}
+
+/// Names what goes into a base. An ISO is named by its content's hash, so that a rebuild that
+/// changes nothing reinstalls nothing.
+fn base_key(iso: &Path, answer: &str) -> Result<String> {
+    let mut hash = Sha256::new();
+    hash.update(file_hash(iso)?);
+    hash.update(answer);
+    hash.update(DISK_SIZE);
+    Ok(hex::encode(hash.finalize())[..16].to_owned())
+}
+
+/// SHA-256 of a file.
+fn file_hash(path: &Path) -> Result<[u8; 32]> {
+    let mut file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+    let mut hash = Sha256::new();
+    std::io::copy(&mut file, &mut hash)?;
+    Ok(hash.finalize().into())
+}
+
+fn install(iso: &Path, answer: &Answer, key: &Path, accel: Accel, dir: &Path) -> Result<()> {
+    let began = Instant::now();
+    let mut node = Node::new(dir, key, &answer.hostname)?;
+    say(&format!(
+        "installing {} (once per image and answer file; serial log: {})",
+        answer.hostname,
+        node.log().path().display()
+    ));
+    let outcome = attempt(&mut node, iso, Some(&answer.text), accel, DISK_SIZE)?;
+    if let Outcome::Failed(why) = outcome {
+        bail!("{why}\n{}", health::last_words(&node));
+    }
+    let mut permissions = fs::metadata(dir.join(DISK))?.permissions();
+    permissions.set_readonly(true);
+    fs::set_permissions(dir.join(DISK), permissions)?;
+    say(&format!("installed in {} s", began.elapsed().as_secs()));
+    Ok(())
+}
+
+/// How an attempt to install ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The machine switched itself off after the installer had finished.
+    Installed,
+    /// What the installer (or the machine) said.
+    Failed(String),
+}
+
+/// Boots the ISO with an empty disk of `size` and, if given, an answer file, and waits for the
+/// end. The node's folder keeps disk and logs whatever the outcome.
+pub fn attempt(
+    node: &mut Node,
+    iso: &Path,
+    answer: Option<&str>,
+    accel: Accel,
+    size: &str,
+) -> Result<Outcome> {
+    let disk = node.dir().join(DISK);
+    empty_disk(&disk, size)?;
+    tools::ensure(&[Tool::Ovmf])?;
+    node.copy_vars(Path::new(FIRMWARE_VARS))?;
+    let mut disks = vec![Disk {
+        file: DISK.into(),
+        format: Format::Qcow2,
+        readonly: false,
+        serial: answer::SYSTEM_SERIAL,
+    }];
+    if let Some(text) = answer {
+        let volume = node.dir().join("answer.img");
+        answer::volume(text, &volume)?;
+        disks.push(answer::disk(&volume));
+    }
+    let start = Start {
+        accel,
+        memory_mib: 2048,
+        memory: Memory::Plain,
+        port: None,
+        private: None,
+        detached: false,
+    };
+    node.start_with(&start, |machine| {
+        machine.disks.clone_from(&disks);
+        machine.cdrom = Some(iso.into());
+        machine.exit_on_reboot = true;
+    })?;
+    let outcome = wait(node, LIMIT * accel.patience());
+    node.kill();
+    outcome
+}
+
+/// Waits until the installer has said how it ended, and after a success for the power-off that
+/// proves that everything is on the disk.
+pub fn wait(node: &Node, limit: Duration) -> Result<Outcome> {
+    let ended = poll::until(limit, Duration::from_millis(500), || {
+        let running = node.running();
+        Ok::<_, anyhow::Error>(judge(&node.log().text(), node.log().fatal(), running))
+    })?;
+    Ok(ended.unwrap_or_else(|| {
+        Outcome::Failed(format!(
+            "the installation has not ended after {} s",
+            limit.as_secs()
+        ))
+    }))
+}
+
+fn judge(log: &str, fatal: Option<String>, running: bool) -> Option<Outcome> {
+    if let Some(line) = log
+        .lines()
+        .find_map(|line| line.find(FAILED).map(|at| &line[at..]))
+    {
+        return Some(Outcome::Failed(line.trim().to_owned()));
+    }
+    if let Some(line) = fatal {
+        return Some(Outcome::Failed(format!(
+            "the installer's system died: {line}"
+        )));
+    }
+    match (running, log.contains(FINISHED)) {
+        (true, _) => None,
+        (false, true) => Some(Outcome::Installed),
+        (false, false) => Some(Outcome::Failed(
+            "the machine ended before the installer".to_owned(),
+        )),
+    }
+}
+
+fn empty_disk(file: &Path, size: &str) -> Result<()> {
+    tools::ensure(&[Tool::QemuImg])?;
+    let output = Command::new("qemu-img")
+        .args(["create", "-q", "-f", "qcow2"])
+        .arg(file)
+        .arg(size)
+        .output()
+        .context("cannot run qemu-img")?;
+    if !output.status.success() {
+        bail!(
+            "qemu-img: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+    }
+    Ok(())
+}
+
+/// Removes bases that are not in `used`.
+pub fn collect_garbage(used: &[PathBuf]) -> Result<()> {
+    let Ok(entries) = fs::read_dir(root().join(".bases")) else {
+        return Ok(());
+    };
+    for entry in entries {
+        let path = entry?.path();
+        if !path.is_dir() || path.extension().is_some() || used.contains(&path) {
+            continue;
+        }
+        let lock = File::create(path.with_extension("lock"))?;
+        if lock.try_lock().is_ok() {
+            fs::remove_dir_all(&path)?;
+            fs::remove_file(path.with_extension("lock"))?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_installation_counts_once_the_machine_is_off() {
+        let done = format!("x\n{FINISHED}\n");
+        assert_eq!(judge(&done, None, true), None);
+        assert_eq!(judge(&done, None, false), Some(Outcome::Installed));
+    }
+
+    #[test]
+    fn a_failure_is_reported_in_the_installers_words() {
+        let log = format!("[1.0] x: {FAILED}: disk: too small\nmore");
+        let why = format!("{FAILED}: disk: too small");
+        assert_eq!(judge(&log, None, true), Some(Outcome::Failed(why)));
+        assert!(matches!(judge("", None, false), Some(Outcome::Failed(_))));
+        assert!(matches!(
+            judge("", Some("panic".into()), true),
+            Some(Outcome::Failed(_))
+        ));
+    }
+
+    #[test]
+    fn a_base_is_named_by_iso_and_answer() {
+        let iso = tempfile::NamedTempFile::new().unwrap();
+        fs::write(iso.path(), "iso").unwrap();
+        let key = |answer| base_key(iso.path(), answer).unwrap();
+        assert_eq!(key("a"), key("a"));
+        assert_ne!(key("a"), key("b"));
+    }
+}

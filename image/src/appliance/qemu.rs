@@ -1,0 +1,337 @@
+//! The command line of one appliance in QEMU. Pure: it only builds arguments.
+//!
+//! Paths of sockets and logs are relative to the node's folder, in which QEMU is started.
+
+use super::accel::Accel;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+/// QEMU's control socket inside a node's folder.
+pub const QMP_SOCKET: &str = "qmp.sock";
+/// The appliance's serial console, for `cargo image console`.
+pub const SERIAL_SOCKET: &str = "serial.sock";
+/// Everything the appliance ever wrote to its serial console.
+pub const SERIAL_LOG: &str = "serial.log";
+/// UEFI variables of the node.
+pub const VARS: &str = "vars.fd";
+/// Firmware code, shared and read-only.
+pub const FIRMWARE_CODE: &str = "/usr/share/OVMF/OVMF_CODE_4M.fd";
+/// Empty UEFI variables, copied for each node.
+pub const FIRMWARE_VARS: &str = "/usr/share/OVMF/OVMF_VARS_4M.fd";
+
+/// Image format of a disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Plain bytes.
+    Raw,
+    /// QEMU's copy-on-write format.
+    Qcow2,
+}
+
+/// A virtio disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Disk {
+    /// Its image.
+    pub file: PathBuf,
+    /// How the image is stored.
+    pub format: Format,
+    /// Refuse writes.
+    pub readonly: bool,
+    /// Serial number the appliance sees under `/dev/disk/by-id/virtio-…`.
+    pub serial: &'static str,
+}
+
+/// A TCP port of the build host's loopback that leads to one of the appliance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Forward {
+    /// Port on 127.0.0.1.
+    pub host: u16,
+    /// Port of the appliance.
+    pub guest: u16,
+}
+
+/// A card on a network that only the nodes of one instance share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PrivateNet {
+    /// UDP port of the multicast group on the loopback that carries the frames.
+    pub port: u16,
+    /// Which node this is, counted from 1; the last byte of its hardware address.
+    pub index: u8,
+}
+
+/// Where the machine's memory lives, and how it starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Memory {
+    /// Anonymous memory, cold boot.
+    Plain,
+    /// A file that keeps the memory, so that a snapshot need not copy it; cold boot.
+    Kept(PathBuf),
+    /// A private view of a kept memory file, going on from a device state.
+    Restored {
+        /// The kept memory, never written.
+        memory: PathBuf,
+        /// The state of the devices.
+        state: PathBuf,
+    },
+}
+
+/// Everything that decides the command line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Machine {
+    /// Shown in the process title.
+    pub name: String,
+    /// Hardware virtualisation or emulation.
+    pub accel: Accel,
+    /// Number of virtual CPUs.
+    pub cpus: u8,
+    /// Memory in MiB.
+    pub memory_mib: u32,
+    /// Kind of memory.
+    pub memory: Memory,
+    /// Disks in boot order.
+    pub disks: Vec<Disk>,
+    /// An optical drive with this ISO, tried after the disks.
+    pub cdrom: Option<PathBuf>,
+    /// Ports forwarded through the user network; none at all means no network card.
+    pub forwards: Option<Vec<Forward>>,
+    /// The private network, if any.
+    pub private: Option<PrivateNet>,
+    /// End QEMU when the guest reboots.
+    pub exit_on_reboot: bool,
+}
+
+impl Machine {
+    /// The arguments after `qemu-system-x86_64`.
+    pub fn args(&self) -> Vec<OsString> {
+        let mut args = Args::default();
+        self.base(&mut args);
+        self.memory(&mut args);
+        firmware(&mut args);
+        self.disks(&mut args);
+        self.network(&mut args);
+        channels(&mut args);
+        args.0
+    }
+
+    fn base(&self, args: &mut Args) {
+        args.pair(
+            "-name",
+            format!("basalt-{},process=basalt-{}", self.name, self.name),
+        );
+        args.flag("-no-user-config").flag("-nodefaults");
+        args.pair("-accel", self.accel.qemu_accel());
+        args.pair("-cpu", self.accel.qemu_cpu());
+        args.pair("-smp", self.cpus.to_string());
+        args.pair("-rtc", "base=utc,clock=host");
+        args.pair("-display", "none").pair("-device", "VGA");
+        args.pair("-device", "virtio-rng-pci");
+        if self.exit_on_reboot {
+            args.flag("-no-reboot");
+        }
+    }
+
+    fn memory(&self, args: &mut Args) {
+        args.pair("-m", format!("{}M", self.memory_mib));
+        let (file, share) = match &self.memory {
+            Memory::Plain => {
+                args.pair("-machine", "q35");
+                return;
+            }
+            Memory::Kept(file) => (file, "on"),
+            Memory::Restored { memory, .. } => (memory, "off"),
+        };
+        args.pair("-machine", "q35,memory-backend=ram");
+        let size = self.memory_mib;
+        args.pair(
+            "-object",
+            with_path(
+                &format!("memory-backend-file,id=ram,size={size}M,share={share},mem-path="),
+                file,
+            ),
+        );
+        if matches!(self.memory, Memory::Restored { .. }) {
+            // The state is sent through QMP once the capability for kept memory is set.
+            args.pair("-incoming", "defer");
+        }
+    }
+
+    fn disks(&self, args: &mut Args) {
+        for (index, disk) in self.disks.iter().enumerate() {
+            let format = match disk.format {
+                Format::Raw => "raw",
+                Format::Qcow2 => "qcow2",
+            };
+            let readonly = if disk.readonly { "on" } else { "off" };
+            let before = format!(
+                "if=none,id=disk{index},format={format},readonly={readonly},discard=unmap,cache=writeback,file="
+            );
+            args.pair("-drive", with_path(&before, &disk.file));
+            let order = index + 1;
+            let serial = disk.serial;
+            args.pair(
+                "-device",
+                format!("virtio-blk-pci,drive=disk{index},serial={serial},bootindex={order}"),
+            );
+        }
+        if let Some(iso) = &self.cdrom {
+            args.pair(
+                "-drive",
+                with_path(
+                    "if=none,id=cd,format=raw,media=cdrom,readonly=on,file=",
+                    iso,
+                ),
+            );
+            let order = self.disks.len() + 1;
+            args.pair("-device", format!("ide-cd,drive=cd,bootindex={order}"));
+        }
+    }
+
+    fn network(&self, args: &mut Args) {
+        if let Some(forwards) = &self.forwards {
+            let mut net = String::from("user,id=net0");
+            for Forward { host, guest } in forwards {
+                net.push_str(&format!(",hostfwd=tcp:127.0.0.1:{host}-:{guest}"));
+            }
+            args.pair("-netdev", net);
+            args.pair(
+                "-device",
+                "virtio-net-pci,netdev=net0,mac=52:54:00:ba:5a:00,romfile=",
+            );
+        }
+        if let Some(PrivateNet { port, index }) = self.private {
+            args.pair(
+                "-netdev",
+                format!("socket,id=net1,mcast=230.0.0.1:{port},localaddr=127.0.0.1"),
+            );
+            args.pair(
+                "-device",
+                format!("virtio-net-pci,netdev=net1,mac=52:54:00:ba:5a:{index:02x},romfile="),
+            );
+        }
+    }
+}
+
+fn firmware(args: &mut Args) {
+    args.pair(
+        "-drive",
+        format!("if=pflash,unit=0,format=raw,readonly=on,file={FIRMWARE_CODE}"),
+    );
+    args.pair("-drive", format!("if=pflash,unit=1,format=raw,file={VARS}"));
+}
+
+fn channels(args: &mut Args) {
+    args.pair(
+        "-chardev",
+        format!("socket,id=serial,path={SERIAL_SOCKET},server=on,wait=off,logfile={SERIAL_LOG},logappend=on"),
+    );
+    args.pair("-serial", "chardev:serial");
+    args.pair(
+        "-chardev",
+        format!("socket,id=qmp,path={QMP_SOCKET},server=on,wait=off"),
+    );
+    args.pair("-mon", "chardev=qmp,mode=control");
+}
+
+/// An option value that ends in a path, in which QEMU takes a doubled comma for one comma.
+fn with_path(before: &str, path: &Path) -> OsString {
+    let escaped = path.to_string_lossy().replace(',', ",,");
+    format!("{before}{escaped}").into()
+}
+
+#[derive(Default)]
+struct Args(Vec<OsString>);
+
+impl Args {
+    fn flag(&mut self, flag: &str) -> &mut Self {
+        self.0.push(flag.into());
+        self
+    }
+
+    fn pair(&mut self, flag: &str, value: impl Into<OsString>) -> &mut Self {
+        self.flag(flag);
+        self.0.push(value.into());
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn machine() -> Machine {
+        Machine {
+            name: "t".into(),
+            accel: Accel::Tcg,
+            cpus: 2,
+            memory_mib: 1024,
+            memory: Memory::Plain,
+            disks: vec![Disk {
+                file: "/a,b/disk.qcow2".into(),
+                format: Format::Qcow2,
+                readonly: false,
+                serial: "system",
+            }],
+            cdrom: None,
+            forwards: Some(vec![Forward {
+                host: 18006,
+                guest: 8006,
+            }]),
+            private: None,
+            exit_on_reboot: false,
+        }
+    }
+
+    fn line(machine: &Machine) -> String {
+        let args: Vec<_> = machine
+            .args()
+            .iter()
+            .map(|a| a.to_string_lossy().into_owned())
+            .collect();
+        args.join(" ")
+    }
+
+    #[test]
+    fn forwards_only_from_the_loopback() {
+        assert!(line(&machine()).contains("hostfwd=tcp:127.0.0.1:18006-:8006"));
+    }
+
+    #[test]
+    fn commas_in_paths_are_doubled() {
+        assert!(line(&machine()).contains("file=/a,,b/disk.qcow2"));
+    }
+
+    #[test]
+    fn no_forwards_means_no_card() {
+        let text = line(&Machine {
+            forwards: None,
+            ..machine()
+        });
+        assert!(!text.contains("virtio-net"), "{text}");
+    }
+
+    #[test]
+    fn a_restored_machine_never_writes_the_kept_memory() {
+        let memory = Memory::Restored {
+            memory: "/m".into(),
+            state: "/s".into(),
+        };
+        let text = line(&Machine {
+            memory,
+            ..machine()
+        });
+        assert!(text.contains("share=off,mem-path=/m"), "{text}");
+        assert!(text.contains("-incoming defer"), "{text}");
+    }
+
+    #[test]
+    fn nodes_of_a_private_network_have_their_own_addresses() {
+        let net = |index| {
+            line(&Machine {
+                private: Some(PrivateNet { port: 5000, index }),
+                ..machine()
+            })
+        };
+        assert!(net(1).contains("ba:5a:01"));
+        assert!(net(2).contains("ba:5a:02"));
+    }
+}
