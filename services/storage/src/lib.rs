@@ -1,1 +1,163 @@
-//! One trait, a driver per storage kind; volumes and content.
+//! Storage: where the volumes of guests and the files that guests are made from lie.
+//!
+//! [`Storages`] is the entry: it finds the [`Storage`] behind a volume's name. A driver implements
+//! the trait; [`dir`] is a directory of the host, the only driver so far. What is the same for
+//! every driver stands beside it: [`copy`] fills a volume from another one, [`rootfs`] makes and
+//! mounts the file system of a container's root.
+//!
+//! A volume that is in use is locked (`flock`) by whoever opened it; the lock travels with the
+//! descriptor to the guest's process and ends with it, whatever happens to us.
+
+pub mod copy;
+pub mod dir;
+mod error;
+mod loopdev;
+mod open;
+pub mod rootfs;
+mod upload;
+
+use async_trait::async_trait;
+use basalt_model::storage::{
+    ContentKind, DiskSize, StorageConfig, StorageDriver, StorageId, VolumeId,
+};
+use basalt_model::vmid::Vmid;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
+
+pub use error::{Result, StorageError};
+pub use upload::{Checksum, Upload};
+
+/// What a volume is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Reading; others may read as well.
+    Read,
+    /// Writing; nobody else may have it open.
+    Write,
+}
+
+/// Room on a storage, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    /// In all.
+    pub total: u64,
+    /// In use.
+    pub used: u64,
+    /// Free.
+    pub available: u64,
+}
+
+/// A volume as a list shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Volume {
+    /// Its name.
+    pub id: VolumeId,
+    /// What it is for. A container's root is [`ContentKind::Images`] here: a driver sees no
+    /// difference.
+    pub content: ContentKind,
+    /// Its format: `raw`, `iso`, `tzst`, ….
+    pub format: &'static str,
+    /// Its size in bytes.
+    pub size: u64,
+    /// What it takes on the storage, in bytes.
+    pub used: u64,
+    /// When it was last changed, in seconds since 1970.
+    pub changed: u64,
+}
+
+/// One storage. The methods wait for disks and so are asynchronous; none holds a lock between
+/// calls.
+#[async_trait]
+pub trait Storage: Send + Sync + std::fmt::Debug {
+    /// Room on it.
+    async fn space(&self) -> Result<Space>;
+    /// Its volumes of one kind, or of all that it may hold.
+    async fn list(&self, content: Option<ContentKind>) -> Result<Vec<Volume>>;
+    /// One volume.
+    async fn volume(&self, volume: &VolumeId) -> Result<Volume>;
+    /// Where a volume lies on the host, for people to read.
+    fn path(&self, volume: &VolumeId) -> Result<PathBuf>;
+    /// A name for a new disk of `owner` that no volume has; `taken` are names promised already.
+    async fn free_name(&self, owner: Vmid, taken: &[VolumeId]) -> Result<VolumeId>;
+    /// Makes an empty disk of this name, which takes no room until it is written.
+    async fn create(&self, volume: &VolumeId, size: DiskSize) -> Result<()>;
+    /// Removes a volume; refuses one that somebody has open.
+    async fn remove(&self, volume: &VolumeId) -> Result<()>;
+    /// Opens a volume and locks it.
+    async fn open(&self, volume: &VolumeId, access: Access) -> Result<File>;
+    /// Begins to receive a file.
+    async fn upload(&self, content: ContentKind, name: &str) -> Result<Upload>;
+}
+
+/// The storages of this host by name.
+#[derive(Debug, Default)]
+pub struct Storages {
+    by_name: RwLock<BTreeMap<StorageId, (StorageConfig, Arc<dyn Storage>)>>,
+}
+
+impl Storages {
+    /// The configuration of the storage that every host has.
+    pub fn local_config() -> StorageConfig {
+        StorageConfig {
+            driver: StorageDriver::Dir {
+                path: "/var/lib/vz".to_owned(),
+            },
+            content: basalt_model::storage::ContentKinds::all(),
+            disable: false,
+        }
+    }
+
+    /// Adds a storage, or replaces the one of that name.
+    pub fn set(&self, id: StorageId, config: StorageConfig) -> Result<()> {
+        let StorageDriver::Dir { path } = &config.driver;
+        let storage: Arc<dyn Storage> =
+            Arc::new(dir::DirStorage::open(id.clone(), PathBuf::from(path))?);
+        let mut by_name = self.by_name.write().unwrap_or_else(PoisonError::into_inner);
+        by_name.insert(id, (config, storage));
+        Ok(())
+    }
+
+    /// Every storage with its configuration.
+    pub fn all(&self) -> Vec<(StorageId, StorageConfig, Arc<dyn Storage>)> {
+        let by_name = self.by_name.read().unwrap_or_else(PoisonError::into_inner);
+        by_name
+            .iter()
+            .map(|(id, (config, storage))| (id.clone(), config.clone(), Arc::clone(storage)))
+            .collect()
+    }
+
+    /// A storage and its configuration.
+    pub fn get(&self, id: &StorageId) -> Result<(StorageConfig, Arc<dyn Storage>)> {
+        let by_name = self.by_name.read().unwrap_or_else(PoisonError::into_inner);
+        by_name
+            .get(id)
+            .map(|(config, storage)| (config.clone(), Arc::clone(storage)))
+            .ok_or_else(|| StorageError::NoStorage(id.clone()))
+    }
+
+    /// A storage that is switched on and may hold `content`.
+    pub fn holding(&self, id: &StorageId, content: ContentKind) -> Result<Arc<dyn Storage>> {
+        let (config, storage) = self.get(id)?;
+        if config.disable {
+            return Err(StorageError::Disabled(id.clone()));
+        }
+        if !config.content.0.contains(&content) {
+            return Err(StorageError::WrongContent {
+                storage: id.clone(),
+                content,
+            });
+        }
+        Ok(storage)
+    }
+
+    /// The storage of a volume.
+    pub fn of(&self, volume: &VolumeId) -> Result<Arc<dyn Storage>> {
+        let (config, storage) = self.get(volume.storage())?;
+        if config.disable {
+            return Err(StorageError::Disabled(volume.storage().clone()));
+        }
+        Ok(storage)
+    }
+}

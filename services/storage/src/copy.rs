@@ -1,0 +1,112 @@
+//! Filling a new volume from another one: shared blocks where the file system can, else only the
+//! data, so that holes stay holes.
+
+use crate::error::{Context, Result, StorageError};
+use basalt_model::storage::VolumeId;
+use rustix::fs::SeekFrom;
+use rustix::io::Errno;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
+/// How often progress is told and a request to stop is heard, in bytes.
+const STEP: u64 = 16 << 20;
+/// Disks are whole sectors.
+const SECTOR: u64 = 512;
+
+/// What the copy tells whoever waits for it; `false` stops it.
+pub type Progress<'a> = &'a mut (dyn FnMut(u64, u64) -> bool + Send);
+
+/// The size that a raw image has as a disk; refuses images of other formats.
+pub fn raw_size(source: &File, volume: &VolumeId) -> Result<u64> {
+    let size = source
+        .metadata()
+        .context(format!("looking at {volume}"))?
+        .len();
+    let mut magic = [0; 4];
+    let known = source.read_exact_at(&mut magic, 0).is_ok();
+    let format = match &magic {
+        b"QFI\xfb" if known => Some("qcow2"),
+        b"KDMV" if known => Some("vmdk"),
+        b"vhdx" if known => Some("vhdx"),
+        _ => None,
+    };
+    let reason = match format {
+        Some(format) => format!("it is a {format} image: convert it to raw first"),
+        None if size == 0 => "it is empty".to_owned(),
+        None => return Ok(size.next_multiple_of(SECTOR)),
+    };
+    Err(StorageError::Unfit {
+        volume: volume.clone(),
+        reason,
+    })
+}
+
+/// Copies all of `source` to the start of `target`, which must be at least as large and read as
+/// zeros; waits for the disk.
+pub fn fill(source: &File, target: &File, progress: Progress<'_>) -> Result<()> {
+    let size = source
+        .metadata()
+        .context("reading the size of an image")?
+        .len();
+    let target_size = target
+        .metadata()
+        .context("reading the size of a disk")?
+        .len();
+    if rustix::fs::ioctl_ficlone(target, source).is_ok() {
+        // Sharing took the source's size along.
+        target.set_len(target_size).context("sizing a disk")?;
+    } else {
+        copy_data(source, target, size, progress)?;
+    }
+    target.sync_all().context("writing a disk")?;
+    progress(size, size);
+    Ok(())
+}
+
+fn copy_data(source: &File, target: &File, size: u64, progress: Progress<'_>) -> Result<()> {
+    let mut place = 0;
+    while place < size {
+        let start = match rustix::fs::seek(source, SeekFrom::Data(place)) {
+            Ok(start) => start,
+            // Nothing but a hole is left.
+            Err(Errno::NXIO) => break,
+            // A file system that knows no holes.
+            Err(Errno::INVAL) => place,
+            Err(error) => return Err(error).context("reading an image"),
+        };
+        let end = rustix::fs::seek(source, SeekFrom::Hole(start))
+            .unwrap_or(size)
+            .min(size);
+        place = start;
+        while place < end {
+            if !progress(place, size) {
+                return Err(StorageError::Cancelled);
+            }
+            place += copy_some(source, target, place, (end - place).min(STEP))?;
+        }
+    }
+    Ok(())
+}
+
+/// Copies up to `length` bytes at `place` and says how many.
+fn copy_some(source: &File, target: &File, place: u64, length: u64) -> Result<u64> {
+    let (mut from, mut to) = (place, place);
+    let count = usize::try_from(length).unwrap_or(usize::MAX);
+    match rustix::fs::copy_file_range(source, Some(&mut from), target, Some(&mut to), count) {
+        Ok(0) => Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof)),
+        Ok(count) => return Ok(count as u64),
+        Err(Errno::XDEV | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+            let mut buffer = vec![0; count.min(1 << 20)];
+            source
+                .read_at(&mut buffer, place)
+                .and_then(|count| match count {
+                    0 => Err(std::io::ErrorKind::UnexpectedEof.into()),
+                    _ => target
+                        .write_all_at(&buffer[..count], place)
+                        .map(|()| count as u64),
+                })
+        }
+        Err(error) => Err(error.into()),
+    }
+    .context("copying an image")
+}

@@ -1,0 +1,299 @@
+//! The `dir` driver: volumes are files below a directory of the host.
+//!
+//! The directory is opened once; every file is then reached from that descriptor, without
+//! symbolic links, so nothing outside can be reached whatever a volume is called.
+
+pub mod layout;
+
+use crate::error::{Context, Result, StorageError};
+use crate::open::{beneath, locked};
+use crate::upload::Upload;
+use crate::{Access, Space, Storage, Volume};
+use async_trait::async_trait;
+use basalt_model::storage::{ContentKind, DiskSize, StorageId, VolumeId, is_plain_name};
+use basalt_model::vmid::Vmid;
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
+use rustix::io::Errno;
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// A directory of the host with volumes in it. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct DirStorage(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    id: StorageId,
+    path: PathBuf,
+    root: OwnedFd,
+}
+
+impl DirStorage {
+    /// Opens the directory and makes what is missing below it.
+    pub fn open(id: StorageId, path: PathBuf) -> Result<Self> {
+        let what = || format!("opening storage '{id}' at {}", path.display());
+        std::fs::create_dir_all(&path).context(what())?;
+        for content in ContentKind::ALL {
+            std::fs::create_dir_all(path.join(layout::directory(*content))).context(what())?;
+        }
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = rustix::fs::open(&path, flags, Mode::empty()).context(what())?;
+        Ok(Self(Arc::new(Inner { id, path, root })))
+    }
+
+    /// Runs work that waits for the disk where it holds nobody up.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Inner) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let inner = Arc::clone(&self.0);
+        match tokio::task::spawn_blocking(move || work(&inner)).await {
+            Ok(result) => result,
+            Err(error) => Err(std::io::Error::other(error)).context("storage work"),
+        }
+    }
+}
+
+impl Inner {
+    fn space(&self) -> Result<Space> {
+        let stat = rustix::fs::statvfs(&self.path).context(format!("room on '{}'", self.id))?;
+        let bytes = |blocks: u64| blocks * stat.f_frsize;
+        Ok(Space {
+            total: bytes(stat.f_blocks),
+            used: bytes(stat.f_blocks - stat.f_bfree),
+            available: bytes(stat.f_bavail),
+        })
+    }
+
+    /// Opens a directory below the storage.
+    fn directory(&self, path: &str) -> rustix::io::Result<OwnedFd> {
+        beneath(&self.root, path, OFlags::RDONLY | OFlags::DIRECTORY)
+    }
+
+    /// The plain names in a directory; none if it is not there.
+    fn names(&self, path: &str) -> Result<Vec<String>> {
+        let directory = match self.directory(path) {
+            Ok(directory) => directory,
+            Err(Errno::NOENT) => return Ok(Vec::new()),
+            Err(error) => return Err(error).context(format!("listing {path} of '{}'", self.id)),
+        };
+        let mut names = Vec::new();
+        for entry in Dir::read_from(directory).context(format!("listing {path}"))? {
+            let entry = entry.context(format!("listing {path}"))?;
+            if let Ok(name) = entry.file_name().to_str()
+                && is_plain_name(name)
+            {
+                names.push(name.to_owned());
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// A regular file as a volume; none if it is something else or went away.
+    fn describe(&self, id: VolumeId) -> Result<Option<Volume>> {
+        let (content, path) = layout::locate(&id)?;
+        let Some(format) = layout::format(content, id.name()) else {
+            return Ok(None);
+        };
+        let stat = match beneath(&self.root, &path, OFlags::PATH | OFlags::NOFOLLOW) {
+            Ok(fd) => rustix::fs::fstat(&fd).context(format!("looking at {id}"))?,
+            Err(Errno::NOENT | Errno::LOOP | Errno::NOTDIR) => return Ok(None),
+            Err(error) => return Err(error).context(format!("looking at {id}")),
+        };
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return Ok(None);
+        }
+        Ok(Some(Volume {
+            id,
+            content,
+            format,
+            size: u64::try_from(stat.st_size).unwrap_or(0),
+            used: u64::try_from(stat.st_blocks).unwrap_or(0) * 512,
+            changed: u64::try_from(stat.st_mtime).unwrap_or(0),
+        }))
+    }
+
+    fn list_one(&self, content: ContentKind) -> Result<Vec<Volume>> {
+        let mut ids = Vec::new();
+        match layout::prefix(content) {
+            Some(prefix) => {
+                for name in self.names(layout::directory(content))? {
+                    ids.extend(VolumeId::new(self.id.clone(), format!("{prefix}/{name}")));
+                }
+            }
+            None => {
+                for owner in self
+                    .names("images")?
+                    .iter()
+                    .filter(|n| n.parse::<Vmid>().is_ok())
+                {
+                    for name in self.names(&format!("images/{owner}"))? {
+                        ids.extend(VolumeId::new(self.id.clone(), format!("{owner}/{name}")));
+                    }
+                }
+            }
+        }
+        ids.into_iter()
+            .filter_map(|id| self.describe(id).transpose())
+            .collect()
+    }
+
+    fn list(&self, content: Option<ContentKind>) -> Result<Vec<Volume>> {
+        if let Some(content) = content {
+            return self.list_one(content);
+        }
+        let mut volumes = Vec::new();
+        // Roots of containers lie among the disks.
+        for content in ContentKind::ALL
+            .iter()
+            .filter(|kind| **kind != ContentKind::Rootdir)
+        {
+            volumes.extend(self.list_one(*content)?);
+        }
+        Ok(volumes)
+    }
+
+    fn free_name(&self, owner: Vmid, taken: &[VolumeId]) -> Result<VolumeId> {
+        let names = self.names(&format!("images/{owner}"))?;
+        let name = |number| format!("vm-{owner}-disk-{number}.raw");
+        let is_taken = |name: &str| {
+            names.iter().any(|known| known == name)
+                || taken
+                    .iter()
+                    .any(|id| *id.storage() == self.id && id.name() == name)
+        };
+        let free = (0u32..).map(name).find(|name| !is_taken(name));
+        free.and_then(|name| VolumeId::new(self.id.clone(), format!("{owner}/{name}")))
+            .ok_or_else(|| std::io::Error::other("no name is free"))
+            .context(format!("naming a disk of {owner}"))
+    }
+
+    fn create(&self, volume: &VolumeId, size: DiskSize) -> Result<()> {
+        let what = || format!("making {volume}");
+        let (content, path) = layout::locate(volume)?;
+        let owner = volume.owner().filter(|_| content == ContentKind::Images);
+        let good = layout::format(content, volume.name()).is_some();
+        let Some(owner) = owner.filter(|_| good) else {
+            let reason = "a disk is called like 100/vm-100-disk-0.raw".to_owned();
+            return Err(StorageError::Unfit {
+                volume: volume.clone(),
+                reason,
+            });
+        };
+        let directory = format!("images/{owner}");
+        match rustix::fs::mkdirat(&self.root, &directory, Mode::from_raw_mode(0o750)) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(error) => return Err(error).context(what()),
+        }
+        let directory = self.directory(&directory).context(what())?;
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC;
+        let mode = Mode::from_raw_mode(0o640);
+        let file = match rustix::fs::openat(&directory, volume.name(), flags, mode) {
+            Ok(file) => file,
+            Err(Errno::EXIST) => return Err(StorageError::Exists(volume.clone())),
+            Err(error) => return Err(error).context(what()),
+        };
+        let made = rustix::fs::ftruncate(&file, size.bytes())
+            .and_then(|()| rustix::fs::fsync(&file))
+            .and_then(|()| rustix::fs::fsync(&directory));
+        if let Err(error) = made {
+            // A size the file system cannot hold: nothing half-made stays.
+            let _ = self.unlink(&path);
+            return Err(error).context(what());
+        }
+        Ok(())
+    }
+
+    fn unlink(&self, path: &str) -> rustix::io::Result<()> {
+        let (parent, name) = path.rsplit_once('/').unwrap_or((".", path));
+        let directory = self.directory(parent)?;
+        rustix::fs::unlinkat(&directory, name, AtFlags::empty())?;
+        rustix::fs::fsync(&directory)
+    }
+
+    fn remove(&self, volume: &VolumeId) -> Result<()> {
+        let (_, path) = layout::locate(volume)?;
+        // Held until the file is gone, so that nobody begins to use it meanwhile.
+        let _held = locked(&self.root, &path, volume, Access::Write)?;
+        self.unlink(&path).context(format!("removing {volume}"))?;
+        if let Some(owner) = volume.owner() {
+            // The last disk takes its directory along; others still there keep it.
+            let directory = format!("images/{owner}");
+            let _ = rustix::fs::unlinkat(&self.root, directory, AtFlags::REMOVEDIR);
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Storage for DirStorage {
+    async fn space(&self) -> Result<Space> {
+        self.blocking(Inner::space).await
+    }
+
+    async fn list(&self, content: Option<ContentKind>) -> Result<Vec<Volume>> {
+        self.blocking(move |inner| inner.list(content)).await
+    }
+
+    async fn volume(&self, volume: &VolumeId) -> Result<Volume> {
+        let volume = volume.clone();
+        self.blocking(move |inner| {
+            inner
+                .describe(volume.clone())?
+                .ok_or(StorageError::NoVolume(volume))
+        })
+        .await
+    }
+
+    fn path(&self, volume: &VolumeId) -> Result<PathBuf> {
+        Ok(self.0.path.join(layout::locate(volume)?.1))
+    }
+
+    async fn free_name(&self, owner: Vmid, taken: &[VolumeId]) -> Result<VolumeId> {
+        let taken = taken.to_vec();
+        self.blocking(move |inner| inner.free_name(owner, &taken))
+            .await
+    }
+
+    async fn create(&self, volume: &VolumeId, size: DiskSize) -> Result<()> {
+        let volume = volume.clone();
+        self.blocking(move |inner| inner.create(&volume, size))
+            .await
+    }
+
+    async fn remove(&self, volume: &VolumeId) -> Result<()> {
+        let volume = volume.clone();
+        self.blocking(move |inner| inner.remove(&volume)).await
+    }
+
+    async fn open(&self, volume: &VolumeId, access: Access) -> Result<File> {
+        let volume = volume.clone();
+        self.blocking(move |inner| {
+            let (_, path) = layout::locate(&volume)?;
+            locked(&inner.root, &path, &volume, access)
+        })
+        .await
+    }
+
+    async fn upload(&self, content: ContentKind, name: &str) -> Result<Upload> {
+        layout::check_upload(content, name)?;
+        let name = name.to_owned();
+        self.blocking(move |inner| {
+            let prefix = layout::prefix(content).unwrap_or_default();
+            let volume = VolumeId::new(inner.id.clone(), format!("{prefix}/{name}"))
+                .ok_or_else(|| std::io::Error::other("not a plain name"))
+                .context(format!("naming {name}"))?;
+            if inner.describe(volume.clone())?.is_some() {
+                return Err(StorageError::Exists(volume));
+            }
+            let directory = inner
+                .directory(layout::directory(content))
+                .context(format!("storing {volume}"))?;
+            Upload::begin(directory, volume)
+        })
+        .await
+    }
+}

@@ -1,0 +1,139 @@
+//! A file on its way in: unnamed until it is whole and checked, so nothing half-made is ever seen
+//! and nothing is left behind by a power failure.
+
+use crate::error::{Context, Result, StorageError};
+use basalt_model::storage::VolumeId;
+use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+use rustix::io::Errno;
+use sha2::{Digest, Sha256, Sha512};
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::{AsRawFd, OwnedFd};
+
+/// What an upload must hash to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Checksum {
+    /// SHA-256, in hexadecimal.
+    Sha256(String),
+    /// SHA-512, in hexadecimal.
+    Sha512(String),
+}
+
+enum Hasher {
+    None,
+    Sha256(Sha256, String),
+    Sha512(Sha512, String),
+}
+
+impl Hasher {
+    fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Self::None => {}
+            Self::Sha256(hash, _) => hash.update(bytes),
+            Self::Sha512(hash, _) => hash.update(bytes),
+        }
+    }
+
+    fn check(self) -> Result<()> {
+        let (found, expected) = match self {
+            Self::None => return Ok(()),
+            Self::Sha256(hash, expected) => (hex::encode(hash.finalize()), expected),
+            Self::Sha512(hash, expected) => (hex::encode(hash.finalize()), expected),
+        };
+        if found.eq_ignore_ascii_case(&expected) {
+            return Ok(());
+        }
+        Err(StorageError::Checksum { found, expected })
+    }
+}
+
+/// A file on its way in. Dropped before [`Upload::finish`], it leaves nothing behind.
+pub struct Upload {
+    file: File,
+    directory: OwnedFd,
+    volume: VolumeId,
+    hasher: Hasher,
+    size: u64,
+}
+
+impl std::fmt::Debug for Upload {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Upload")
+            .field("volume", &self.volume)
+            .field("size", &self.size)
+            .finish()
+    }
+}
+
+impl Upload {
+    /// An unnamed file in `directory` that will become `volume`.
+    pub(crate) fn begin(directory: OwnedFd, volume: VolumeId) -> Result<Self> {
+        let mode = Mode::from_raw_mode(0o644);
+        let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&directory, ".", flags, mode)
+            .context(format!("making a file for {volume}"))?;
+        Ok(Self {
+            file: file.into(),
+            directory,
+            volume,
+            hasher: Hasher::None,
+            size: 0,
+        })
+    }
+
+    /// The volume it will be.
+    pub fn volume(&self) -> &VolumeId {
+        &self.volume
+    }
+
+    /// Bytes received so far.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Asks for a checksum; must come before the first byte.
+    pub fn expect(&mut self, checksum: Checksum) {
+        self.hasher = match checksum {
+            Checksum::Sha256(expected) => Hasher::Sha256(Sha256::new(), expected),
+            Checksum::Sha512(expected) => Hasher::Sha512(Sha512::new(), expected),
+        };
+    }
+
+    /// Adds bytes; waits for the disk.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.hasher.update(bytes);
+        self.file
+            .write_all(bytes)
+            .context(format!("writing {}", self.volume))?;
+        self.size += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Checks the file, makes sure that it is on the disk and gives it its name.
+    pub fn finish(self) -> Result<VolumeId> {
+        let Self {
+            file,
+            directory,
+            volume,
+            hasher,
+            ..
+        } = self;
+        hasher.check()?;
+        file.sync_all().context(format!("writing {volume}"))?;
+        let unnamed = format!("/proc/self/fd/{}", file.as_raw_fd());
+        let linked = rustix::fs::linkat(
+            CWD,
+            unnamed,
+            &directory,
+            volume.name(),
+            AtFlags::SYMLINK_FOLLOW,
+        );
+        match linked {
+            Ok(()) => {}
+            Err(Errno::EXIST) => return Err(StorageError::Exists(volume)),
+            Err(error) => return Err(error).context(format!("naming {volume}")),
+        }
+        rustix::fs::fsync(&directory).context(format!("naming {volume}"))?;
+        Ok(volume)
+    }
+}
