@@ -1,0 +1,275 @@
+/**
+ * What the pages read, as TanStack queries. Polls are gentle: never two at once for the same thing, none while the
+ * page is hidden, and slower when the server answers slowly.
+ */
+import { QueryClient, queryOptions, useQuery, type Query } from "@tanstack/react-query";
+import { asGuest, byVmid, type Guest, type GuestRef } from "../model/guest";
+import { History } from "../model/history";
+import { api } from "./client";
+import { ApiError } from "./error";
+import type { GuestStatus, NodeStatus, Resource, Volume } from "./types";
+
+/** Samples of every node and guest seen so far; read through `components/useHistory`. */
+export const history = new History();
+
+/** How often an unchanged thing is asked for again, at best. */
+const BRISK_MS = 2500;
+const CALM_MS = 4000;
+const SLOW_MS = 10_000;
+
+const lastTook = new Map<string, number>();
+
+/** Wraps a fetch to learn how long the server takes for it. */
+async function timed<T>(key: readonly unknown[], fetchIt: () => Promise<T>): Promise<T> {
+  const began = performance.now();
+  try {
+    return await fetchIt();
+  } finally {
+    lastTook.set(JSON.stringify(key), performance.now() - began);
+  }
+}
+
+/** A poll interval that leaves the server at least three times as long as it needed for the last answer. */
+function paced(atBest: number) {
+  return (query: Pick<Query, "queryKey" | "state">): number => {
+    const took = lastTook.get(JSON.stringify(query.queryKey)) ?? 0;
+    const troubled = query.state.status === "error" ? 2 : 1;
+    return Math.max(atBest, 3 * took) * troubled;
+  };
+}
+
+/** The client all pages share. */
+export function makeQueryClient(): QueryClient {
+  return new QueryClient({
+    defaultOptions: {
+      queries: {
+        staleTime: 1000,
+        retry: (failures, error) => error instanceof ApiError && error.unreachable && failures < 1,
+        refetchOnWindowFocus: true,
+      },
+    },
+  });
+}
+
+function now(): number {
+  return Date.now() / 1000;
+}
+
+/** Key under which a node's samples are kept. */
+export function nodeSource(node: string): string {
+  return `node/${node}`;
+}
+
+/** Key under which a guest's samples are kept. */
+export function guestSource(guest: GuestRef): string {
+  return `${guest.type}/${guest.vmid}`;
+}
+
+function recordResources(rows: Resource[]): void {
+  for (const row of rows) {
+    if (row.type !== "node" && asGuest(row) === undefined) continue;
+    const { cpu, mem, netin, netout, diskread, diskwrite } = row;
+    const sample = { time: now(), values: { cpu, mem, netin, netout, diskread, diskwrite } };
+    // A page that polls the thing itself has fresher numbers; fill in only where it does not.
+    history.record(row.type === "node" ? nodeSource(row.node ?? "") : row.id, sample, 8);
+  }
+}
+
+function recordNode(node: string, status: NodeStatus): void {
+  history.record(nodeSource(node), {
+    time: now(),
+    values: {
+      cpu: status.cpu,
+      mem: status.memory?.used,
+      netin: status.netin,
+      netout: status.netout,
+      diskread: status.diskread,
+      diskwrite: status.diskwrite,
+    },
+  });
+}
+
+function recordGuest(guest: GuestRef, status: GuestStatus): void {
+  if (status.status !== "running") return;
+  const { cpu, mem, netin, netout, diskread, diskwrite } = status;
+  history.record(guestSource(guest), {
+    time: now(),
+    values: { cpu, mem, netin, netout, diskread, diskwrite },
+  });
+}
+
+/** Every query this interface makes, by name. */
+export const queries = {
+  realms: () =>
+    queryOptions({
+      queryKey: ["realms"],
+      queryFn: ({ signal }) => api.get("/access/domains", {}, signal),
+      staleTime: Infinity,
+    }),
+  version: () =>
+    queryOptions({
+      queryKey: ["version"],
+      queryFn: ({ signal }) => api.get("/version", {}, signal),
+      staleTime: 60_000,
+    }),
+  resources: () =>
+    queryOptions({
+      queryKey: ["resources"],
+      queryFn: ({ queryKey, signal }) =>
+        timed(queryKey, async () => {
+          const rows = await api.get("/cluster/resources", {}, signal);
+          recordResources(rows);
+          return rows;
+        }),
+      refetchInterval: paced(CALM_MS),
+    }),
+  tasks: () =>
+    queryOptions({
+      queryKey: ["tasks"],
+      queryFn: ({ queryKey, signal }) => timed(queryKey, () => api.get("/cluster/tasks", {}, signal)),
+      refetchInterval: paced(BRISK_MS),
+    }),
+  nodeStatus: (node: string) =>
+    queryOptions({
+      queryKey: ["node", node, "status"],
+      queryFn: ({ queryKey, signal }) =>
+        timed(queryKey, async () => {
+          const status = await api.get("/nodes/{node}/status", { node }, signal);
+          recordNode(node, status);
+          return status;
+        }),
+      refetchInterval: paced(BRISK_MS),
+    }),
+  nodeTasks: (node: string) =>
+    queryOptions({
+      queryKey: ["node", node, "tasks"],
+      queryFn: ({ queryKey, signal }) =>
+        timed(queryKey, () => api.get("/nodes/{node}/tasks", { node, limit: 100, source: "all" }, signal)),
+      refetchInterval: paced(SLOW_MS),
+    }),
+  bridges: (node: string) =>
+    queryOptions({
+      queryKey: ["node", node, "bridges"],
+      queryFn: ({ signal }) => api.get("/nodes/{node}/network", { node, type: "any_bridge" }, signal),
+      staleTime: 30_000,
+      retry: false,
+    }),
+  storages: (node: string) =>
+    queryOptions({
+      queryKey: ["node", node, "storages"],
+      queryFn: ({ queryKey, signal }) =>
+        timed(queryKey, () => api.get("/nodes/{node}/storage", { node }, signal)),
+      refetchInterval: paced(SLOW_MS),
+    }),
+  content: (node: string, storage: string) =>
+    queryOptions({
+      queryKey: ["node", node, "storage", storage, "content"],
+      queryFn: ({ queryKey, signal }) =>
+        timed(queryKey, () => api.get("/nodes/{node}/storage/{storage}/content", { node, storage }, signal)),
+      refetchInterval: paced(SLOW_MS),
+    }),
+  nextId: () =>
+    queryOptions({
+      queryKey: ["nextid"],
+      queryFn: ({ signal }) => api.get("/cluster/nextid", {}, signal),
+      gcTime: 0,
+      staleTime: 0,
+      refetchOnWindowFocus: false,
+    }),
+  guestStatus: (guest: GuestRef) =>
+    queryOptions({
+      queryKey: ["guest", guest.type, guest.vmid, "status"],
+      queryFn: ({ queryKey, signal }) =>
+        timed(queryKey, async () => {
+          const status = await api.get(
+            `/nodes/{node}/${guest.type}/{vmid}/status/current`,
+            { node: guest.node, vmid: guest.vmid },
+            signal,
+          );
+          recordGuest(guest, status);
+          return status;
+        }),
+      refetchInterval: paced(BRISK_MS),
+    }),
+  guestConfig: (guest: GuestRef) =>
+    queryOptions({
+      queryKey: ["guest", guest.type, guest.vmid, "config"],
+      queryFn: ({ signal }) =>
+        api.get(`/nodes/{node}/${guest.type}/{vmid}/config`, { node: guest.node, vmid: guest.vmid }, signal),
+      staleTime: 5000,
+    }),
+  guestTasks: (guest: GuestRef) =>
+    queryOptions({
+      queryKey: ["guest", guest.type, guest.vmid, "tasks"],
+      queryFn: ({ queryKey, signal }) =>
+        timed(queryKey, () =>
+          api.get(
+            "/nodes/{node}/tasks",
+            { node: guest.node, vmid: guest.vmid, limit: 100, source: "all" },
+            signal,
+          ),
+        ),
+      refetchInterval: paced(SLOW_MS),
+    }),
+};
+
+/** The inventory, split by what things are. */
+export interface Inventory {
+  nodes: Resource[];
+  guests: Guest[];
+  storages: Resource[];
+}
+
+/** Splits the rows of `/cluster/resources`. */
+export function splitInventory(rows: readonly Resource[]): Inventory {
+  const name = (r: Resource) => r.storage ?? r.node ?? "";
+  const byName = (a: Resource, b: Resource) => name(a).localeCompare(name(b));
+  return {
+    nodes: rows.filter((r) => r.type === "node").sort(byName),
+    guests: rows
+      .map(asGuest)
+      .filter((g): g is Guest => g !== undefined)
+      .sort(byVmid),
+    storages: rows.filter((r) => r.type === "storage").sort(byName),
+  };
+}
+
+/** The inventory, live. */
+export function useInventory() {
+  const query = useQuery({ ...queries.resources(), select: splitInventory });
+  return { ...query, inventory: query.data };
+}
+
+/** A volume with the storage it lies on. */
+export type PlacedVolume = Volume & { storage: string };
+
+/** All volumes of one content kind on a node, across its storages. */
+export async function volumesOfKind(
+  node: string,
+  kind: string,
+  signal?: AbortSignal,
+): Promise<PlacedVolume[]> {
+  const storages = await api.get("/nodes/{node}/storage", { node }, signal);
+  const holding = storages.filter((s) => s.content.split(",").includes(kind));
+  const lists = await Promise.all(
+    holding.map(async ({ storage }) => {
+      const volumes = await api.get(
+        "/nodes/{node}/storage/{storage}/content",
+        { node, storage, content: kind },
+        signal,
+      );
+      return volumes.map((volume) => ({ ...volume, storage }));
+    }),
+  );
+  return lists.flat().sort((a, b) => a.volid.localeCompare(b.volid));
+}
+
+/** `volumesOfKind`, as a query; asked for again while the wizard is open. */
+export function useVolumes(node: string, kind: string) {
+  return useQuery({
+    queryKey: ["node", node, "volumes", kind],
+    queryFn: ({ signal }) => volumesOfKind(node, kind, signal),
+    enabled: node !== "",
+    refetchInterval: SLOW_MS,
+  });
+}

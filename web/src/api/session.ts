@@ -1,0 +1,143 @@
+/**
+ * Who is logged in: ticket cookie, CSRF token, renewal, and the end of it all.
+ *
+ * The ticket lives in the `PVEAuthCookie` cookie, which this module sets; the CSRF token only in memory, so after a
+ * reload the ticket is traded for a fresh pair. Components read the state through `useSession`.
+ */
+import { useSyncExternalStore } from "react";
+import { api, setCredentials } from "./client";
+import { ApiError } from "./error";
+import type { Capabilities, Ticket } from "./types";
+
+const COOKIE = "PVEAuthCookie";
+/** Tickets live two hours; a quarter of that leaves room for a sleeping laptop. */
+const RENEW_AFTER_MS = 30 * 60 * 1000;
+
+export interface Session {
+  username: string;
+  csrf: string;
+  cap: Capabilities | undefined;
+}
+
+export type SessionState =
+  { phase: "restoring" } | { phase: "out"; notice?: string } | { phase: "in"; session: Session };
+
+let state: SessionState = { phase: "restoring" };
+let renewedAt = 0;
+const listeners = new Set<() => void>();
+
+function change(next: SessionState): void {
+  state = next;
+  for (const listener of listeners) listener();
+}
+
+function readCookie(): string | undefined {
+  const entry = document.cookie.split("; ").find((part) => part.startsWith(`${COOKIE}=`));
+  return entry ? decodeURIComponent(entry.slice(COOKIE.length + 1)) : undefined;
+}
+
+function writeCookie(ticket: string): void {
+  document.cookie = `${COOKIE}=${encodeURIComponent(ticket)}; Path=/; Secure; SameSite=Strict`;
+}
+
+function clearCookie(): void {
+  document.cookie = `${COOKIE}=; Path=/; Secure; SameSite=Strict; Max-Age=0`;
+}
+
+/** The user a ticket was made for: `PVE:user@realm:TIME::signature`. */
+export function ticketUser(ticket: string): string | undefined {
+  return /^PVE:([^:]+@[^:@]+):/.exec(ticket)?.[1];
+}
+
+function accept(answer: Ticket): void {
+  if (!answer.ticket || !answer.CSRFPreventionToken) {
+    throw new ApiError(401, "This account asks for a second factor, which this page does not handle.");
+  }
+  writeCookie(answer.ticket);
+  renewedAt = Date.now();
+  change({
+    phase: "in",
+    session: { username: answer.username, csrf: answer.CSRFPreventionToken, cap: answer.cap },
+  });
+}
+
+/** Logs in with a password. Throws the server's refusal. */
+export async function login(username: string, password: string, realm: string): Promise<void> {
+  accept(await api.post("/access/ticket", { username, password, realm }));
+}
+
+/** Ends the session in this browser. */
+export function logout(notice?: string): void {
+  clearCookie();
+  change(notice === undefined ? { phase: "out" } : { phase: "out", notice });
+}
+
+async function renew(): Promise<void> {
+  const ticket = readCookie();
+  const username = ticket ? ticketUser(ticket) : undefined;
+  if (!ticket || !username) return logout();
+  accept(await api.post("/access/ticket", { username, password: ticket }));
+}
+
+/** Picks up a session left by an earlier page load, if its ticket still stands. */
+export async function restore(): Promise<void> {
+  if (!readCookie()) return change({ phase: "out" });
+  try {
+    await renew();
+  } catch (error) {
+    const refused = error instanceof ApiError && error.status === 401;
+    logout(refused ? "Your session has ended. Log in again to go on." : "The server could not be reached.");
+  }
+}
+
+async function renewWhenDue(): Promise<void> {
+  if (state.phase !== "in" || Date.now() - renewedAt < RENEW_AFTER_MS) return;
+  try {
+    await renew();
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 401) sessionExpired();
+  }
+}
+
+function sessionExpired(): void {
+  if (state.phase === "in") logout("Your session has ended. Log in again to go on.");
+}
+
+setCredentials({
+  csrf: () => (state.phase === "in" ? state.session.csrf : undefined),
+  expired: sessionExpired,
+});
+
+/** Keeps the ticket fresh while the page is open. Returns the function that ends it. */
+export function keepFresh(): () => void {
+  const check = () => void renewWhenDue();
+  const timer = setInterval(check, 60_000);
+  document.addEventListener("visibilitychange", check);
+  return () => {
+    clearInterval(timer);
+    document.removeEventListener("visibilitychange", check);
+  };
+}
+
+function subscribe(listener: () => void): () => void {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+}
+
+/** The session's state, live. */
+export function useSession(): SessionState {
+  return useSyncExternalStore(subscribe, () => state);
+}
+
+/** A privilege check for greying out actions; the server decides in the end. Unknown counts as allowed. */
+export function mayI(cap: Capabilities | undefined, area: string, privilege: string): boolean {
+  const privileges = cap?.[area];
+  return privileges === undefined ? true : Boolean(privileges[privilege]);
+}
+
+/** `mayI` for the current session. */
+export function useMay(): (area: string, privilege: string) => boolean {
+  const current = useSession();
+  const cap = current.phase === "in" ? current.session.cap : undefined;
+  return (area, privilege) => mayI(cap, area, privilege);
+}

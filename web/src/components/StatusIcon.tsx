@@ -1,0 +1,57 @@
+/** Small pictures for kinds and states, told apart by shape as well as colour. */
+import ContainerIcon from "@patternfly/react-icons/dist/esm/icons/cube-icon";
+import DatabaseIcon from "@patternfly/react-icons/dist/esm/icons/database-icon";
+import DatacenterIcon from "@patternfly/react-icons/dist/esm/icons/cubes-icon";
+import DesktopIcon from "@patternfly/react-icons/dist/esm/icons/desktop-icon";
+import ServerIcon from "@patternfly/react-icons/dist/esm/icons/server-icon";
+
+export type Kind = "datacenter" | "node" | "qemu" | "lxc" | "storage";
+
+const ICONS = {
+  datacenter: DatacenterIcon,
+  node: ServerIcon,
+  qemu: DesktopIcon,
+  lxc: ContainerIcon,
+  storage: DatabaseIcon,
+};
+
+/** Whether a state is good, off, or bad. */
+export function toneOf(status: string | undefined): "up" | "off" | "bad" | "busy" {
+  switch (status) {
+    case "running":
+    case "online":
+    case "available":
+      return "up";
+    case "stopped":
+    case undefined:
+      return "off";
+    case "offline":
+    case "unavailable":
+    case "unknown":
+    case "io-error":
+    case "internal-error":
+      return "bad";
+    default:
+      return "busy";
+  }
+}
+
+/** The kind's picture with a dot for its state. */
+export function KindIcon({ kind, status }: { kind: Kind; status?: string | undefined }) {
+  const Icon = ICONS[kind];
+  return (
+    <span className="kind-icon">
+      <Icon aria-hidden="true" />
+      {kind !== "datacenter" && <span className={`dot dot-${toneOf(status)}`} aria-hidden="true" />}
+    </span>
+  );
+}
+
+/** A state in words, with its dot. */
+export function StatusText({ status }: { status: string | undefined }) {
+  return (
+    <span className="status-text">
+      <span className={`dot dot-${toneOf(status)}`} aria-hidden="true" /> {status ?? "unknown"}
+    </span>
+  );
+}

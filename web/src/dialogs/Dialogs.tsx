@@ -1,0 +1,29 @@
+/** Renders the open dialog; the larger ones are loaded on first use. */
+import { lazy, Suspense } from "react";
+import { ConfirmDialog } from "./ConfirmDialog";
+import { closeDialog, useDialog, type Dialog } from "./store";
+
+const CreateVm = lazy(() => import("./CreateVm"));
+const CreateContainer = lazy(() => import("./CreateContainer"));
+const UploadDialog = lazy(() => import("./UploadDialog"));
+const TaskDialog = lazy(() => import("./TaskDialog"));
+
+export function Dialogs() {
+  const dialog = useDialog();
+  return <Suspense>{dialog && <Opened dialog={dialog} />}</Suspense>;
+}
+
+function Opened({ dialog }: { dialog: Dialog }) {
+  switch (dialog.kind) {
+    case "confirm":
+      return <ConfirmDialog {...dialog} onClose={closeDialog} />;
+    case "create-vm":
+      return <CreateVm node={dialog.node} onClose={closeDialog} />;
+    case "create-container":
+      return <CreateContainer node={dialog.node} onClose={closeDialog} />;
+    case "upload":
+      return <UploadDialog {...dialog} onClose={closeDialog} />;
+    case "task":
+      return <TaskDialog key={dialog.task.upid} task={dialog.task} onClose={closeDialog} />;
+  }
+}

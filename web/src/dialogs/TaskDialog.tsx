@@ -1,0 +1,146 @@
+/** A task's state and log, followed while it runs. */
+import {
+  Button,
+  DescriptionList,
+  DescriptionListDescription,
+  DescriptionListGroup,
+  DescriptionListTerm,
+  Modal,
+  ModalBody,
+  ModalFooter,
+  ModalHeader,
+  Skeleton,
+  Switch,
+} from "@patternfly/react-core";
+import { useMutation, useQuery, useQueryClient, type QueryClient } from "@tanstack/react-query";
+import { useEffect, useRef, useState, type ReactNode } from "react";
+import { api } from "../api/client";
+import type { LogLine, Task, TaskStatus } from "../api/types";
+import { ErrorNote } from "../components/ErrorNote";
+import { OutcomeLabel } from "../components/OutcomeLabel";
+import { moment } from "../model/format";
+import { exitOutcome, taskTitle } from "../model/upid";
+
+type TaskHead = Pick<Task, "upid" | "node" | "type" | "id" | "user" | "starttime">;
+
+interface Followed {
+  status: TaskStatus;
+  lines: LogLine[];
+}
+
+const PAGE = 500;
+
+/** Asks for the state first and the log after it, so that the log of an ended task is complete. */
+async function follow(client: QueryClient, task: TaskHead, key: readonly unknown[], signal: AbortSignal) {
+  const where = { node: task.node, upid: task.upid };
+  const status = await api.get("/nodes/{node}/tasks/{upid}/status", where, signal);
+  const known = client.getQueryData<Followed>(key)?.lines ?? [];
+  const lines = isPlaceholder(known) ? [] : [...known];
+  for (;;) {
+    const more = await api.get(
+      "/nodes/{node}/tasks/{upid}/log",
+      { ...where, start: lines.length, limit: PAGE },
+      signal,
+    );
+    lines.push(...more);
+    if (more.length < PAGE) return { status, lines };
+  }
+}
+
+/** An empty log is sent as one line that says so; it must not count as the first. */
+function isPlaceholder(lines: readonly LogLine[]): boolean {
+  return lines.length === 1 && lines[0]?.t === "no content";
+}
+
+function useFollowed(task: TaskHead) {
+  const client = useQueryClient();
+  const key = ["task", task.upid];
+  return useQuery({
+    queryKey: key,
+    queryFn: ({ signal }) => follow(client, task, key, signal),
+    refetchInterval: (query) => (query.state.data?.status.status === "stopped" ? false : 1500),
+  });
+}
+
+export default function TaskDialog({ task, onClose }: { task: TaskHead; onClose: () => void }) {
+  const followed = useFollowed(task);
+  const status = followed.data?.status;
+  const running = status?.status === "running";
+  const cancel = useMutation({
+    mutationFn: () => api.delete("/nodes/{node}/tasks/{upid}", { node: task.node, upid: task.upid }),
+    onSuccess: () => followed.refetch(),
+  });
+  return (
+    <Modal variant="medium" isOpen onClose={onClose} aria-labelledby="task-title">
+      <ModalHeader title={taskTitle(task)} labelId="task-title" />
+      <ModalBody>
+        <div className="stack">
+          {followed.error && <ErrorNote title="The task cannot be read" error={followed.error} />}
+          {cancel.error && <ErrorNote title="The task cannot be stopped" error={cancel.error} />}
+          <TaskFacts task={task} status={status} />
+          <TaskLog lines={followed.data?.lines} running={running} />
+        </div>
+      </ModalBody>
+      <ModalFooter>
+        {running && (
+          <Button variant="danger" onClick={() => cancel.mutate()} isDisabled={cancel.isPending}>
+            Stop task
+          </Button>
+        )}
+        <Button variant={running ? "link" : "primary"} onClick={onClose}>
+          Close
+        </Button>
+      </ModalFooter>
+    </Modal>
+  );
+}
+
+function TaskFacts({ task, status }: { task: TaskHead; status: TaskStatus | undefined }) {
+  const outcome = status?.status === "stopped" ? exitOutcome(status.exitstatus ?? "unknown") : "running";
+  return (
+    <DescriptionList isHorizontal isCompact columnModifier={{ default: "1Col", md: "2Col" }}>
+      <Fact term="Status">
+        {status ? <OutcomeLabel outcome={outcome} text={status.exitstatus} /> : <Skeleton width="6rem" />}
+      </Fact>
+      <Fact term="Started">{moment(task.starttime)}</Fact>
+      <Fact term="Node">{task.node}</Fact>
+      <Fact term="User">{task.user}</Fact>
+    </DescriptionList>
+  );
+}
+
+function Fact({ term, children }: { term: string; children: ReactNode }) {
+  return (
+    <DescriptionListGroup>
+      <DescriptionListTerm>{term}</DescriptionListTerm>
+      <DescriptionListDescription>{children}</DescriptionListDescription>
+    </DescriptionListGroup>
+  );
+}
+
+function TaskLog({ lines, running }: { lines: LogLine[] | undefined; running: boolean }) {
+  const [following, setFollowing] = useState(true);
+  const box = useRef<HTMLPreElement>(null);
+  useEffect(() => {
+    if (following && box.current) box.current.scrollTop = box.current.scrollHeight;
+  }, [lines, following]);
+  const text = lines && !isPlaceholder(lines) ? lines.map((line) => line.t).join("\n") : "";
+  return (
+    <>
+      <div className="log-head">
+        <h3>Log</h3>
+        {running && (
+          <Switch
+            id="task-follow"
+            label="Follow"
+            isChecked={following}
+            onChange={(_event, on) => setFollowing(on)}
+          />
+        )}
+      </div>
+      <pre ref={box} className="log" role="log" aria-label="Task log" tabIndex={0}>
+        {lines === undefined ? "…" : text || "This task has written nothing so far."}
+      </pre>
+    </>
+  );
+}

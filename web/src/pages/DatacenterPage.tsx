@@ -1,0 +1,90 @@
+import { Skeleton } from "@patternfly/react-core";
+import { Link } from "react-router";
+import { useInventory } from "../api/queries";
+import type { Resource } from "../api/types";
+import { CreateButtons } from "../components/CreateButtons";
+import { GuestTable } from "../components/GuestTable";
+import { Meter } from "../components/Meter";
+import { PageHead } from "../components/PageHead";
+import { Panel } from "../components/Panel";
+import { KindIcon, StatusText } from "../components/StatusIcon";
+import { usePageTitle } from "../components/usePageTitle";
+import { bytes, duration, share } from "../model/format";
+
+/** Everything at a glance: nodes with their load, then all guests. */
+export default function DatacenterPage() {
+  usePageTitle("Datacenter");
+  const { inventory } = useInventory();
+  const guests = inventory?.guests ?? [];
+  const running = guests.filter((g) => g.status === "running").length;
+  return (
+    <>
+      <PageHead
+        icon={<KindIcon kind="datacenter" />}
+        title="Datacenter"
+        facts={
+          inventory &&
+          `${count(inventory.nodes.length, "node")} · ${running} of ${count(guests.length, "guest")} running`
+        }
+        actions={<CreateButtons />}
+      />
+      <div className="page-body stack">
+        <div className="cards">
+          {inventory
+            ? inventory.nodes.map((node) => <NodeCard key={node.id} node={node} />)
+            : [0].map((i) => <Skeleton key={i} height="9rem" screenreaderText="Loading nodes" />)}
+        </div>
+        {inventory ? (
+          <GuestTable guests={guests} />
+        ) : (
+          <Skeleton height="12rem" screenreaderText="Loading guests" />
+        )}
+      </div>
+    </>
+  );
+}
+
+function count(n: number, what: string): string {
+  return `${n} ${what}${n === 1 ? "" : "s"}`;
+}
+
+function NodeCard({ node }: { node: Resource }) {
+  const name = node.node ?? "";
+  return (
+    <Panel className="node-card">
+      <div className="node-card-head">
+        <KindIcon kind="node" status={node.status} />
+        <Link to={`/nodes/${name}`}>{name}</Link>
+        <span className="push quiet">
+          {node.status === "online" ? `up ${duration(node.uptime)}` : <StatusText status={node.status} />}
+        </span>
+      </div>
+      <dl className="meters">
+        <dt>CPU</dt>
+        <dd>
+          <Meter fraction={node.cpu} label={`CPU of ${name}`} />
+        </dd>
+        <dt>Memory</dt>
+        <dd>
+          <Meter
+            fraction={share(node.mem, node.maxmem)}
+            text={`${bytes(node.mem)} of ${bytes(node.maxmem)}`}
+            label={`Memory of ${name}`}
+          />
+        </dd>
+        {node.maxdisk ? (
+          <>
+            <dt>Root</dt>
+            <dd>
+              <Meter
+                fraction={share(node.disk, node.maxdisk)}
+                text={`${bytes(node.disk)} of ${bytes(node.maxdisk)}`}
+                label={`Root file system of ${name}`}
+              />
+            </dd>
+          </>
+        ) : null}
+      </dl>
+    </Panel>
+  );
+}

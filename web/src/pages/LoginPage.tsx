@@ -1,0 +1,125 @@
+import { Alert, Button, Form, FormSelect, FormSelectOption, TextInput } from "@patternfly/react-core";
+import { useMutation, useQuery } from "@tanstack/react-query";
+import { useState, type FormEvent } from "react";
+import { ApiError, messageOf } from "../api/error";
+import { queries } from "../api/queries";
+import { login } from "../api/session";
+import type { Realm } from "../api/types";
+import { FormField } from "../components/FormField";
+import { usePageTitle } from "../components/usePageTitle";
+import { Logo } from "../shell/Logo";
+
+const FALLBACK_REALMS: Realm[] = [{ realm: "pam", type: "pam", comment: "Linux users of this host" }];
+
+function refusal(error: unknown): string {
+  if (error instanceof ApiError && error.status === 401) return "The user name, password or realm is wrong.";
+  return messageOf(error);
+}
+
+export function LoginPage({ notice }: { notice?: string | undefined }) {
+  usePageTitle("Log in");
+  const realms = useQuery(queries.realms());
+  const [username, setUsername] = useState("");
+  const [password, setPassword] = useState("");
+  const [chosen, setChosen] = useState<string>();
+  const [missing, setMissing] = useState<{ username?: string; password?: string }>({});
+  const list = realms.data?.length ? realms.data : FALLBACK_REALMS;
+  const realm = chosen ?? (list.find((r) => r.default) ?? list[0])?.realm ?? "pam";
+  const attempt = useMutation({ mutationFn: () => login(username.trim(), password, realm) });
+
+  function submit(event: FormEvent): void {
+    event.preventDefault();
+    const lacking = {
+      ...(username.trim() ? {} : { username: "Enter your user name." }),
+      ...(password ? {} : { password: "Enter your password." }),
+    };
+    setMissing(lacking);
+    if (Object.keys(lacking).length === 0 && !attempt.isPending) attempt.mutate();
+  }
+
+  return (
+    <main className="login">
+      <Columns />
+      <section className="login-card" aria-labelledby="login-title">
+        <div className="login-brand">
+          <Logo size={44} />
+          <h1 id="login-title">Basalt</h1>
+        </div>
+        {notice && !attempt.error && <Alert isInline isPlain variant="info" title={notice} />}
+        {attempt.error && <Alert isInline variant="danger" title={refusal(attempt.error)} />}
+        <Form onSubmit={submit} noValidate>
+          <FormField id="username" label="User name" complaint={missing.username}>
+            <TextInput
+              id="username"
+              value={username}
+              autoComplete="username"
+              autoCapitalize="none"
+              spellCheck={false}
+              autoFocus
+              aria-describedby="username-help"
+              validated={missing.username ? "error" : "default"}
+              onChange={(_event, value) => setUsername(value)}
+            />
+          </FormField>
+          <FormField id="password" label="Password" complaint={missing.password}>
+            <TextInput
+              id="password"
+              type="password"
+              value={password}
+              autoComplete="current-password"
+              aria-describedby="password-help"
+              validated={missing.password ? "error" : "default"}
+              onChange={(_event, value) => setPassword(value)}
+            />
+          </FormField>
+          <FormField id="realm" label="Realm">
+            <FormSelect id="realm" value={realm} onChange={(_event, value) => setChosen(value)}>
+              {list.map((r) => (
+                <FormSelectOption
+                  key={r.realm}
+                  value={r.realm}
+                  label={r.comment ? `${r.comment} (${r.realm})` : r.realm}
+                />
+              ))}
+            </FormSelect>
+          </FormField>
+          <Button
+            type="submit"
+            isBlock
+            size="lg"
+            isLoading={attempt.isPending}
+            isDisabled={attempt.isPending}
+          >
+            Log in
+          </Button>
+        </Form>
+      </section>
+    </main>
+  );
+}
+
+/** Heights of the columns behind the form, left to right. */
+const COLUMNS = [34, 46, 28, 40, 58, 44, 66, 50, 38, 54, 72, 60, 48, 64, 42, 56, 36, 52, 30, 44];
+
+/** A quiet row of basalt columns at the foot of the page. */
+function Columns() {
+  return (
+    <svg
+      className="login-columns"
+      viewBox="0 0 400 100"
+      preserveAspectRatio="xMidYMax slice"
+      aria-hidden="true"
+    >
+      {COLUMNS.map((height, i) => {
+        const x = i * 20;
+        const top = 100 - height;
+        return (
+          <g key={x} className={`column column-${i % 3}`}>
+            <path d={`M${x} ${top}l10 -5 10 5V100H${x}Z`} />
+            <path className="column-top" d={`M${x} ${top}l10 -5 10 5 -10 5Z`} />
+          </g>
+        );
+      })}
+    </svg>
+  );
+}
