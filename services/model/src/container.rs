@@ -97,10 +97,17 @@ pub enum Ipv4 {
 pub enum Request {
     /// State and statistics.
     Status,
-    /// Ask init to power off (`SIGRTMIN+3` for systemd).
+    /// Ask init to power off (`SIGRTMIN+3` for systemd, `SIGPWR` for others).
     Shutdown,
     /// Ask init to reboot; the runtime starts the container again.
     Reboot,
+    /// Tell the container the size of the console's window.
+    ConsoleResize {
+        /// Characters in a line.
+        columns: u16,
+        /// Lines.
+        rows: u16,
+    },
     /// Kill every process of the container and end.
     Quit,
 }

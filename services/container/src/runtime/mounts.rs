@@ -1,0 +1,186 @@
+//! The container's mounts, made by its first process before it leaves the host's tree.
+//!
+//! Every place is looked up inside the new root, so that a symbolic link in an untrusted root
+//! file system leads nowhere else, and mounted by descriptor. Nothing lies over parts of `/proc`
+//! or `/sys`: the files there that would harm the host belong to the host's root, which is no one
+//! in the container's user namespace, and the kernel lets services inside mount a `/proc` of
+//! their own only as long as the first one is fully visible.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{Mode, OFlags, ResolveFlags, mkdirat, openat2};
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, UnmountFlags, fsconfig_create, fsconfig_set_string,
+    fsmount, fsopen, unmount,
+};
+use rustix::process::{fchdir, pivot_root};
+
+use super::idmap::{attach, open_directory};
+use crate::step::{Step, StepError};
+use crate::sys::{self, MountAttributes};
+
+/// A file system to make and where it goes.
+struct FileSystem {
+    place: &'static str,
+    kind: &'static str,
+    options: &'static [(&'static str, &'static str)],
+    attributes: MountAttrFlags,
+    /// A container works without it (an old kernel may lack it).
+    optional: bool,
+}
+
+const SAFE: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NOSUID
+    .union(MountAttrFlags::MOUNT_ATTR_NODEV)
+    .union(MountAttrFlags::MOUNT_ATTR_NOEXEC);
+
+/// In the order they are mounted. A read-only `/sys` tells systemd to leave devices alone.
+const FILE_SYSTEMS: &[FileSystem] = &[
+    FileSystem {
+        place: "proc",
+        kind: "proc",
+        options: &[],
+        attributes: SAFE,
+        optional: false,
+    },
+    FileSystem {
+        place: "sys",
+        kind: "sysfs",
+        options: &[],
+        attributes: SAFE.union(MountAttrFlags::MOUNT_ATTR_RDONLY),
+        optional: false,
+    },
+    FileSystem {
+        place: "sys/fs/cgroup",
+        kind: "cgroup2",
+        options: &[],
+        attributes: SAFE,
+        optional: false,
+    },
+    FileSystem {
+        place: "dev",
+        kind: "tmpfs",
+        options: &[("mode", "0755"), ("size", "1m")],
+        attributes: MountAttrFlags::MOUNT_ATTR_NOSUID,
+        optional: false,
+    },
+    FileSystem {
+        place: "dev/pts",
+        kind: "devpts",
+        options: &[("ptmxmode", "0666"), ("mode", "0620"), ("gid", "5")],
+        attributes: MountAttrFlags::MOUNT_ATTR_NOSUID.union(MountAttrFlags::MOUNT_ATTR_NOEXEC),
+        optional: false,
+    },
+    FileSystem {
+        place: "dev/shm",
+        kind: "tmpfs",
+        options: &[("mode", "1777")],
+        attributes: MountAttrFlags::MOUNT_ATTR_NOSUID.union(MountAttrFlags::MOUNT_ATTR_NODEV),
+        optional: false,
+    },
+    FileSystem {
+        place: "dev/mqueue",
+        kind: "mqueue",
+        options: &[],
+        attributes: SAFE,
+        optional: true,
+    },
+    FileSystem {
+        place: "run",
+        kind: "tmpfs",
+        options: &[("mode", "0755")],
+        attributes: MountAttrFlags::MOUNT_ATTR_NOSUID.union(MountAttrFlags::MOUNT_ATTR_NODEV),
+        optional: false,
+    },
+];
+
+/// A root file system attached in this mount namespace.
+#[derive(Debug)]
+pub struct Root(OwnedFd);
+
+impl Root {
+    /// Attaches a detached mount over this namespace's root, out of the host's reach.
+    pub fn attach(detached: OwnedFd) -> Result<Self, StepError> {
+        let host = open_directory("/").step("open the host's root")?;
+        sys::mount_setattr(
+            host.as_fd(),
+            MountAttributes {
+                propagation: libc::MS_PRIVATE,
+                recursive: true,
+                ..MountAttributes::default()
+            },
+        )
+        .step("detach mount propagation")?;
+        let stage = open_directory("/run").step("open the staging directory")?;
+        attach(detached.as_fd(), stage.as_fd()).step("attach the root file system")?;
+        Ok(Self(detached))
+    }
+
+    /// Mounts every file system a container has.
+    pub fn mount_file_systems(&self) -> Result<(), StepError> {
+        for file_system in FILE_SYSTEMS {
+            match self.mount(file_system) {
+                Err(error) if file_system.optional => tracing::info!(%error, "mount left out"),
+                result => result.step_with(|| {
+                    format!("mount {} on /{}", file_system.kind, file_system.place)
+                })?,
+            }
+        }
+        Ok(())
+    }
+
+    fn mount(&self, file_system: &FileSystem) -> io::Result<()> {
+        let context = fsopen(file_system.kind, FsOpenFlags::FSOPEN_CLOEXEC)?;
+        for (key, value) in file_system.options {
+            fsconfig_set_string(&context, *key, *value)?;
+        }
+        fsconfig_create(&context)?;
+        let mount = fsmount(
+            &context,
+            FsMountFlags::FSMOUNT_CLOEXEC,
+            file_system.attributes,
+        )?;
+        let place = self.directory(file_system.place)?;
+        Ok(attach(mount.as_fd(), place.as_fd())?)
+    }
+
+    /// Opens a directory of the container, made when it is missing.
+    pub fn directory(&self, path: &str) -> io::Result<OwnedFd> {
+        let open = || {
+            openat2(
+                &self.0,
+                path,
+                OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+                Mode::empty(),
+                ResolveFlags::IN_ROOT,
+            )
+        };
+        match open() {
+            Err(rustix::io::Errno::NOENT) => {
+                let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
+                let parent = if parent.is_empty() {
+                    self.0.try_clone()?
+                } else {
+                    self.directory(parent)?
+                };
+                mkdirat(&parent, name, Mode::from_raw_mode(0o755))?;
+                Ok(open()?)
+            }
+            result => Ok(result?),
+        }
+    }
+
+    /// Makes this root the root of the calling process, and the host's tree vanish.
+    pub fn enter(self) -> Result<(), StepError> {
+        fchdir(&self.0).step("enter the root file system")?;
+        pivot_root(".", ".").step("change the root")?;
+        unmount(".", UnmountFlags::DETACH).step("leave the host's tree")?;
+        rustix::process::chdir("/").step("enter the new root")
+    }
+}
+
+impl AsFd for Root {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
