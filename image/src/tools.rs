@@ -36,6 +36,8 @@ pub enum Tool {
     Xorriso,
     /// Compresses.
     Zstd,
+    /// Decompresses kernel modules.
+    Xz,
     /// Packs and unpacks initial RAM disks.
     Cpio,
     /// Cuts sections out of executables; also `strip`.
@@ -78,6 +80,7 @@ impl Tool {
             Self::Sfdisk => &["sfdisk"],
             Self::Xorriso => &["xorriso"],
             Self::Zstd => &["zstd"],
+            Self::Xz => &["xz"],
             Self::Cpio => &["cpio"],
             Self::Objcopy => &["objcopy"],
             Self::Qemu => &["qemu-system-x86_64"],
@@ -108,6 +111,7 @@ impl Tool {
             Self::Sfdisk => "fdisk",
             Self::Xorriso => "xorriso",
             Self::Zstd => "zstd",
+            Self::Xz => "xz-utils",
             Self::Cpio => "cpio",
             Self::Objcopy => "binutils",
             Self::Qemu => "qemu-system-x86",

@@ -1,0 +1,87 @@
+//! `cargo image test`: unit tests, the web interface's tests, then scenarios on the real image.
+//!
+//! Each part reports a [`Tally`]; their sum is the last line. The scenarios are the program of the
+//! crate `basalt-tests` in `tests/`; [`guests`] makes the guests they run.
+
+pub mod guests;
+pub mod licences;
+mod system;
+mod tally;
+mod units;
+mod web;
+
+use crate::appliance::{root, say};
+use anyhow::Result;
+use clap::ValueEnum;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+pub use tally::Tally;
+
+/// What to test.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Options {
+    /// Run only the tests whose name contains this
+    pub filter: Option<String>,
+    /// Run only this part; may be given more than once
+    #[arg(long, value_name = "PART")]
+    pub part: Vec<Part>,
+}
+
+/// A part of the tests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Part {
+    /// Licences of the dependencies
+    Licences,
+    /// Rust unit tests
+    Units,
+    /// Lint, format, unit tests and build of the web interface
+    Web,
+    /// Scenarios on the real image
+    System,
+}
+
+/// Where scenarios leave what helps to understand a failure.
+pub fn results_dir() -> PathBuf {
+    crate::build::paths::workspace().join("target/test-results")
+}
+
+/// Where the figures of the last run are written.
+pub fn figures_file() -> PathBuf {
+    crate::build::paths::workspace().join("target/figures.json")
+}
+
+/// Tests, and prints `N passed, N failed` as the last line.
+pub fn test(options: &Options) -> Result<ExitCode> {
+    std::fs::create_dir_all(root())?;
+    let mut total = Tally::default();
+    for part in [Part::Licences, Part::Units, Part::Web, Part::System] {
+        if !options.part.is_empty() && !options.part.contains(&part) {
+            continue;
+        }
+        let began = Instant::now();
+        let filter = options.filter.as_deref();
+        let tally = match part {
+            Part::Licences => licences::test(filter),
+            Part::Units => units::test(filter),
+            Part::Web => web::test(filter),
+            Part::System => system::test(filter),
+        };
+        let tally = tally.unwrap_or_else(|error| Tally::broken(&format!("{part:?}: {error:#}")));
+        say(&format!(
+            "{part:?}: {tally} ({} s)",
+            began.elapsed().as_secs()
+        ));
+        total += tally;
+    }
+    for name in &total.failures {
+        println!("FAILED {name}");
+    }
+    println!("{total}");
+    Ok(if total.failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,39 @@
+//! The scenarios on the real image: a program of their own, which links this crate.
+
+use super::{Tally, results_dir};
+use crate::appliance::say;
+use crate::build::paths::workspace;
+use anyhow::{Context, Result};
+use std::fs;
+use std::process::{Command, Stdio};
+
+/// File in the results folder into which the scenarios' program writes its tally.
+pub const TALLY_FILE: &str = "tally.json";
+
+/// Runs the scenarios whose name contains `filter`.
+pub fn test(filter: Option<&str>) -> Result<Tally> {
+    say("scenarios on the real image");
+    let results = results_dir();
+    if results.exists() {
+        fs::remove_dir_all(&results)?;
+    }
+    fs::create_dir_all(&results)?;
+    let status = Command::new("cargo")
+        .current_dir(workspace())
+        .args([
+            "run",
+            "--quiet",
+            "--locked",
+            "--package",
+            "basalt-tests",
+            "--",
+        ])
+        .args(filter)
+        .stdin(Stdio::null())
+        .stdout(std::io::stderr())
+        .status()
+        .context("cannot run cargo")?;
+    let text = fs::read_to_string(results.join(TALLY_FILE))
+        .with_context(|| format!("the scenarios did not run to their end ({status})"))?;
+    Ok(serde_json::from_str(&text)?)
+}
