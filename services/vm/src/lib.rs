@@ -1,1 +1,15 @@
-//! A VM's life: config to machine to unit.
+//! A virtual machine's life: from its configuration to a process of its own, and back.
+//!
+//! [`resolve`] opens everything that a configuration names and describes the machine by
+//! descriptors. [`Machines`] starts the monitor with that as a systemd unit, finds the units
+//! again after a restart of ours, and stops them. [`Control`] talks to one monitor.
+
+mod control;
+mod error;
+mod machines;
+mod resolve;
+
+pub use control::Control;
+pub use error::{Result, VmError};
+pub use machines::{EXECUTABLE, Machines, StopPatience};
+pub use resolve::{RUN, Resolved, console_socket, control_socket, resolve, tap_name};

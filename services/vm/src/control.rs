@@ -1,0 +1,118 @@
+//! The manager's end of a running machine's control socket.
+
+use crate::error::{Result, VmError};
+use basalt_model::machine::{Request, Response, Status};
+use std::path::Path;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::UnixStream;
+
+/// Longest answer line in bytes.
+const MAX_LINE: u64 = 1 << 20;
+/// How long a monitor may take to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A connection to a machine's monitor.
+#[derive(Debug)]
+pub struct Control {
+    stream: BufReader<UnixStream>,
+}
+
+impl Control {
+    /// Connects to the socket at `path`.
+    pub async fn connect(path: &Path) -> Result<Self> {
+        let stream = UnixStream::connect(path).await.map_err(failed)?;
+        Ok(Self {
+            stream: BufReader::new(stream),
+        })
+    }
+
+    /// State and statistics.
+    pub async fn status(&mut self) -> Result<Status> {
+        match self.request(&Request::Status).await? {
+            Response::Status(status) => Ok(status),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Has a request done that is answered by no more than that it is done.
+    pub async fn order(&mut self, request: &Request) -> Result<()> {
+        match self.request(request).await? {
+            Response::Ok => Ok(()),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn request(&mut self, request: &Request) -> Result<Response> {
+        match tokio::time::timeout(PATIENCE, self.exchange(request)).await {
+            Ok(Ok(Response::Error(reason))) => Err(VmError::Control(reason)),
+            Ok(answer) => answer,
+            Err(_elapsed) => Err(VmError::Control("the monitor does not answer".to_owned())),
+        }
+    }
+
+    async fn exchange(&mut self, request: &Request) -> Result<Response> {
+        let mut line = serde_json::to_vec(request).map_err(failed)?;
+        line.push(b'\n');
+        self.stream
+            .get_mut()
+            .write_all(&line)
+            .await
+            .map_err(failed)?;
+        let mut answer = String::new();
+        let mut reader = (&mut self.stream).take(MAX_LINE);
+        match reader.read_line(&mut answer).await.map_err(failed)? {
+            0 => Err(VmError::Control(
+                "the monitor closed the connection".to_owned(),
+            )),
+            _ => serde_json::from_str(&answer).map_err(failed),
+        }
+    }
+}
+
+fn failed(error: impl std::fmt::Display) -> VmError {
+    VmError::Control(error.to_string())
+}
+
+fn unexpected(answer: &Response) -> VmError {
+    VmError::Control(format!("unexpected answer {answer:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use basalt_model::machine::RunState;
+    use tokio::net::UnixListener;
+
+    /// A monitor that answers each line with the next of `answers`.
+    fn monitor(answers: &'static [&'static str]) -> (tempfile::TempDir, std::path::PathBuf) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("control.sock");
+        let listener = UnixListener::bind(&path).unwrap();
+        tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut stream = BufReader::new(stream);
+            for answer in answers {
+                let mut line = String::new();
+                stream.read_line(&mut line).await.unwrap();
+                let answer = format!("{answer}\n");
+                stream.get_mut().write_all(answer.as_bytes()).await.unwrap();
+            }
+        });
+        (directory, path)
+    }
+
+    #[tokio::test]
+    async fn requests_are_answered_in_turn() {
+        let status = r#"{"status":{"state":"paused","disks":[],"nics":[]}}"#;
+        let answers: &'static [&'static str] =
+            Box::leak(Box::new([r#""ok""#, status, r#"{"error":"no"}"#]));
+        let (_directory, path) = monitor(answers);
+        let mut control = Control::connect(&path).await.unwrap();
+        control.order(&Request::Pause).await.unwrap();
+        assert_eq!(control.status().await.unwrap().state, RunState::Paused);
+        let error = control.order(&Request::Resume).await.unwrap_err();
+        assert_eq!(error.to_string(), "control socket: no");
+        assert!(control.status().await.is_err(), "the monitor is gone");
+    }
+}

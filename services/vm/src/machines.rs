@@ -1,0 +1,230 @@
+//! Machines as units of their own.
+
+use crate::control::Control;
+use crate::error::{Result, VmError};
+use crate::resolve::{Resolved, control_socket};
+use basalt_model::machine::{Request, Started, Status};
+use basalt_model::vmid::Vmid;
+use basalt_unit::handover::{Handover, HandoverError};
+use basalt_unit::{KillWho, Property, UnitError, UnitSpec, UnitState, Units};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Where the appliance has the monitor.
+pub const EXECUTABLE: &str = "/usr/lib/basalt/basalt-vmm";
+
+const PREFIX: &str = "basalt-vm-";
+const SLICE: &str = "basalt-guests.slice";
+const USER: &str = "basalt-vm";
+/// The unit whose stop shuts guests down in order; it must stop before their units do.
+const SHUTDOWN_UNIT: &str = "basalt-guests.service";
+/// How long a monitor may take to say that its machine runs.
+const START_PATIENCE: Duration = Duration::from_secs(60);
+/// How long a monitor may take to end when told to.
+const QUIT_PATIENCE: Duration = Duration::from_secs(5);
+/// What a monitor needs beside its guest's memory: its own, and page cache for its disks.
+const OVERHEAD: u64 = 256 << 20;
+
+/// What to do with a machine that does not power off in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StopPatience {
+    /// Give up after so long.
+    GiveUp(Duration),
+    /// Stop it after so long.
+    ThenStop(Duration),
+}
+
+/// All virtual machines of this host.
+#[derive(Debug, Clone)]
+pub struct Machines {
+    units: Units,
+    executable: PathBuf,
+    run: PathBuf,
+}
+
+impl Machines {
+    /// Machines as units of `units`, run by `executable` (normally [`EXECUTABLE`]), with their
+    /// sockets below `run` (normally [`crate::RUN`]).
+    pub fn new(units: Units, executable: impl Into<PathBuf>, run: impl Into<PathBuf>) -> Self {
+        Self {
+            units,
+            executable: executable.into(),
+            run: run.into(),
+        }
+    }
+
+    /// Name of a machine's unit.
+    pub fn unit(vmid: Vmid) -> String {
+        format!("{PREFIX}{vmid}.service")
+    }
+
+    /// Starts a machine; returns when it runs. When it fails, nothing of the machine is left.
+    pub async fn start(&self, vmid: Vmid, machine: Resolved) -> Result<()> {
+        let Resolved { spec, fds } = machine;
+        let handover = |source| VmError::Handover { vmid, source };
+        let (ours, theirs) = Handover::pair().map_err(|error| handover(error.into()))?;
+        let unit = self.unit_spec(vmid, &spec.name, spec.memory_mib, theirs);
+        self.units.start(unit).await?;
+        let borrowed: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
+        let exchange = ours.exchange(&spec, &borrowed);
+        let result = match tokio::time::timeout(START_PATIENCE, exchange).await {
+            Ok(Ok(Started::Ok)) => return Ok(()),
+            Ok(Ok(Started::Failed(reason))) => VmError::Start { vmid, reason },
+            Ok(Err(HandoverError::Closed)) => {
+                let reason = "its monitor ended at once; see the journal of its unit".to_owned();
+                VmError::Start { vmid, reason }
+            }
+            Ok(Err(source)) => handover(source),
+            Err(_elapsed) => VmError::Silent(vmid),
+        };
+        self.kill(vmid).await?;
+        Err(result)
+    }
+
+    /// Asks the guest to power off and waits until it did.
+    pub async fn shutdown(&self, vmid: Vmid, patience: StopPatience) -> Result<()> {
+        self.order(vmid, &Request::Shutdown).await?;
+        let (StopPatience::GiveUp(time) | StopPatience::ThenStop(time)) = patience;
+        let ended = tokio::time::timeout(time, self.units.wait_ended(&Self::unit(vmid))).await;
+        match (ended, patience) {
+            (Ok(ended), _) => Ok(ended.map(|_| ())?),
+            (Err(_), StopPatience::ThenStop(_)) => self.stop(vmid).await,
+            (Err(_), StopPatience::GiveUp(_)) => Err(VmError::StillUp {
+                vmid,
+                seconds: time.as_secs(),
+            }),
+        }
+    }
+
+    /// Stops a machine at once, as pulling its plug would. One that does not run counts as
+    /// stopped.
+    pub async fn stop(&self, vmid: Vmid) -> Result<()> {
+        match self.order(vmid, &Request::Quit).await {
+            Err(VmError::NotRunning(_)) => return Ok(()),
+            Err(error) => tracing::warn!(%error, %vmid, "monitor does not quit by request"),
+            Ok(()) => {
+                let unit = Self::unit(vmid);
+                let ended = self.units.wait_ended(&unit);
+                if tokio::time::timeout(QUIT_PATIENCE, ended).await.is_ok() {
+                    return Ok(());
+                }
+            }
+        }
+        self.kill(vmid).await
+    }
+
+    async fn kill(&self, vmid: Vmid) -> Result<()> {
+        let unit = Self::unit(vmid);
+        match self.units.kill(&unit, KillWho::All, libc::SIGKILL).await {
+            Err(UnitError::NotFound(_)) => return Ok(()),
+            // The unit may end by itself between any two calls.
+            Err(error) => tracing::debug!(%error, %vmid, "machine not signalled"),
+            Ok(()) => {}
+        }
+        Ok(self.units.stop(&unit).await?)
+    }
+
+    /// Has a request done by a machine that runs.
+    pub async fn order(&self, vmid: Vmid, request: &Request) -> Result<()> {
+        self.control(vmid).await?.order(request).await
+    }
+
+    /// What a running machine's monitor says about it.
+    pub async fn status(&self, vmid: Vmid) -> Result<Status> {
+        self.control(vmid).await?.status().await
+    }
+
+    /// A connection to a running machine's monitor.
+    async fn control(&self, vmid: Vmid) -> Result<Control> {
+        if !self.units.is_up(&Self::unit(vmid)).await? {
+            return Err(VmError::NotRunning(vmid));
+        }
+        Control::connect(&control_socket(&self.run, vmid)).await
+    }
+
+    /// What the service manager knows of a machine; none when it does not run.
+    pub async fn state(&self, vmid: Vmid) -> Result<Option<UnitState>> {
+        let state = self.units.state(&Self::unit(vmid)).await?;
+        Ok(state.filter(|state| state.active.is_up()))
+    }
+
+    /// Numbers of the machines that run.
+    pub async fn running(&self) -> Result<Vec<Vmid>> {
+        let names = self.units.list(PREFIX).await?;
+        Ok(names.iter().filter_map(|name| number(name)).collect())
+    }
+
+    fn unit_spec(&self, vmid: Vmid, name: &str, memory_mib: u64, stdin: OwnedFd) -> UnitSpec {
+        UnitSpec {
+            name: Self::unit(vmid),
+            description: format!("Virtual machine {vmid} ({name})"),
+            slice: SLICE.into(),
+            executable: self.executable.clone(),
+            arguments: Vec::new(),
+            user: Some(USER.into()),
+            stdin,
+            properties: sandbox((memory_mib << 20) + OVERHEAD),
+        }
+    }
+}
+
+/// What a monitor may do: compute, and use the descriptors it was given.
+fn sandbox(memory: u64) -> Vec<Property> {
+    let on = |name: &str| Property::new(name, true);
+    let word = |name: &str, word: &'static str| Property::new(name, word);
+    let no_capability = 0_u64;
+    let no_namespace = 0_u64;
+    let no_socket_family: (bool, Vec<String>) = (true, Vec::new());
+    vec![
+        word("Type", "exec"),
+        Property::new("Before", vec![SHUTDOWN_UNIT.to_owned()]),
+        Property::new("MemoryMax", memory),
+        Property::new("LimitCORE", 0_u64),
+        Property::new("CapabilityBoundingSet", no_capability),
+        Property::new("RestrictNamespaces", no_namespace),
+        Property::new("RestrictAddressFamilies", no_socket_family),
+        Property::new("SystemCallArchitectures", vec!["native".to_owned()]),
+        word("DevicePolicy", "closed"),
+        word("ProtectSystem", "strict"),
+        word("ProtectHome", "tmpfs"),
+        word("ProtectProc", "invisible"),
+        word("ProcSubset", "pid"),
+        word("KeyringMode", "private"),
+        on("NoNewPrivileges"),
+        on("PrivateNetwork"),
+        on("PrivateTmp"),
+        on("PrivateIPC"),
+        on("ProtectClock"),
+        on("ProtectControlGroups"),
+        on("ProtectHostname"),
+        on("ProtectKernelLogs"),
+        on("ProtectKernelModules"),
+        on("ProtectKernelTunables"),
+        on("RestrictRealtime"),
+        on("RestrictSUIDSGID"),
+        on("LockPersonality"),
+        on("MemoryDenyWriteExecute"),
+        Property::new("UMask", 0o077_u32),
+        Property::duration("TimeoutStopUSec", QUIT_PATIENCE),
+    ]
+}
+
+fn number(unit: &str) -> Option<Vmid> {
+    unit.strip_prefix(PREFIX)?
+        .strip_suffix(".service")?
+        .parse()
+        .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unit_names_and_numbers_agree() {
+        assert_eq!(number(&Machines::unit(Vmid::MIN)), Some(Vmid::MIN));
+        assert_eq!(number("basalt-vm-x.service"), None);
+        assert_eq!(number("basalt-ct-100.service"), None);
+    }
+}
