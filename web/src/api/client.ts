@@ -3,7 +3,7 @@
  *
  * The ticket travels as a cookie (see `session.ts`); every call that changes something also carries the CSRF token.
  */
-import { BASE, encodeParams, fillPath, type Params } from "./encode";
+import { BASE, encodeParams, fillPath } from "./encode";
 import { ApiError, errorFrom } from "./error";
 import type { Methods } from "./types";
 
@@ -44,7 +44,7 @@ async function request<V extends Verb, P extends PathOf<V>>(
   params: ParamsOf<V, P>,
   signal?: AbortSignal,
 ): Promise<OutputOf<V, P>> {
-  const { path, rest } = fillPath(template, params as Params);
+  const { path, rest } = fillPath(template, params);
   const encoded = encodeParams(rest);
   const inBody = verb === "POST" || verb === "PUT";
   const query = !inBody && encoded.size > 0 ? `?${encoded.toString()}` : "";

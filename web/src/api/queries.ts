@@ -5,6 +5,7 @@
 import { QueryClient, queryOptions, useQuery, type Query } from "@tanstack/react-query";
 import { asGuest, byVmid, type Guest, type GuestRef } from "../model/guest";
 import { History } from "../model/history";
+import type { ContentKind } from "../model/volume";
 import { api } from "./client";
 import { ApiError } from "./error";
 import type { GuestStatus, NodeStatus, Resource, Volume } from "./types";
@@ -80,11 +81,9 @@ function recordNode(node: string, status: NodeStatus): void {
     time: now(),
     values: {
       cpu: status.cpu,
-      mem: status.memory?.used,
+      mem: status.memory.used,
       netin: status.netin,
       netout: status.netout,
-      diskread: status.diskread,
-      diskwrite: status.diskwrite,
     },
   });
 }
@@ -246,7 +245,7 @@ export type PlacedVolume = Volume & { storage: string };
 /** All volumes of one content kind on a node, across its storages. */
 export async function volumesOfKind(
   node: string,
-  kind: string,
+  kind: ContentKind,
   signal?: AbortSignal,
 ): Promise<PlacedVolume[]> {
   const storages = await api.get("/nodes/{node}/storage", { node }, signal);
@@ -265,7 +264,7 @@ export async function volumesOfKind(
 }
 
 /** `volumesOfKind`, as a query; asked for again while the wizard is open. */
-export function useVolumes(node: string, kind: string) {
+export function useVolumes(node: string, kind: ContentKind) {
   return useQuery({
     queryKey: ["node", node, "volumes", kind],
     queryFn: ({ signal }) => volumesOfKind(node, kind, signal),

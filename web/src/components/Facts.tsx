@@ -10,7 +10,7 @@ import type { ReactNode } from "react";
 /** Terms and their values; a value not there yet is a skeleton, an absent one is left out. */
 export function Facts({ facts, loading }: { facts: Record<string, ReactNode>; loading?: boolean }) {
   return (
-    <DescriptionList isHorizontal isCompact isFluid>
+    <DescriptionList isHorizontal isCompact className="facts">
       {Object.entries(facts)
         .filter(([, value]) => loading || (value !== undefined && value !== ""))
         .map(([term, value]) => (

@@ -64,7 +64,8 @@ export function GuestTable({ guests, node }: { guests: readonly Guest[]; node?: 
       index: COLUMNS.findIndex((column) => column.key === sort.key),
       direction: sort.down ? "desc" : "asc",
     },
-    onSort: (_event, i, direction) => setSort({ key: COLUMNS[i]?.key ?? "vmid", down: `${direction}` === "desc" }),
+    onSort: (_event, i, direction) =>
+      setSort({ key: COLUMNS[i]?.key ?? "vmid", down: `${direction}` === "desc" }),
   });
   return (
     <Panel
@@ -83,7 +84,7 @@ export function GuestTable({ guests, node }: { guests: readonly Guest[]; node?: 
         <Thead>
           <Tr>
             {COLUMNS.map(({ key, title }, i) => (
-              <Th key={key} sort={sortOf(i)}>
+              <Th key={key} sort={sortOf(i)} modifier="nowrap">
                 {title}
               </Th>
             ))}

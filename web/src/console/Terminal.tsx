@@ -114,7 +114,7 @@ export default function Terminal({ guest }: { guest: GuestRef }) {
           Full screen
         </Button>
       </div>
-      <div ref={box} className="terminal" role="group" aria-label={`Console of ${shortName(guest)}`} />
+      <div ref={box} className="console-screen" role="group" aria-label={`Console of ${shortName(guest)}`} />
     </div>
   );
 }

@@ -6,7 +6,7 @@
 import { api } from "../api/client";
 import { BASE, encodeParams, fillPath } from "../api/encode";
 import { messageOf } from "../api/error";
-import type { TermProxy } from "../api/types";
+import type { ConsoleTicket } from "../api/types";
 import type { GuestRef } from "../model/guest";
 import {
   binaryFrame,
@@ -28,7 +28,7 @@ export interface ConsoleEvents {
 const KEEP_ALIVE_MS = 25_000;
 
 /** The WebSocket's address for a ticket. */
-export function consoleUrl(guest: GuestRef, proxy: TermProxy, origin = window.location.origin): string {
+export function consoleUrl(guest: GuestRef, proxy: ConsoleTicket, origin = window.location.origin): string {
   const { path } = fillPath(`/nodes/{node}/${guest.type}/{vmid}/vncwebsocket`, {
     node: guest.node,
     vmid: guest.vmid,
@@ -78,7 +78,7 @@ export class ConsoleConnection {
     this.socket?.close();
   }
 
-  private connect(proxy: TermProxy): void {
+  private connect(proxy: ConsoleTicket): void {
     const socket = new WebSocket(consoleUrl(this.guest, proxy));
     this.socket = socket;
     socket.binaryType = "arraybuffer";

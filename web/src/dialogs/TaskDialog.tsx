@@ -9,6 +9,7 @@ import {
   ModalBody,
   ModalFooter,
   ModalHeader,
+  Progress,
   Skeleton,
   Switch,
 } from "@patternfly/react-core";
@@ -78,6 +79,9 @@ export default function TaskDialog({ task, onClose }: { task: TaskHead; onClose:
           {followed.error && <ErrorNote title="The task cannot be read" error={followed.error} />}
           {cancel.error && <ErrorNote title="The task cannot be stopped" error={cancel.error} />}
           <TaskFacts task={task} status={status} />
+          {running && status.progress !== undefined && (
+            <Progress aria-label="Task progress" value={status.progress} measureLocation="outside" />
+          )}
           <TaskLog lines={followed.data?.lines} running={running} />
         </div>
       </ModalBody>

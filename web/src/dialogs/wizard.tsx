@@ -1,5 +1,7 @@
 /** What both wizards share: form state with complaints per step, the frame, and common fields. */
 import {
+  ActionList,
+  ActionListItem,
   Button,
   Checkbox,
   Form,
@@ -127,23 +129,31 @@ function Footer<F>({ wizard, verb, pending, onFinish, onClose }: FooterProps<F>)
 
   return (
     <WizardFooterWrapper>
-      <Button
-        variant="secondary"
-        onClick={() => void goToPrevStep()}
-        isDisabled={activeStep.index === 1 || pending}
-      >
-        Back
-      </Button>
-      {isLast ? (
-        <Button isLoading={pending} isDisabled={pending} onClick={() => void finish()}>
-          {verb}
-        </Button>
-      ) : (
-        <Button onClick={next}>Next</Button>
-      )}
-      <Button variant="link" onClick={onClose}>
-        Cancel
-      </Button>
+      <ActionList>
+        <ActionListItem>
+          <Button
+            variant="secondary"
+            onClick={() => void goToPrevStep()}
+            isDisabled={activeStep.index === 1 || pending}
+          >
+            Back
+          </Button>
+        </ActionListItem>
+        <ActionListItem>
+          {isLast ? (
+            <Button isLoading={pending} isDisabled={pending} onClick={() => void finish()}>
+              {verb}
+            </Button>
+          ) : (
+            <Button onClick={next}>Next</Button>
+          )}
+        </ActionListItem>
+        <ActionListItem>
+          <Button variant="link" onClick={onClose}>
+            Cancel
+          </Button>
+        </ActionListItem>
+      </ActionList>
     </WizardFooterWrapper>
   );
 }

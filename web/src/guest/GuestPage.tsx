@@ -49,7 +49,12 @@ function merge(at: GuestRef, row: Guest | undefined, status: GuestStatus | undef
     name: status?.name ?? row?.name ?? String(at.vmid),
     status: status?.status ?? row?.status ?? "unknown",
     lock: status ? status.lock : row?.lock,
-    resource: row?.resource ?? { id: `${at.type}/${at.vmid}`, type: at.type },
+    resource: row?.resource ?? {
+      id: `${at.type}/${at.vmid}`,
+      type: at.type,
+      node: at.node,
+      status: "unknown",
+    },
   };
 }
 

@@ -20,7 +20,7 @@ function remove(guest: Guest): Promise<string> {
   return api.delete(`/nodes/{node}/${guest.type}/{vmid}`, {
     node: guest.node,
     vmid: guest.vmid,
-    purge: true,
+    purge: 1,
   });
 }
 

@@ -65,7 +65,7 @@ export function optionSettings(type: GuestType): Setting[] {
 export function shownValue(config: GuestConfig, setting: Setting): string {
   const value = config[setting.key];
   if (value === undefined) return setting.fallback;
-  if (setting.kind === "flag") return value === true || value === 1 || value === "1" ? "1" : "0";
+  if (setting.kind === "flag") return Number(value) === 1 ? "1" : "0";
   return String(value).replace(/\n$/, "");
 }
 

@@ -96,6 +96,11 @@ export function checkContainer(form: ContainerForm, taken: readonly number[]): C
   });
 }
 
+/** A switch as the API takes it; off is the default there, so it is left out. */
+function flag(on: boolean): 1 | undefined {
+  return on ? 1 : undefined;
+}
+
 function compact<F>(complaints: Record<string, string | undefined>): Complaints<F> {
   return Object.fromEntries(
     Object.entries(complaints).filter(([, text]) => text !== undefined),
@@ -122,9 +127,9 @@ export function vmParams(form: VmForm) {
       virtio: form.mac || undefined,
       bridge: form.bridge,
     }),
-    serial0: "socket",
-    onboot: form.onboot || undefined,
-    start: form.start || undefined,
+    serial0: "socket" as const,
+    onboot: flag(form.onboot),
+    start: flag(form.start),
   };
 }
 
@@ -148,9 +153,9 @@ export function containerParams(form: ContainerForm) {
       ip: fixed ? form.address : "dhcp",
       gw: fixed ? form.gateway : undefined,
     }),
-    unprivileged: true,
-    onboot: form.onboot || undefined,
-    start: form.start || undefined,
+    unprivileged: 1 as const,
+    onboot: flag(form.onboot),
+    start: flag(form.start),
   };
 }
 

@@ -1,7 +1,7 @@
 /** Volumes and content kinds of a storage. */
+import type { Volume } from "../api/types";
 
-export type ContentKind =
-  "iso" | "vztmpl" | "import" | "kernel" | "images" | "rootdir" | "backup" | "snippets";
+export type ContentKind = Volume["content"];
 
 interface KindInfo {
   name: string;

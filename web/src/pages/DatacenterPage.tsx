@@ -26,7 +26,11 @@ export default function DatacenterPage() {
           inventory &&
           `${count(inventory.nodes.length, "node")} · ${running} of ${count(guests.length, "guest")} running`
         }
-        actions={<CreateButtons />}
+        actions={
+          <div className="narrow-only">
+            <CreateButtons />
+          </div>
+        }
       />
       <div className="page-body stack">
         <div className="cards">
@@ -74,12 +78,12 @@ function NodeCard({ node }: { node: Resource }) {
         </dd>
         {node.maxdisk ? (
           <>
-            <dt>Root</dt>
+            <dt>Disk</dt>
             <dd>
               <Meter
                 fraction={share(node.disk, node.maxdisk)}
                 text={`${bytes(node.disk)} of ${bytes(node.maxdisk)}`}
-                label={`Root file system of ${name}`}
+                label={`Disk space of ${name}`}
               />
             </dd>
           </>

@@ -43,7 +43,11 @@ export default function NodePage() {
             </>
           )
         }
-        actions={<CreateButtons node={node} />}
+        actions={
+          <div className="narrow-only">
+            <CreateButtons node={node} />
+          </div>
+        }
       />
       <PageTabs label="Node" base={`/nodes/${node}`} tabs={TABS} current={tab} />
       <div className="page-body stack">
@@ -83,18 +87,18 @@ function HostFacts({ node }: { node: string }) {
         loading={!status}
         facts={{
           Version: status?.pveversion,
-          Kernel: kernel?.release ?? status?.kversion,
+          Kernel: kernel?.release,
           Processor: status?.cpuinfo?.model,
           "Load average": status?.loadavg?.join("  "),
           Uptime: duration(status?.uptime),
           Boot:
             boot?.mode && `${boot.mode === "efi" ? "UEFI" : "BIOS"}${boot.secureboot ? ", secure boot" : ""}`,
           Swap: status?.swap?.total ? `${bytes(status.swap.used)} of ${bytes(status.swap.total)}` : undefined,
-          "Root file system": root && (
+          "Data partition": root && (
             <Meter
               fraction={share(root.used, root.total)}
               text={`${bytes(root.used)} of ${bytes(root.total)}`}
-              label="Root file system"
+              label="Data partition"
             />
           ),
         }}

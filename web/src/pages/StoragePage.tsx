@@ -17,7 +17,7 @@ import { useParams } from "react-router";
 import { api } from "../api/client";
 import { queries, useInventory } from "../api/queries";
 import { useMay } from "../api/session";
-import type { Resource, StorageInfo, Volume } from "../api/types";
+import type { Resource, StorageStatus, Volume } from "../api/types";
 import { taskWatch } from "../api/watch";
 import { ActionButton } from "../components/ActionButton";
 import { ErrorNote } from "../components/ErrorNote";
@@ -109,7 +109,7 @@ function StorageSummary({
   kinds,
 }: {
   row: Resource | undefined;
-  info: StorageInfo | undefined;
+  info: StorageStatus | undefined;
   kinds: string[];
 }) {
   return (
@@ -130,11 +130,6 @@ function StorageSummary({
   );
 }
 
-/** What a volume holds; from the answer, else from its path. */
-function kindOf(volume: Volume): string {
-  return volume.content ?? splitVolid(volume.volid).path.split("/")[0] ?? "";
-}
-
 function Content({ node, storage, kinds }: OnStorage) {
   const { data: volumes, error, refetch } = useQuery(queries.content(node, storage));
   const [kind, setKind] = useState("all");
@@ -144,9 +139,9 @@ function Content({ node, storage, kinds }: OnStorage) {
   if (!volumes) return <Skeleton height="14rem" screenreaderText="Loading the content" />;
 
   const shown = volumes
-    .filter((v) => kind === "all" || kindOf(v) === kind)
+    .filter((v) => kind === "all" || v.content === kind)
     .filter((v) => v.volid.toLowerCase().includes(filter.trim().toLowerCase()))
-    .sort((a, b) => kindOf(a).localeCompare(kindOf(b)) || a.volid.localeCompare(b.volid));
+    .sort((a, b) => a.content.localeCompare(b.content) || a.volid.localeCompare(b.volid));
   return (
     <Panel
       tools={
@@ -227,7 +222,7 @@ function Volumes({ node, storage, volumes }: { node: string; storage: string; vo
             <Td dataLabel="Name" modifier="breakWord">
               <span title={volume.volid}>{splitVolid(volume.volid).file}</span>
             </Td>
-            <Td dataLabel="Kind">{kindLabel(kindOf(volume))}</Td>
+            <Td dataLabel="Kind">{kindLabel(volume.content)}</Td>
             <Td dataLabel="Format">{volume.format}</Td>
             <Td dataLabel="Size" modifier="nowrap">
               {bytes(volume.size)}
@@ -254,11 +249,9 @@ function DeleteVolume({ node, storage, volume }: { node: string; storage: string
   const owner = inventory?.guests.find((g) => g.vmid === volume.vmid);
   const because = !may("storage", "Datastore.Allocate")
     ? "your account lacks the privilege Datastore.Allocate"
-    : volume.protected
-      ? "this volume is protected"
-      : owner
-        ? `it belongs to guest ${owner.vmid}; delete it there`
-        : undefined;
+    : owner
+      ? `it belongs to guest ${owner.vmid}; delete it there`
+      : undefined;
 
   async function remove(): Promise<void> {
     const path = "/nodes/{node}/storage/{storage}/content/{volume}";

@@ -61,7 +61,7 @@ function useSlashKey(focus: () => void): void {
   useEffect(() => {
     const onKey = (event: globalThis.KeyboardEvent) => {
       const target = event.target as HTMLElement;
-      const typing = target.closest("input, textarea, select, [contenteditable], .terminal, [role=dialog]");
+      const typing = target.closest("input, textarea, select, [contenteditable], .xterm, [role=dialog]");
       if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || typing) return;
       event.preventDefault();
       focus();
