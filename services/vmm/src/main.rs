@@ -1,3 +1,5 @@
-//! The machine monitor: one process per VM.
+//! `basalt-vmm`: see the library.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    std::process::ExitCode::from(basalt_vmm::run())
+}

@@ -1,0 +1,242 @@
+//! Starts one machine by hand, as the node would: opens what the machine needs, hands it over,
+//! and joins this terminal with the serial port.
+//!
+//! ```text
+//! start --vmm PATH --kernel FILE [--initrd FILE] [--cmdline TEXT] [--memory MIB] [--vcpus N]
+//!       [--disk FILE]… [--tap NAME]… [--rng] [--console] [--dir DIRECTORY]
+//! ```
+//!
+//! Control, serial and console sockets appear in `--dir` (default `/run/start`).
+
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, IoSlice, Read, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use basalt_model::machine::{Boot, Disk, MachineSpec, Nic, PROTOCOL, Slot, Started};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+
+/// Descriptors in the order of their slots.
+#[derive(Default)]
+struct Slots(Vec<OwnedFd>);
+
+impl Slots {
+    fn add(&mut self, fd: impl Into<OwnedFd>) -> Slot {
+        self.0.push(fd.into());
+        Slot(self.0.len() - 1)
+    }
+}
+
+struct Arguments {
+    vmm: PathBuf,
+    kernel: PathBuf,
+    initrd: Option<PathBuf>,
+    cmdline: String,
+    memory: u64,
+    vcpus: u8,
+    disks: Vec<PathBuf>,
+    taps: Vec<String>,
+    rng: bool,
+    console: bool,
+    dir: PathBuf,
+}
+
+fn arguments() -> Result<Arguments, String> {
+    let mut parsed = Arguments {
+        vmm: "basalt-vmm".into(),
+        kernel: PathBuf::new(),
+        initrd: None,
+        cmdline: "console=ttyS0".into(),
+        memory: 512,
+        vcpus: 1,
+        disks: Vec::new(),
+        taps: Vec::new(),
+        rng: false,
+        console: false,
+        dir: "/run/start".into(),
+    };
+    let mut words = std::env::args().skip(1);
+    while let Some(word) = words.next() {
+        let mut value = || words.next().ok_or(format!("{word} needs a value"));
+        match word.as_str() {
+            "--vmm" => parsed.vmm = value()?.into(),
+            "--kernel" => parsed.kernel = value()?.into(),
+            "--initrd" => parsed.initrd = Some(value()?.into()),
+            "--cmdline" => parsed.cmdline = value()?,
+            "--memory" => parsed.memory = value()?.parse().map_err(|_| "--memory: no number")?,
+            "--vcpus" => parsed.vcpus = value()?.parse().map_err(|_| "--vcpus: no number")?,
+            "--disk" => parsed.disks.push(value()?.into()),
+            "--tap" => parsed.taps.push(value()?),
+            "--dir" => parsed.dir = value()?.into(),
+            "--rng" => parsed.rng = true,
+            "--console" => parsed.console = true,
+            other => return Err(format!("what is {other}?")),
+        }
+    }
+    Ok(parsed)
+}
+
+fn open(path: &Path, write: bool) -> Result<File, String> {
+    OpenOptions::new()
+        .read(true)
+        .write(write)
+        .open(path)
+        .map_err(|e| format!("{}: {e}", path.display()))
+}
+
+fn open_tap(name: &str) -> Result<File, String> {
+    const TUNSETIFF: u64 = 0x4004_54ca;
+    const IFF_TAP_NO_PI_VNET_HDR: i16 = 0x0002 | 0x1000 | 0x4000;
+    let tun = open(Path::new("/dev/net/tun"), true)?;
+    let mut request = [0u8; 40];
+    request[..name.len()].copy_from_slice(name.as_bytes());
+    request[16..18].copy_from_slice(&IFF_TAP_NO_PI_VNET_HDR.to_le_bytes());
+    // SAFETY: the kernel reads and writes an `ifreq` of 40 bytes.
+    if unsafe { libc::ioctl(tun.as_raw_fd(), TUNSETIFF, request.as_mut_ptr()) } < 0 {
+        return Err(format!("tap {name}: {}", std::io::Error::last_os_error()));
+    }
+    Ok(tun)
+}
+
+fn listen(dir: &Path, name: &str) -> Result<UnixListener, String> {
+    let path = dir.join(name);
+    let _ = std::fs::remove_file(&path);
+    UnixListener::bind(&path).map_err(|e| format!("{}: {e}", path.display()))
+}
+
+fn specification(arguments: &Arguments, slots: &mut Slots) -> Result<MachineSpec, String> {
+    std::fs::create_dir_all(&arguments.dir).map_err(|e| e.to_string())?;
+    let mut disks = Vec::new();
+    for (i, path) in arguments.disks.iter().enumerate() {
+        let image = slots.add(open(path, true)?);
+        let serial = format!("disk{i}");
+        disks.push(Disk {
+            id: format!("virtio{i}"),
+            image,
+            readonly: false,
+            serial,
+        });
+    }
+    let mut nics = Vec::new();
+    for (i, name) in arguments.taps.iter().enumerate() {
+        let tap = slots.add(open_tap(name)?);
+        nics.push(Nic {
+            id: format!("net{i}"),
+            tap,
+            mac: [0x52, 0x54, 0, 0, 0, i as u8 + 1],
+        });
+    }
+    let console = match arguments.console {
+        true => Some(slots.add(listen(&arguments.dir, "console.sock")?)),
+        false => None,
+    };
+    let rng = match arguments.rng {
+        true => Some(slots.add(open(Path::new("/dev/urandom"), false)?)),
+        false => None,
+    };
+    let initrd = match &arguments.initrd {
+        Some(path) => Some(slots.add(open(path, false)?)),
+        None => None,
+    };
+    Ok(MachineSpec {
+        protocol: PROTOCOL,
+        name: "start".into(),
+        vmid: 100,
+        vcpus: arguments.vcpus,
+        memory_mib: arguments.memory,
+        kvm: slots.add(open(Path::new("/dev/kvm"), true)?),
+        control: slots.add(listen(&arguments.dir, "control.sock")?),
+        serial: slots.add(listen(&arguments.dir, "serial.sock")?),
+        console,
+        boot: Boot::Kernel {
+            kernel: slots.add(open(&arguments.kernel, false)?),
+            initrd,
+            cmdline: arguments.cmdline.clone(),
+        },
+        disks,
+        nics,
+        rng,
+    })
+}
+
+fn hand_over(socket: &UnixStream, spec: &MachineSpec, slots: &Slots) -> Result<(), String> {
+    let mut line = serde_json::to_vec(spec).map_err(|e| e.to_string())?;
+    line.push(b'\n');
+    let fds: Vec<_> = slots.0.iter().map(AsFd::as_fd).collect();
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(253))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    control.push(SendAncillaryMessage::ScmRights(&fds));
+    sendmsg(
+        socket,
+        &[IoSlice::new(&line)],
+        &mut control,
+        SendFlags::empty(),
+    )
+    .map(|_| ())
+    .map_err(|e| e.to_string())
+}
+
+fn copy(mut from: impl Read, mut to: impl Write) {
+    let mut buffer = [0; 4096];
+    while let Ok(len @ 1..) = from.read(&mut buffer) {
+        if to
+            .write_all(&buffer[..len])
+            .and_then(|()| to.flush())
+            .is_err()
+        {
+            return;
+        }
+    }
+}
+
+fn run() -> Result<ExitCode, String> {
+    let arguments = arguments()?;
+    let mut slots = Slots::default();
+    let spec = specification(&arguments, &mut slots)?;
+    let (ours, theirs) = UnixStream::pair().map_err(|e| e.to_string())?;
+    let begin = std::time::Instant::now();
+    let mut child = Command::new(&arguments.vmm)
+        .stdin(OwnedFd::from(theirs))
+        .spawn()
+        .map_err(|e| format!("{}: {e}", arguments.vmm.display()))?;
+    hand_over(&ours, &spec, &slots)?;
+    drop(slots);
+    let mut answer = String::new();
+    BufReader::new(&ours)
+        .read_line(&mut answer)
+        .map_err(|e| e.to_string())?;
+    eprintln!("start: {} after {:?}", answer.trim(), begin.elapsed());
+    match serde_json::from_str(&answer) {
+        Ok(Started::Ok) => {}
+        Ok(Started::Failed(reason)) => return Err(reason),
+        Err(error) => return Err(error.to_string()),
+    }
+    let serial =
+        UnixStream::connect(arguments.dir.join("serial.sock")).map_err(|e| e.to_string())?;
+    let input = serial.try_clone().map_err(|e| e.to_string())?;
+    std::thread::spawn(move || copy(std::io::stdin(), input));
+    let mut first = [0];
+    let mut output = serial;
+    if output.read(&mut first).is_ok_and(|len| len == 1) {
+        eprintln!("start: first byte after {:?}", begin.elapsed());
+        print!("{}", first[0] as char);
+    }
+    copy(output, std::io::stdout());
+    let status = child.wait().map_err(|e| e.to_string())?;
+    eprintln!("start: the machine ended: {status}");
+    Ok(status
+        .code()
+        .and_then(|code| u8::try_from(code).ok())
+        .unwrap_or(1)
+        .into())
+}
+
+fn main() -> ExitCode {
+    run().unwrap_or_else(|reason| {
+        eprintln!("start: {reason}");
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,324 @@
+//! The main thread: requests, terminals, and the life of the machine as a whole.
+//!
+//! One loop waits for everything: the machine's events, output of its terminals, new
+//! connections, and what connections send. Nothing here blocks on a peer. [`Server::run`] is the
+//! loop, [`requests`] the protocol, [`readers`] the terminals' sockets.
+
+pub mod readers;
+pub mod requests;
+
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::Arc;
+
+use basalt_model::machine::{DiskStats, Event, NicStats, Request, Response, RunState, Status};
+use rustix::event::{PollFd, PollFlags, poll};
+use std::sync::atomic::Ordering;
+
+use crate::machine::events::MachineEvent;
+use crate::machine::{self, Machine, Terminals};
+use crate::spec::{Listeners, Resources};
+use crate::terminal::Terminal;
+use readers::Reader;
+use requests::Connection;
+
+/// Most connections of one kind; more are closed at once.
+const MAX_CONNECTIONS: usize = 32;
+
+/// How the process ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The guest switched itself off, or a request ended the process.
+    Ended,
+    /// The machine failed.
+    Failed(String),
+}
+
+/// A terminal and where to reach it.
+struct Port {
+    terminal: Arc<Terminal>,
+    listener: UnixListener,
+    readers: Vec<Reader>,
+}
+
+/// Everything the main thread owns.
+pub struct Server {
+    resources: Resources,
+    terminals: Terminals,
+    machine: Machine,
+    state: RunState,
+    listener: UnixListener,
+    connections: Vec<Connection>,
+    ports: Vec<Port>,
+}
+
+/// What a poll entry stands for.
+#[derive(Debug, Clone, Copy)]
+enum Source {
+    Machine,
+    Terminal(usize),
+    Listener,
+    PortListener(usize),
+    Connection(usize),
+    Reader(usize, usize),
+}
+
+impl Server {
+    /// Starts the machine.
+    pub fn start(resources: Resources, listeners: Listeners) -> Result<Self, machine::Error> {
+        let line = || Terminal::new().map_err(|e| machine::Error::Device("terminal".into(), e));
+        let terminals = Terminals {
+            serial: line()?,
+            console: line()?,
+        };
+        let machine = Machine::start(&resources, &terminals)?;
+        let port = |terminal: &Arc<Terminal>, listener| Port {
+            terminal: terminal.clone(),
+            listener,
+            readers: Vec::new(),
+        };
+        let mut ports = vec![port(&terminals.serial, listeners.serial)];
+        ports.extend(
+            listeners
+                .console
+                .map(|listener| port(&terminals.console, listener)),
+        );
+        Ok(Self {
+            resources,
+            machine,
+            state: RunState::Running,
+            listener: listeners.control,
+            connections: Vec::new(),
+            ports,
+            terminals,
+        })
+    }
+
+    /// Serves until the machine ends.
+    pub fn run(mut self) -> Outcome {
+        loop {
+            let ready = match self.wait() {
+                Ok(ready) => ready,
+                Err(rustix::io::Errno::INTR) => continue,
+                Err(error) => return self.finish(Outcome::Failed(error.to_string())),
+            };
+            for (source, _) in ready {
+                let outcome = self.serve(source);
+                if let Some(outcome) = outcome {
+                    return self.finish(outcome);
+                }
+            }
+            self.connections.retain(|c| !c.is_closed());
+            for port in &mut self.ports {
+                port.readers.retain(|r| !r.is_closed());
+            }
+        }
+    }
+
+    fn wait(&self) -> rustix::io::Result<Vec<(Source, PollFlags)>> {
+        let mut sources = vec![(
+            Source::Machine,
+            self.machine.events().wake().as_fd(),
+            PollFlags::IN,
+        )];
+        sources.push((Source::Listener, self.listener.as_fd(), PollFlags::IN));
+        for (i, port) in self.ports.iter().enumerate() {
+            sources.push((
+                Source::Terminal(i),
+                port.terminal.wake().as_fd(),
+                PollFlags::IN,
+            ));
+            sources.push((
+                Source::PortListener(i),
+                port.listener.as_fd(),
+                PollFlags::IN,
+            ));
+            for (j, reader) in port.readers.iter().enumerate() {
+                sources.push((Source::Reader(i, j), reader.as_fd(), reader.interest()));
+            }
+        }
+        for (i, connection) in self.connections.iter().enumerate() {
+            sources.push((
+                Source::Connection(i),
+                connection.as_fd(),
+                connection.interest(),
+            ));
+        }
+        let mut fds: Vec<PollFd<'_>> = sources
+            .iter()
+            .map(|(_, fd, flags)| PollFd::new(fd, *flags))
+            .collect();
+        poll(&mut fds, None)?;
+        let ready = sources
+            .iter()
+            .zip(&fds)
+            .map(|((source, ..), fd)| (*source, fd.revents()));
+        Ok(ready.filter(|(_, flags)| !flags.is_empty()).collect())
+    }
+
+    fn serve(&mut self, source: Source) -> Option<Outcome> {
+        match source {
+            Source::Machine => self.machine_event(),
+            Source::Terminal(i) => {
+                let port = &mut self.ports[i];
+                port.terminal.wake().clear();
+                for reader in &mut port.readers {
+                    reader.serve(&port.terminal);
+                }
+                None
+            }
+            Source::Reader(i, j) => {
+                let port = &mut self.ports[i];
+                port.readers[j].serve(&port.terminal);
+                None
+            }
+            Source::PortListener(i) => {
+                let port = &mut self.ports[i];
+                if let Some(stream) = accept(&port.listener, port.readers.len()) {
+                    let mut reader = Reader::new(stream);
+                    reader.serve(&port.terminal);
+                    port.readers.push(reader);
+                }
+                None
+            }
+            Source::Listener => {
+                if let Some(stream) = accept(&self.listener, self.connections.len()) {
+                    self.connections.push(Connection::new(stream));
+                }
+                None
+            }
+            Source::Connection(i) => self.requests(i),
+        }
+    }
+
+    fn requests(&mut self, index: usize) -> Option<Outcome> {
+        let lines = self.connections[index].receive();
+        for line in lines {
+            let (response, outcome) = match line {
+                Ok(Request::Events) => {
+                    self.connections[index].subscribe();
+                    continue;
+                }
+                Ok(request) => self.request(&request),
+                Err(error) => (Response::Error(error), None),
+            };
+            self.connections[index].send(&response);
+            if outcome.is_some() {
+                return outcome;
+            }
+        }
+        None
+    }
+
+    fn request(&mut self, request: &Request) -> (Response, Option<Outcome>) {
+        match request {
+            Request::Status => (Response::Status(self.status()), None),
+            Request::Shutdown => {
+                self.machine.press_power_button();
+                (Response::Ok, None)
+            }
+            Request::Reset => match self.reset() {
+                None => (Response::Ok, None),
+                Some(outcome) => (
+                    Response::Error("the machine cannot be rebuilt".into()),
+                    Some(outcome),
+                ),
+            },
+            Request::Pause => {
+                if self.state == RunState::Running {
+                    self.machine.pause();
+                    self.state = RunState::Paused;
+                }
+                (Response::Ok, None)
+            }
+            Request::Resume => {
+                self.machine.resume();
+                self.state = RunState::Running;
+                (Response::Ok, None)
+            }
+            Request::Quit => (Response::Ok, Some(Outcome::Ended)),
+            Request::Events => (Response::Ok, None),
+        }
+    }
+
+    fn status(&self) -> Status {
+        let disks = self.resources.disks.iter().map(|disk| DiskStats {
+            id: disk.id.clone(),
+            read_bytes: disk.counters.read.load(Ordering::Relaxed),
+            written_bytes: disk.counters.written.load(Ordering::Relaxed),
+        });
+        let nics = self.resources.nics.iter().map(|nic| NicStats {
+            id: nic.id.clone(),
+            rx_bytes: nic.counters.received.load(Ordering::Relaxed),
+            tx_bytes: nic.counters.sent.load(Ordering::Relaxed),
+        });
+        Status {
+            state: self.state,
+            disks: disks.collect(),
+            nics: nics.collect(),
+        }
+    }
+
+    fn machine_event(&mut self) -> Option<Outcome> {
+        match self.machine.events().take()? {
+            MachineEvent::PowerOff => {
+                tracing::info!("the guest switched itself off");
+                self.announce(&Event::PoweredOff);
+                Some(Outcome::Ended)
+            }
+            MachineEvent::Reset => self.reset(),
+            MachineEvent::Failed(reason) => Some(Outcome::Failed(reason)),
+        }
+    }
+
+    /// Builds the machine anew from the same resources.
+    fn reset(&mut self) -> Option<Outcome> {
+        self.machine.stop(&self.terminals);
+        match Machine::start(&self.resources, &self.terminals) {
+            Ok(machine) => {
+                self.machine = machine;
+                self.state = RunState::Running;
+                tracing::info!("the machine was reset");
+                self.announce(&Event::Reset);
+                None
+            }
+            Err(error) => Some(Outcome::Failed(error.to_string())),
+        }
+    }
+
+    fn announce(&mut self, event: &Event) {
+        for connection in self.connections.iter_mut().filter(|c| c.is_subscribed()) {
+            connection.send(event);
+        }
+    }
+
+    /// Ends the machine and passes on what it printed last.
+    fn finish(mut self, outcome: Outcome) -> Outcome {
+        self.machine.stop(&self.terminals);
+        if let Outcome::Failed(reason) = &outcome {
+            tracing::error!(%reason, "the machine failed");
+            self.announce(&Event::Failed(reason.clone()));
+        }
+        for port in &mut self.ports {
+            for reader in &mut port.readers {
+                reader.serve(&port.terminal);
+            }
+        }
+        outcome
+    }
+}
+
+fn accept(listener: &UnixListener, count: usize) -> Option<UnixStream> {
+    // A peer that went away again is no error of ours.
+    let (stream, _) = listener.accept().ok()?;
+    (count < MAX_CONNECTIONS && stream.set_nonblocking(true).is_ok()).then_some(stream)
+}
+
+/// A stream that may say "not now".
+fn would_block(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+    )
+}

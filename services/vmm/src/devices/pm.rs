@@ -1,0 +1,201 @@
+//! ACPI fixed hardware: power button, sleep control and the power management timer.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use crate::bus::PortDevice;
+use crate::machine::events::{Events, MachineEvent};
+use crate::machine::interrupts::InterruptSink;
+use crate::machine::layout::{SCI_IRQ, SLEEP_OFF};
+
+/// Length of the register block.
+pub const LEN: u16 = 12;
+/// Offset of the control register.
+pub const CONTROL: u16 = 4;
+/// Offset of the timer.
+pub const TIMER: u16 = 8;
+
+const POWER_BUTTON: u16 = 1 << 8;
+const SCI_ENABLED: u16 = 1;
+const SLEEP_TYPE_SHIFT: u16 = 10;
+const SLEEP_ENABLE: u16 = 1 << 13;
+const TIMER_HZ: u128 = 3_579_545;
+
+#[derive(Default)]
+struct Registers {
+    status: u16,
+    enable: u16,
+    control: u16,
+}
+
+/// The register block at [`crate::machine::layout::PM_PORT`].
+pub struct PowerManagement {
+    registers: Mutex<Registers>,
+    sink: Arc<dyn InterruptSink>,
+    events: Arc<Events>,
+    epoch: Instant,
+}
+
+impl PowerManagement {
+    /// The block, with the system in ACPI mode from the start.
+    pub fn new(sink: Arc<dyn InterruptSink>, events: Arc<Events>) -> Self {
+        Self {
+            registers: Mutex::default(),
+            sink,
+            events,
+            epoch: Instant::now(),
+        }
+    }
+
+    /// Presses the power button.
+    pub fn press_power_button(&self) {
+        self.change(|r| r.status |= POWER_BUTTON);
+    }
+
+    /// Changes registers and lets the interrupt line follow.
+    fn change(&self, change: impl FnOnce(&mut Registers)) {
+        // Held across the call: the line must match the registers at every instant.
+        let mut registers = self
+            .registers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let before = registers.status & registers.enable != 0;
+        change(&mut registers);
+        let after = registers.status & registers.enable != 0;
+        if before != after {
+            self.sink.line(SCI_IRQ, after);
+        }
+    }
+
+    fn timer(&self) -> u32 {
+        // Free-running, and 32 bits wide as the FADT says; the high part is meant to fall off.
+        (self.epoch.elapsed().as_nanos() * TIMER_HZ / 1_000_000_000) as u32
+    }
+
+    fn bytes(&self) -> [u8; LEN as usize] {
+        let mut bytes = [0; LEN as usize];
+        {
+            let r = self
+                .registers
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            bytes[0..2].copy_from_slice(&r.status.to_le_bytes());
+            bytes[2..4].copy_from_slice(&r.enable.to_le_bytes());
+            bytes[4..6].copy_from_slice(&(r.control | SCI_ENABLED).to_le_bytes());
+        }
+        bytes[8..12].copy_from_slice(&self.timer().to_le_bytes());
+        bytes
+    }
+
+    fn control(&self, value: u16) {
+        let sleep_type = (value >> SLEEP_TYPE_SHIFT) & 7;
+        if value & SLEEP_ENABLE != 0 && sleep_type == u16::from(SLEEP_OFF) {
+            self.events.post(MachineEvent::PowerOff);
+        }
+        self.change(|r| r.control = value & !SLEEP_ENABLE);
+    }
+}
+
+impl PortDevice for PowerManagement {
+    fn read(&self, offset: u16, data: &mut [u8]) {
+        if offset == TIMER && data.len() == 4 {
+            // By far the most frequent access: no lock.
+            data.copy_from_slice(&self.timer().to_le_bytes());
+            return;
+        }
+        let bytes = self.bytes();
+        for (i, byte) in data.iter_mut().enumerate() {
+            *byte = bytes.get(usize::from(offset) + i).copied().unwrap_or(0xff);
+        }
+    }
+
+    fn write(&self, offset: u16, data: &[u8]) {
+        let (Some(value), 0..=2) = (word(data), data.len()) else {
+            return;
+        };
+        match offset {
+            // Ones clear.
+            0 => self.change(|r| r.status &= !value),
+            2 => self.change(|r| r.enable = value),
+            CONTROL => self.control(value),
+            _ => {}
+        }
+    }
+}
+
+fn word(data: &[u8]) -> Option<u16> {
+    match data {
+        [low] => Some(u16::from(*low)),
+        [low, high, ..] => Some(u16::from_le_bytes([*low, *high])),
+        [] => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::interrupts::testing::{Raised, Recorder};
+
+    fn device() -> (PowerManagement, Arc<Recorder>, Arc<Events>) {
+        let recorder = Arc::new(Recorder::default());
+        let events = Arc::new(Events::new().unwrap());
+        (
+            PowerManagement::new(recorder.clone(), events.clone()),
+            recorder,
+            events,
+        )
+    }
+
+    #[test]
+    fn the_button_interrupts_until_acknowledged() {
+        let (pm, recorder, _) = device();
+        pm.write(2, &POWER_BUTTON.to_le_bytes());
+        pm.press_power_button();
+        assert_eq!(recorder.take(), vec![Raised::Line(SCI_IRQ, true)]);
+        let mut status = [0; 2];
+        pm.read(0, &mut status);
+        assert_eq!(u16::from_le_bytes(status), POWER_BUTTON);
+        pm.write(0, &POWER_BUTTON.to_le_bytes());
+        assert_eq!(recorder.take(), vec![Raised::Line(SCI_IRQ, false)]);
+    }
+
+    #[test]
+    fn a_button_pressed_before_the_driver_came_is_kept() {
+        let (pm, recorder, _) = device();
+        pm.press_power_button();
+        assert!(recorder.take().is_empty());
+        pm.write(2, &POWER_BUTTON.to_le_bytes());
+        assert_eq!(recorder.take(), vec![Raised::Line(SCI_IRQ, true)]);
+    }
+
+    #[test]
+    fn soft_off_needs_type_and_enable() {
+        let (pm, _, events) = device();
+        pm.write(
+            CONTROL,
+            &(u16::from(SLEEP_OFF) << SLEEP_TYPE_SHIFT).to_le_bytes(),
+        );
+        assert_eq!(events.take(), None);
+        let off = u16::from(SLEEP_OFF) << SLEEP_TYPE_SHIFT | SLEEP_ENABLE;
+        pm.write(CONTROL, &off.to_le_bytes());
+        assert_eq!(events.take(), Some(MachineEvent::PowerOff));
+        let mut control = [0; 2];
+        pm.read(CONTROL, &mut control);
+        assert_eq!(
+            u16::from_le_bytes(control) & SLEEP_ENABLE,
+            0,
+            "write-only bit"
+        );
+    }
+
+    #[test]
+    fn any_access_is_answered() {
+        let (pm, _, _) = device();
+        for offset in 0..LEN {
+            for len in 1..=64 {
+                pm.read(offset, &mut vec![0; len]);
+                pm.write(offset, &vec![0; len]);
+            }
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! The ways a guest resets itself by port: the reset control register and the keyboard
+//! controller's reset line.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use crate::bus::PortDevice;
+use crate::machine::events::{Events, MachineEvent};
+
+/// Bit of the reset control register that does it.
+const RESET_NOW: u8 = 1 << 2;
+/// Keyboard controller command that pulses the reset line.
+const PULSE_RESET: u8 = 0xfe;
+
+/// The reset control register (0xCF9).
+pub struct ResetControl {
+    value: AtomicU8,
+    events: Arc<Events>,
+}
+
+impl ResetControl {
+    /// A register that reports to `events`.
+    pub fn new(events: Arc<Events>) -> Self {
+        Self {
+            value: AtomicU8::new(0),
+            events,
+        }
+    }
+
+    /// The guest reads.
+    pub fn read(&self) -> u8 {
+        self.value.load(Ordering::Relaxed)
+    }
+
+    /// The guest writes.
+    pub fn write(&self, value: u8) {
+        self.value.store(value & !RESET_NOW, Ordering::Relaxed);
+        if value & RESET_NOW != 0 {
+            self.events.post(MachineEvent::Reset);
+        }
+    }
+}
+
+/// The command port of a keyboard controller without keyboard.
+pub struct KeyboardReset {
+    events: Arc<Events>,
+}
+
+impl KeyboardReset {
+    /// A port that reports to `events`.
+    pub fn new(events: Arc<Events>) -> Self {
+        Self { events }
+    }
+}
+
+impl PortDevice for KeyboardReset {
+    fn read(&self, _offset: u16, _data: &mut [u8]) {}
+
+    fn write(&self, _offset: u16, data: &[u8]) {
+        if data.first() == Some(&PULSE_RESET) {
+            self.events.post(MachineEvent::Reset);
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! What virtual CPUs and devices tell the main thread about the machine as a whole.
+
+use std::sync::{Mutex, PoisonError};
+
+use crate::event::Signal;
+
+/// Something only the main thread can act on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MachineEvent {
+    /// The guest asked to be switched off.
+    PowerOff,
+    /// The guest asked for, or caused, a reset.
+    Reset,
+    /// The machine cannot go on.
+    Failed(String),
+}
+
+/// A mailbox holding the first event; what follows it no longer matters, because each of them
+/// ends this run of the machine. So a guest cannot make it grow.
+pub struct Events {
+    first: Mutex<Option<MachineEvent>>,
+    wake: Signal,
+}
+
+impl Events {
+    /// An empty mailbox.
+    pub fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            first: Mutex::new(None),
+            wake: Signal::new()?,
+        })
+    }
+
+    /// Leaves an event and wakes the main thread.
+    pub fn post(&self, event: MachineEvent) {
+        let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+        if first.is_none() {
+            *first = Some(event);
+            self.wake.raise();
+        }
+    }
+
+    /// Takes the event.
+    pub fn take(&self) -> Option<MachineEvent> {
+        let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+        self.wake.clear();
+        first.take()
+    }
+
+    /// Whether one is waiting.
+    pub fn pending(&self) -> bool {
+        self.first
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_some()
+    }
+
+    /// Readable while an event waits.
+    pub fn wake(&self) -> &Signal {
+        &self.wake
+    }
+}

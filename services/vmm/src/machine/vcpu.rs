@@ -1,0 +1,239 @@
+//! Threads that run virtual CPUs, and how the main thread stops, pauses and continues them.
+//!
+//! A virtual CPU spends its life inside `KVM_RUN`. To get it out, the main thread first writes
+//! what it wants into [`Control`] and then sends the thread a signal, whose handler sets
+//! `immediate_exit` in the structure the thread shares with KVM. So a signal that arrives just
+//! before `KVM_RUN` is not lost either.
+
+use std::cell::Cell;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use kvm_ioctls::{VcpuExit, VcpuFd};
+use vmm_sys_util::signal::{Killable, SIGRTMIN, register_signal_handler};
+
+use super::events::{Events, MachineEvent};
+use crate::bus::Bus;
+use crate::sandbox::{self, ThreadClass};
+
+/// What the virtual CPUs are to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Run,
+    Pause,
+    End,
+}
+
+struct ControlState {
+    wanted: Wanted,
+    /// Virtual CPUs that are paused or gone.
+    idle: usize,
+}
+
+/// Shared by the main thread and all virtual CPUs of one machine.
+struct Control {
+    state: Mutex<ControlState>,
+    changed: Condvar,
+}
+
+impl Control {
+    fn lock(&self) -> std::sync::MutexGuard<'_, ControlState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until the virtual CPU may run; `false` when it is to end.
+    fn may_run(&self, vcpu: &mut VcpuFd) -> bool {
+        let mut state = self.lock();
+        if state.wanted == Wanted::Pause {
+            // Spares the guest its soft-lockup alarm; refused while it has no clock, which is
+            // no harm.
+            let _ = vcpu.kvmclock_ctrl();
+            state.idle += 1;
+            self.changed.notify_all();
+            while state.wanted == Wanted::Pause {
+                state = self
+                    .changed
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner);
+            }
+            state.idle -= 1;
+        }
+        state.wanted == Wanted::Run
+    }
+}
+
+thread_local! {
+    /// `immediate_exit` of the virtual CPU this thread runs.
+    static IMMEDIATE_EXIT: Cell<*mut u8> = const { Cell::new(std::ptr::null_mut()) };
+}
+
+extern "C" fn on_kick(_: libc::c_int, _: *mut libc::siginfo_t, _: *mut libc::c_void) {
+    let pointer = IMMEDIATE_EXIT.get();
+    if !pointer.is_null() {
+        // SAFETY: set by this thread to a byte of its own `kvm_run`, and cleared before that is
+        // unmapped; a plain store is all KVM asks for.
+        unsafe { pointer.write_volatile(1) };
+    }
+}
+
+/// Installs the handler of the signal that ends `KVM_RUN`; once per process.
+pub fn install_kick_handler() -> std::io::Result<()> {
+    register_signal_handler(SIGRTMIN(), on_kick)
+        .map_err(|e| std::io::Error::from_raw_os_error(e.errno()))
+}
+
+/// All virtual CPUs of a machine.
+pub struct Vcpus {
+    control: Arc<Control>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Vcpus {
+    /// Starts one thread per virtual CPU; they run at once.
+    pub fn start(
+        vcpus: Vec<VcpuFd>,
+        bus: &Arc<Bus>,
+        events: &Arc<Events>,
+    ) -> std::io::Result<Self> {
+        let control = Arc::new(Control {
+            state: Mutex::new(ControlState {
+                wanted: Wanted::Run,
+                idle: 0,
+            }),
+            changed: Condvar::new(),
+        });
+        let mut all = Self {
+            control,
+            threads: Vec::new(),
+        };
+        for (id, vcpu) in vcpus.into_iter().enumerate() {
+            let (control, bus, events) = (all.control.clone(), bus.clone(), events.clone());
+            let body = move || match sandbox::enter(ThreadClass::Vcpu) {
+                Ok(()) => run(vcpu, &control, &bus, &events),
+                Err(error) => events.post(MachineEvent::Failed(error.to_string())),
+            };
+            all.threads.push(
+                std::thread::Builder::new()
+                    .name(format!("vcpu{id}"))
+                    .spawn(body)?,
+            );
+        }
+        Ok(all)
+    }
+
+    fn want(&self, wanted: Wanted) {
+        self.control.lock().wanted = wanted;
+        self.control.changed.notify_all();
+    }
+
+    fn kick(&self) {
+        for thread in self.threads.iter().filter(|t| !t.is_finished()) {
+            // Fails only for a thread that has just ended, which is what is wanted.
+            let _ = thread.kill(SIGRTMIN());
+        }
+    }
+
+    /// Stops all virtual CPUs between two instructions; returns when they stand.
+    pub fn pause(&self) {
+        self.want(Wanted::Pause);
+        self.kick();
+        let mut state = self.control.lock();
+        while state.idle < self.threads.len() {
+            state = self
+                .control
+                .changed
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Lets them run again.
+    pub fn resume(&self) {
+        self.want(Wanted::Run);
+    }
+
+    /// Ends all threads.
+    pub fn end(&mut self) {
+        self.want(Wanted::End);
+        self.kick();
+        for thread in self.threads.drain(..) {
+            // A panic ends the whole process, so there is no other result.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Vcpus {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// Marks a virtual CPU as gone, however its thread ends.
+struct Leave<'a>(&'a Control);
+
+impl Drop for Leave<'_> {
+    fn drop(&mut self) {
+        IMMEDIATE_EXIT.set(std::ptr::null_mut());
+        self.0.lock().idle += 1;
+        self.0.changed.notify_all();
+    }
+}
+
+fn run(mut vcpu: VcpuFd, control: &Control, bus: &Bus, events: &Events) {
+    IMMEDIATE_EXIT.set(&raw mut vcpu.get_kvm_run().immediate_exit);
+    let _leave = Leave(control);
+    while control.may_run(&mut vcpu) {
+        if let Some(event) = run_until_kicked(&mut vcpu, bus, events) {
+            events.post(event);
+            return;
+        }
+        vcpu.set_kvm_immediate_exit(0);
+    }
+}
+
+/// Runs the guest. `None` means the main thread wants something.
+fn run_until_kicked(vcpu: &mut VcpuFd, bus: &Bus, events: &Events) -> Option<MachineEvent> {
+    loop {
+        match vcpu.run() {
+            Ok(VcpuExit::IoIn(port, data)) => bus.port_read(port, data),
+            Ok(VcpuExit::IoOut(port, data)) => {
+                bus.port_write(port, data);
+                if events.pending() {
+                    // The guest asked for its end; it must not run on.
+                    return Some(MachineEvent::Reset);
+                }
+            }
+            Ok(VcpuExit::MmioRead(address, data)) => bus.memory_read(address, data),
+            Ok(VcpuExit::MmioWrite(address, data)) => bus.memory_write(address, data),
+            Ok(VcpuExit::Shutdown) => return Some(MachineEvent::Reset),
+            Ok(VcpuExit::SystemEvent(kind, _)) => return Some(system_event(kind)),
+            Ok(VcpuExit::Intr | VcpuExit::IrqWindowOpen) => return None,
+            Ok(exit) => {
+                let text = format!("a virtual CPU stopped: {exit:?}");
+                return Some(MachineEvent::Failed(describe(vcpu, text)));
+            }
+            Err(error) if matches!(error.errno(), libc::EINTR | libc::EAGAIN) => return None,
+            Err(error) => {
+                let text = format!("a virtual CPU cannot run: {error}");
+                return Some(MachineEvent::Failed(describe(vcpu, text)));
+            }
+        }
+    }
+}
+
+fn system_event(kind: u32) -> MachineEvent {
+    match kind {
+        kvm_bindings::KVM_SYSTEM_EVENT_SHUTDOWN => MachineEvent::PowerOff,
+        kvm_bindings::KVM_SYSTEM_EVENT_RESET => MachineEvent::Reset,
+        other => MachineEvent::Failed(format!("the guest crashed (system event {other})")),
+    }
+}
+
+/// Adds where it happened.
+fn describe(vcpu: &VcpuFd, text: String) -> String {
+    match vcpu.get_regs() {
+        Ok(regs) => format!("{text} at {:#x}", regs.rip),
+        Err(_) => text,
+    }
+}

@@ -1,0 +1,231 @@
+//! The system calls each class of thread may make. Everything else kills the process.
+//!
+//! | class | who | what for |
+//! |---|---|---|
+//! | `Main` | main thread | sockets given to it, building machines, starting threads |
+//! | `Vcpu` | virtual CPUs | running the guest, waking others |
+//! | `Worker` | devices | the descriptors given to them |
+//!
+//! No class has a call that opens, creates, executes or connects anything.
+
+use std::collections::BTreeMap;
+
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+    SeccompRule, TargetArch,
+};
+
+use super::Error;
+
+/// Classes of threads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ThreadClass {
+    /// The main thread.
+    Main,
+    /// A virtual CPU.
+    Vcpu,
+    /// A device.
+    Worker,
+}
+
+/// What the language's and the C library's machinery needs on any thread: memory, locks,
+/// signals, time, ending.
+const COMMON: &[i64] = &[
+    libc::SYS_brk,
+    libc::SYS_clock_gettime,
+    libc::SYS_clock_nanosleep,
+    libc::SYS_close,
+    libc::SYS_exit,
+    libc::SYS_exit_group,
+    libc::SYS_futex,
+    libc::SYS_getpid,
+    libc::SYS_getrandom,
+    libc::SYS_gettid,
+    libc::SYS_mremap,
+    libc::SYS_munmap,
+    libc::SYS_read,
+    libc::SYS_restart_syscall,
+    libc::SYS_rt_sigaction,
+    libc::SYS_rt_sigprocmask,
+    libc::SYS_rt_sigreturn,
+    libc::SYS_sched_getaffinity,
+    libc::SYS_sched_yield,
+    libc::SYS_sigaltstack,
+    libc::SYS_tgkill,
+    libc::SYS_write,
+];
+
+/// The main thread's sockets, its building of machines, and what starting a thread needs.
+const MAIN: &[i64] = &[
+    libc::SYS_accept4,
+    libc::SYS_clone3,
+    libc::SYS_epoll_create1,
+    libc::SYS_epoll_ctl,
+    libc::SYS_epoll_pwait,
+    libc::SYS_epoll_wait,
+    libc::SYS_eventfd2,
+    libc::SYS_fallocate,
+    libc::SYS_fdatasync,
+    libc::SYS_fstat,
+    libc::SYS_fsync,
+    libc::SYS_lseek,
+    libc::SYS_poll,
+    libc::SYS_ppoll,
+    libc::SYS_pread64,
+    libc::SYS_preadv,
+    libc::SYS_pwrite64,
+    libc::SYS_pwritev,
+    libc::SYS_readv,
+    libc::SYS_recvfrom,
+    libc::SYS_rseq,
+    libc::SYS_seccomp,
+    libc::SYS_sendto,
+    libc::SYS_set_robust_list,
+    libc::SYS_shutdown,
+    libc::SYS_statx,
+    libc::SYS_writev,
+];
+
+/// A device's input and output.
+const WORKER: &[i64] = &[
+    libc::SYS_fallocate,
+    libc::SYS_fdatasync,
+    libc::SYS_poll,
+    libc::SYS_ppoll,
+    libc::SYS_preadv,
+    libc::SYS_pwrite64,
+    libc::SYS_pwritev,
+    libc::SYS_writev,
+];
+
+const READ: u64 = 2;
+const WRITE: u64 = 1;
+const KVM: u64 = 0xae;
+
+/// Number of an ioctl, as the kernel's `_IOC` makes it.
+const fn ioc(direction: u64, kind: u64, number: u64, size: u64) -> u64 {
+    direction << 30 | size << 16 | kind << 8 | number
+}
+
+const KVM_RUN: u64 = ioc(0, KVM, 0x80, 0);
+const KVM_IRQ_LINE: u64 = ioc(WRITE, KVM, 0x61, 8);
+const KVM_SIGNAL_MSI: u64 = ioc(WRITE, KVM, 0xa5, 32);
+const KVM_IOEVENTFD: u64 = ioc(WRITE, KVM, 0x79, 64);
+const KVM_KVMCLOCK_CTRL: u64 = ioc(0, KVM, 0xad, 0);
+const KVM_GET_REGS: u64 = ioc(READ, KVM, 0x81, 144);
+const TUNSETOFFLOAD: u64 = 0x4004_54d0;
+const FIONBIO: u64 = 0x5421;
+
+const VCPU_IOCTLS: &[u64] = &[
+    KVM_RUN,
+    KVM_IRQ_LINE,
+    KVM_SIGNAL_MSI,
+    KVM_IOEVENTFD,
+    KVM_KVMCLOCK_CTRL,
+    KVM_GET_REGS,
+];
+
+const WORKER_IOCTLS: &[u64] = &[KVM_IRQ_LINE, KVM_SIGNAL_MSI, TUNSETOFFLOAD];
+
+/// Accepting connections and building a machine, beside what its threads do.
+const MAIN_IOCTLS: &[u64] = &[
+    FIONBIO,
+    ioc(0, KVM, 0x01, 0),            // KVM_CREATE_VM
+    ioc(0, KVM, 0x03, 0),            // KVM_CHECK_EXTENSION
+    ioc(0, KVM, 0x04, 0),            // KVM_GET_VCPU_MMAP_SIZE
+    ioc(READ | WRITE, KVM, 0x05, 8), // KVM_GET_SUPPORTED_CPUID
+    ioc(0, KVM, 0x41, 0),            // KVM_CREATE_VCPU
+    ioc(WRITE, KVM, 0x46, 32),       // KVM_SET_USER_MEMORY_REGION
+    ioc(0, KVM, 0x47, 0),            // KVM_SET_TSS_ADDR
+    ioc(WRITE, KVM, 0x48, 8),        // KVM_SET_IDENTITY_MAP_ADDR
+    ioc(0, KVM, 0x60, 0),            // KVM_CREATE_IRQCHIP
+    ioc(WRITE, KVM, 0x77, 64),       // KVM_CREATE_PIT2
+    ioc(WRITE, KVM, 0x82, 144),      // KVM_SET_REGS
+    ioc(READ, KVM, 0x83, 312),       // KVM_GET_SREGS
+    ioc(WRITE, KVM, 0x84, 312),      // KVM_SET_SREGS
+    ioc(WRITE, KVM, 0x89, 8),        // KVM_SET_MSRS
+    ioc(READ, KVM, 0x8e, 1024),      // KVM_GET_LAPIC
+    ioc(WRITE, KVM, 0x8f, 1024),     // KVM_SET_LAPIC
+    ioc(WRITE, KVM, 0x90, 8),        // KVM_SET_CPUID2
+];
+
+/// Installs the filter of the calling thread's class, and with it `no_new_privs`.
+pub fn enter(class: ThreadClass) -> Result<(), Error> {
+    let program = compile(class)?;
+    seccompiler::apply_filter(&program).map_err(|e| Error::Seccomp(e.to_string()))
+}
+
+fn compile(class: ThreadClass) -> Result<BpfProgram, Error> {
+    let (calls, ioctls): (Vec<&[i64]>, Vec<&[u64]>) = match class {
+        ThreadClass::Main => (
+            vec![COMMON, MAIN],
+            vec![VCPU_IOCTLS, WORKER_IOCTLS, MAIN_IOCTLS],
+        ),
+        ThreadClass::Vcpu => (vec![COMMON], vec![VCPU_IOCTLS]),
+        ThreadClass::Worker => (vec![COMMON, WORKER], vec![WORKER_IOCTLS]),
+    };
+    let failed = |e: seccompiler::BackendError| Error::Seccomp(e.to_string());
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = calls
+        .concat()
+        .into_iter()
+        .map(|call| (call, Vec::new()))
+        .collect();
+    let ioctls = ioctls
+        .concat()
+        .into_iter()
+        .map(|code| argument(1, code))
+        .collect::<Result<_, _>>();
+    rules.insert(libc::SYS_ioctl, ioctls.map_err(failed)?);
+    rules.insert(libc::SYS_fcntl, fcntl(class).map_err(failed)?);
+    rules.insert(
+        libc::SYS_madvise,
+        vec![argument(2, libc::MADV_DONTNEED as u64).map_err(failed)?],
+    );
+    rules.insert(libc::SYS_mmap, no_execution().map_err(failed)?);
+    rules.insert(libc::SYS_mprotect, no_execution().map_err(failed)?);
+    rules.insert(libc::SYS_prctl, prctl(class).map_err(failed)?);
+    let filter = SeccompFilter::new(
+        rules,
+        SeccompAction::KillProcess,
+        SeccompAction::Allow,
+        TargetArch::x86_64,
+    );
+    filter.and_then(BpfProgram::try_from).map_err(failed)
+}
+
+/// A rule: the low half of argument `index` equals `value`.
+fn argument(index: u8, value: u64) -> Result<SeccompRule, seccompiler::BackendError> {
+    let equal = SeccompCondition::new(index, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value)?;
+    SeccompRule::new(vec![equal])
+}
+
+/// `mmap` and `mprotect` may not make memory executable.
+fn no_execution() -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
+    let mask = SeccompCmpOp::MaskedEq(libc::PROT_EXEC as u64);
+    let condition = SeccompCondition::new(2, SeccompCmpArgLen::Dword, mask, 0)?;
+    Ok(vec![SeccompRule::new(vec![condition])?])
+}
+
+fn fcntl(class: ThreadClass) -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
+    let commands: &[libc::c_int] = match class {
+        ThreadClass::Main => &[libc::F_DUPFD_CLOEXEC, libc::F_GETFD],
+        // The standard library checks descriptors when it closes them in debug builds.
+        ThreadClass::Vcpu | ThreadClass::Worker => &[libc::F_GETFD],
+    };
+    commands
+        .iter()
+        .map(|command| argument(1, *command as u64))
+        .collect()
+}
+
+fn prctl(class: ThreadClass) -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
+    let options: &[libc::c_int] = match class {
+        // A thread's name, and what installing its filter asks for.
+        ThreadClass::Main => &[libc::PR_SET_NAME, libc::PR_SET_NO_NEW_PRIVS],
+        ThreadClass::Vcpu | ThreadClass::Worker => &[libc::PR_SET_NAME],
+    };
+    options
+        .iter()
+        .map(|option| argument(0, *option as u64))
+        .collect()
+}

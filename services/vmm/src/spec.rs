@@ -1,0 +1,349 @@
+//! Taking delivery: one line of JSON and the descriptors it speaks of, checked before use.
+//!
+//! [`receive`] reads them from the starter's socket; [`Resources::check`] turns them into open
+//! files with a meaning. Nothing after that looks at a [`MachineSpec`] again.
+
+use std::fs::File;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixListener;
+use std::sync::Arc;
+
+use basalt_model::machine::{Boot, MachineSpec, PROTOCOL, Slot};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg, sockopt};
+
+use crate::virtio::{block, net};
+
+/// Longest specification.
+const MAX_SPEC: usize = 1 << 20;
+/// Most descriptors one message can carry.
+const MAX_DESCRIPTORS: usize = 253;
+/// Least memory a kernel can start in.
+pub const MIN_MEMORY_MIB: u64 = 32;
+/// Most memory of one machine: 8 TiB.
+pub const MAX_MEMORY_MIB: u64 = 8 << 20;
+/// Most virtual CPUs.
+pub const MAX_VCPUS: u8 = 64;
+/// Most disks: PCI devices 2 to 17.
+pub const MAX_DISKS: usize = 16;
+/// Most network cards: PCI devices 18 to 29.
+pub const MAX_NICS: usize = 12;
+const MAX_SERIAL: usize = 20;
+
+/// Why a specification is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Reading from the starter failed.
+    #[error("cannot read the specification: {0}")]
+    Read(io::Error),
+    /// The starter went away before the line ended.
+    #[error("the specification ends early")]
+    Truncated,
+    /// More than a mebibyte.
+    #[error("the specification is longer than {MAX_SPEC} bytes")]
+    TooLong,
+    /// No valid JSON of a machine.
+    #[error("the specification is malformed: {0}")]
+    Malformed(#[from] serde_json::Error),
+    /// A value is out of bounds or contradicts another.
+    #[error("{field}: {problem}")]
+    Invalid {
+        /// Name of the field.
+        field: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+fn invalid(field: impl Into<String>, problem: impl Into<String>) -> Error {
+    Error::Invalid {
+        field: field.into(),
+        problem: problem.into(),
+    }
+}
+
+/// Reads one line and all descriptors that come with it.
+pub fn receive(starter: BorrowedFd<'_>) -> Result<(MachineSpec, Vec<OwnedFd>), Error> {
+    let mut line = Vec::new();
+    let mut descriptors = Vec::new();
+    while line.last() != Some(&b'\n') {
+        if line.len() > MAX_SPEC {
+            return Err(Error::TooLong);
+        }
+        if receive_part(starter, &mut line, &mut descriptors)? == 0 {
+            return Err(Error::Truncated);
+        }
+    }
+    Ok((serde_json::from_slice(&line)?, descriptors))
+}
+
+fn receive_part(
+    starter: BorrowedFd<'_>,
+    line: &mut Vec<u8>,
+    descriptors: &mut Vec<OwnedFd>,
+) -> Result<usize, Error> {
+    let mut data = vec![0; 64 * 1024];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let message = recvmsg(
+        starter,
+        &mut [io::IoSliceMut::new(&mut data)],
+        &mut control,
+        RecvFlags::CMSG_CLOEXEC,
+    )
+    .map_err(|e| Error::Read(e.into()))?;
+    for part in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(fds) = part {
+            descriptors.extend(fds);
+        }
+    }
+    line.extend_from_slice(&data[..message.bytes]);
+    Ok(message.bytes)
+}
+
+/// A disk's part of [`Resources`].
+pub struct DiskResource {
+    /// Configuration key.
+    pub id: String,
+    /// The image.
+    pub image: Arc<File>,
+    /// Refuse writes.
+    pub readonly: bool,
+    /// Serial number.
+    pub serial: String,
+    /// Counters that outlive a reset.
+    pub counters: Arc<block::Counters>,
+}
+
+/// A network card's part of [`Resources`].
+pub struct NicResource {
+    /// Configuration key.
+    pub id: String,
+    /// The tap.
+    pub tap: Arc<File>,
+    /// Hardware address.
+    pub mac: [u8; 6],
+    /// Counters that outlive a reset.
+    pub counters: Arc<net::Counters>,
+}
+
+/// A machine's parts, open and checked. They stay the same when the machine is reset.
+pub struct Resources {
+    /// Shown in logs.
+    pub name: String,
+    /// The guest's number.
+    pub vmid: u32,
+    /// Number of virtual CPUs.
+    pub vcpus: u8,
+    /// Bytes of memory.
+    pub memory: u64,
+    /// `/dev/kvm`.
+    pub kvm: kvm_ioctls::Kvm,
+    /// Kernel image.
+    pub kernel: File,
+    /// Initial RAM disk.
+    pub initrd: Option<File>,
+    /// Kernel command line.
+    pub cmdline: String,
+    /// Disks in order.
+    pub disks: Vec<DiskResource>,
+    /// Network cards in order.
+    pub nics: Vec<NicResource>,
+    /// Random numbers.
+    pub rng: Option<Arc<File>>,
+    /// Whether there is a virtio console.
+    pub console: bool,
+}
+
+/// The sockets the main thread listens on.
+pub struct Listeners {
+    /// Requests.
+    pub control: UnixListener,
+    /// Serial port.
+    pub serial: UnixListener,
+    /// Virtio console.
+    pub console: Option<UnixListener>,
+}
+
+/// The received descriptors; each can be taken once.
+struct Delivery(Vec<Option<OwnedFd>>);
+
+impl Delivery {
+    fn take(&mut self, field: &str, slot: Slot) -> Result<OwnedFd, Error> {
+        let count = self.0.len();
+        let entry = self
+            .0
+            .get_mut(slot.0)
+            .ok_or_else(|| invalid(field, format!("slot {} of {count} descriptors", slot.0)))?;
+        entry
+            .take()
+            .ok_or_else(|| invalid(field, format!("slot {} is used twice", slot.0)))
+    }
+
+    fn file(&mut self, field: &str, slot: Slot) -> Result<File, Error> {
+        Ok(File::from(self.take(field, slot)?))
+    }
+
+    fn listener(&mut self, field: &str, slot: Slot) -> Result<UnixListener, Error> {
+        let fd = self.take(field, slot)?;
+        let listening = sockopt::socket_acceptconn(&fd).unwrap_or(false);
+        if !listening {
+            return Err(invalid(field, "it is no listening socket"));
+        }
+        let listener = UnixListener::from(fd);
+        listener
+            .set_nonblocking(true)
+            .map_err(|e| invalid(field, e.to_string()))?;
+        Ok(listener)
+    }
+}
+
+impl Resources {
+    /// Checks a specification against what came with it.
+    pub fn check(spec: MachineSpec, descriptors: Vec<OwnedFd>) -> Result<(Self, Listeners), Error> {
+        check_bounds(&spec)?;
+        let mut delivery = Delivery(descriptors.into_iter().map(Some).collect());
+        let listeners = Listeners {
+            control: delivery.listener("control", spec.control)?,
+            serial: delivery.listener("serial", spec.serial)?,
+            console: spec
+                .console
+                .map(|slot| delivery.listener("console", slot))
+                .transpose()?,
+        };
+        let Boot::Kernel {
+            kernel,
+            initrd,
+            cmdline,
+        } = spec.boot;
+        let kernel = delivery.file("kernel", kernel)?;
+        let initrd = initrd
+            .map(|slot| delivery.file("initrd", slot))
+            .transpose()?;
+        let mut disks = Vec::new();
+        for disk in spec.disks {
+            let image = Arc::new(delivery.file(&disk.id, disk.image)?);
+            let (readonly, serial) = (disk.readonly, disk.serial);
+            disks.push(DiskResource {
+                id: disk.id,
+                image,
+                readonly,
+                serial,
+                counters: Arc::default(),
+            });
+        }
+        let mut nics = Vec::new();
+        for nic in spec.nics {
+            let tap = delivery.file(&nic.id, nic.tap)?;
+            net::prepare_tap(&tap).map_err(|e| invalid(&nic.id, e.to_string()))?;
+            let tap = Arc::new(tap);
+            nics.push(NicResource {
+                id: nic.id,
+                tap,
+                mac: nic.mac,
+                counters: Arc::default(),
+            });
+        }
+        let rng = spec
+            .rng
+            .map(|slot| delivery.file("rng", slot).map(Arc::new))
+            .transpose()?;
+        let kvm = open_kvm(delivery.take("kvm", spec.kvm)?)?;
+        if let Some(unused) = delivery.0.iter().position(Option::is_some) {
+            return Err(invalid(
+                "descriptors",
+                format!("nothing uses slot {unused}"),
+            ));
+        }
+        let resources = Self {
+            name: spec.name,
+            vmid: spec.vmid,
+            vcpus: spec.vcpus,
+            memory: spec.memory_mib << 20,
+            kvm,
+            kernel,
+            initrd,
+            cmdline,
+            disks,
+            nics,
+            rng,
+            console: listeners.console.is_some(),
+        };
+        Ok((resources, listeners))
+    }
+
+    /// Every descriptor that must stay open.
+    pub fn descriptors(&self, listeners: &Listeners) -> Vec<RawFd> {
+        let mut all = vec![
+            self.kvm.as_raw_fd(),
+            self.kernel.as_raw_fd(),
+            listeners.control.as_raw_fd(),
+            listeners.serial.as_raw_fd(),
+        ];
+        all.extend(self.initrd.iter().map(AsRawFd::as_raw_fd));
+        all.extend(self.disks.iter().map(|d| d.image.as_raw_fd()));
+        all.extend(self.nics.iter().map(|n| n.tap.as_raw_fd()));
+        all.extend(self.rng.iter().map(|f| f.as_fd().as_raw_fd()));
+        all.extend(listeners.console.iter().map(AsRawFd::as_raw_fd));
+        all
+    }
+}
+
+fn open_kvm(fd: OwnedFd) -> Result<kvm_ioctls::Kvm, Error> {
+    use std::os::fd::{FromRawFd, IntoRawFd};
+    // SAFETY: the descriptor is ours and goes over to `Kvm`, which closes it.
+    let kvm = unsafe { kvm_ioctls::Kvm::from_raw_fd(fd.into_raw_fd()) };
+    let version = kvm.get_api_version();
+    if version != kvm_bindings::KVM_API_VERSION as i32 {
+        return Err(invalid("kvm", "it is not /dev/kvm"));
+    }
+    Ok(kvm)
+}
+
+/// Checks everything that needs no descriptor.
+fn check_bounds(spec: &MachineSpec) -> Result<(), Error> {
+    if spec.protocol != PROTOCOL {
+        return Err(invalid(
+            "protocol",
+            format!("{} is not {PROTOCOL}", spec.protocol),
+        ));
+    }
+    if !(1..=MAX_VCPUS).contains(&spec.vcpus) {
+        return Err(invalid(
+            "vcpus",
+            format!("{} is not 1 to {MAX_VCPUS}", spec.vcpus),
+        ));
+    }
+    if !(MIN_MEMORY_MIB..=MAX_MEMORY_MIB).contains(&spec.memory_mib) {
+        let range = format!("{MIN_MEMORY_MIB} to {MAX_MEMORY_MIB}");
+        return Err(invalid(
+            "memory_mib",
+            format!("{} is not {range}", spec.memory_mib),
+        ));
+    }
+    if spec.disks.len() > MAX_DISKS {
+        return Err(invalid("disks", format!("more than {MAX_DISKS}")));
+    }
+    if spec.nics.len() > MAX_NICS {
+        return Err(invalid("nics", format!("more than {MAX_NICS}")));
+    }
+    for disk in &spec.disks {
+        if disk.serial.len() > MAX_SERIAL {
+            return Err(invalid(
+                &disk.id,
+                format!("serial is longer than {MAX_SERIAL} bytes"),
+            ));
+        }
+    }
+    for nic in &spec.nics {
+        if nic.mac[0] & 1 != 0 || nic.mac == [0; 6] {
+            return Err(invalid(&nic.id, "the hardware address is not unicast"));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "spec_tests.rs"]
+mod tests;

@@ -1,0 +1,95 @@
+//! The virtio console: one port between the guest (`hvc0`) and a [`Terminal`].
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+
+use super::worker::{Backend, BrokenQueue, Live, Stopped};
+use super::{Description, Kind};
+use crate::event::Signal;
+use crate::terminal::Terminal;
+
+const TO_GUEST: usize = 0;
+const FROM_GUEST: usize = 1;
+/// Most output taken from one chain at a time.
+const CHUNK: usize = 4096;
+
+/// What the transport needs to know.
+pub fn description() -> Description {
+    Description {
+        kind: Kind::Console,
+        features: 0,
+        queues: vec![64, 64],
+        config: vec![0; 12],
+    }
+}
+
+/// The device.
+pub struct Console {
+    terminal: Arc<Terminal>,
+    typed: Arc<Signal>,
+}
+
+impl Console {
+    /// A port on `terminal`.
+    pub fn new(terminal: Arc<Terminal>) -> io::Result<Self> {
+        let typed = Arc::new(Signal::new()?);
+        let wake = typed.clone();
+        terminal.on_input(Arc::new(move || wake.raise()));
+        Ok(Self { terminal, typed })
+    }
+
+    fn print(&self, live: &mut Live) -> Result<(), BrokenQueue> {
+        live.drain(FROM_GUEST, |live| {
+            while let Some(mut chain) = live.pop(FROM_GUEST)? {
+                while !chain.readable.is_empty() {
+                    let mut text = vec![0; chain.readable.len().min(CHUNK)];
+                    let part = chain.readable.take_front(text.len()).ok_or(BrokenQueue)?;
+                    part.read(&live.memory, &mut text);
+                    self.terminal.print(&text);
+                }
+                live.push(FROM_GUEST, chain.head, 0)?;
+            }
+            Ok(Stopped::Empty)
+        })
+    }
+
+    fn feed(&self, live: &mut Live) -> Result<(), BrokenQueue> {
+        live.drain(TO_GUEST, |live| {
+            loop {
+                if !self.terminal.has_input() {
+                    return Ok(Stopped::Early);
+                }
+                let Some(chain) = live.pop(TO_GUEST)? else {
+                    return Ok(Stopped::Empty);
+                };
+                let text = self.terminal.take_input(chain.writable.len());
+                let written = chain.writable.write(&live.memory, &text);
+                live.push(TO_GUEST, chain.head, written)?;
+            }
+        })
+    }
+}
+
+impl Backend for Console {
+    fn activate(&mut self, _live: &mut Live) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn kicked(&mut self, live: &mut Live, queue: usize) -> Result<(), BrokenQueue> {
+        if queue == FROM_GUEST {
+            self.print(live)
+        } else {
+            self.feed(live)
+        }
+    }
+
+    fn source(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.typed.as_fd())
+    }
+
+    fn ready(&mut self, live: &mut Live) -> Result<(), BrokenQueue> {
+        self.typed.clear();
+        self.feed(live)
+    }
+}

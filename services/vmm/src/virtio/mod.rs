@@ -1,0 +1,70 @@
+//! Virtio 1.2 devices on PCI.
+//!
+//! A device has two halves. [`transport::VirtioPci`] is what the guest's processors touch:
+//! configuration registers, features, status, queue addresses. [`worker`] is a thread that owns
+//! the queues while the driver is on, and a [`worker::Backend`] (block, net, rng, console) that
+//! does the work. [`Description`] is all the first half knows about the second.
+//!
+//! Everything in a queue is hostile: [`chain`] turns descriptors into checked spans of memory.
+
+pub mod block;
+pub mod chain;
+pub mod console;
+pub mod interrupt;
+pub mod net;
+pub mod rng;
+pub mod transport;
+pub mod worker;
+
+/// Feature bit every modern device has.
+pub const F_VERSION_1: u64 = 1 << 32;
+/// Descriptors may point to tables.
+pub const F_INDIRECT_DESC: u64 = 1 << 28;
+/// Interrupts and notifications by index.
+pub const F_EVENT_IDX: u64 = 1 << 29;
+
+/// Kind of device, by its virtio number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u16)]
+pub enum Kind {
+    /// Network card.
+    Net = 1,
+    /// Disk.
+    Block = 2,
+    /// Console.
+    Console = 3,
+    /// Entropy source.
+    Rng = 4,
+}
+
+impl Kind {
+    /// PCI class, subclass and interface.
+    fn class(self) -> [u8; 3] {
+        match self {
+            Self::Net => [0x02, 0x00, 0x00],
+            Self::Block => [0x01, 0x80, 0x00],
+            Self::Console => [0x07, 0x80, 0x00],
+            Self::Rng => [0x10, 0x00, 0x00],
+        }
+    }
+}
+
+/// What the transport must know of a device.
+#[derive(Debug, Clone)]
+pub struct Description {
+    /// Kind of device.
+    pub kind: Kind,
+    /// Features beyond the transport's own.
+    pub features: u64,
+    /// Largest size of each queue, powers of two.
+    pub queues: Vec<u16>,
+    /// The device's own configuration, read-only.
+    pub config: Vec<u8>,
+}
+
+impl Description {
+    /// All features on offer.
+    pub fn all_features(&self) -> u64 {
+        self.features | F_VERSION_1 | F_INDIRECT_DESC | F_EVENT_IDX
+    }
+}
