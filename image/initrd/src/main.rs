@@ -1,0 +1,55 @@
+//! The only program of the initial RAM disk: from the kernel's first breath to systemd.
+//!
+//! It loads drivers until the disk with the root partition shows ([`modules`], [`disks`]), sets up
+//! dm-verity over it ([`verity`]), mounts root, state and a volatile `/etc` ([`root`]) and hands over
+//! to systemd. A generic initial RAM disk does the same in ten times the size and several times the
+//! time; both count, because this runs at each boot of each host.
+//!
+//! It never waits for ever: whatever fails, the machine starts again after a moment, and the boot
+//! loader's count of tries leads back to the slot that worked.
+
+mod cmdline;
+mod device;
+mod disks;
+mod error;
+mod gpt;
+mod modules;
+mod root;
+mod verity;
+
+use cmdline::Cmdline;
+use error::{Error, Result};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::time::Duration;
+
+/// How long a fatal message stays on the screen before the machine starts again.
+const READING_TIME: Duration = Duration::from_secs(10);
+
+fn main() {
+    let Err(error) = boot();
+    root::say(&format!("cannot boot: {error}"));
+    root::say("starting again in 10 seconds");
+    std::thread::sleep(READING_TIME);
+    rustix::fs::sync();
+    if let Err(error) = rustix::system::reboot(rustix::system::RebootCommand::Restart) {
+        // The kernel panics when its first process ends, and the panic time-out starts it again.
+        root::say(&format!("cannot start again: {error}"));
+    }
+}
+
+/// Does everything; returns only when it failed.
+fn boot() -> Result<std::convert::Infallible> {
+    root::mount_kernel_interfaces()?;
+    let cmdline = Cmdline::read()?;
+    let mut modules = modules::Modules::read()?;
+    modules.load_always();
+    let found = disks::wait_for_root(&cmdline, &mut modules)?;
+    let device = verity::open(&found, &cmdline)?;
+    root::mount_root(&device)?;
+    root::mount_state(found.data.as_deref(), cmdline.mode)?;
+    root::mount_etc()?;
+    root::switch()?;
+    let init = "/usr/lib/systemd/systemd";
+    Err(Error::io("start", init, Command::new(init).arg0("/sbin/init").exec()))
+}

@@ -1,0 +1,152 @@
+//! The root file system: base system, our files and programs, as one erofs image with its hash tree.
+
+use super::command::{self, step};
+use super::error::{At, Error, Result};
+use super::stage::Stage;
+use super::stamp::{Hash, Stamp};
+use super::{tree, verity};
+use basalt_layout::Version;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Where our programs go; the command line tool goes where users look.
+const PROGRAMS: &str = "usr/lib/basalt";
+/// The program users type.
+const TOOL: &str = "basalt";
+
+/// Makes root image and hash tree, unless nothing changed; returns the root hash.
+pub(super) fn make(stage: &Stage, system: &Path, version: &Version) -> Result<String> {
+    let file = |suffix: &str| stage.out.join(format!("basalt_{version}.{suffix}"));
+    let (root, verity, roothash) = (file("root"), file("verity"), file("roothash"));
+    let key = key(stage, system, version)?;
+    let stamp = Stamp::new(&stage.out, &format!("root-{version}"), &key, &[&root, &verity, &roothash]);
+    if !stamp.is_fresh() {
+        stamp.clear()?;
+        step("making the root file system");
+        let layer = layer(stage, version)?;
+        compose(stage, system, &layer, &root, &uuid(version, "root"))?;
+        let hash = verity::format(stage, &root, &verity, version)?;
+        fs::write(&roothash, &hash).at("write", &roothash)?;
+        stamp.set()?;
+    }
+    let hash = fs::read_to_string(&roothash).at("read", &roothash)?;
+    Ok(hash.trim().to_owned())
+}
+
+fn key(stage: &Stage, system: &Path, version: &Version) -> Result<Hash> {
+    let mut key = Hash::new();
+    key.text(&system.to_string_lossy());
+    stage.toolbox.add_to(&mut key);
+    key.text(&version.to_string());
+    key.file(&stage.script("finish-root"))?;
+    for dir in layers(stage) {
+        key.tree(&dir)?;
+    }
+    for program in &stage.programs.appliance {
+        key.text(&program.file_name().unwrap_or_default().to_string_lossy());
+        key.file(program)?;
+    }
+    if let Some(web) = &stage.programs.web {
+        key.tree(web)?;
+    }
+    Ok(key)
+}
+
+/// The folders laid over the base system, in order.
+fn layers(stage: &Stage) -> Vec<PathBuf> {
+    let image = stage.image();
+    let variant = image.join(format!("rootfs-{}", stage.options.variant.as_str()));
+    let mut layers = vec![image.join("rootfs"), variant];
+    layers.extend(stage.options.overlay.clone());
+    layers
+}
+
+/// Puts all that is ours into one folder.
+fn layer(stage: &Stage, version: &Version) -> Result<PathBuf> {
+    let layer = stage.work()?.join("layer");
+    tree::fresh_dir(&layer)?;
+    let mut dirs = layers(stage);
+    let overlay = stage.options.overlay.is_some().then(|| dirs.pop()).flatten();
+    for dir in &dirs {
+        tree::lay_over(dir, &layer)?;
+    }
+    for program in &stage.programs.appliance {
+        add_program(stage, program, &layer)?;
+    }
+    if let Some(web) = &stage.programs.web {
+        tree::lay_over(web, &layer.join("usr/share/basalt/web"))?;
+    }
+    let os_release = layer.join("usr/lib/os-release");
+    fs::write(&os_release, self::os_release(stage, version)).at("write", &os_release)?;
+    tree::set_mode(&os_release, 0o644)?;
+    if let Some(overlay) = overlay {
+        tree::lay_over(&overlay, &layer)?;
+    }
+    Ok(layer)
+}
+
+fn add_program(stage: &Stage, program: &Path, layer: &Path) -> Result<()> {
+    let name = program
+        .file_name()
+        .ok_or_else(|| Error::Invalid(format!("{} is no program", program.display())))?;
+    let dir = if name == TOOL { "usr/bin" } else { PROGRAMS };
+    let target = layer.join(dir).join(name);
+    tree::copy(program, &target)?;
+    tree::set_mode(&target, 0o755)?;
+    strip(stage, &target)
+}
+
+/// Removes symbols and debug information from a program in place.
+pub(super) fn strip(stage: &Stage, program: &Path) -> Result<()> {
+    let dir = program.parent().unwrap_or(program);
+    let mut strip = stage.toolbox.command(&[dir], "strip");
+    command::run(strip.arg("--strip-all").arg(program))
+}
+
+fn os_release(stage: &Stage, version: &Version) -> String {
+    let variant = stage.options.variant.as_str();
+    format!(
+        "NAME=\"Basalt\"\nPRETTY_NAME=\"Basalt {version}\"\nID=basalt\nID_LIKE=debian\n\
+         VERSION_ID={version}\nVARIANT_ID={variant}\nIMAGE_ID={}\nIMAGE_VERSION={version}\n",
+        basalt_layout::IMAGE_ID
+    )
+}
+
+/// Runs `finish-root`, which joins base and layer and writes the image.
+fn compose(stage: &Stage, system: &Path, layer: &Path, root: &Path, uuid: &str) -> Result<()> {
+    let work = stage.work()?;
+    for name in ["changes", "scratch", "merged"] {
+        tree::fresh_dir(&work.join(name))?;
+    }
+    let image = stage.image();
+    let script = stage.script("finish-root").to_string_lossy().into_owned();
+    let mut finish = stage.toolbox.command(&[&image, system, &stage.out], &script);
+    finish.arg(system).arg(layer).arg(&work).arg(root).arg(uuid);
+    finish.arg(stage.epoch.to_string());
+    command::run(&mut finish)
+}
+
+/// A UUID that follows from the version and a purpose, so that equal inputs give equal images.
+pub(super) fn uuid(version: &Version, purpose: &str) -> String {
+    let mut hash = Hash::new();
+    hash.text(purpose);
+    hash.text(&version.to_string());
+    let hex = hash.hex();
+    // The fixed digits mark a UUID of version 8, one that its maker defines.
+    format!("{}-{}-8{}-8{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..32])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uuids_follow_version_and_purpose() {
+        let (one, two): (Version, Version) = ("0.1.0".parse().unwrap(), "0.2.0".parse().unwrap());
+        assert_eq!(uuid(&one, "root"), uuid(&one, "root"));
+        assert_ne!(uuid(&one, "root"), uuid(&two, "root"));
+        assert_ne!(uuid(&one, "root"), uuid(&one, "verity"));
+        let parts: Vec<usize> = uuid(&one, "root").split('-').map(str::len).collect();
+        assert_eq!(parts, [8, 4, 4, 4, 12]);
+    }
+}

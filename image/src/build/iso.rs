@@ -1,0 +1,91 @@
+//! The installer's medium: an ISO that boots the very root image it installs.
+//!
+//! Its GPT has an EFI system partition with boot loader, kernel image and an add-on that asks for the
+//! installer, then hash tree and root, found by the same UUIDs as on an installed disk.
+
+use super::command::{self, step};
+use super::error::{Error, Result};
+use super::gpt::{self, Identity};
+use super::stage::Stage;
+use super::stamp::{Hash, Stamp};
+use super::uki::{INSTALL, STUBS, make_addon};
+use super::{Artifacts, erofs, tree};
+use basalt_layout::slot::UKI_FOLDER;
+use basalt_layout::{PartitionType, RootHash, SlotLabel, UkiName, Version};
+use std::path::PathBuf;
+
+/// Partition label of the medium's EFI system partition, so that nobody takes it for a disk's.
+const ESP_LABEL: &str = "basalt-install";
+
+/// Numbers of the medium's partitions; the first is the ISO file system.
+const ESP: u32 = 2;
+const VERITY: u32 = 3;
+const ROOT: u32 = 4;
+
+/// Makes the ISO, unless nothing changed.
+pub(super) fn make(stage: &Stage, artifacts: &Artifacts, version: &Version) -> Result<()> {
+    let mut key = Hash::new();
+    key.text(&artifacts.roothash);
+    key.text(INSTALL);
+    stage.toolbox.add_to(&mut key);
+    key.file(&stage.script("make-iso"))?;
+    key.file(&artifacts.uki)?;
+    let stamp = Stamp::new(&stage.out, &format!("iso-{version}"), &key, &[&artifacts.iso]);
+    if stamp.is_fresh() {
+        return Ok(());
+    }
+    stamp.clear()?;
+    step("making the ISO");
+    let esp = esp_content(stage, artifacts, version)?;
+    let script = stage.script("make-iso");
+    let mut make = stage.toolbox.command(&[&stage.image(), &stage.out], &script.to_string_lossy());
+    make.arg(stage.work()?).arg(&esp).arg(&artifacts.verity).arg(&artifacts.root);
+    make.arg(&artifacts.iso).arg(stage.epoch.to_string()).arg(erofs::uuid(version, "iso"));
+    command::run(&mut make)?;
+    gpt::identify(&artifacts.iso, &identities(artifacts, version)?)?;
+    stamp.set()
+}
+
+/// The files of the medium's EFI system partition.
+fn esp_content(stage: &Stage, artifacts: &Artifacts, version: &Version) -> Result<PathBuf> {
+    let esp = stage.work()?.join("esp");
+    tree::fresh_dir(&esp)?;
+    let loader = stage.toolbox.file(STUBS).join("systemd-bootx64.efi");
+    tree::copy(&loader, &esp.join("EFI/BOOT/BOOTX64.EFI"))?;
+    let kernel = UkiName::good(version.clone()).to_string();
+    let folder = esp.join(UKI_FOLDER);
+    tree::copy(&artifacts.uki, &folder.join(&kernel))?;
+    let addon = make_addon(stage, INSTALL)?;
+    tree::copy(&addon, &folder.join(format!("{kernel}.extra.d")).join("install.addon.efi"))?;
+    tree::copy(&stage.image().join("iso/loader.conf"), &esp.join("loader/loader.conf"))?;
+    Ok(esp)
+}
+
+/// What the writer of the ISO cannot set itself.
+fn identities(artifacts: &Artifacts, version: &Version) -> Result<Vec<Identity>> {
+    let hash: RootHash =
+        artifacts.roothash.parse().map_err(|error| Error::Invalid(format!("{error}")))?;
+    let identity = |number, kind: PartitionType, uuid: String, label: String| Identity {
+        number,
+        kind: kind.guid(),
+        uuid,
+        label,
+        read_only: true,
+    };
+    let esp = erofs::uuid(version, "iso-esp");
+    Ok(vec![
+        identity(ESP, PartitionType::Esp, esp, ESP_LABEL.to_owned()),
+        identity(
+            VERITY,
+            PartitionType::Verity,
+            hash.verity_partuuid(),
+            SlotLabel::Verity(version.clone()).to_string(),
+        ),
+        identity(
+            ROOT,
+            PartitionType::Root,
+            hash.root_partuuid(),
+            SlotLabel::Root(version.clone()).to_string(),
+        ),
+    ])
+}
