@@ -3,6 +3,10 @@
 //! A guest is stored as a [`GuestRecord`] of its configuration; see [`crate::qemu`] and
 //! [`crate::lxc`] for the two kinds of configuration.
 
+use crate::lxc::LxcConfig;
+use crate::qemu::QemuConfig;
+use crate::storage::VolumeId;
+use crate::vmid::Vmid;
 use crate::words;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -39,14 +43,122 @@ words! {
     }
 }
 
+/// What the user configured, by the kind of guest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "config", rename_all = "lowercase")]
+pub enum GuestConfig {
+    /// A virtual machine.
+    Qemu(QemuConfig),
+    /// A system container.
+    Lxc(LxcConfig),
+}
+
+impl GuestConfig {
+    /// The kind of guest.
+    pub fn kind(&self) -> GuestKind {
+        match self {
+            Self::Qemu(_) => GuestKind::Qemu,
+            Self::Lxc(_) => GuestKind::Lxc,
+        }
+    }
+
+    /// The name that the guest is shown with.
+    pub fn name(&self, vmid: Vmid) -> String {
+        let (set, short) = match self {
+            Self::Qemu(config) => (&config.name, "VM"),
+            Self::Lxc(config) => (&config.hostname, "CT"),
+        };
+        set.as_ref()
+            .map_or_else(|| format!("{short}{vmid}"), ToString::to_string)
+    }
+
+    /// The volumes that it names and that belong to `vmid`, by setting.
+    pub fn own_volumes(&self, vmid: Vmid) -> Vec<(String, VolumeId)> {
+        let named: Vec<(String, Option<&VolumeId>)> = match self {
+            Self::Qemu(config) => {
+                let disks = config.disks().into_iter();
+                let unused = config.unused.iter();
+                disks
+                    .map(|(key, disk)| (key, disk.file.volume()))
+                    .chain(unused.map(|(index, volume)| (format!("unused{index}"), Some(volume))))
+                    .collect()
+            }
+            Self::Lxc(config) => {
+                let rootfs = config.rootfs.iter();
+                let unused = config.unused.iter();
+                rootfs
+                    .map(|rootfs| ("rootfs".to_owned(), rootfs.volume.volume()))
+                    .chain(unused.map(|(index, volume)| (format!("unused{index}"), Some(volume))))
+                    .collect()
+            }
+        };
+        let own = named
+            .into_iter()
+            .filter_map(|(key, volume)| Some((key, volume?.clone())));
+        own.filter(|(_, volume)| volume.owner() == Some(vmid))
+            .collect()
+    }
+
+    /// Whether the guest starts with the host, and when.
+    pub fn autostart(&self) -> Option<Startup> {
+        let (onboot, startup) = match self {
+            Self::Qemu(config) => (config.onboot, config.startup),
+            Self::Lxc(config) => (config.onboot, config.startup),
+        };
+        (onboot == Some(true)).then(|| startup.unwrap_or_default())
+    }
+
+    /// Order and delays of start and stop with the host, whether it starts with it or not.
+    pub fn startup(&self) -> Startup {
+        match self {
+            Self::Qemu(config) => config.startup,
+            Self::Lxc(config) => config.startup,
+        }
+        .unwrap_or_default()
+    }
+
+    /// Whether removal is refused.
+    pub fn is_protected(&self) -> bool {
+        let protection = match self {
+            Self::Qemu(config) => config.protection,
+            Self::Lxc(config) => config.protection,
+        };
+        protection == Some(true)
+    }
+
+    /// The tags.
+    pub fn tags(&self) -> Option<&Tags> {
+        match self {
+            Self::Qemu(config) => config.tags.as_ref(),
+            Self::Lxc(config) => config.tags.as_ref(),
+        }
+    }
+}
+
 /// A guest as the store keeps it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct GuestRecord<C> {
+pub struct GuestRecord {
+    /// What the user configured.
+    #[serde(flatten)]
+    pub config: GuestConfig,
     /// What holds the guest, if anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lock: Option<Lock>,
-    /// What the user configured.
-    pub config: C,
+    /// Volumes that are being made for a change that is not done; if it is interrupted, they are
+    /// removed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub making: Vec<VolumeId>,
+}
+
+impl GuestRecord {
+    /// A guest that nothing holds.
+    pub fn new(config: GuestConfig) -> Self {
+        Self {
+            config,
+            lock: None,
+            making: Vec::new(),
+        }
+    }
 }
 
 /// A DNS name: a guest's name or a container's host name.
@@ -227,6 +339,32 @@ mod tests {
         ] {
             assert!(bad.parse::<GuestName>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_record_round_trips_and_knows_its_volumes() {
+        let json = serde_json::json!({
+            "kind": "qemu",
+            "config": {
+                "scsi0": "local:100/vm-100-disk-1.raw,size=1G",
+                "ide2": "local:iso/a.iso,media=cdrom",
+                "unused0": "local:100/vm-100-disk-0.raw",
+                "onboot": true,
+            },
+            "lock": "create",
+            "making": ["local:100/vm-100-disk-1.raw"],
+        });
+        let record: GuestRecord = serde_json::from_value(json.clone()).unwrap();
+        assert_eq!(serde_json::to_value(&record).unwrap(), json);
+        let keys: Vec<String> = record
+            .config
+            .own_volumes(Vmid::MIN)
+            .into_iter()
+            .map(|(key, _)| key)
+            .collect();
+        assert_eq!(keys, ["scsi0", "unused0"]);
+        assert_eq!(record.config.name(Vmid::MIN), "VM100");
+        assert!(record.config.autostart().is_some());
     }
 
     #[test]

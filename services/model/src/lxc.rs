@@ -5,7 +5,7 @@ use crate::field::{Field, Int};
 use crate::guest::{Description, GuestName, Startup, Tags};
 use crate::network::{InterfaceName, Ip4, Ip4Config, Ip6Config, Mac};
 use crate::qemu::Word;
-use crate::storage::{DiskSize, VolumeSource};
+use crate::storage::{DiskSize, VolumeId, VolumeSource};
 use crate::words;
 use serde_json::{Value, json};
 use std::fmt;
@@ -56,6 +56,8 @@ config! {
     numbered {
         /// Network card: `name=eth0,bridge=vmbr0,ip=dhcp`.
         net "net" ..= 31: LxcNet,
+        /// Volume of the container that it does not use.
+        unused "unused" ..= 255: VolumeId,
     }
 }
 

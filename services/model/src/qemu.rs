@@ -81,6 +81,8 @@ config! {
         ide "ide" ..= 3: QemuDisk,
         /// Network card: `virtio[=MAC],bridge=vmbr0`.
         net "net" ..= 31: QemuNet,
+        /// Volume of the machine that no disk uses.
+        unused "unused" ..= 255: VolumeId,
     }
 }
 
