@@ -1,6 +1,17 @@
 //! A container's life, and the runtime that enters it.
+//!
+//! Two sides share this crate. The manager's side runs inside the node: [`Containers`] starts a
+//! container as a systemd unit of its own and finds it again, [`Control`] speaks to a running one,
+//! [`extract`] unpacks the archive it is made from. The other side is the program
+//! `basalt-container` that those units and the unpacking run: [`run_from_stdin`] and
+//! [`extract_from_stdin`]; its modules begin at `runtime` and `extract::worker`.
+//!
+//! A container is unprivileged: its root is an ordinary user of the host, chosen by the
+//! specification's id map, and its files lie on disk unshifted.
 
 mod control;
+mod extract;
+mod first_process;
 mod manager;
 mod runtime;
 mod step;
@@ -11,6 +22,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, open};
 
 pub use control::{Control, ControlError};
+pub use extract::{ArchiveFault, ExtractError, ExtractReport, extract, extract_with};
 pub use manager::{ContainerError, Containers, EXECUTABLE, NicUsage};
 use step::Step;
 pub use step::StepError;
@@ -18,6 +30,11 @@ pub use step::StepError;
 /// `basalt-container run`.
 pub fn run_from_stdin() -> Result<(), StepError> {
     runtime::run(take_stdin()?)
+}
+
+/// `basalt-container extract`.
+pub fn extract_from_stdin() -> Result<(), StepError> {
+    extract::worker::run(take_stdin()?)
 }
 
 /// Takes standard input and leaves `/dev/null` in its place.

@@ -16,6 +16,8 @@ struct Arguments {
 enum Command {
     /// Runs the container described over the socket that is standard input.
     Run,
+    /// Unpacks the archive handed over through the socket that is standard input.
+    Extract,
 }
 
 fn main() -> ExitCode {
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match arguments.command {
         Command::Run => basalt_container::run_from_stdin(),
+        Command::Extract => basalt_container::extract_from_stdin(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -35,7 +35,7 @@ use spec::Order;
 mod cgroup;
 mod console;
 mod control;
-mod devices;
+pub(crate) mod devices;
 mod guest_files;
 pub(crate) mod idmap;
 pub(crate) mod init;

@@ -1,151 +1,233 @@
-//! A real container, started as a unit of the running systemd.
+//! Real containers, unpacked from a real archive and started as units of the running systemd.
 //!
-//! Needs root, systemd as process 1 with cgroup version 2, and `BASALT_TEST_ROOTFS`, a directory
-//! with an unpacked root file system that has systemd; skips itself saying so otherwise.
+//! Needs root, systemd as process 1 with cgroup version 2, `losetup`, `mkfs.ext4`, `nsenter` and
+//! `ip`, and in `BASALT_TEST_ARCHIVE` a root file system archive with systemd, iproute2 and ping;
+//! skips itself saying so otherwise. `BASALT_TEST_CONTAINER` names another runtime to test.
 
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixListener;
-use std::path::{Path, PathBuf};
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::time::{Duration, Instant};
 
-use basalt_container::{Containers, Control};
-use basalt_model::container::{ContainerNic, ContainerSpec, IdMap, Ipv4, PROTOCOL};
-use basalt_model::machine::Slot;
-use basalt_unit::Units;
+use basalt_container::{ContainerError, NicUsage};
+use basalt_model::container::Ipv4;
+use rig::{BRIDGE_ADDRESS, Rig, nic, run};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
-/// A container of a test, killed when the test ends.
-struct Rig {
-    containers: Containers,
-    spec: ContainerSpec,
-    sockets: tempfile::TempDir,
-    root: PathBuf,
-}
+mod rig;
 
-impl Rig {
-    async fn new(vmid: u32) -> Option<Self> {
-        let Some(root) = std::env::var_os("BASALT_TEST_ROOTFS") else {
-            eprintln!("skipped: BASALT_TEST_ROOTFS is not set");
-            return None;
-        };
-        if !Path::new("/run/systemd/system").exists() || !rustix::process::geteuid().is_root() {
-            eprintln!("skipped: needs root and systemd as process 1");
-            return None;
-        }
-        let units = Units::connect().await.expect("the system bus answers");
-        let executable = std::env::var("BASALT_TEST_CONTAINER")
-            .unwrap_or_else(|_| env!("CARGO_BIN_EXE_basalt-container").to_owned());
-        Some(Self {
-            containers: Containers::new(units, executable),
-            spec: spec(vmid),
-            sockets: tempfile::tempdir().expect("a temporary directory"),
-            root: root.into(),
-        })
-    }
-
-    fn control_path(&self) -> PathBuf {
-        self.sockets.path().join("control.sock")
-    }
-
-    fn console_path(&self) -> PathBuf {
-        self.sockets.path().join("console.sock")
-    }
-
-    async fn start(&self) -> Result<(), basalt_container::ContainerError> {
-        let listen = |path: PathBuf| -> OwnedFd {
-            let _absent = std::fs::remove_file(&path);
-            UnixListener::bind(path).expect("a socket").into()
-        };
-        let fds = vec![
-            std::fs::File::open(&self.root)
-                .expect("the root opens")
-                .into(),
-            listen(self.control_path()),
-            listen(self.console_path()),
-        ];
-        self.containers.start(&self.spec, fds).await
-    }
-
-    async fn control(&self) -> Control {
-        Control::connect(&self.control_path())
-            .await
-            .expect("the control socket answers")
-    }
-
-    /// Runs a shell command inside, over the container's init's namespaces.
-    async fn inside(&self, command: &str) -> String {
-        let pid = self.control().await.status().await.unwrap().init_pid;
-        let output = tokio::process::Command::new("nsenter")
-            .args(["-t", &pid.to_string(), "-a", "--", "/bin/sh", "-c", command])
-            .output()
-            .await
-            .expect("nsenter runs");
-        String::from_utf8_lossy(&output.stdout).trim().to_owned()
-            + String::from_utf8_lossy(&output.stderr).trim()
-    }
-
-    /// Waits for `systemctl is-system-running` to settle, with systemd's own waiting.
-    async fn settled(&self) -> String {
-        self.inside("systemctl is-system-running --wait").await
-    }
-}
-
-fn spec(vmid: u32) -> ContainerSpec {
-    ContainerSpec {
-        protocol: PROTOCOL,
-        vmid,
-        hostname: format!("ct{vmid}"),
-        root: Slot(0),
-        control: Slot(1),
-        console: Slot(2),
-        id_map: IdMap {
-            host: 100_000,
-            count: 65536,
-        },
-        cpu_limit_percent: Some(150),
-        cpu_weight: 200,
-        memory_mib: 512,
-        swap_mib: 0,
-        nics: Vec::new(),
-    }
-}
-
-#[tokio::test]
-async fn boots_systemd() {
-    let Some(rig) = Rig::new(901).await else {
-        return;
-    };
-    rig.containers.kill(901).await.unwrap();
-    let begin = Instant::now();
-    rig.start().await.unwrap();
-    eprintln!("started after {:?}", begin.elapsed());
-    let mut console = UnixStream::connect(rig.console_path()).await.unwrap();
+/// Reads a console until it shows `text`; all that was read.
+async fn read_until(console: &mut UnixStream, text: &str) -> String {
     let mut seen = Vec::new();
     let reading = async {
         let mut chunk = [0; 4096];
-        while !String::from_utf8_lossy(&seen).contains("login:") {
+        while !String::from_utf8_lossy(&seen).contains(text) {
             let count = console.read(&mut chunk).await.unwrap();
-            assert_ne!(
-                count,
-                0,
-                "console closed: {}",
-                String::from_utf8_lossy(&seen)
-            );
+            assert_ne!(count, 0, "the console closed");
             seen.extend_from_slice(&chunk[..count]);
         }
     };
-    let result = tokio::time::timeout(Duration::from_secs(120), reading).await;
-    eprintln!(
-        "login after {:?}: {}",
-        begin.elapsed(),
-        String::from_utf8_lossy(&seen)
-    );
-    eprintln!("{}", rig.settled().await);
-    eprintln!("{}", rig.inside("systemctl --failed --no-pager; cat /proc/self/uid_map /sys/fs/cgroup/cgroup.controllers; mount; ip a; free -m; hostname").await);
-    result.unwrap();
-    console.write_all(b"\n").await.unwrap();
+    let in_time = tokio::time::timeout(Duration::from_secs(120), reading).await;
+    let seen = String::from_utf8_lossy(&seen).into_owned();
+    assert!(in_time.is_ok(), "no \"{text}\" in: {seen}");
+    seen
+}
+
+#[tokio::test]
+async fn systemd_runs_and_powers_off() {
+    let Some(rig) = Rig::new(901).await else {
+        return;
+    };
+    let begin = Instant::now();
+    rig.start().await.unwrap();
+    eprintln!("figure: start answered after {:?}", begin.elapsed());
+    assert_eq!(rig.settled().await, "running");
+    eprintln!("figure: running after {:?}", begin.elapsed());
+    assert_eq!(rig.inside("systemctl --failed --no-legend").await, "");
+    assert_eq!(rig.inside("hostname").await, "ct901");
+    assert_eq!(rig.inside("systemd-detect-virt --container").await, "lxc");
+    assert_eq!(rig.containers.running().await.unwrap(), [901]);
+
     rig.control().await.shutdown().await.unwrap();
     let ended = rig.containers.wait_ended(901).await.unwrap();
-    eprintln!("{ended:?} after {:?}", begin.elapsed());
+    assert!(ended.is_success() || ended.result.is_none(), "{ended:?}");
+    assert!(!rig.containers.is_up(901).await.unwrap());
+}
+
+#[tokio::test]
+async fn limits_hold_and_usage_is_told() {
+    let Some(rig) = Rig::new(902).await else {
+        return;
+    };
+    rig.start().await.unwrap();
+    assert_eq!(rig.settled().await, "running");
+    let cgroup = rig.control().await.status().await.unwrap().cgroup;
+    let limit = |file: &str| std::fs::read_to_string(format!("{cgroup}/{file}")).unwrap();
+    assert_eq!(limit("memory.max").trim(), "536870912");
+    assert_eq!(limit("cpu.max").trim(), "150000 100000");
+    assert_eq!(limit("cpu.weight").trim(), "200");
+    let usage = rig.containers.usage(902).await.unwrap().unwrap();
+    assert_eq!(usage.memory_max_bytes, Some(536_870_912));
+    assert!(usage.cpu_usec > 0 && usage.memory_bytes > 0 && usage.tasks > 1);
+
+    // The container divides what it has, and cannot give itself more.
+    let nested = "systemd-run --quiet --wait --pipe -p MemoryMax=64M \
+                  sh -c 'cat /sys/fs/cgroup/$(cut -d: -f3 /proc/self/cgroup)/memory.max'";
+    assert_eq!(rig.inside(nested).await, "67108864");
+    let grow = rig.inside("echo max > /sys/fs/cgroup/memory.max").await;
+    assert!(
+        grow.contains("denied") || grow.contains("nonexistent"),
+        "{grow}"
+    );
+}
+
+#[tokio::test]
+async fn the_host_is_out_of_reach() {
+    let Some(rig) = Rig::new(903).await else {
+        return;
+    };
+    rig.start().await.unwrap();
+    for file in [
+        "/proc/sysrq-trigger",
+        "/proc/sys/kernel/core_pattern",
+        "/sys/power/state",
+    ] {
+        let answer = rig.inside(&format!("echo x > {file}")).await;
+        assert!(
+            answer.contains("denied")
+                || answer.contains("nonexistent")
+                || answer.contains("Read-only"),
+            "{file}: {answer}"
+        );
+    }
+    assert!(
+        rig.inside("mknod /tmp/n c 1 3")
+            .await
+            .contains("not permitted")
+    );
+    let status = rig.inside("cat /proc/1/status").await;
+    // Programs with the set-user-id bit work, and the filter is on.
+    assert!(
+        status.contains("NoNewPrivs:\t0") && status.contains("Seccomp:\t2"),
+        "{status}"
+    );
+    // The process is nobody special on the host.
+    let pid = rig.control().await.status().await.unwrap().init_pid;
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    assert!(status.contains("Uid:\t100000\t100000"), "{status}");
+}
+
+#[tokio::test]
+async fn the_console_replays_and_logs_in() {
+    let Some(rig) = Rig::new(904).await else {
+        return;
+    };
+    rig.start().await.unwrap();
+    let mut console = UnixStream::connect(rig.console_path()).await.unwrap();
+    read_until(&mut console, "login:").await;
+    // A second client gets what the first one saw, and both see what comes.
+    let mut second = UnixStream::connect(rig.console_path()).await.unwrap();
+    read_until(&mut second, "login:").await;
+    rig.control().await.resize_console(132, 43).await.unwrap();
+    let size = rig.inside("stty size < /dev/console").await;
+    assert_eq!(size, "43 132");
+    console.write_all(b"nobody-of-that-name\n").await.unwrap();
+    read_until(&mut second, "nobody-of-that-name").await;
+    rig.control().await.quit().await.unwrap();
+    rig.containers.wait_ended(904).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_reboot_starts_it_again_in_place() {
+    let Some(mut rig) = Rig::new(905).await else {
+        return;
+    };
+    rig.spec.nics = vec![nic(905, Ipv4::Manual)];
+    rig.start().await.unwrap();
+    assert_eq!(rig.settled().await, "running");
+    let before = rig.control().await.status().await.unwrap().init_pid;
+    let mut console = UnixStream::connect(rig.console_path()).await.unwrap();
+    read_until(&mut console, "login:").await;
+
+    rig.inside("systemctl reboot --no-block").await;
+    read_until(&mut console, "login:").await;
+    let after = rig.control().await.status().await.unwrap().init_pid;
+    assert_ne!(before, after);
+    assert_eq!(rig.settled().await, "running");
+    assert!(
+        rig.inside("ip link show eth0")
+            .await
+            .contains("02:00:00:00:03:89")
+    );
+}
+
+#[tokio::test]
+async fn a_fixed_address_answers_over_the_bridge() {
+    let Some(mut rig) = Rig::new(906).await else {
+        return;
+    };
+    let ipv4 = Ipv4::Static {
+        address: "198.51.100.6/24".into(),
+        gateway: Some(BRIDGE_ADDRESS.into()),
+    };
+    rig.spec.nics = vec![nic(906, ipv4)];
+    rig.start().await.unwrap();
+    assert_eq!(rig.settled().await, "running");
+    let ping = rig
+        .inside(&format!(
+            "ping -c 1 -W 5 {BRIDGE_ADDRESS} && ip route show default"
+        ))
+        .await;
+    assert!(ping.contains(" 0% packet loss"), "{ping}");
+    assert!(ping.contains(&format!("via {BRIDGE_ADDRESS}")), "{ping}");
+    assert!(NicUsage::of(&rig.spec.nics[0]).sent_bytes > 0);
+
+    rig.control().await.quit().await.unwrap();
+    rig.containers.wait_ended(906).await.unwrap();
+    assert!(!std::path::Path::new("/sys/class/net/veth906i0").exists());
+}
+
+#[tokio::test]
+async fn a_killed_runtime_leaves_nothing_and_it_starts_again() {
+    let Some(mut rig) = Rig::new(907).await else {
+        return;
+    };
+    rig.spec.nics = vec![nic(907, Ipv4::Manual)];
+    rig.start().await.unwrap();
+    let status = rig.control().await.status().await.unwrap();
+    rig.units
+        .kill(&rig.unit(), basalt_unit::KillWho::Main, libc::SIGKILL)
+        .await
+        .unwrap();
+    let ended = rig.containers.wait_ended(907).await.unwrap();
+    assert!(!ended.is_success(), "{ended:?}");
+    assert!(!std::path::Path::new(&format!("/proc/{}", status.init_pid)).exists());
+    assert!(!std::path::Path::new(&status.cgroup).exists());
+    rig.start().await.unwrap();
+    assert_eq!(rig.settled().await, "running");
+}
+
+#[tokio::test]
+async fn what_cannot_start_says_why_and_leaves_nothing() {
+    let Some(mut rig) = Rig::new(908).await else {
+        return;
+    };
+    rig.spec.nics = vec![nic(908, Ipv4::Manual)];
+    rig.spec.nics[0].bridge = "vmbr77".into();
+    let Err(ContainerError::Start { reason, .. }) = rig.start().await else {
+        panic!("started without its bridge");
+    };
+    assert!(
+        reason.contains("vmbr77") && reason.contains("no such bridge"),
+        "{reason}"
+    );
+
+    rig.spec.nics.clear();
+    let empty = tempfile::tempdir().unwrap();
+    let Err(ContainerError::Start { reason, .. }) = rig.start_on(empty.path()).await else {
+        panic!("started without an init");
+    };
+    assert!(reason.contains("/sbin/init"), "{reason}");
+    assert!(!rig.containers.is_up(908).await.unwrap());
+    assert!(!run("ip", &["-o", "link"]).contains("veth908i0"));
 }

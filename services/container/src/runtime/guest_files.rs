@@ -25,7 +25,8 @@ const MAX_FILE: u64 = 256 * 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum NetworkManager {
     Ifupdown,
-    NetworkManager,
+    /// NetworkManager itself.
+    Daemon,
     Networkd,
 }
 
@@ -78,7 +79,7 @@ fn network_manager() -> Option<NetworkManager> {
     if exists("/sbin/ifup") || exists("/usr/sbin/ifup") || exists("/etc/network/interfaces") {
         Some(NetworkManager::Ifupdown)
     } else if exists("/usr/sbin/NetworkManager") {
-        Some(NetworkManager::NetworkManager)
+        Some(NetworkManager::Daemon)
     } else if exists("/usr/lib/systemd/systemd-networkd") || exists("/lib/systemd/systemd-networkd")
     {
         Some(NetworkManager::Networkd)
@@ -94,7 +95,7 @@ fn write_network(nics: &[&ContainerNic]) -> io::Result<()> {
             let old = read(path)?.unwrap_or_default();
             write_if_changed(path, &formats::interfaces(&old, nics))
         }
-        Some(NetworkManager::NetworkManager) => {
+        Some(NetworkManager::Daemon) => {
             for nic in nics {
                 let path = format!(
                     "/etc/NetworkManager/system-connections/basalt-{}.nmconnection",

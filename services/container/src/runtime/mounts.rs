@@ -118,29 +118,20 @@ impl Root {
 
     /// Mounts every file system a container has.
     pub fn mount_file_systems(&self) -> Result<(), StepError> {
-        for file_system in FILE_SYSTEMS {
-            match self.mount(file_system) {
-                Err(error) if file_system.optional => tracing::info!(%error, "mount left out"),
-                result => result.step_with(|| {
-                    format!("mount {} on /{}", file_system.kind, file_system.place)
-                })?,
+        for wanted in FILE_SYSTEMS {
+            match self.mount(wanted) {
+                Err(error) if wanted.optional => tracing::info!(%error, "mount left out"),
+                result => {
+                    result.step_with(|| format!("mount {} on /{}", wanted.kind, wanted.place))?
+                }
             }
         }
         Ok(())
     }
 
-    fn mount(&self, file_system: &FileSystem) -> io::Result<()> {
-        let context = fsopen(file_system.kind, FsOpenFlags::FSOPEN_CLOEXEC)?;
-        for (key, value) in file_system.options {
-            fsconfig_set_string(&context, *key, *value)?;
-        }
-        fsconfig_create(&context)?;
-        let mount = fsmount(
-            &context,
-            FsMountFlags::FSMOUNT_CLOEXEC,
-            file_system.attributes,
-        )?;
-        let place = self.directory(file_system.place)?;
+    fn mount(&self, wanted: &FileSystem) -> io::Result<()> {
+        let mount = file_system(wanted.kind, wanted.options, wanted.attributes)?;
+        let place = self.directory(wanted.place)?;
         Ok(attach(mount.as_fd(), place.as_fd())?)
     }
 
@@ -177,6 +168,25 @@ impl Root {
         unmount(".", UnmountFlags::DETACH).step("leave the host's tree")?;
         rustix::process::chdir("/").step("enter the new root")
     }
+}
+
+/// Makes a file system, mounted nowhere yet.
+pub fn file_system(
+    kind: &str,
+    options: &[(&str, &str)],
+    attributes: MountAttrFlags,
+) -> io::Result<OwnedFd> {
+    let context = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)?;
+    fsconfig_set_string(&context, "source", kind)?;
+    for (key, value) in options {
+        fsconfig_set_string(&context, *key, *value)?;
+    }
+    fsconfig_create(&context)?;
+    Ok(fsmount(
+        &context,
+        FsMountFlags::FSMOUNT_CLOEXEC,
+        attributes,
+    )?)
 }
 
 impl AsFd for Root {
