@@ -1,6 +1,7 @@
 /** What both wizards share: form state with complaints per step, the frame, and common fields. */
 import {
   ActionList,
+  ActionListGroup,
   ActionListItem,
   Button,
   Checkbox,
@@ -130,29 +131,31 @@ function Footer<F>({ wizard, verb, pending, onFinish, onClose }: FooterProps<F>)
   return (
     <WizardFooterWrapper>
       <ActionList>
-        <ActionListItem>
-          <Button
-            variant="secondary"
-            onClick={() => void goToPrevStep()}
-            isDisabled={activeStep.index === 1 || pending}
-          >
-            Back
-          </Button>
-        </ActionListItem>
-        <ActionListItem>
-          {isLast ? (
-            <Button isLoading={pending} isDisabled={pending} onClick={() => void finish()}>
-              {verb}
+        <ActionListGroup>
+          <ActionListItem>
+            <Button
+              variant="secondary"
+              onClick={() => void goToPrevStep()}
+              isDisabled={activeStep.index === 1 || pending}
+            >
+              Back
             </Button>
-          ) : (
-            <Button onClick={next}>Next</Button>
-          )}
-        </ActionListItem>
-        <ActionListItem>
-          <Button variant="link" onClick={onClose}>
-            Cancel
-          </Button>
-        </ActionListItem>
+          </ActionListItem>
+          <ActionListItem>
+            {isLast ? (
+              <Button isLoading={pending} isDisabled={pending} onClick={() => void finish()}>
+                {verb}
+              </Button>
+            ) : (
+              <Button onClick={next}>Next</Button>
+            )}
+          </ActionListItem>
+          <ActionListItem>
+            <Button variant="link" onClick={onClose}>
+              Cancel
+            </Button>
+          </ActionListItem>
+        </ActionListGroup>
       </ActionList>
     </WizardFooterWrapper>
   );

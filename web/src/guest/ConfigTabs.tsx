@@ -213,6 +213,7 @@ function SettingField({ setting, node, value, complaint, onChange }: SettingFiel
         <TextInput
           {...common}
           inputMode={setting.kind === "number" ? "numeric" : "text"}
+          className={setting.kind === "number" ? "narrow" : ""}
           onChange={(_event, text) => onChange(text)}
         />
       )}
