@@ -1,0 +1,130 @@
+//! Everything the supervisor tells about the host, as one value.
+
+use std::fs;
+use std::net::IpAddr;
+
+use basalt_layout::{RootHash, Slot};
+use basalt_model::host::HostConfig;
+use basalt_update::block::Blocks;
+use serde::{Deserialize, Serialize};
+
+use super::systemd::Unit;
+use crate::health::{self, Health};
+use crate::paths::Paths;
+use crate::record::{self, Failure};
+
+/// File of this boot that holds the state.
+pub const FILE: &str = "basalt/init.json";
+
+/// Port of the web interface.
+const PORT: u16 = 8006;
+
+/// The host as the supervisor sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    /// Version of the image.
+    pub version: String,
+    /// `development` or `release`.
+    pub variant: String,
+    /// Letter of the running slot.
+    pub slot: Option<char>,
+    /// The host's name.
+    pub hostname: String,
+    /// The bridge's addresses, best first.
+    pub addresses: Vec<IpAddr>,
+    /// Where the web interface answers.
+    pub url: Option<String>,
+    /// What the health checks said; absent while they run.
+    pub health: Option<Health>,
+    /// Our services.
+    pub services: Vec<Unit>,
+    /// A version that was tried and left behind.
+    pub failed_update: Option<Failure>,
+    /// What went wrong while this boot was set up.
+    pub problems: Vec<String>,
+}
+
+impl State {
+    /// Looks at the host.
+    pub fn collect(paths: &Paths, services: Vec<Unit>) -> Self {
+        let release = fs::read_to_string(paths.at("/usr/lib/os-release")).unwrap_or_default();
+        let word = |key| {
+            basalt_update::host::release_value(&release, key).unwrap_or_else(|| "?".to_owned())
+        };
+        let config = fs::read(paths.state("host.json"))
+            .ok()
+            .and_then(|text| serde_json::from_slice::<HostConfig>(&text).ok())
+            .unwrap_or_else(HostConfig::fallback);
+        let addresses = addresses(&config.network.bridge);
+        Self {
+            version: word("IMAGE_VERSION"),
+            variant: word("VARIANT_ID"),
+            slot: slot(paths),
+            hostname: config.hostname.to_string(),
+            url: addresses.first().map(url),
+            addresses,
+            health: health::result(&paths.run("")),
+            services,
+            failed_update: record::failure(paths),
+            problems: problems(paths),
+        }
+    }
+}
+
+/// What `setup` had to complain about.
+pub fn problems(paths: &Paths) -> Vec<String> {
+    fs::read(paths.run(PROBLEMS))
+        .ok()
+        .and_then(|text| serde_json::from_slice(&text).ok())
+        .unwrap_or_default()
+}
+
+/// File of this boot with the problems of `setup`.
+pub const PROBLEMS: &str = "basalt/setup.json";
+
+fn slot(paths: &Paths) -> Option<char> {
+    let hash = RootHash::from_cmdline(&fs::read_to_string(paths.at("/proc/cmdline")).ok()?)?;
+    let below = Blocks::at(&paths.sys()).below_mapped("root").ok()?;
+    let root = below
+        .iter()
+        .find(|part| part.uuid.as_deref() == Some(&hash.root_partuuid()))?;
+    Slot::ALL
+        .into_iter()
+        .find(|slot| slot.root_partition() == root.number)
+        .map(Slot::letter)
+}
+
+fn url(address: &IpAddr) -> String {
+    match address {
+        IpAddr::V4(address) => format!("https://{address}:{PORT}"),
+        IpAddr::V6(address) => format!("https://[{address}]:{PORT}"),
+    }
+}
+
+/// Addresses of an interface that can be reached from elsewhere, IPv4 first.
+fn addresses(interface: &str) -> Vec<IpAddr> {
+    let Ok(all) = nix::ifaddrs::getifaddrs() else {
+        return Vec::new();
+    };
+    let mut found: Vec<IpAddr> = all
+        .filter(|entry| entry.interface_name == interface)
+        .filter_map(|entry| {
+            let address = entry.address?;
+            let v4 = address
+                .as_sockaddr_in()
+                .map(|address| IpAddr::V4(address.ip()));
+            v4.or_else(|| {
+                address
+                    .as_sockaddr_in6()
+                    .map(|address| IpAddr::V6(address.ip()))
+            })
+        })
+        .filter(|address| match address {
+            IpAddr::V4(address) => !address.is_link_local(),
+            IpAddr::V6(address) => !address.is_unicast_link_local(),
+        })
+        .collect();
+    found.sort_by_key(|address| (address.is_ipv6(), *address));
+    found.dedup();
+    found
+}

@@ -1,0 +1,193 @@
+//! Turns a plan into an installed disk.
+//!
+//! The kernel image is written last and under its final name only when it is whole: an
+//! installation that is interrupted leaves a disk that does not boot, and can simply be repeated.
+
+mod files;
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use basalt_layout::Slot;
+use basalt_layout::disk::{
+    self, DATA_LABEL, DATA_PARTITION, ESP_FS_LABEL, ESP_PARTITION, FreshIds, install_script,
+};
+use basalt_update::command;
+use uuid::Uuid;
+
+use crate::plan::Plan;
+use crate::report::Report;
+use crate::source::Source;
+
+/// Bytes copied at a time.
+const CHUNK: usize = 4 << 20;
+
+/// How long the kernel may take to show new partitions.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Installs; the disk is bootable when this returns, and not a moment before.
+pub fn install(plan: &Plan, source: &Source, report: &mut Report) -> anyhow::Result<()> {
+    let boot_files = source.boot_files()?;
+    let disk = &plan.disk.path;
+    let partition = |number| PathBuf::from(disk::partition_path(&disk.to_string_lossy(), number));
+
+    report.line(&format!("Partitioning {}", disk.display()));
+    partition_disk(disk, source)?;
+    wait_for_partitions(&partition)?;
+    make_file_systems(&partition(ESP_PARTITION), &partition(DATA_PARTITION))?;
+
+    report.line(&format!("Copying Basalt {}", source.version));
+    let slot = Slot::A;
+    copy(
+        "root",
+        &source.root,
+        &partition(slot.root_partition()),
+        report,
+    )?;
+    copy(
+        "hash tree",
+        &source.verity,
+        &partition(slot.verity_partition()),
+        report,
+    )?;
+
+    report.line("Writing the host's configuration");
+    files::write_state(&partition(DATA_PARTITION), plan, report.log())?;
+    report.line("Writing the boot loader");
+    files::write_esp(&partition(ESP_PARTITION), &source.version, &boot_files)?;
+    flush(disk)
+}
+
+fn partition_disk(disk: &Path, source: &Source) -> anyhow::Result<()> {
+    let uuid = || Uuid::new_v4().to_string();
+    let ids = FreshIds {
+        disk: uuid(),
+        esp: uuid(),
+        data: uuid(),
+        empty_root: uuid(),
+        empty_verity: uuid(),
+    };
+    let script = install_script(&ids, &source.version, &source.root_hash);
+    let disk = disk.to_string_lossy();
+    let arguments = [
+        "--quiet",
+        "--wipe",
+        "always",
+        "--wipe-partitions",
+        "always",
+        &disk,
+    ];
+    command::run("sfdisk", &arguments, &script)?;
+    Ok(())
+}
+
+fn wait_for_partitions(partition: &impl Fn(u32) -> PathBuf) -> anyhow::Result<()> {
+    // Whoever probes the new partitions must be done before they are formatted.
+    command::run("udevadm", &["settle", "--timeout=30"], "")?;
+    let end = Instant::now() + PATIENCE;
+    for number in ESP_PARTITION..=DATA_PARTITION {
+        let path = partition(number);
+        while !path.exists() {
+            ensure!(Instant::now() < end, "{} does not appear", path.display());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+    Ok(())
+}
+
+fn make_file_systems(esp: &Path, data: &Path) -> anyhow::Result<()> {
+    command::run(
+        "mkfs.vfat",
+        &["-F", "32", "-n", ESP_FS_LABEL, &esp.to_string_lossy()],
+        "",
+    )?;
+    let data = data.to_string_lossy();
+    command::run(
+        "mkfs.ext4",
+        &["-q", "-F", "-L", DATA_LABEL, "-m", "1", &data],
+        "",
+    )?;
+    Ok(())
+}
+
+/// Copies a whole device onto the beginning of another and flushes it.
+fn copy(what: &str, from: &Path, to: &Path, report: &mut Report) -> anyhow::Result<()> {
+    let reading = || format!("reading the medium ({})", from.display());
+    let writing = || format!("writing {}", to.display());
+    let total = crate::source::device_size(&from.to_owned())?;
+    let mut source = File::open(from).with_context(reading)?;
+    let mut target = File::options().write(true).open(to).with_context(writing)?;
+    let mut buffer = vec![0; CHUNK];
+    let mut done = 0;
+    while done < total {
+        let want = usize::try_from(total - done).map_or(CHUNK, |left| left.min(CHUNK));
+        source
+            .read_exact(&mut buffer[..want])
+            .with_context(reading)?;
+        target.write_all(&buffer[..want]).with_context(writing)?;
+        done += want as u64;
+        report.progress(what, done, total);
+    }
+    target.sync_all().with_context(writing)
+}
+
+fn flush(disk: &Path) -> anyhow::Result<()> {
+    File::open(disk)
+        .and_then(|file| file.sync_all())
+        .context("flushing the disk")?;
+    rustix::fs::sync();
+    Ok(())
+}
+
+/// A mounted file system, unmounted when dropped.
+struct Mounted {
+    folder: PathBuf,
+}
+
+impl Mounted {
+    fn new(device: &Path, folder: &str, kind: &str) -> anyhow::Result<Self> {
+        let folder = PathBuf::from(folder);
+        fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+        let flags = rustix::mount::MountFlags::NODEV | rustix::mount::MountFlags::NOSUID;
+        rustix::mount::mount(device, &folder, kind, flags, None::<&std::ffi::CStr>)
+            .with_context(|| format!("mounting {}", device.display()))?;
+        Ok(Self { folder })
+    }
+
+    /// Unmounts and says whether everything was written.
+    fn close(self) -> anyhow::Result<()> {
+        File::open(&self.folder)
+            .and_then(|file| Ok(rustix::fs::syncfs(file)?))
+            .context("flushing the data partition")
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let flags = rustix::mount::UnmountFlags::empty();
+        if let Err(errno) = rustix::mount::unmount(&self.folder, flags) {
+            tracing::warn!(folder = %self.folder.display(), %errno, "not unmounted");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copying_moves_every_byte_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let (from, to) = (dir.path().join("from"), dir.path().join("to"));
+        let bytes: Vec<u8> = (0..CHUNK + 12_345).map(|i| (i % 251) as u8).collect();
+        fs::write(&from, &bytes).unwrap();
+        fs::write(&to, vec![7; CHUNK + 20_000]).unwrap();
+        copy("test", &from, &to, &mut Report::new(&[])).unwrap();
+        let copied = fs::read(&to).unwrap();
+        assert_eq!(copied[..bytes.len()], bytes);
+        assert!(copied[bytes.len()..].iter().all(|byte| *byte == 7));
+    }
+}

@@ -1,0 +1,129 @@
+//! The files of an installed host: its configuration on the data partition, and what the firmware
+//! and the boot loader read.
+
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+
+use anyhow::Context;
+use basalt_layout::slot::UKI_FOLDER;
+use basalt_layout::{UkiName, Version};
+use basalt_update::esp::Esp;
+use basalt_update::files::write_atomic;
+
+use super::Mounted;
+use crate::plan::Plan;
+use crate::source::BootFiles;
+
+const DATA_MOUNT: &str = "/run/basalt-installer/data";
+
+/// No menu unless a key is held; nobody edits a kernel command line in passing.
+const LOADER_CONFIG: &str = "timeout 0\nconsole-mode keep\neditor no\n";
+
+/// Writes what the data partition has to hold before the first boot.
+pub fn write_state(data: &Path, plan: &Plan, log: &str) -> anyhow::Result<()> {
+    let mounted = Mounted::new(data, DATA_MOUNT, "ext4")?;
+    write_state_files(&mounted.folder, plan, log)?;
+    mounted.close()
+}
+
+fn write_state_files(var: &Path, plan: &Plan, log: &str) -> anyhow::Result<()> {
+    let make = |path: &str, mode| {
+        let folder = var.join(path);
+        DirBuilder::new()
+            .recursive(true)
+            .mode(mode)
+            .create(&folder)
+            .with_context(|| folder.display().to_string())?;
+        anyhow::Ok(folder)
+    };
+    make("lib", 0o755)?;
+    let state = make("lib/basalt", 0o700)?;
+    let mut config = serde_json::to_vec_pretty(&plan.host).context("host.json")?;
+    config.push(b'\n');
+    write_atomic(&state.join("host.json"), &config, 0o600).context("host.json")?;
+    make("log", 0o755)?;
+    let logs = make("log/basalt", 0o755)?;
+    write_atomic(&logs.join("install.log"), log.as_bytes(), 0o640).context("install.log")
+}
+
+/// Writes boot loader and kernel image, the latter last.
+pub fn write_esp(device: &Path, version: &Version, files: &BootFiles) -> anyhow::Result<()> {
+    let esp = Esp::mount(device)?;
+    write_esp_files(&esp, version, files)
+}
+
+fn write_esp_files(esp: &Esp, version: &Version, files: &BootFiles) -> anyhow::Result<()> {
+    for folder in ["EFI/BOOT", "EFI/systemd", "loader", UKI_FOLDER] {
+        let path = esp.path().join(folder);
+        fs::create_dir_all(&path).with_context(|| path.display().to_string())?;
+    }
+    let write = |name: &str, bytes: &[u8]| {
+        write_atomic(&esp.path().join(name), bytes, 0o600).with_context(|| name.to_owned())
+    };
+    write("EFI/BOOT/BOOTX64.EFI", &files.loader)?;
+    write("EFI/systemd/systemd-bootx64.efi", &files.loader)?;
+    write("loader/loader.conf", LOADER_CONFIG.as_bytes())?;
+    esp.sync()?;
+    let name = UkiName::fresh(version.clone());
+    write(&format!("{UKI_FOLDER}/{name}"), &files.uki)?;
+    esp.sync().context("flushing the EFI system partition")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use basalt_model::host::HostConfig;
+    use basalt_model::host::answer::After;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn the_host_finds_its_configuration() {
+        let dir = tempfile::tempdir().unwrap();
+        let plan = Plan {
+            disk: crate::terminal::tests::disk(),
+            host: HostConfig::fallback(),
+            after: After::Reboot,
+        };
+        write_state_files(dir.path(), &plan, "said\n").unwrap();
+        let text = fs::read(dir.path().join("lib/basalt/host.json")).unwrap();
+        assert_eq!(
+            serde_json::from_slice::<HostConfig>(&text).unwrap(),
+            plan.host
+        );
+        let mode = |path: &str| {
+            fs::metadata(dir.path().join(path))
+                .unwrap()
+                .permissions()
+                .mode()
+                & 0o777
+        };
+        assert_eq!(mode("lib/basalt"), 0o700);
+        assert_eq!(mode("lib/basalt/host.json"), 0o600);
+        assert_eq!(
+            fs::read(dir.path().join("log/basalt/install.log")).unwrap(),
+            b"said\n"
+        );
+    }
+
+    #[test]
+    fn the_firmware_finds_loader_and_kernel() {
+        let dir = tempfile::tempdir().unwrap();
+        let esp = Esp::folder(dir.path());
+        let files = BootFiles {
+            loader: b"loader".to_vec(),
+            uki: b"kernel".to_vec(),
+        };
+        write_esp_files(&esp, &"0.1.0".parse().unwrap(), &files).unwrap();
+        assert_eq!(
+            fs::read(dir.path().join("EFI/BOOT/BOOTX64.EFI")).unwrap(),
+            b"loader"
+        );
+        let names: Vec<_> = fs::read_dir(dir.path().join(UKI_FOLDER))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        assert_eq!(names, ["basalt_0.1.0+3.efi"]);
+        assert!(dir.path().join("loader/loader.conf").exists());
+    }
+}

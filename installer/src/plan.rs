@@ -1,0 +1,277 @@
+//! What is to be done, decided and checked before a single byte is written.
+
+use std::path::Path;
+
+use anyhow::{Context, bail, ensure};
+use basalt_layout::disk::{MIN_DISK_SIZE, ROOT_SIZE, VERITY_SIZE};
+use basalt_model::host::answer::{After, AnswerFile, DiskChoice, RootPassword};
+use basalt_model::host::{HostConfig, MacAddress, Port};
+
+use crate::disks::{Disk, gib};
+use crate::password;
+use crate::source::Source;
+
+/// A decided installation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// Where to.
+    pub disk: Disk,
+    /// What makes this host this host.
+    pub host: HostConfig,
+    /// What follows.
+    pub after: After,
+}
+
+/// Makes a plan out of an answer file.
+pub fn from_answers(answers: &AnswerFile, disks: &[Disk], source: &Source) -> anyhow::Result<Plan> {
+    let disk = choose_disk(&answers.disk, disks)?;
+    let root_password_hash = match &answers.root_password {
+        RootPassword::Plain(text) => Some(password::hash(text)?),
+        RootPassword::Hash(hash) => Some(hash.clone()),
+        RootPassword::Locked => None,
+    };
+    tracing::info!(disk = %disk.path.display(), version = %source.version, "planned");
+    Ok(Plan {
+        disk: disk.clone(),
+        host: HostConfig {
+            hostname: answers.hostname.clone(),
+            network: answers.network.clone(),
+            timezone: answers.timezone.clone(),
+            root_password_hash,
+            root_ssh_keys: answers.root_ssh_keys.clone(),
+        },
+        after: answers.after,
+    })
+}
+
+fn choose_disk<'a>(choice: &DiskChoice, disks: &'a [Disk]) -> anyhow::Result<&'a Disk> {
+    let known = || {
+        let list: Vec<String> = disks
+            .iter()
+            .map(|disk| format!("{} (serial {})", disk.path.display(), disk.serial))
+            .collect();
+        if list.is_empty() {
+            "no disk at all".to_owned()
+        } else {
+            list.join(", ")
+        }
+    };
+    match choice {
+        DiskChoice::Device(path) => disks
+            .iter()
+            .find(|disk| disk.path == Path::new(path))
+            .with_context(|| format!("disk.device: there is no {path}; found {}", known())),
+        DiskChoice::Serial(serial) => disks
+            .iter()
+            .find(|disk| disk.serial == *serial)
+            .with_context(|| {
+                format!(
+                    "disk.serial: no disk has the serial {serial}; found {}",
+                    known()
+                )
+            }),
+        DiskChoice::Only => {
+            let free: Vec<&Disk> = disks
+                .iter()
+                .filter(|disk| disk.busy.is_none() && !disk.is_medium)
+                .collect();
+            match free.as_slice() {
+                [disk] => Ok(disk),
+                [] => bail!("there is no disk to install on; found {}", known()),
+                _ => bail!(
+                    "disk: say which one by `device` or `serial`; found {}",
+                    known()
+                ),
+            }
+        }
+    }
+}
+
+/// Checks everything that can be known before writing.
+pub fn check(plan: &Plan, source: &Source) -> anyhow::Result<()> {
+    check_disk(&plan.disk)?;
+    check_network(plan.host.network.port, Path::new("/sys/class/net"))?;
+    let zone = Path::new("/usr/share/zoneinfo").join(plan.host.timezone.as_str());
+    ensure!(
+        zone.is_file(),
+        "timezone: there is no time zone `{}`",
+        plan.host.timezone
+    );
+    for (what, size, room) in [
+        ("root file system", source.root_size()?, ROOT_SIZE),
+        ("hash tree", source.verity_size()?, VERITY_SIZE),
+    ] {
+        ensure!(
+            size <= room,
+            "the medium's {what} has {size} bytes, a slot only {room}"
+        );
+    }
+    Ok(())
+}
+
+/// Whether a disk can be installed on.
+pub fn check_disk(disk: &Disk) -> anyhow::Result<()> {
+    let path = disk.path.display();
+    if let Some(reason) = &disk.busy {
+        bail!("disk: {path} cannot be used: {reason}");
+    }
+    ensure!(
+        disk.size >= MIN_DISK_SIZE,
+        "disk: {path} is too small: it has {}, Basalt needs {}",
+        disk.size_text(),
+        gib(MIN_DISK_SIZE + (1 << 30) / 10)
+    );
+    Ok(())
+}
+
+fn check_network(port: Port, sys: &Path) -> anyhow::Result<()> {
+    let cards = network_cards(sys);
+    let found = || {
+        let list: Vec<String> = cards
+            .iter()
+            .map(|(name, mac)| format!("{name} ({mac})"))
+            .collect();
+        list.join(", ")
+    };
+    ensure!(
+        !cards.is_empty(),
+        "network.port: this machine has no network card; add one, for Basalt is managed over it"
+    );
+    if let Port::Mac(wanted) = port {
+        ensure!(
+            cards.iter().any(|(_, mac)| *mac == wanted),
+            "network.port: no network card has the address {wanted}; found {}",
+            found()
+        );
+    }
+    Ok(())
+}
+
+/// Names and addresses of the wired network cards.
+pub fn network_cards(sys: &Path) -> Vec<(String, MacAddress)> {
+    let Ok(entries) = std::fs::read_dir(sys) else {
+        return Vec::new();
+    };
+    let mut cards: Vec<(String, MacAddress)> = entries
+        .filter_map(Result::ok)
+        .filter(|entry| {
+            let folder = entry.path();
+            let kind = std::fs::read_to_string(folder.join("type")).unwrap_or_default();
+            folder.join("device").exists()
+                && kind.trim() == "1"
+                && !folder.join("wireless").exists()
+        })
+        .filter_map(|entry| {
+            let mac = std::fs::read_to_string(entry.path().join("address")).ok()?;
+            Some((
+                entry.file_name().to_string_lossy().into_owned(),
+                mac.trim().parse().ok()?,
+            ))
+        })
+        .collect();
+    cards.sort_by(|(a, _), (b, _)| a.cmp(b));
+    cards
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn disk(path: &str, serial: &str, size: u64) -> Disk {
+        Disk {
+            path: path.into(),
+            size,
+            model: "model".to_owned(),
+            serial: serial.to_owned(),
+            content: "nothing".to_owned(),
+            busy: None,
+            is_medium: false,
+        }
+    }
+
+    #[test]
+    fn the_disk_is_the_one_that_was_meant() {
+        let medium = Disk {
+            is_medium: true,
+            ..disk("/dev/vdb", "A", 1)
+        };
+        let mut disks = vec![disk("/dev/vda", "S", 1 << 40), medium];
+        let choose = |choice: DiskChoice, disks: &[Disk]| {
+            choose_disk(&choice, disks)
+                .map(|disk| disk.path.clone())
+                .map_err(|e| e.to_string())
+        };
+        assert_eq!(
+            choose(DiskChoice::Only, &disks).unwrap(),
+            Path::new("/dev/vda")
+        );
+        assert_eq!(
+            choose(DiskChoice::Serial("S".into()), &disks).unwrap(),
+            Path::new("/dev/vda")
+        );
+        disks.push(disk("/dev/vdc", "T", 1 << 40));
+        let error = choose(DiskChoice::Only, &disks).unwrap_err();
+        assert!(
+            error.contains("/dev/vda (serial S)") && error.contains("/dev/vdc"),
+            "{error}"
+        );
+        let error = choose(DiskChoice::Device("/dev/sda".into()), &disks).unwrap_err();
+        assert!(
+            error.starts_with("disk.device: there is no /dev/sda"),
+            "{error}"
+        );
+        let error = choose(DiskChoice::Serial("X".into()), &disks).unwrap_err();
+        assert!(error.starts_with("disk.serial:"), "{error}");
+        assert!(
+            choose(DiskChoice::Only, &[])
+                .unwrap_err()
+                .contains("no disk at all")
+        );
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused() {
+        let error = check_disk(&disk("/dev/vda", "S", 4 << 30))
+            .unwrap_err()
+            .to_string();
+        assert_eq!(
+            error,
+            "disk: /dev/vda is too small: it has 4.0 GiB, Basalt needs 5.7 GiB"
+        );
+        let busy = Disk {
+            busy: Some("the installer runs from it".to_owned()),
+            ..disk("/dev/vda", "S", 1 << 40)
+        };
+        assert!(
+            check_disk(&busy)
+                .unwrap_err()
+                .to_string()
+                .contains("runs from it")
+        );
+        assert!(check_disk(&disk("/dev/vda", "S", MIN_DISK_SIZE)).is_ok());
+    }
+
+    #[test]
+    fn a_machine_without_a_network_card_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = check_network(Port::First, dir.path())
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.starts_with("network.port: this machine has no network card"),
+            "{error}"
+        );
+        let card = dir.path().join("enp1s0");
+        std::fs::create_dir_all(card.join("device")).unwrap();
+        std::fs::write(card.join("type"), "1\n").unwrap();
+        std::fs::write(card.join("address"), "52:54:00:00:00:01\n").unwrap();
+        check_network(Port::First, dir.path()).unwrap();
+        check_network(Port::Mac("52:54:00:00:00:01".parse().unwrap()), dir.path()).unwrap();
+        let other = Port::Mac("52:54:00:00:00:02".parse().unwrap());
+        let error = check_network(other, dir.path()).unwrap_err().to_string();
+        assert!(
+            error.contains("found enp1s0 (52:54:00:00:00:01)"),
+            "{error}"
+        );
+    }
+}
