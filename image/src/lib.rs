@@ -2,7 +2,7 @@
 //!
 //! Start at [`build::build`] for how Debian packages and our binaries become one image.
 
-pub mod build;
 pub mod appliance;
+pub mod build;
 pub mod testing;
 pub mod tools;

@@ -1,3 +1,155 @@
-//! What the appliance is made of, and how it is built, run and tested.
+//! `cargo image`: builds, runs and tests the appliance. `cargo image help` lists everything.
 
-fn main() {}
+use anyhow::Result;
+use basalt_image::appliance::instance::{Name, NodeName};
+use basalt_image::appliance::{console, run, sync};
+use basalt_image::build::{self, Variant, lock};
+use basalt_image::testing;
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(
+    name = "cargo image",
+    about = "Builds, runs and tests the appliance",
+    version
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build the image: root, kernel image, ISO and update bundle
+    Build(BuildOptions),
+    /// Move the package lock to what the mirror has now
+    Lock,
+    /// Run appliances in QEMU; builds and installs what is missing
+    Run(run::Options),
+    /// List the instances and whether they run
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Run a command on an appliance; its exit status becomes ours
+    Exec {
+        /// The instance, or INSTANCE/NODE
+        name: NodeName,
+        /// One word is a line of shell; several are a program and its arguments
+        #[arg(required = true, last = true)]
+        command: Vec<String>,
+    },
+    /// Attach this terminal to an appliance's serial console
+    Console {
+        /// The instance, or INSTANCE/NODE
+        name: NodeName,
+    },
+    /// Shut the appliances of an instance down; their state is kept
+    Stop {
+        /// The instance
+        #[arg(default_value = basalt_image::appliance::instance::DEFAULT_NAME)]
+        name: Name,
+    },
+    /// Remove an instance and everything in it
+    Delete {
+        /// The instance
+        name: Name,
+    },
+    /// Rebuild, and bring what changed into a running development appliance
+    Sync {
+        /// The instance, or INSTANCE/NODE
+        #[arg(default_value = basalt_image::appliance::instance::DEFAULT_NAME)]
+        name: NodeName,
+    },
+    /// Test everything: units, the web interface, and scenarios on the real image
+    Test(testing::Options),
+    /// Second half of a build, started by the first in a namespace of its own
+    #[command(name = build::STAGE_COMMAND, hide = true)]
+    Stage {
+        /// What to do
+        task: PathBuf,
+    },
+}
+
+#[derive(clap::Args)]
+struct BuildOptions {
+    /// The image's version; the workspace's when not given
+    #[arg(long)]
+    version: Option<String>,
+    /// Build what users get, instead of the development image
+    #[arg(long)]
+    release: bool,
+    /// Where the results go
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// A folder laid over the finished root
+    #[arg(long, value_name = "DIR")]
+    overlay: Option<PathBuf>,
+    /// Take our programs from this folder instead of compiling them
+    #[arg(long, value_name = "DIR")]
+    programs: Option<PathBuf>,
+    /// Print the results as one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+fn main() -> ExitCode {
+    match act(Cli::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn act(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Build(options) => build_image(options)?,
+        Command::Lock => {
+            for change in lock::refresh()? {
+                println!("{change}");
+            }
+        }
+        Command::Run(options) => run::run(&options)?,
+        Command::List { json } => run::list(json)?,
+        Command::Exec { name, command } => {
+            let status = name.running()?.ssh().interactive(&command)?;
+            let code = status.code().and_then(|code| u8::try_from(code).ok());
+            return Ok(code.map_or(ExitCode::FAILURE, ExitCode::from));
+        }
+        Command::Console { name } => console::attach(&name.running()?)?,
+        Command::Stop { name } => run::stop(&name)?,
+        Command::Delete { name } => run::delete(&name)?,
+        Command::Sync { name } => sync::sync(&name.running()?)?,
+        Command::Test(options) => return testing::test(&options),
+        Command::Stage { task } => build::enter_stage(&task)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn build_image(options: BuildOptions) -> Result<()> {
+    let variant = if options.release {
+        Variant::Release
+    } else {
+        Variant::Development
+    };
+    let built = build::build(&build::Options {
+        version: options.version,
+        variant,
+        out: options.out,
+        overlay: options.overlay,
+        programs: options.programs,
+    })?;
+    if options.json {
+        println!("{}", serde_json::to_string(&built)?);
+    } else {
+        println!("version  {}", built.version);
+        println!("iso      {}", built.iso.display());
+        println!("bundle   {}", built.bundle.display());
+    }
+    Ok(())
+}

@@ -1,1 +1,15 @@
 //! The appliance as a whole, in QEMU: scenarios, real clients, a real browser, faults.
+//!
+//! A scenario is a function that gets a [`lab::Lab`], in which it starts an appliance: in a second
+//! from the frozen, healthy one ([`lab::Lab::appliance`]), or from power-on. It talks to it as
+//! users do: [`api`] is the HTTP interface, [`console`] a guest's console. [`scenarios`] lists all
+//! of them; [`runner`] runs them and keeps what explains a failure under `target/test-results/`.
+
+pub mod api;
+pub mod appliance;
+pub mod console;
+pub mod figures;
+pub mod guest;
+pub mod lab;
+pub mod runner;
+pub mod scenarios;

@@ -86,7 +86,11 @@ fn install(iso: &Path, answer: &Answer, key: &Path, accel: Accel, dir: &Path) ->
         answer.hostname,
         node.log().path().display()
     ));
-    let outcome = attempt(&mut node, iso, Some(&answer.text), accel, DISK_SIZE)?;
+    let machine = Attempt {
+        answer: Some(&answer.text),
+        ..Attempt::default()
+    };
+    let outcome = attempt(&mut node, iso, &machine, accel)?;
     if let Outcome::Failed(why) = outcome {
         bail!("{why}\n{}", health::last_words(&node));
     }
@@ -106,17 +110,36 @@ pub enum Outcome {
     Failed(String),
 }
 
-/// Boots the ISO with an empty disk of `size` and, if given, an answer file, and waits for the
-/// end. The node's folder keeps disk and logs whatever the outcome.
+/// The machine that an installation is attempted on.
+#[derive(Debug, Clone)]
+pub struct Attempt<'a> {
+    /// The answer file on a volume of its own; without one the installer asks.
+    pub answer: Option<&'a str>,
+    /// Size of the empty disk, as `qemu-img` reads it.
+    pub size: &'a str,
+    /// Whether there is a network card.
+    pub network: bool,
+}
+
+impl Default for Attempt<'_> {
+    fn default() -> Self {
+        Self {
+            answer: None,
+            size: DISK_SIZE,
+            network: true,
+        }
+    }
+}
+
+/// Boots the ISO on a machine with an empty disk, and waits for the end. The node's folder keeps
+/// disk and logs whatever the outcome.
 pub fn attempt(
     node: &mut Node,
     iso: &Path,
-    answer: Option<&str>,
+    attempt: &Attempt<'_>,
     accel: Accel,
-    size: &str,
 ) -> Result<Outcome> {
-    let disk = node.dir().join(DISK);
-    empty_disk(&disk, size)?;
+    empty_disk(&node.dir().join(DISK), attempt.size)?;
     tools::ensure(&[Tool::Ovmf])?;
     node.copy_vars(Path::new(FIRMWARE_VARS))?;
     let mut disks = vec![Disk {
@@ -125,7 +148,7 @@ pub fn attempt(
         readonly: false,
         serial: answer::SYSTEM_SERIAL,
     }];
-    if let Some(text) = answer {
+    if let Some(text) = attempt.answer {
         let volume = node.dir().join("answer.img");
         answer::volume(text, &volume)?;
         disks.push(answer::disk(&volume));
@@ -142,6 +165,9 @@ pub fn attempt(
         machine.disks.clone_from(&disks);
         machine.cdrom = Some(iso.into());
         machine.exit_on_reboot = true;
+        if !attempt.network {
+            machine.forwards = None;
+        }
     })?;
     let outcome = wait(node, LIMIT * accel.patience());
     node.kill();

@@ -121,6 +121,11 @@ impl Node {
         &self.log
     }
 
+    /// Leaves out of the log what has been written to it until now.
+    pub fn skip_log(&mut self) {
+        self.log = SerialLog::from_now(self.log.path());
+    }
+
     /// Where the web interface answers.
     pub fn url(&self) -> String {
         format!("https://127.0.0.1:{}", self.state.port)

@@ -38,8 +38,8 @@ pub struct Snapshot {
     pub key: PathBuf,
     /// How long the frozen appliance took from power-on to healthy.
     pub boot_time: Duration,
-    /// How long its installation took, when it was done for this snapshot.
-    pub iso_bytes: u64,
+    /// What was put onto it before it was frozen.
+    prepared: String,
 }
 
 fn dir() -> PathBuf {
@@ -59,8 +59,13 @@ fn read(dir: &Path) -> Option<Snapshot> {
 }
 
 impl Snapshot {
-    /// The snapshot of this image: the kept one, or one made now.
-    pub fn ensure(built: &Artifacts) -> Result<Self> {
+    /// The snapshot of this image: the kept one, or one made now. `prepare` puts onto the
+    /// appliance what `prepared` names.
+    pub fn ensure(
+        built: &Artifacts,
+        prepared: &str,
+        prepare: impl FnOnce(&Node) -> Result<()>,
+    ) -> Result<Self> {
         let keys = Keys::ensure()?;
         let accel = Accel::choose(&root(), &built.uki)?;
         let answer = keys.answer(HOSTNAME)?;
@@ -68,7 +73,8 @@ impl Snapshot {
         let dir = dir();
         let memory_mib = run::DEFAULT_MEMORY;
         if let Some(kept) = read(&dir)
-            && (kept.base == base.dir && kept.accel == accel && kept.memory_mib == memory_mib)
+            && (&kept.base, kept.accel) == (&base.dir, accel)
+            && (kept.memory_mib, kept.prepared.as_str()) == (memory_mib, prepared)
         {
             return Ok(kept);
         }
@@ -87,6 +93,7 @@ impl Snapshot {
             detached: false,
         })?;
         let healthy = health::wait(&node, health::START_LIMIT * accel.patience())?;
+        prepare(&node)?;
         settle(&node, accel)?;
         node.freeze(&dir.join(DEVICES_FILE))?;
         let snapshot = Self {
@@ -95,7 +102,7 @@ impl Snapshot {
                 .context("our own answer file has a password")?,
             key: keys.private,
             boot_time: healthy.after,
-            iso_bytes: fs::metadata(&built.iso)?.len(),
+            prepared: prepared.to_owned(),
             base: base.dir,
             accel,
             memory_mib,

@@ -19,7 +19,7 @@ mod initrd;
 mod iso;
 pub mod lock;
 pub(crate) mod mirror;
-pub(crate) mod paths;
+pub mod paths;
 mod programs;
 mod stage;
 mod stamp;

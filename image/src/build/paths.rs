@@ -22,13 +22,19 @@ impl Paths {
         let workspace = workspace();
         let out = match &options.out {
             Some(out) => std::path::absolute(out).at("find", out)?,
-            None => workspace.join("target/image").join(options.variant.as_str()),
+            None => workspace
+                .join("target/image")
+                .join(options.variant.as_str()),
         };
         let cache = cache()?;
         for dir in [&cache, &out] {
             fs::create_dir_all(dir).at("make", dir)?;
         }
-        Ok(Self { workspace, cache, out })
+        Ok(Self {
+            workspace,
+            cache,
+            out,
+        })
     }
 
     /// The folder of the image's own sources.
@@ -59,12 +65,13 @@ impl Paths {
 }
 
 /// The workspace this program was compiled from.
-pub(crate) fn workspace() -> PathBuf {
+pub fn workspace() -> PathBuf {
     let image = Path::new(env!("CARGO_MANIFEST_DIR"));
     image.parent().unwrap_or(image).to_owned()
 }
 
-pub(crate) fn cache() -> Result<PathBuf> {
+/// Where downloads and what is made of them survive a fresh clone: `BASALT_CACHE`, or the user's cache.
+pub fn cache() -> Result<PathBuf> {
     let from = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     if let Some(dir) = from("BASALT_CACHE") {
         return std::path::absolute(&dir).at("find", &dir);

@@ -42,6 +42,15 @@ impl Guests {
         Ok(Self { dir })
     }
 
+    /// Names the recipe they were made by.
+    pub fn key(&self) -> String {
+        self.dir
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned()
+    }
+
     /// Debian's kernel.
     pub fn kernel(&self) -> PathBuf {
         self.dir.join("kernel")

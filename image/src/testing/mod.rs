@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
+pub use system::TALLY_FILE;
 pub use tally::Tally;
 
 /// What to test.

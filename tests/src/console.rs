@@ -1,0 +1,129 @@
+//! A guest's console as the web interface reaches it: `termproxy`, then a WebSocket.
+
+use crate::api::{Api, NODE, encode};
+use crate::guest::Kind;
+use anyhow::{Context, Result, bail};
+use basalt_image::appliance::{https, serial};
+use std::time::{Duration, Instant};
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::tungstenite::protocol::WebSocket;
+use tokio_tungstenite::tungstenite::{Error, Message, client};
+
+/// How long a single read waits before the limit is looked at again.
+const READ_SLICE: Duration = Duration::from_millis(500);
+
+/// An open console.
+pub struct Console {
+    socket: WebSocket<https::Stream>,
+    seen: String,
+    commands: u32,
+}
+
+impl Console {
+    /// Opens the console of a running guest.
+    pub fn open(api: &Api, kind: Kind, vmid: u32) -> Result<Self> {
+        let guest = format!("/nodes/{NODE}/{}/{vmid}", kind.path());
+        let proxy = api.post(&format!("{guest}/termproxy"), &[])?;
+        let text = |key: &str| match &proxy[key] {
+            serde_json::Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        let (user, ticket, port) = (text("user"), text("ticket"), text("port"));
+        let uri = format!(
+            "wss://localhost/api2/json{guest}/vncwebsocket?port={port}&vncticket={}",
+            encode(&ticket)
+        );
+        let mut request = uri.into_client_request()?;
+        request
+            .headers_mut()
+            .insert("Cookie", HeaderValue::from_str(&api.cookie())?);
+        request
+            .headers_mut()
+            .insert("Sec-WebSocket-Protocol", HeaderValue::from_static("binary"));
+        let stream = api.client().connect()?;
+        let (socket, _) = client::client(request, stream)
+            .map_err(|error| anyhow::anyhow!("the console's WebSocket does not open: {error}"))?;
+        socket.get_ref().sock.set_read_timeout(Some(READ_SLICE))?;
+        let mut console = Self {
+            socket,
+            seen: String::new(),
+            commands: 0,
+        };
+        console.write(format!("{user}:{ticket}\n"))?;
+        console
+            .wait("OK", Duration::from_secs(30))
+            .context("the console does not let us in")?;
+        console.write("1:120:40:".into())?;
+        Ok(console)
+    }
+
+    fn write(&mut self, text: String) -> Result<()> {
+        self.socket
+            .send(Message::Binary(text.into_bytes().into()))
+            .context("console")
+    }
+
+    /// Types text.
+    pub fn type_text(&mut self, text: &str) -> Result<()> {
+        self.write(format!("0:{}:{text}", text.len()))
+    }
+
+    /// Waits until the output since the last wait contains `text`; returns the output up to it.
+    pub fn wait(&mut self, text: &str, limit: Duration) -> Result<String> {
+        let deadline = Instant::now() + limit;
+        loop {
+            let plain = serial::plain(&self.seen);
+            if let Some(at) = plain.find(text) {
+                self.seen = plain[at + text.len()..].to_owned();
+                return Ok(plain[..at].to_owned());
+            }
+            if Instant::now() > deadline {
+                let tail: Vec<_> = plain.lines().rev().take(25).collect();
+                let tail: Vec<_> = tail.into_iter().rev().collect();
+                bail!(
+                    "no {text:?} on the console after {} s; it shows:\n{}",
+                    limit.as_secs(),
+                    tail.join("\n")
+                );
+            }
+            match self.socket.read() {
+                Ok(Message::Binary(bytes)) => self.seen.push_str(&String::from_utf8_lossy(&bytes)),
+                Ok(Message::Text(text)) => self.seen.push_str(&text),
+                Ok(_) => {}
+                Err(Error::Io(error)) if timed_out(&error) => {}
+                Err(error) => bail!("the console closed: {error}; it showed:\n{plain}"),
+            }
+        }
+    }
+
+    /// Waits for the shell that a test guest's console logs in to.
+    pub fn shell(&mut self, limit: Duration) -> Result<()> {
+        // A prompt that was printed before we came is in the replay; Enter brings a fresh one else.
+        self.type_text("\n")?;
+        self.wait(":~# ", limit).map(drop)
+    }
+
+    /// Runs a command in the shell and returns what it printed.
+    pub fn run(&mut self, command: &str, limit: Duration) -> Result<String> {
+        self.commands += 1;
+        let number = self.commands;
+        // The shell joins the two halves; its echo of what we typed does not.
+        self.type_text(&format!(
+            "echo '>>''{number}'; {command}; echo '<<''{number}'\n"
+        ))?;
+        self.wait(&format!(">>{number}\n"), limit)
+            .with_context(|| format!("`{command}`"))?;
+        let output = self
+            .wait(&format!("<<{number}\n"), limit)
+            .with_context(|| format!("`{command}`"))?;
+        Ok(output.trim().to_owned())
+    }
+}
+
+fn timed_out(error: &std::io::Error) -> bool {
+    matches!(
+        error.kind(),
+        std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut
+    )
+}

@@ -1,0 +1,99 @@
+//! Runs scenarios, one or two at a time, and reports.
+
+use crate::lab::{Lab, Shared};
+use crate::scenarios::{self, Scenario};
+use anyhow::Result;
+use basalt_image::testing::{self, Tally};
+use std::collections::VecDeque;
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Mutex;
+use std::thread;
+use std::time::Instant;
+
+/// Runs the scenarios whose name contains `filter`; returns how many failed.
+pub fn run(filter: Option<&str>) -> Result<usize> {
+    let results = testing::results_dir();
+    fs::create_dir_all(&results)?;
+    let chosen = |scenario: &&Scenario| filter.is_none_or(|filter| scenario.name.contains(filter));
+    let (alone, together): (Vec<_>, Vec<_>) = scenarios::ALL
+        .iter()
+        .filter(chosen)
+        .partition(|scenario| scenario.alone);
+    let tally = if alone.is_empty() && together.is_empty() {
+        Tally::default()
+    } else {
+        let shared = Shared::prepare()?;
+        let mut tally = in_parallel(&shared, together, jobs(), &results);
+        tally += in_parallel(&shared, alone, 1, &results);
+        shared.figures.publish(&testing::figures_file())?;
+        tally
+    };
+    fs::write(
+        results.join(testing::TALLY_FILE),
+        serde_json::to_string(&tally)?,
+    )?;
+    Ok(tally.failed)
+}
+
+/// How many scenarios run at once: an appliance that emulates keeps two cores busy while it boots
+/// and waits most of the rest of its time. `BASALT_TEST_JOBS` overrides.
+fn jobs() -> usize {
+    let wanted = std::env::var("BASALT_TEST_JOBS")
+        .ok()
+        .and_then(|text| text.parse().ok());
+    wanted.unwrap_or_else(|| {
+        thread::available_parallelism()
+            .map_or(1, usize::from)
+            .clamp(1, 4)
+    })
+}
+
+fn in_parallel(shared: &Shared, scenarios: Vec<&Scenario>, jobs: usize, results: &Path) -> Tally {
+    let queue = Mutex::new(VecDeque::from(scenarios));
+    let total = Mutex::new(Tally::default());
+    thread::scope(|scope| {
+        for _ in 0..jobs {
+            scope.spawn(|| {
+                while let Some(scenario) = queue.lock().ok().and_then(|mut queue| queue.pop_front())
+                {
+                    let tally = one(shared, scenario, results);
+                    if let Ok(mut total) = total.lock() {
+                        *total += tally;
+                    }
+                }
+            });
+        }
+    });
+    total.into_inner().unwrap_or_default()
+}
+
+fn one(shared: &Shared, scenario: &Scenario, results: &Path) -> Tally {
+    let name = format!("system::{}", scenario.name);
+    eprintln!("     ... {name}");
+    let began = Instant::now();
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        let mut lab = Lab::new(shared, scenario.name, results)?;
+        (scenario.run)(&mut lab)
+    }));
+    let seconds = began.elapsed().as_secs_f32();
+    let why = match outcome {
+        Ok(Ok(())) => {
+            eprintln!("    PASS {name} ({seconds:.0} s)");
+            return Tally::one(&name, true);
+        }
+        Ok(Err(error)) => format!("{error:?}"),
+        // The panic's own message has been printed where it happened.
+        Err(_) => "panicked".to_owned(),
+    };
+    let dir = results.join(scenario.name);
+    if fs::create_dir_all(&dir).is_ok() {
+        let _ = fs::write(dir.join("error.txt"), &why);
+    }
+    eprintln!(
+        "    FAIL {name} ({seconds:.0} s): {why}\n         kept: {}",
+        dir.display()
+    );
+    Tally::one(&name, false)
+}

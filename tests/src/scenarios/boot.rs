@@ -1,0 +1,126 @@
+//! A healthy appliance, and what its guests see and may do.
+
+use crate::guest::{BOOT_LIMIT, Guest};
+use crate::lab::Lab;
+use anyhow::{Context, Result, ensure};
+use basalt_image::appliance::https::Body;
+use std::time::Duration;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Nothing failed, the gateway has no privileges, and the web interface is served.
+pub fn healthy(lab: &mut Lab<'_>) -> Result<()> {
+    let appliance = lab.appliance()?;
+    let ssh = appliance.ssh();
+    let failed = ssh.run("systemctl list-units --failed --plain --no-legend")?;
+    ensure!(failed.is_empty(), "units have failed:\n{failed}");
+    ssh.run("systemctl is-active boot-complete.target basalt-node.service basalt-gateway.service basalt-init.service")?;
+
+    let pid = ssh.run("systemctl show --property=MainPID --value basalt-gateway.service")?;
+    let status = ssh.run(&format!("cat /proc/{pid}/status"))?;
+    for line in ["CapEff:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2"] {
+        ensure!(
+            status.contains(line),
+            "the gateway lacks `{line}`:\n{status}"
+        );
+    }
+    ensure!(!status.contains("Uid:\t0"), "the gateway runs as root");
+
+    let api = appliance.api()?;
+    let version = api.get("/version")?;
+    ensure!(version["version"].is_string(), "no version in {version}");
+    let page = api.client().request("GET", "/", &[], Body::Empty)?;
+    let html = String::from_utf8_lossy(&page.body);
+    ensure!(
+        page.status == 200 && html.contains("<div id=\"root\""),
+        "no web interface: {html}"
+    );
+    let nodes = api.get("/nodes")?;
+    ensure!(
+        nodes[0]["status"] == "online",
+        "the node is not online: {nodes}"
+    );
+    appliance.done();
+    Ok(())
+}
+
+/// Both guests boot, run the kernel and the systemd they should, reach the bridge, are confined,
+/// and leave nothing behind.
+pub fn guests(lab: &mut Lab<'_>) -> Result<()> {
+    let appliance = lab.appliance()?;
+    let api = appliance.api()?;
+    let ssh = appliance.ssh();
+    let before = ssh.run(VOLUMES)?;
+    let vm = Guest::create_vm(&api, 100, &[])?;
+    let ct = Guest::create_ct(&api, 101, &[])?;
+    ct.power(&api, "start")?;
+    vm.power(&api, "start")?;
+    let bridge = ssh.run("ip -4 -o addr show dev vmbr0 | sed 's/.*inet \\([0-9.]*\\).*/\\1/'")?;
+
+    let mut console = ct.shell(&api)?;
+    let state = console.run("systemctl is-system-running --wait", BOOT_LIMIT)?;
+    ensure!(state == "running", "systemd in the container is {state}");
+    console.run(
+        &format!("until ping -c 1 -W 2 {bridge}; do sleep 1; done"),
+        BOOT_LIMIT,
+    )?;
+    let map = console.run("cat /proc/self/uid_map", MINUTE)?;
+    let first = map.split_whitespace().nth(1).context("no id map")?;
+    ensure!(
+        first.parse::<u32>()? >= 100_000,
+        "the container's root is not unprivileged: {map}"
+    );
+    let memory = console.run(
+        "sed -n 's/^MemTotal: *\\([0-9]*\\).*/\\1/p' /proc/meminfo",
+        MINUTE,
+    )?;
+    let cgroup = ssh.run(
+        "cat /sys/fs/cgroup/basalt.slice/basalt-guests.slice/basalt-ct-101.service/memory.max \
+        /sys/fs/cgroup/basalt-guests.slice/basalt-ct-101.service/memory.max 2>/dev/null | head -1",
+    )?;
+    ensure!(
+        !cgroup.is_empty() && cgroup != "max",
+        "no memory limit ({cgroup}; it sees {memory} KiB)"
+    );
+
+    let mut console = vm.shell(&api)?;
+    let kernel = console.run("uname -r", MINUTE)?;
+    ensure!(
+        kernel.contains("cloud-amd64"),
+        "the virtual machine runs {kernel}"
+    );
+    console.run(
+        &format!("until ping -c 1 -W 2 {bridge}; do sleep 1; done"),
+        BOOT_LIMIT,
+    )?;
+    let pid = ssh.run("systemctl show --property=MainPID --value basalt-vm-100.service")?;
+    let status = ssh.run(&format!("cat /proc/{pid}/status"))?;
+    for line in ["CapEff:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2"] {
+        ensure!(
+            status.contains(line),
+            "the monitor lacks `{line}`:\n{status}"
+        );
+    }
+    ensure!(!status.contains("Uid:\t0"), "the monitor runs as root");
+
+    for guest in [vm, ct] {
+        guest.power(&api, "shutdown")?;
+        ensure!(
+            !guest.runs(&api)?,
+            "{guest:?} still runs after its shutdown"
+        );
+        guest.delete(&api)?;
+    }
+    let after = ssh.run(VOLUMES)?;
+    ensure!(before == after, "volumes were left behind:\n{after}");
+    let links = ssh.run("ls /sys/class/net")?;
+    ensure!(
+        !links.contains("tap100") && !links.contains("veth101"),
+        "links were left behind: {links}"
+    );
+    appliance.done();
+    Ok(())
+}
+
+/// Every file of the storage `local`.
+const VOLUMES: &str = "find /var/lib/vz -type f | sort";

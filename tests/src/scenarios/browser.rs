@@ -1,0 +1,59 @@
+//! A person in a browser.
+
+use crate::lab::Lab;
+use anyhow::{Context, Result, ensure};
+use basalt_image::build::paths;
+use basalt_image::tools::{self, Tool};
+use std::fs;
+use std::process::Command;
+
+/// Logs in, creates a virtual machine and a container, and uses their consoles.
+/// Screenshots are kept under `target/screenshots/`, whatever the outcome.
+pub fn guests(lab: &mut Lab<'_>) -> Result<()> {
+    tools::ensure(&[Tool::Npm, Tool::Chromium])?;
+    let folder = paths::workspace().join("tests/browser");
+    if !folder.join("node_modules").exists() {
+        let npm = Command::new("npm")
+            .current_dir(&folder)
+            .args(["ci", "--no-audit", "--no-fund"])
+            .output()?;
+        ensure!(
+            npm.status.success(),
+            "npm ci: {}",
+            String::from_utf8_lossy(&npm.stderr)
+        );
+    }
+    let screenshots = paths::workspace().join("target/screenshots");
+    fs::create_dir_all(&screenshots)?;
+    let appliance = lab.appliance()?;
+    let guests = &lab.shared.guests;
+    let bridge = appliance
+        .ssh()
+        .run("ip -4 -o addr show dev vmbr0 | sed 's/.*inet \\([0-9.]*\\).*/\\1/'")?;
+    let output = Command::new("node")
+        .current_dir(&folder)
+        .arg("scenario.mjs")
+        .env("BASALT_URL", appliance.node.url())
+        .env("BASALT_USER", "root")
+        .env("BASALT_PASSWORD", appliance.password())
+        .env("BASALT_BRIDGE_ADDRESS", bridge)
+        .env("BASALT_SCREENSHOTS", &screenshots)
+        .env("BASALT_KERNEL", guests.kernel())
+        .env("BASALT_INITRD", guests.initrd())
+        .env("BASALT_DISK", guests.disk())
+        .env("BASALT_TEMPLATE", guests.template())
+        .env(
+            "BASALT_CHROMIUM",
+            tools::find("chromium").context("no chromium")?,
+        )
+        .output()
+        .context("cannot run node")?;
+    ensure!(
+        output.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    appliance.done();
+    Ok(())
+}

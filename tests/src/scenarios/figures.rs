@@ -1,0 +1,105 @@
+//! The figures that are watched from one change to the next.
+
+use crate::api::Api;
+use crate::appliance::Appliance;
+use crate::console::Console;
+use crate::guest::{self, BOOT_LIMIT, Guest};
+use crate::lab::Lab;
+use anyhow::{Context, Result};
+use std::time::{Duration, Instant};
+
+/// Sizes, memory of the idle host, and how fast guests start.
+pub fn measure(lab: &mut Lab<'_>) -> Result<()> {
+    let figures = &lab.shared.figures;
+    let mebibytes = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+    figures.record(
+        "ISO size",
+        mebibytes(guest::size(&lab.shared.built.iso)?),
+        "MiB",
+    );
+    figures.record(
+        "update bundle size",
+        mebibytes(guest::size(&lab.shared.built.bundle)?),
+        "MiB",
+    );
+    figures.record(
+        "power-on to healthy",
+        lab.shared.snapshot.boot_time.as_secs_f64(),
+        "s",
+    );
+
+    let appliance = lab.appliance()?;
+    for unit in ["basalt-init", "basalt-node", "basalt-gateway"] {
+        let pid = appliance.ssh().run(&format!(
+            "systemctl show --property=MainPID --value {unit}.service"
+        ))?;
+        let rss = memory(&appliance, &format!("/proc/{pid}/status"), "VmRSS")?;
+        lab.shared
+            .figures
+            .record(&format!("resident memory of {unit}"), rss, "MiB");
+    }
+    let total = memory(&appliance, "/proc/meminfo", "MemTotal")?;
+    let available = memory(&appliance, "/proc/meminfo", "MemAvailable")?;
+    lab.shared
+        .figures
+        .record("memory in use on the idle host", total - available, "MiB");
+
+    let api = appliance.api()?;
+    let vm = Guest::create_vm(&api, 100, &[])?;
+    let ct = Guest::create_ct(&api, 101, &[])?;
+    let first_line = vm_to_first_line(&api, vm)?;
+    lab.shared.figures.record(
+        "VM start to first guest line",
+        first_line.as_secs_f64(),
+        "s",
+    );
+    let (started, running) = ct_to_running(&api, ct)?;
+    lab.shared
+        .figures
+        .record("container start to started", started.as_secs_f64(), "s");
+    lab.shared.figures.record(
+        "container start to systemd running",
+        running.as_secs_f64(),
+        "s",
+    );
+    let pid = appliance
+        .ssh()
+        .run("systemctl show --property=MainPID --value basalt-vm-100.service")?;
+    let rss = memory(&appliance, &format!("/proc/{pid}/status"), "RssAnon")?;
+    lab.shared
+        .figures
+        .record("own memory of a VM's monitor", rss, "MiB");
+    appliance.done();
+    Ok(())
+}
+
+/// A `Key:   N kB` line of a file under /proc, in MiB.
+fn memory(appliance: &Appliance, file: &str, key: &str) -> Result<f64> {
+    let text = appliance
+        .ssh()
+        .run(&format!("sed -n 's/^{key}: *\\([0-9]*\\) kB/\\1/p' {file}"))?;
+    let kibibytes: f64 = text
+        .trim()
+        .parse()
+        .with_context(|| format!("{key} in {file} is {text:?}"))?;
+    Ok(kibibytes / 1024.0)
+}
+
+fn vm_to_first_line(api: &Api, vm: Guest) -> Result<Duration> {
+    let began = Instant::now();
+    let upid = api.post(&format!("{}/status/start", vm.path()), &[])?;
+    let limit = BOOT_LIMIT;
+    api.task(&upid, limit)?;
+    let mut console = Console::open(api, vm.kind, vm.vmid)?;
+    console.wait("Linux version", limit)?;
+    Ok(began.elapsed())
+}
+
+fn ct_to_running(api: &Api, ct: Guest) -> Result<(Duration, Duration)> {
+    let began = Instant::now();
+    ct.power(api, "start")?;
+    let started = began.elapsed();
+    let mut console = ct.shell(api)?;
+    console.run("systemctl is-system-running --wait", BOOT_LIMIT)?;
+    Ok((started, began.elapsed()))
+}

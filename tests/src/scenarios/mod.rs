@@ -1,0 +1,71 @@
+//! Every scenario, by name. Each stands alone: it makes what it needs and leaves nothing behind.
+
+use crate::lab::Lab;
+use anyhow::Result;
+
+mod bad_input;
+mod boot;
+mod browser;
+mod cli;
+mod client;
+mod daemons;
+mod figures;
+mod immutable;
+mod install;
+mod power;
+mod sync;
+mod update;
+
+/// One thing the appliance must do.
+pub struct Scenario {
+    /// Its name, as a filter sees it.
+    pub name: &'static str,
+    /// Whether it measures, and so must not share the machine.
+    pub alone: bool,
+    /// What it does.
+    pub run: fn(&mut Lab<'_>) -> Result<()>,
+}
+
+const fn scenario(name: &'static str, run: fn(&mut Lab<'_>) -> Result<()>) -> Scenario {
+    Scenario {
+        name,
+        alone: false,
+        run,
+    }
+}
+
+/// All of them; long ones first, so that the last to end is a short one.
+pub const ALL: &[Scenario] = &[
+    scenario("update_installs_boots_and_commits", update::commits),
+    scenario(
+        "update_with_a_broken_supervisor_falls_back",
+        update::falls_back,
+    ),
+    scenario("power_cuts_lose_nothing_acknowledged", power::cuts),
+    scenario("browser_runs_a_vm_and_a_container", browser::guests),
+    scenario("daemons_restart_under_running_guests", daemons::restarts),
+    scenario("reboot_brings_onboot_guests_back", power::onboot),
+    scenario("proxmoxer_drives_a_vm_and_a_container", client::proxmoxer),
+    scenario("flipped_byte_is_refused", immutable::flipped_byte),
+    scenario("guests_reach_the_bridge_and_are_contained", boot::guests),
+    scenario("install_refuses_a_wrong_answer_file", install::wrong_answer),
+    scenario("install_refuses_a_small_disk", install::small_disk),
+    scenario(
+        "install_refuses_a_machine_without_network",
+        install::no_network,
+    ),
+    scenario(
+        "upload_keeps_what_is_whole_and_refuses_what_is_not",
+        bad_input::uploads,
+    ),
+    scenario("bad_guest_parameters_name_their_field", bad_input::guests),
+    scenario("cli_manages_guests", cli::manages),
+    scenario("sync_replaces_programs", sync::replaces),
+    scenario("read_only_parts_stay_as_shipped", immutable::read_only),
+    scenario("healthy_boot_has_no_failed_unit", boot::healthy),
+    Scenario {
+        name: "figures",
+        alone: true,
+        run: figures::measure,
+    },
+];
