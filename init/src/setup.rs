@@ -73,6 +73,7 @@ mod tests {
         for folder in [
             "/etc/ssh",
             "/run",
+            "/usr/lib",
             "/var/lib/basalt",
             "/usr/share/zoneinfo/Europe",
         ] {

@@ -55,7 +55,7 @@ impl Source {
         let esp = blocks
             .partitions(&root.disk)?
             .into_iter()
-            .find(|partition| is_esp(partition))
+            .find(is_esp)
             .context("the medium has no EFI system partition")?;
         Ok(Self {
             version,

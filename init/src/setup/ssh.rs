@@ -1,4 +1,5 @@
-//! The SSH server: a host key that stays, and who may log in.
+//! What the SSH server needs of this host: a host key that stays, and who may log in. Its
+//! configuration is part of the image.
 
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
@@ -13,7 +14,7 @@ use crate::paths::Paths;
 
 const KEY: &str = "ssh_host_ed25519_key";
 
-/// Makes the host key if there is none, and writes the server's configuration.
+/// Makes the host key if there is none, and writes root's keys.
 pub fn write(paths: &Paths, config: &HostConfig) -> anyhow::Result<()> {
     let folder = paths.state("ssh");
     make_folder(&folder, 0o700)?;
@@ -29,23 +30,8 @@ pub fn write(paths: &Paths, config: &HostConfig) -> anyhow::Result<()> {
     write_if_changed(&keys_folder.join("root"), keys.as_bytes(), 0o644)
         .context("root's SSH keys")?;
 
-    let server = paths.etc("ssh/sshd_config.d");
-    make_folder(&server, 0o755)?;
-    write_if_changed(
-        &server.join("10-basalt.conf"),
-        SERVER_CONFIG.as_bytes(),
-        0o644,
-    )
-    .context("the SSH server's configuration")?;
     Ok(())
 }
-
-/// Root is the administrator of this appliance, by the password chosen at installation or by key.
-const SERVER_CONFIG: &str = "\
-HostKey /var/lib/basalt/ssh/ssh_host_ed25519_key
-AuthorizedKeysFile .ssh/authorized_keys /etc/ssh/authorized_keys.d/%u
-PermitRootLogin yes
-";
 
 fn make_folder(path: &Path, mode: u32) -> anyhow::Result<()> {
     fs::DirBuilder::new()
