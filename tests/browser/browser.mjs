@@ -43,10 +43,7 @@ export async function openBrowser() {
   let count = 0;
   const shoot = async (name) => {
     count += 1;
-    const file = path.join(
-      folder,
-      `${String(count).padStart(2, "0")}-${name}.png`,
-    );
+    const file = path.join(folder, `${String(count).padStart(2, "0")}-${name}.png`);
     await page.screenshot({ path: file });
     return file;
   };
@@ -64,15 +61,12 @@ export async function until(page, what, limit, probe) {
     if (found) return found;
     const bad = await shownFailure(page);
     if (bad) throw new Error(`${what}: the page says: ${bad}`);
-    if (Date.now() > end)
-      throw new Error(`${what}: not within ${Math.round(limit / 1000)} s`);
+    if (Date.now() > end) throw new Error(`${what}: not within ${Math.round(limit / 1000)} s`);
     await page.waitForTimeout(1000);
   }
 }
 
 async function shownFailure(page) {
   const alerts = page.locator(".pf-v6-c-alert.pf-m-danger");
-  return (await alerts.count()) > 0
-    ? (await alerts.first().innerText()).replaceAll("\n", " ")
-    : undefined;
+  return (await alerts.count()) > 0 ? (await alerts.first().innerText()).replaceAll("\n", " ") : undefined;
 }

@@ -35,10 +35,7 @@ function expect(condition, message) {
 async function ping(page, who) {
   const loop = `for i in $(seq 60); do ping -c1 -W5 ${bridge} && break; sleep 2; done`;
   const { output } = await run(page, loop, minutes(10));
-  expect(
-    / 0% packet loss/.test(output),
-    `${who} cannot reach the bridge at ${bridge}: ${output}`,
-  );
+  expect(/ 0% packet loss/.test(output), `${who} cannot reach the bridge at ${bridge}: ${output}`);
 }
 
 async function useVm(page, shoot) {
@@ -57,15 +54,8 @@ async function useVm(page, shoot) {
 async function useContainer(page, shoot) {
   await openConsole(page);
   await reachShell(page, { user: "root", password: SECRET }, minutes(20));
-  const { output } = await run(
-    page,
-    "systemctl is-system-running --wait",
-    minutes(15),
-  );
-  expect(
-    output === "running",
-    `the container's system is ${output}, not running`,
-  );
+  const { output } = await run(page, "systemctl is-system-running --wait", minutes(15));
+  expect(output === "running", `the container's system is ${output}, not running`);
   await shoot("container-running");
   await ping(page, "the container");
   await shoot("container-ping");
@@ -73,12 +63,7 @@ async function useContainer(page, shoot) {
 
 const steps = {
   "log in": async ({ page, shoot }) => {
-    await ui.logIn(
-      page,
-      url,
-      setting("BASALT_USER"),
-      setting("BASALT_PASSWORD"),
-    );
+    await ui.logIn(page, url, setting("BASALT_USER"), setting("BASALT_PASSWORD"));
     await shoot("datacenter");
   },
   "upload the guests' files": async ({ page, shoot }) => {
@@ -117,8 +102,7 @@ const steps = {
     await ui.startGuest(page);
     await shoot("container-started");
   },
-  "work on the container's console": ({ page, shoot }) =>
-    useContainer(page, shoot),
+  "work on the container's console": ({ page, shoot }) => useContainer(page, shoot),
   "look at both": async ({ page, shoot }) => {
     await ui.openGuest(page, VM);
     await page.getByRole("img", { name: /^CPU: / }).waitFor();
@@ -148,18 +132,14 @@ try {
     } catch (error) {
       const picture = await browser.shoot("failure").catch(() => "no picture");
       const screen = await screenText(browser.page).catch(() => "");
-      console.error(
-        `FAILED: ${name}: ${error.message}\n  picture: ${picture}\n${screen}`,
-      );
+      console.error(`FAILED: ${name}: ${error.message}\n  picture: ${picture}\n${screen}`);
       process.exitCode = 1;
       break;
     }
     console.log(`ok: ${name} (${((Date.now() - began) / 1000).toFixed(1)} s)`);
   }
   if (browser.complaints.length > 0) {
-    console.error(
-      `FAILED: errors in the page:\n${browser.complaints.join("\n")}`,
-    );
+    console.error(`FAILED: errors in the page:\n${browser.complaints.join("\n")}`);
     process.exitCode = 1;
   }
 } finally {

@@ -5,9 +5,7 @@ const PROMPT = /[#$]\s*$/;
 
 /** The text on the terminal's screen, as it is given to screen readers. */
 export async function screenText(page) {
-  const rows = await page
-    .locator(".xterm-accessibility-tree > *")
-    .allInnerTexts();
+  const rows = await page.locator(".xterm-accessibility-tree > *").allInnerTexts();
   return rows.map((row) => row.replaceAll("\u00a0", " ").trimEnd()).join("\n");
 }
 
@@ -24,9 +22,7 @@ async function type(page, text) {
 /** Opens the console tab and waits for its connection. */
 export async function openConsole(page) {
   await page.getByRole("tab", { name: "Console" }).click();
-  await page
-    .locator('[role="status"][data-state="open"]')
-    .waitFor({ timeout: minutes(5) });
+  await page.locator('[role="status"][data-state="open"]').waitFor({ timeout: minutes(5) });
 }
 
 /** Waits for a shell, logging in where the guest asks for it. */

@@ -171,6 +171,11 @@ export function StepForm({ children, error }: { children: ReactNode; error?: unk
   );
 }
 
+/** Ids of controls, kept apart from those of the wizard's steps. */
+function fieldId(field: string): string {
+  return `field-${field}`;
+}
+
 interface FieldProps<F> {
   wizard: WizardForm<F>;
   field: keyof F & string;
@@ -198,9 +203,15 @@ export function TextField<F>({
 }: TextFieldProps<F>) {
   const complaint = wizard.complaint(field);
   return (
-    <FormField id={field} label={label} required={Boolean(required)} hint={hint} complaint={complaint}>
+    <FormField
+      id={fieldId(field)}
+      label={label}
+      required={Boolean(required)}
+      hint={hint}
+      complaint={complaint}
+    >
       <TextInput
-        {...described(field, complaint)}
+        {...described(fieldId(field), complaint)}
         type={type ?? "text"}
         isRequired={Boolean(required)}
         autoComplete={type === "password" ? "new-password" : "off"}
@@ -236,10 +247,16 @@ export function SelectField<F>({
 }: SelectFieldProps<F>) {
   const complaint = wizard.complaint(field);
   return (
-    <FormField id={field} label={label} required={Boolean(required)} hint={hint} complaint={complaint}>
+    <FormField
+      id={fieldId(field)}
+      label={label}
+      required={Boolean(required)}
+      hint={hint}
+      complaint={complaint}
+    >
       <div className="beside">
         <FormSelect
-          {...described(field, complaint)}
+          {...described(fieldId(field), complaint)}
           isRequired={Boolean(required)}
           value={String(wizard.form[field])}
           onChange={(_event, value) => wizard.set(field, value as F[keyof F & string])}
@@ -259,7 +276,7 @@ export function SelectField<F>({
 export function CheckField<F>({ wizard, field, label }: FieldProps<F>) {
   return (
     <Checkbox
-      id={field}
+      id={fieldId(field)}
       label={label}
       isChecked={Boolean(wizard.form[field])}
       onChange={(_event, on) => wizard.set(field, on as F[keyof F & string])}

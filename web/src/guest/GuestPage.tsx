@@ -1,8 +1,16 @@
 /** A guest's page: its head with the actions, and its tabs. */
+import {
+  Button,
+  EmptyState,
+  EmptyStateActions,
+  EmptyStateBody,
+  EmptyStateFooter,
+  Spinner,
+} from "@patternfly/react-core";
 import { useQuery } from "@tanstack/react-query";
 import { useParams } from "react-router";
 import { queries, useInventory } from "../api/queries";
-import type { GuestStatus } from "../api/types";
+import type { GuestStatus, Task } from "../api/types";
 import { ActionButton } from "../components/ActionButton";
 import { ErrorNote } from "../components/ErrorNote";
 import { PageHead } from "../components/PageHead";
@@ -11,6 +19,8 @@ import { KindIcon, StatusText } from "../components/StatusIcon";
 import { usePageTitle } from "../components/usePageTitle";
 import { duration } from "../model/format";
 import { ACTION_NAMES, guestPath, kindName, shortName, type Guest, type GuestRef } from "../model/guest";
+import { taskOutcome, taskTitle } from "../model/upid";
+import { openDialog } from "../dialogs/store";
 import NotFoundPage from "../pages/NotFoundPage";
 import { ConsoleTab } from "./ConsoleTab";
 import { HardwareTab, OptionsTab } from "./ConfigTabs";
@@ -66,7 +76,10 @@ function KnownGuest({ at }: { at: GuestRef }) {
   const guest = merge(at, row, status);
   usePageTitle(guest?.name ?? shortName(at), shortName(at));
   const tabs = tabsOf(at.type);
-  if (inventory && !row && error) return <NotFoundPage what={kindName(at.type).toLowerCase()} />;
+  const busy = useTaskOn(at);
+  if (inventory && !row && error) {
+    return busy ? <BeingMade at={at} task={busy} /> : <NotFoundPage what={kindName(at.type).toLowerCase()} />;
+  }
   if (!tabs.some((t) => t.key === tab)) return <NotFoundPage />;
   return (
     <>
@@ -92,6 +105,28 @@ function KnownGuest({ at }: { at: GuestRef }) {
         <TabBody tab={tab} at={at} guest={guest} status={status} />
       </div>
     </>
+  );
+}
+
+/** A running task on the guest, such as the one that makes it. */
+function useTaskOn(at: GuestRef): Task | undefined {
+  const { data: tasks } = useQuery(queries.tasks());
+  return tasks?.find((task) => task.id === String(at.vmid) && taskOutcome(task) === "running");
+}
+
+/** Stands in for the page of a guest that is not there yet. */
+function BeingMade({ at, task }: { at: GuestRef; task: Task }) {
+  return (
+    <EmptyState titleText={`${shortName(at)} is not ready yet`} headingLevel="h1" icon={Spinner}>
+      <EmptyStateBody>{taskTitle(task)} is under way. The page appears when the guest exists.</EmptyStateBody>
+      <EmptyStateFooter>
+        <EmptyStateActions>
+          <Button variant="link" onClick={() => openDialog({ kind: "task", task })}>
+            Show log
+          </Button>
+        </EmptyStateActions>
+      </EmptyStateFooter>
+    </EmptyState>
   );
 }
 
