@@ -1,178 +1,217 @@
-//! Serves the web interface.
-//!
-//! The folder is listed once at the start; a request is looked up in that list, so no path of a
-//! client ever reaches the file system. A path that names no file gets `index.html`, whose router
-//! knows it.
+//! The web interface: files of one folder, and its first page for every other address.
 
-use crate::server::Body;
+use crate::body::{Body, whole};
+use basalt_api::bag::decode;
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, Full};
-use sha2::{Digest, Sha256};
-use std::collections::HashMap;
-use std::io;
+use http::header::{
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderValue,
+    IF_NONE_MATCH, VARY,
+};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
-/// The files of a folder, by the path under which they are asked for.
+/// Names below this folder change with their content, so browsers may keep them for ever.
+const HASHED: &str = "assets/";
+const FIRST_PAGE: &str = "index.html";
+
+/// The files of the web interface.
 #[derive(Debug)]
 pub struct Files {
-    known: HashMap<String, File>,
-}
-
-#[derive(Debug)]
-struct File {
-    path: PathBuf,
-    kind: &'static str,
-    etag: String,
+    folder: PathBuf,
 }
 
 impl Files {
-    /// Lists `folder`.
-    pub fn open(folder: &Path) -> io::Result<Self> {
-        let mut known = HashMap::new();
-        let mut pending = vec![folder.to_path_buf()];
-        while let Some(current) = pending.pop() {
-            for entry in std::fs::read_dir(&current)? {
-                let path = entry?.path();
-                if path.is_dir() {
-                    pending.push(path);
-                    continue;
-                }
-                let relative = path.strip_prefix(folder).unwrap_or(&path);
-                if let Some(name) = relative.to_str() {
-                    let etag = etag(&std::fs::read(&path)?);
-                    let name = format!("/{name}");
-                    let kind = content_type(&name);
-                    known.insert(name, File { path, kind, etag });
-                }
-            }
-        }
-        Ok(Self { known })
+    /// The files of a folder.
+    pub fn new(folder: PathBuf) -> Self {
+        Self { folder }
     }
 
     /// Answers a request for a file.
-    pub fn answer<B>(&self, request: &Request<B>) -> Response<Body> {
+    pub async fn answer<B>(&self, request: &Request<B>) -> Response<Body> {
         if request.method() != Method::GET && request.method() != Method::HEAD {
-            return plain(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD");
+            return status(StatusCode::METHOD_NOT_ALLOWED);
         }
-        let path = request.uri().path();
-        let named = self.known.get(path);
-        let is_asset = path.starts_with("/assets/");
-        let Some(file) = named.or_else(|| (!is_asset).then(|| self.known.get("/index.html"))?)
-        else {
-            return plain(StatusCode::NOT_FOUND, "no such file");
+        let Some(name) = plain_path(request.uri().path()) else {
+            return status(StatusCode::NOT_FOUND);
         };
-        // Assets carry a hash in their names: what is under a name never changes.
-        let caching = if is_asset {
+        let head = request.method() == Method::HEAD;
+        if !name.is_empty()
+            && let Some(response) = self.file(&name, request.headers(), head).await
+        {
+            return response;
+        }
+        // Addresses of the interface itself have no dot in their last part; files have.
+        if name
+            .rsplit('/')
+            .next()
+            .is_some_and(|last| last.contains('.'))
+        {
+            return status(StatusCode::NOT_FOUND);
+        }
+        let page = self.file(FIRST_PAGE, request.headers(), head).await;
+        page.unwrap_or_else(|| status(StatusCode::NOT_FOUND))
+    }
+
+    async fn file(&self, name: &str, headers: &HeaderMap, head: bool) -> Option<Response<Body>> {
+        let accepted = headers
+            .get(ACCEPT_ENCODING)
+            .and_then(|v| v.to_str().ok())
+            .unwrap_or("");
+        let accepts = |coding: &str| accepted.split(',').any(|c| c.trim().starts_with(coding));
+        let mut found = None;
+        for (coding, ending) in [(Some("br"), ".br"), (Some("gzip"), ".gz"), (None, "")] {
+            if coding.is_some_and(|coding| !accepts(coding)) {
+                continue;
+            }
+            let path = self.folder.join(format!("{name}{ending}"));
+            if let Ok(meta) = tokio::fs::metadata(&path).await
+                && meta.is_file()
+            {
+                found = Some((coding, path, meta));
+                break;
+            }
+        }
+        let (coding, path, meta) = found?;
+        let modified = meta
+            .modified()
+            .ok()?
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |d| d.as_nanos());
+        let tag = format!("\"{:x}-{modified:x}{}\"", meta.len(), coding.unwrap_or(""));
+        let known = headers
+            .get(IF_NONE_MATCH)
+            .and_then(|v| v.to_str().ok())
+            .unwrap_or("");
+        let mut response = if known.split(',').any(|t| t.trim() == tag) {
+            status(StatusCode::NOT_MODIFIED)
+        } else if head {
+            Response::new(whole(Bytes::new()))
+        } else {
+            Response::new(whole(tokio::fs::read(&path).await.ok()?))
+        };
+        let out = response.headers_mut();
+        out.insert(CONTENT_TYPE, HeaderValue::from_static(kind(name)));
+        out.insert(ETAG, HeaderValue::from_str(&tag).ok()?);
+        out.insert(VARY, HeaderValue::from_static("accept-encoding"));
+        let keep = if name.starts_with(HASHED) {
             "public, max-age=31536000, immutable"
         } else {
             "no-cache"
         };
-        let builder = Response::builder()
-            .header(header::CONTENT_TYPE, file.kind)
-            .header(header::ETAG, &file.etag)
-            .header(header::CACHE_CONTROL, caching);
-        let has = request.headers().get(header::IF_NONE_MATCH);
-        if has.is_some_and(|tag| tag.as_bytes() == file.etag.as_bytes()) {
-            return finish(
-                builder
-                    .status(StatusCode::NOT_MODIFIED)
-                    .body(full(Bytes::new())),
-            );
+        out.insert(CACHE_CONTROL, HeaderValue::from_static(keep));
+        if let Some(coding) = coding {
+            out.insert(CONTENT_ENCODING, HeaderValue::from_static(coding));
         }
-        match std::fs::read(&file.path) {
-            Ok(bytes) => finish(builder.body(full(bytes.into()))),
-            Err(e) => {
-                tracing::error!(path = %file.path.display(), error = %e, "cannot read a web file");
-                plain(StatusCode::INTERNAL_SERVER_ERROR, "cannot read the file")
-            }
-        }
+        Some(response)
     }
 }
 
-fn etag(bytes: &[u8]) -> String {
-    format!("\"{}\"", hex::encode(&Sha256::digest(bytes)[..16]))
+/// The path without its first slash; none when it could leave the folder or names a hidden file.
+fn plain_path(path: &str) -> Option<String> {
+    let decoded = decode(path)?;
+    let name = decoded.trim_matches('/');
+    let plain =
+        |part: &str| !part.is_empty() && !part.starts_with('.') && !part.contains(['\\', '\0']);
+    (name.is_empty() || name.split('/').all(plain)).then(|| name.to_owned())
 }
 
-fn finish(response: http::Result<Response<Body>>) -> Response<Body> {
-    response.unwrap_or_else(|_| plain(StatusCode::INTERNAL_SERVER_ERROR, "bad header"))
-}
-
-fn plain(status: StatusCode, text: &'static str) -> Response<Body> {
-    let mut response = Response::new(full(Bytes::from_static(text.as_bytes())));
-    *response.status_mut() = status;
-    response
-}
-
-/// A body that is all there.
-pub fn full(bytes: Bytes) -> Body {
-    Full::new(bytes)
-        .map_err(|never| match never {})
-        .boxed_unsync()
-}
-
-fn content_type(name: &str) -> &'static str {
-    match name.rsplit('.').next().unwrap_or_default() {
+fn kind(name: &str) -> &'static str {
+    match Path::new(name)
+        .extension()
+        .and_then(|e| e.to_str())
+        .unwrap_or("")
+    {
         "html" => "text/html; charset=utf-8",
         "js" | "mjs" => "text/javascript; charset=utf-8",
         "css" => "text/css; charset=utf-8",
-        "json" | "map" => "application/json",
+        "json" | "map" | "webmanifest" => "application/json",
         "svg" => "image/svg+xml",
         "png" => "image/png",
         "jpg" | "jpeg" => "image/jpeg",
         "ico" => "image/x-icon",
+        "webp" => "image/webp",
         "woff2" => "font/woff2",
         "woff" => "font/woff",
+        "ttf" => "font/ttf",
+        "wasm" => "application/wasm",
         "txt" => "text/plain; charset=utf-8",
         _ => "application/octet-stream",
     }
 }
 
+fn status(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(whole(Bytes::new()));
+    *response.status_mut() = status;
+    response
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http_body_util::BodyExt;
 
-    fn status(files: &Files, path: &str) -> (StatusCode, String) {
-        let response = files.answer(&Request::builder().uri(path).body(()).unwrap());
-        let kind = response.headers().get(header::CONTENT_TYPE);
+    async fn get(files: &Files, path: &str, headers: &[(&str, &str)]) -> (u16, HeaderMap, String) {
+        let mut request = Request::get(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = files.answer(&request.body(()).unwrap()).await;
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
         (
-            response.status(),
-            kind.map_or(String::new(), |k| k.to_str().unwrap().to_owned()),
+            parts.status.as_u16(),
+            parts.headers,
+            String::from_utf8(body.into()).unwrap(),
         )
     }
 
-    #[test]
-    fn only_listed_files_are_served_and_routes_get_the_page() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::create_dir(folder.path().join("assets")).unwrap();
-        std::fs::write(folder.path().join("index.html"), "page").unwrap();
-        std::fs::write(folder.path().join("assets/a-1.js"), "code").unwrap();
-        let files = Files::open(folder.path()).unwrap();
-        assert_eq!(
-            status(&files, "/assets/a-1.js").1,
-            "text/javascript; charset=utf-8"
-        );
-        assert_eq!(status(&files, "/nodes/a").1, "text/html; charset=utf-8");
-        assert_eq!(
-            status(&files, "/../etc/passwd").1,
-            "text/html; charset=utf-8"
-        );
-        assert_eq!(status(&files, "/assets/../../x").0, StatusCode::NOT_FOUND);
-        assert_eq!(status(&files, "/assets/gone.js").0, StatusCode::NOT_FOUND);
+    fn folder() -> (tempfile::TempDir, Files) {
+        let outer = tempfile::tempdir().unwrap();
+        let web = outer.path().join("web");
+        std::fs::create_dir_all(web.join("assets")).unwrap();
+        std::fs::write(outer.path().join("secret.txt"), "secret").unwrap();
+        std::fs::write(web.join("index.html"), "page").unwrap();
+        std::fs::write(web.join("assets/a-1.js"), "plain").unwrap();
+        std::fs::write(web.join("assets/a-1.js.br"), "small").unwrap();
+        (outer, Files::new(web))
     }
 
-    #[test]
-    fn an_unchanged_file_is_not_sent_again() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("index.html"), "page").unwrap();
-        let files = Files::open(folder.path()).unwrap();
-        let first = files.answer(&Request::builder().uri("/").body(()).unwrap());
-        let tag = first.headers()[header::ETAG].clone();
-        let again = Request::builder()
-            .uri("/")
-            .header(header::IF_NONE_MATCH, tag)
-            .body(())
-            .unwrap();
-        assert_eq!(files.answer(&again).status(), StatusCode::NOT_MODIFIED);
+    #[tokio::test]
+    async fn unknown_addresses_are_the_first_page_and_unknown_files_are_not_there() {
+        let (_keep, files) = folder();
+        for path in ["/", "/vm/100/console"] {
+            let (status, headers, body) = get(&files, path, &[]).await;
+            assert_eq!((status, body.as_str()), (200, "page"));
+            assert_eq!(headers[CACHE_CONTROL], "no-cache");
+        }
+        assert_eq!(get(&files, "/assets/gone.js", &[]).await.0, 404);
+    }
+
+    #[tokio::test]
+    async fn a_compressed_file_is_preferred_and_kept() {
+        let (_keep, files) = folder();
+        let accept = ("accept-encoding", "gzip, br;q=1");
+        let (status, headers, body) = get(&files, "/assets/a-1.js", &[accept]).await;
+        assert_eq!((status, body.as_str()), (200, "small"));
+        assert_eq!(headers[CONTENT_ENCODING], "br");
+        assert_eq!(headers[CONTENT_TYPE], "text/javascript; charset=utf-8");
+        let tag = headers[ETAG].to_str().unwrap().to_owned();
+        let again = get(&files, "/assets/a-1.js", &[accept, ("if-none-match", &tag)]).await;
+        assert_eq!((again.0, again.2.as_str()), (304, ""));
+        assert_eq!(get(&files, "/assets/a-1.js", &[]).await.2, "plain");
+    }
+
+    #[tokio::test]
+    async fn nothing_outside_the_folder_is_served() {
+        let (_keep, files) = folder();
+        for path in [
+            "/../secret.txt",
+            "/%2e%2e/secret.txt",
+            "/assets/..%2f..%2fsecret.txt",
+            "/%00",
+        ] {
+            assert_eq!(get(&files, path, &[]).await.0, 404, "{path}");
+        }
     }
 }

@@ -39,6 +39,11 @@ impl Userid {
         }
     }
 
+    /// Whoever did not log in, `nobody@none`: a realm that never exists.
+    pub fn nobody() -> Self {
+        Self { text: "nobody@none".into(), at: 6 }
+    }
+
     /// The name before the realm.
     pub fn name(&self) -> &str {
         &self.text[..self.at]

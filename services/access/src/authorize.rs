@@ -1,0 +1,202 @@
+//! Says what a caller may do.
+//!
+//! Permissions are given on paths such as `/vms/100`. What is given on a path replaces what would
+//! come down from above; what is given to a user replaces, on the same path, what the user's
+//! groups are given. A token with privileges of its own has at most those of its user.
+
+use crate::Snapshot;
+use basalt_api::bag::{Bag, plain};
+use basalt_api::methods::acl::{AclEntry, AclKind};
+use basalt_api::{Error, Permission};
+use basalt_model::access::Privilege;
+use basalt_model::userid::{Authid, Userid};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Privileges with whether they hold for what lies below, too.
+pub type Privileges = BTreeMap<Privilege, bool>;
+
+impl Snapshot {
+    /// Whether a caller has what a method declares; `params` fills the templates of its paths.
+    pub fn authorize(&self, auth: &Authid, wanted: &Permission, params: &Bag) -> Result<(), Error> {
+        if self.holds(auth, wanted, params) {
+            return Ok(());
+        }
+        let refusal = match wanted {
+            Permission::Perm { path, privileges } => {
+                let names: Vec<&str> = privileges.iter().map(|p| p.name()).collect();
+                let path = fill(path, params).unwrap_or_else(|| (*path).to_owned());
+                format!("{path}, {}", names.join("|"))
+            }
+            other => other.describe(),
+        };
+        Err(Error::forbidden(refusal))
+    }
+
+    fn holds(&self, auth: &Authid, wanted: &Permission, params: &Bag) -> bool {
+        match wanted {
+            Permission::World | Permission::AnyUser => true,
+            Permission::Root => auth.is_root(),
+            Permission::Perm { path, privileges } => {
+                fill(path, params).is_some_and(|path| self.allows(auth, &path, privileges))
+            }
+            Permission::Own(name) => params
+                .get(*name)
+                .and_then(plain)
+                .is_some_and(|id| id == auth.user.as_str()),
+            Permission::All(parts) => parts.iter().all(|part| self.holds(auth, part, params)),
+            Permission::Any(parts) => parts.iter().any(|part| self.holds(auth, part, params)),
+        }
+    }
+
+    /// Whether a caller has at least one of `privileges` on `path`.
+    pub fn allows(&self, auth: &Authid, path: &str, privileges: &[Privilege]) -> bool {
+        let has = self.privileges(auth, path);
+        privileges
+            .iter()
+            .any(|privilege| has.contains_key(privilege))
+    }
+
+    /// All that a caller may do on `path`.
+    pub fn privileges(&self, auth: &Authid, path: &str) -> Privileges {
+        let of_user = self.of_user(&auth.user, path);
+        if auth.token.is_none() {
+            return of_user;
+        }
+        let Some(token) = self.config.token(auth) else {
+            return Privileges::new();
+        };
+        if !token.info.privsep {
+            return of_user;
+        }
+        let id = auth.to_string();
+        let own = self.along(path, |here| given(here, AclKind::Token, &id));
+        own.into_iter()
+            .filter(|(privilege, _)| of_user.contains_key(privilege))
+            .collect()
+    }
+
+    fn of_user(&self, user: &Userid, path: &str) -> Privileges {
+        if user.is_root() {
+            return Privilege::ALL
+                .iter()
+                .map(|privilege| (*privilege, true))
+                .collect();
+        }
+        let groups: BTreeSet<&str> = self.config.groups_of(user).collect();
+        self.along(path, |here| {
+            let own = given(here, AclKind::User, user.as_str());
+            if !own.is_empty() {
+                return own;
+            }
+            let of_group =
+                |e: &&&AclEntry| e.kind == AclKind::Group && groups.contains(e.ugid.as_str());
+            here.iter().filter(of_group).copied().collect()
+        })
+    }
+
+    /// Walks from `/` down to `path`; entries on the way hold only if they propagate.
+    fn along<'a>(
+        &'a self,
+        path: &str,
+        pick: impl Fn(&[&'a AclEntry]) -> Vec<&'a AclEntry>,
+    ) -> Privileges {
+        let mut privileges = Privileges::new();
+        for prefix in prefixes(path) {
+            let last = prefix == path || path == "/";
+            let here: Vec<&AclEntry> = self
+                .config
+                .acl
+                .iter()
+                .filter(|e| e.path == prefix)
+                .collect();
+            let mut picked = pick(&here);
+            picked.retain(|entry| last || entry.propagate);
+            if picked.is_empty() {
+                continue;
+            }
+            privileges = self.of_entries(&picked);
+        }
+        privileges
+    }
+
+    fn of_entries(&self, entries: &[&AclEntry]) -> Privileges {
+        let mut privileges = Privileges::new();
+        // NoAccess takes everything away, whatever else is given beside it.
+        if entries.iter().any(|entry| entry.roleid == "NoAccess") {
+            return privileges;
+        }
+        for entry in entries {
+            for privilege in self.config.role(&entry.roleid).unwrap_or_default() {
+                *privileges.entry(privilege).or_insert(false) |= entry.propagate;
+            }
+        }
+        privileges
+    }
+
+    /// Every path that permissions are given on, and the roots of what there is.
+    pub fn known_paths(&self) -> BTreeSet<String> {
+        let fixed = [
+            "/", "/access", "/nodes", "/pool", "/sdn", "/storage", "/vms",
+        ];
+        let given = self.config.acl.iter().map(|entry| entry.path.clone());
+        fixed.into_iter().map(str::to_owned).chain(given).collect()
+    }
+}
+
+fn given<'a>(here: &[&'a AclEntry], kind: AclKind, id: &str) -> Vec<&'a AclEntry> {
+    here.iter()
+        .filter(|entry| entry.kind == kind && entry.ugid == id)
+        .copied()
+        .collect()
+}
+
+/// `/a/b` gives `/`, `/a`, `/a/b`.
+fn prefixes(path: &str) -> impl Iterator<Item = &str> {
+    let inner = path.match_indices('/').skip(1).map(|(at, _)| &path[..at]);
+    let whole = Some(path).filter(|path| *path != "/");
+    std::iter::once("/").chain(inner).chain(whole)
+}
+
+/// Fills a path template; none when a parameter is missing or would change the path's shape.
+fn fill(template: &str, params: &Bag) -> Option<String> {
+    if template == "{path}" {
+        let path = params.get("path").and_then(plain)?;
+        return is_path(&path).then_some(path);
+    }
+    let mut filled = String::new();
+    for segment in template.split('/').skip(1) {
+        filled.push('/');
+        match segment.strip_prefix('{').and_then(|s| s.strip_suffix('}')) {
+            None => filled.push_str(segment),
+            Some("realm(userid)") => {
+                let user = params.get("userid").and_then(plain)?;
+                filled.push_str(user.parse::<Userid>().ok()?.realm());
+            }
+            Some(name) => {
+                let value = params.get(name).and_then(plain)?;
+                if value.is_empty() || value.contains('/') {
+                    return None;
+                }
+                filled.push_str(&value);
+            }
+        }
+    }
+    Some(filled)
+}
+
+/// Whether permissions can be given on `path`: `/` or like `/vms/100`.
+pub fn is_path(path: &str) -> bool {
+    let plain = |part: &str| {
+        !part.is_empty()
+            && part
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"-_.@".contains(&b))
+    };
+    path == "/"
+        || path
+            .strip_prefix('/')
+            .is_some_and(|rest| rest.split('/').all(plain))
+}
+
+#[cfg(test)]
+mod tests;

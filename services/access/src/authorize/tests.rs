@@ -1,0 +1,232 @@
+//! What users, groups and tokens may do.
+
+use crate::config::{AccessConfig, Group, Token, User};
+use crate::{Caller, Proof, Refused, Snapshot, TicketKey, password};
+use basalt_api::bag::Bag;
+use basalt_api::methods::acl::{AclEntry, AclKind};
+use basalt_api::methods::users::{TokenInfo, UserFields};
+use basalt_api::permission::{Permission, perm};
+use basalt_model::access::Privilege::{self, VmAudit, VmPowerMgmt};
+use basalt_model::userid::{Authid, Userid};
+use http::HeaderMap;
+use serde_json::json;
+use std::collections::BTreeSet;
+
+const NOW: u64 = 1_800_000_000;
+
+fn entry(path: &str, kind: AclKind, ugid: &str, roleid: &str, propagate: bool) -> AclEntry {
+    AclEntry {
+        path: path.into(),
+        kind,
+        ugid: ugid.into(),
+        roleid: roleid.into(),
+        propagate,
+    }
+}
+
+fn snapshot(acl: Vec<AclEntry>) -> Snapshot {
+    let jo: Userid = "jo@pve".parse().unwrap();
+    let mut config = AccessConfig {
+        acl,
+        ..AccessConfig::default()
+    };
+    let info = TokenInfo {
+        privsep: true,
+        ..TokenInfo::default()
+    };
+    let token = Token {
+        info: info.clone(),
+        secret: password::hash_secret("s1"),
+    };
+    let whole = Token {
+        info: TokenInfo {
+            privsep: false,
+            ..info
+        },
+        ..token.clone()
+    };
+    let user = User {
+        tokens: [("ci".into(), token), ("all".into(), whole)].into(),
+        ..User::default()
+    };
+    config.users.insert(jo.clone(), user);
+    config.groups.insert(
+        "ops".into(),
+        Group {
+            comment: None,
+            members: BTreeSet::from([jo]),
+        },
+    );
+    Snapshot {
+        revision: 1,
+        config,
+        verifier: TicketKey::generate().verifier(),
+    }
+}
+
+fn allows(snapshot: &Snapshot, who: &str, path: &str, privilege: Privilege) -> bool {
+    snapshot.allows(&who.parse().unwrap(), path, &[privilege])
+}
+
+#[test]
+fn root_may_everything_and_others_nothing() {
+    let s = snapshot(Vec::new());
+    assert!(allows(&s, "root@pam", "/vms/100", VmPowerMgmt));
+    assert!(!allows(&s, "jo@pve", "/vms/100", VmAudit));
+    assert!(!allows(&s, "nobody@pve", "/", VmAudit));
+}
+
+#[test]
+fn roles_propagate_unless_told_otherwise_and_lower_paths_replace() {
+    let s = snapshot(vec![
+        entry("/vms", AclKind::User, "jo@pve", "PVEVMUser", true),
+        entry("/vms/101", AclKind::User, "jo@pve", "NoAccess", true),
+        entry("/vms/102", AclKind::User, "jo@pve", "PVEAuditor", true),
+        entry(
+            "/storage",
+            AclKind::User,
+            "jo@pve",
+            "PVEDatastoreUser",
+            false,
+        ),
+    ]);
+    assert!(allows(&s, "jo@pve", "/vms/100", VmPowerMgmt));
+    assert!(!allows(&s, "jo@pve", "/vms/101", VmAudit));
+    assert!(allows(&s, "jo@pve", "/vms/102", VmAudit));
+    assert!(!allows(&s, "jo@pve", "/vms/102", VmPowerMgmt));
+    assert!(allows(&s, "jo@pve", "/storage", Privilege::DatastoreAudit));
+    assert!(!allows(
+        &s,
+        "jo@pve",
+        "/storage/local",
+        Privilege::DatastoreAudit
+    ));
+}
+
+#[test]
+fn a_users_own_roles_replace_those_of_groups() {
+    let s = snapshot(vec![
+        entry("/", AclKind::Group, "ops", "Administrator", true),
+        entry("/vms", AclKind::User, "jo@pve", "PVEAuditor", true),
+    ]);
+    assert!(allows(&s, "jo@pve", "/nodes/n", Privilege::SysModify));
+    assert!(!allows(&s, "jo@pve", "/vms/100", VmPowerMgmt));
+}
+
+#[test]
+fn a_token_has_at_most_what_its_user_has() {
+    let s = snapshot(vec![
+        entry("/vms", AclKind::User, "jo@pve", "PVEAuditor", true),
+        entry("/vms", AclKind::Token, "jo@pve!ci", "PVEVMUser", true),
+    ]);
+    assert!(allows(&s, "jo@pve!ci", "/vms/100", VmAudit));
+    assert!(!allows(&s, "jo@pve!ci", "/vms/100", VmPowerMgmt));
+    assert!(allows(&s, "jo@pve!all", "/vms/100", VmAudit));
+    assert!(!allows(&s, "jo@pve!gone", "/vms/100", VmAudit));
+}
+
+#[test]
+fn permissions_are_filled_from_parameters_that_cannot_change_the_path() {
+    let s = snapshot(vec![entry(
+        "/vms/100",
+        AclKind::User,
+        "jo@pve",
+        "PVEVMUser",
+        false,
+    )]);
+    let jo: Authid = "jo@pve".parse().unwrap();
+    let wanted = perm("/vms/{vmid}", &[VmPowerMgmt]);
+    let with = |value| Bag::from_iter([("vmid".to_owned(), value)]);
+    assert!(s.authorize(&jo, &wanted, &with(json!(100))).is_ok());
+    assert!(s.authorize(&jo, &wanted, &with(json!("100"))).is_ok());
+    for bad in [
+        json!("101"),
+        json!("101/../100"),
+        json!(""),
+        json!(["100"]),
+        json!(null),
+    ] {
+        assert_eq!(
+            s.authorize(&jo, &wanted, &with(bad)).unwrap_err().status,
+            403
+        );
+    }
+    let error = s.authorize(&jo, &wanted, &with(json!(101))).unwrap_err();
+    assert_eq!(
+        error.message,
+        "Permission check failed (/vms/101, VM.PowerMgmt)"
+    );
+    assert!(s.authorize(&jo, &Permission::Root, &Bag::new()).is_err());
+}
+
+fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+    pairs
+        .iter()
+        .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
+        .collect()
+}
+
+#[test]
+fn callers_are_known_by_cookie_header_or_token() {
+    let key = TicketKey::generate();
+    let mut s = snapshot(Vec::new());
+    s.verifier = key.verifier();
+    let jo: Userid = "jo@pve".parse().unwrap();
+    let (ticket, csrf) = (key.ticket(&jo, NOW), key.csrf(&jo, NOW));
+    let expected = Caller {
+        auth: jo.clone().into(),
+        proof: Proof::Ticket,
+    };
+    let encoded = basalt_api::bag::encode(&ticket);
+    let cookie = format!("a=b; PVEAuthCookie={encoded}");
+    let get = headers(&[("cookie", &cookie)]);
+    assert_eq!(s.authenticate(&get, false, NOW), Ok(expected.clone()));
+    assert_eq!(s.authenticate(&get, true, NOW), Err(Refused::Csrf));
+    let carried = format!("PVEAuthCookie={ticket}");
+    let post = headers(&[("authorization", &carried), ("csrfpreventiontoken", &csrf)]);
+    assert_eq!(s.authenticate(&post, true, NOW), Ok(expected));
+    let token = headers(&[("authorization", "PVEAPIToken=jo@pve!ci=s1")]);
+    assert_eq!(
+        s.authenticate(&token, true, NOW).unwrap().proof,
+        Proof::Token
+    );
+    for bad in ["jo@pve!ci=s2", "jo@pve!no=s1", "jo@pve=s1", "x", ""] {
+        let header = format!("PVEAPIToken={bad}");
+        let refused = s.authenticate(&headers(&[("authorization", &header)]), false, NOW);
+        assert_eq!(refused, Err(Refused::Token), "{bad}");
+    }
+    assert_eq!(
+        s.authenticate(&HeaderMap::new(), false, NOW),
+        Err(Refused::Nothing)
+    );
+}
+
+#[test]
+fn a_disabled_or_expired_account_is_nobody() {
+    let key = TicketKey::generate();
+    let mut s = snapshot(Vec::new());
+    s.verifier = key.verifier();
+    let jo: Userid = "jo@pve".parse().unwrap();
+    let cookie = format!("PVEAuthCookie={}", key.ticket(&jo, NOW));
+    let get = headers(&[("cookie", &cookie)]);
+    let disabled = UserFields {
+        enable: Some(false),
+        ..UserFields::default()
+    };
+    let expired = UserFields {
+        expire: Some(NOW),
+        ..UserFields::default()
+    };
+    for fields in [disabled, expired] {
+        s.config.users.get_mut(&jo).unwrap().fields = fields;
+        assert!(matches!(
+            s.authenticate(&get, false, NOW),
+            Err(Refused::User(_))
+        ));
+        let token = headers(&[("authorization", "PVEAPIToken=jo@pve!ci=s1")]);
+        assert!(matches!(
+            s.authenticate(&token, false, NOW),
+            Err(Refused::User(_))
+        ));
+    }
+}

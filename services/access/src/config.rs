@@ -1,0 +1,116 @@
+//! What is stored about users, groups, roles and permissions.
+
+use basalt_api::methods::acl::{AclEntry, AclKind};
+use basalt_api::methods::users::{TokenInfo, UserFields};
+use basalt_model::access::{Privilege, built_in_role};
+use basalt_model::userid::{Authid, Userid};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Users, groups, own roles and permissions.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AccessConfig {
+    /// Users; `root@pam` is always among them.
+    pub users: BTreeMap<Userid, User>,
+    /// Groups.
+    pub groups: BTreeMap<String, Group>,
+    /// Roles that are not built in.
+    pub roles: BTreeMap<String, BTreeSet<Privilege>>,
+    /// Who has which role on what.
+    pub acl: Vec<AclEntry>,
+}
+
+impl Default for AccessConfig {
+    fn default() -> Self {
+        Self {
+            users: BTreeMap::from([(Userid::root(), User::default())]),
+            groups: BTreeMap::new(),
+            roles: BTreeMap::new(),
+            acl: Vec::new(),
+        }
+    }
+}
+
+/// A user.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct User {
+    /// What describes the user.
+    #[serde(flatten)]
+    pub fields: UserFields,
+    /// Hash of the password, for the realm that keeps passwords here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
+    /// API tokens by name.
+    #[serde(default)]
+    pub tokens: BTreeMap<String, Token>,
+}
+
+impl User {
+    /// Whether the account can be used at `now`.
+    pub fn is_active(&self, now: u64) -> bool {
+        let expire = self.fields.expire.unwrap_or(0);
+        self.fields.enable.unwrap_or(true) && (expire == 0 || expire > now)
+    }
+}
+
+/// An API token.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Token {
+    /// What describes the token.
+    #[serde(flatten)]
+    pub info: TokenInfo,
+    /// Hash of the secret.
+    pub secret: String,
+}
+
+/// A group.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Group {
+    /// Description.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
+    /// Members.
+    pub members: BTreeSet<Userid>,
+}
+
+impl AccessConfig {
+    /// The privileges of a role, built in or not.
+    pub fn role(&self, name: &str) -> Option<BTreeSet<Privilege>> {
+        let built_in = built_in_role(name).map(|privileges| privileges.into_iter().collect());
+        built_in.or_else(|| self.roles.get(name).cloned())
+    }
+
+    /// Whether a user, group or token exists.
+    pub fn exists(&self, kind: AclKind, id: &str) -> bool {
+        match kind {
+            AclKind::User => id
+                .parse()
+                .is_ok_and(|user: Userid| self.users.contains_key(&user)),
+            AclKind::Group => self.groups.contains_key(id),
+            AclKind::Token => id
+                .parse()
+                .is_ok_and(|auth: Authid| self.token(&auth).is_some()),
+        }
+    }
+
+    /// The token that an id names.
+    pub fn token(&self, auth: &Authid) -> Option<&Token> {
+        self.users.get(&auth.user)?.tokens.get(auth.token.as_ref()?)
+    }
+
+    /// The groups of a user.
+    pub fn groups_of<'a>(&'a self, user: &'a Userid) -> impl Iterator<Item = &'a str> {
+        let member = move |group: &&'a Group| group.members.contains(user);
+        self.groups
+            .iter()
+            .filter(move |(_, g)| member(g))
+            .map(|(name, _)| name.as_str())
+    }
+
+    /// Removes every permission of a user, group or token.
+    pub fn forget(&mut self, kind: AclKind, id: &str) {
+        self.acl
+            .retain(|entry| entry.kind != kind || entry.ugid != id);
+    }
+}

@@ -1,0 +1,178 @@
+//! Passes calls to the node's socket, one connection each.
+
+use crate::body::{Body, passing, whole};
+use bytes::Bytes;
+use http::header::{
+    ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, HeaderMap,
+    HeaderName, HeaderValue, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION,
+    UPGRADE,
+};
+use http::{Request, Response, StatusCode};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::copy_bidirectional;
+use tokio::net::UnixStream;
+
+/// Tells the node that a request comes from outside, and from where.
+const FORWARDED: HeaderName = HeaderName::from_static("x-basalt-forwarded");
+/// The node may take so long to begin an answer.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(600);
+/// Nothing more of an answer may come for so long.
+const BODY_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Headers of a call that the node gets to see.
+const PASSED: [HeaderName; 6] = [
+    ACCEPT,
+    AUTHORIZATION,
+    CONTENT_LENGTH,
+    CONTENT_TYPE,
+    COOKIE,
+    HeaderName::from_static("csrfpreventiontoken"),
+];
+/// And those that make a websocket.
+const PASSED_WEBSOCKET: [HeaderName; 5] = [
+    CONNECTION,
+    UPGRADE,
+    SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_PROTOCOL,
+    SEC_WEBSOCKET_VERSION,
+];
+
+/// The node does not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// Nobody listens on its socket.
+    #[error("the node service does not answer: {0}")]
+    Absent(std::io::Error),
+    /// It broke off.
+    #[error("the node service broke off: {0}")]
+    Broken(#[from] hyper::Error),
+    /// It takes too long.
+    #[error("the node service takes too long")]
+    Late,
+    /// The request cannot be passed on.
+    #[error("the request cannot be passed on: {0}")]
+    Request(#[from] http::Error),
+}
+
+/// The node, by its socket.
+#[derive(Debug, Clone)]
+pub struct Node {
+    socket: Arc<PathBuf>,
+}
+
+impl Node {
+    /// The node that listens on `socket`.
+    pub fn new(socket: PathBuf) -> Self {
+        Self {
+            socket: Arc::new(socket),
+        }
+    }
+
+    /// Reads something small.
+    pub async fn get(&self, path: &str) -> Result<(StatusCode, Bytes), NodeError> {
+        let request = Request::get(path)
+            .header(HOST, "node")
+            .header(FORWARDED, "gateway");
+        let response = self.send(request.body(whole(Bytes::new()))?).await?;
+        let status = response.status();
+        Ok((status, response.into_body().collect().await?.to_bytes()))
+    }
+
+    /// Passes a call on.
+    pub async fn call(
+        &self,
+        verb: &http::Method,
+        path_and_query: &str,
+        headers: &HeaderMap,
+        from: &str,
+        body: Body,
+    ) -> Result<Response<Body>, NodeError> {
+        let request = self.request(verb, path_and_query, headers, &PASSED, from, body)?;
+        let response = self.send(request).await?;
+        let (mut parts, body) = response.into_parts();
+        parts.headers.remove(CONNECTION);
+        Ok(Response::from_parts(parts, passing(body, BODY_PATIENCE)))
+    }
+
+    /// Passes a websocket on: the answer, and then bytes both ways.
+    pub async fn websocket(
+        &self,
+        mut client: Request<Incoming>,
+        path_and_query: &str,
+        from: &str,
+    ) -> Result<Response<Body>, NodeError> {
+        let headers = client.headers();
+        let names: Vec<HeaderName> = PASSED.into_iter().chain(PASSED_WEBSOCKET).collect();
+        let empty = whole(Bytes::new());
+        let request = self.request(
+            client.method(),
+            path_and_query,
+            headers,
+            &names,
+            from,
+            empty,
+        )?;
+        let mut response = self.send(request).await?;
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            let inside = hyper::upgrade::on(&mut response);
+            let outside = hyper::upgrade::on(&mut client);
+            tokio::spawn(async move {
+                let (Ok(inside), Ok(outside)) = tokio::join!(inside, outside) else {
+                    return;
+                };
+                let (mut inside, mut outside) = (TokioIo::new(inside), TokioIo::new(outside));
+                if let Err(error) = copy_bidirectional(&mut inside, &mut outside).await {
+                    tracing::debug!(%error, "websocket");
+                }
+            });
+        }
+        let (parts, body) = response.into_parts();
+        Ok(Response::from_parts(parts, passing(body, BODY_PATIENCE)))
+    }
+
+    fn request(
+        &self,
+        verb: &http::Method,
+        path_and_query: &str,
+        headers: &HeaderMap,
+        names: &[HeaderName],
+        from: &str,
+        body: Body,
+    ) -> Result<Request<Body>, NodeError> {
+        let mut request = Request::builder()
+            .method(verb)
+            .uri(path_and_query)
+            .body(body)?;
+        for name in names {
+            for value in headers.get_all(name) {
+                request.headers_mut().append(name, value.clone());
+            }
+        }
+        request
+            .headers_mut()
+            .insert(HOST, HeaderValue::from_static("node"));
+        let from = HeaderValue::from_str(from).map_err(http::Error::from)?;
+        request.headers_mut().insert(FORWARDED, from);
+        Ok(request)
+    }
+
+    async fn send(&self, request: Request<Body>) -> Result<Response<Incoming>, NodeError> {
+        let stream = UnixStream::connect(self.socket.as_path())
+            .await
+            .map_err(NodeError::Absent)?;
+        let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream));
+        let (mut sender, connection) = handshake.await?;
+        tokio::spawn(async move {
+            if let Err(error) = connection.with_upgrades().await {
+                tracing::debug!(%error, "connection to the node");
+            }
+        });
+        let answer = tokio::time::timeout(ANSWER_PATIENCE, sender.send_request(request));
+        Ok(answer.await.map_err(|_| NodeError::Late)??)
+    }
+}
