@@ -1,6 +1,7 @@
 //! What network interfaces the host has, read from sysfs.
 
 use crate::error::{NetworkError, Result};
+use basalt_model::network::InterfaceName;
 use std::path::{Path, PathBuf};
 
 /// What an interface is.
@@ -107,6 +108,11 @@ fn kind(path: &Path, name: &str, uevent: &str) -> Kind {
         _ if path.join("device").exists() => Kind::Card,
         _ => Kind::Other,
     }
+}
+
+/// Whether the host has a bridge of this name.
+pub fn is_bridge(name: &InterfaceName) -> bool {
+    Path::new(SYS).join(name.as_str()).join("bridge").exists()
 }
 
 /// Bytes through an interface; zero when it is not there.

@@ -17,5 +17,5 @@ mod usage;
 
 pub use error::UnitError;
 pub use spec::{Property, UnitSpec};
-pub use units::{ActiveState, Ended, KillWho, UnitState, Units};
+pub use units::{ActiveState, Ended, HostStop, KillWho, UnitState, Units};
 pub use usage::Usage;

@@ -37,6 +37,8 @@ pub(crate) trait Manager {
         aux: &[(&str, Vec<(&str, Value<'_>)>)],
     ) -> zbus::Result<OwnedObjectPath>;
 
+    fn start_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
+
     fn stop_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
 
     fn kill_unit(&self, name: &str, who: &str, signal: i32) -> zbus::Result<()>;
@@ -48,6 +50,9 @@ pub(crate) trait Manager {
         states: &[&str],
         patterns: &[&str],
     ) -> zbus::Result<Vec<ListedUnit>>;
+
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn system_state(&self) -> zbus::Result<String>;
 
     #[zbus(signal)]
     fn job_removed(

@@ -20,6 +20,15 @@ pub enum KillWho {
     All,
 }
 
+/// What comes after the host's last unit stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HostStop {
+    /// It starts anew.
+    Reboot,
+    /// It is switched off.
+    PowerOff,
+}
+
 /// systemd's coarse state of a unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ActiveState {
@@ -183,6 +192,23 @@ impl Units {
             .filter(|unit| ActiveState::parse(&unit.3).is_up())
             .map(|unit| unit.0)
             .collect())
+    }
+
+    /// Whether the host itself is on its way down.
+    pub async fn is_host_stopping(&self) -> Result<bool, UnitError> {
+        Ok(self.manager.system_state().await? == "stopping")
+    }
+
+    /// Takes the host down: every unit stops in its order. Returns when that began.
+    pub async fn stop_host(&self, then: HostStop) -> Result<(), UnitError> {
+        let target = match then {
+            HostStop::Reboot => "reboot.target",
+            HostStop::PowerOff => "poweroff.target",
+        };
+        self.manager
+            .start_unit(target, "replace-irreversibly")
+            .await?;
+        Ok(())
     }
 
     /// Waits until a unit is down, and says how it went. Returns at once when it is not there.
