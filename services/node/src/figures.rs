@@ -1,0 +1,320 @@
+//! Figures of guests: what they use of what they were given.
+
+use crate::guests::Guest;
+use crate::host::TICKS_PER_SECOND;
+use crate::state::Node;
+use basalt_api::Result;
+use basalt_api::methods::guest::{GuestState, GuestStatus};
+use basalt_container::Containers;
+use basalt_model::guest::{GuestConfig, GuestKind};
+use basalt_model::lxc::LxcConfig;
+use basalt_model::machine::RunState;
+use basalt_model::qemu::QemuConfig;
+use basalt_model::storage::VolumeId;
+use basalt_model::vmid::Vmid;
+use basalt_network::interfaces;
+use basalt_unit::{UnitState, Usage};
+use basalt_vm::Machines;
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The container's own part of its unit's cgroup.
+const CONTAINER_CGROUP: &str = "container";
+/// Two looks closer together than this say too little.
+const LEAST_STEP: Duration = Duration::from_millis(900);
+
+/// Processor time of guests and of the host at the last look, to make a load of it.
+#[derive(Debug, Default)]
+pub struct Samples {
+    seen: Mutex<HashMap<String, Sample>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Sample {
+    at: Instant,
+    busy: Duration,
+    load: f64,
+}
+
+impl Samples {
+    /// The load of `what` since an earlier look, in processors; `busy` is its time so far.
+    pub fn load(&self, what: &str, busy: Duration) -> f64 {
+        self.load_at(what, busy, Instant::now())
+    }
+
+    fn load_at(&self, what: &str, busy: Duration, at: Instant) -> f64 {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = Sample {
+            at,
+            busy,
+            load: 0.0,
+        };
+        let Some(before) = seen.get(what).copied() else {
+            seen.insert(what.to_owned(), fresh);
+            return 0.0;
+        };
+        let step = at.saturating_duration_since(before.at);
+        // Time that runs backwards belongs to a guest that was started anew.
+        let Some(used) = busy.checked_sub(before.busy) else {
+            seen.insert(what.to_owned(), fresh);
+            return 0.0;
+        };
+        if step < LEAST_STEP {
+            return before.load;
+        }
+        let load = used.as_secs_f64() / step.as_secs_f64();
+        seen.insert(what.to_owned(), Sample { load, ..fresh });
+        load
+    }
+}
+
+/// What a running guest uses.
+struct Running {
+    usage: Usage,
+    pid: Option<u32>,
+    uptime: u64,
+}
+
+impl Node {
+    /// The figures of every guest of one kind.
+    pub async fn guest_list(&self, kind: GuestKind) -> Result<Vec<GuestStatus>> {
+        let mut list = Vec::new();
+        for guest in self.guests().iter().filter(|guest| guest.kind() == kind) {
+            list.push(self.guest_status(guest).await?);
+        }
+        Ok(list)
+    }
+
+    /// The figures of a guest.
+    pub async fn guest_status(&self, guest: &Guest) -> Result<GuestStatus> {
+        let mut status = stopped(guest);
+        (status.maxdisk, status.disk) = self.first_disk(guest).await;
+        if let Some(running) = self.running(guest).await {
+            self.add_running(guest, &mut status, &running);
+        }
+        // What runs may still be what was configured before.
+        if status.status == GuestState::Running
+            && let Some(config) = self.running_config(guest.kind(), guest.vmid)
+        {
+            status.cpus = cpus(&config);
+            status.maxmem = memory(&config);
+        }
+        if guest.kind() == GuestKind::Qemu && status.status == GuestState::Running {
+            status.cpu = (status.cpu / status.cpus).min(1.0);
+            self.add_monitor(guest.vmid, &mut status).await;
+        } else {
+            status.cpu = (status.cpu / status.cpus).min(1.0);
+        }
+        Ok(status)
+    }
+
+    async fn running(&self, guest: &Guest) -> Option<Running> {
+        let (unit, below) = match guest.kind() {
+            GuestKind::Qemu => (Machines::unit(guest.vmid), ""),
+            GuestKind::Lxc => (Containers::unit(guest.vmid.get()), CONTAINER_CGROUP),
+        };
+        let state: UnitState = self.units.state(&unit).await.ok()??;
+        if !state.active.is_up() {
+            return None;
+        }
+        let cgroup = format!("{}/{below}", state.control_group);
+        let usage = Usage::of(cgroup.trim_end_matches('/')).unwrap_or_default();
+        let uptime = state
+            .main_pid
+            .and_then(process_age)
+            .map_or(0, |age| age.as_secs());
+        Some(Running {
+            usage,
+            pid: state.main_pid,
+            uptime,
+        })
+    }
+
+    fn add_running(&self, guest: &Guest, status: &mut GuestStatus, running: &Running) {
+        status.status = GuestState::Running;
+        status.pid = running.pid;
+        // Just started is not stopped.
+        status.uptime = running.uptime.max(1);
+        status.mem = running.usage.memory_bytes;
+        status.diskread = running.usage.read_bytes;
+        status.diskwrite = running.usage.written_bytes;
+        let busy = Duration::from_micros(running.usage.cpu_usec);
+        let key = format!("{}/{}", guest.vmid, running.pid.unwrap_or(0));
+        status.cpu = self.samples.load(&key, busy);
+        for port in ports(guest) {
+            // What the host sends, the guest receives.
+            let counters = interfaces::counters(&port);
+            status.netin += counters.sent;
+            status.netout += counters.received;
+        }
+        match guest.kind() {
+            GuestKind::Qemu => status.qmpstatus = Some("running".to_owned()),
+            GuestKind::Lxc => status.swap = Some(running.usage.swap_bytes),
+        }
+    }
+
+    /// Adds what only the monitor of a machine knows.
+    async fn add_monitor(&self, vmid: Vmid, status: &mut GuestStatus) {
+        match self.machines.status(vmid).await {
+            Ok(machine) => {
+                if machine.state == RunState::Paused {
+                    status.qmpstatus = Some("paused".to_owned());
+                }
+                status.diskread = machine.disks.iter().map(|disk| disk.read_bytes).sum();
+                status.diskwrite = machine.disks.iter().map(|disk| disk.written_bytes).sum();
+            }
+            Err(error) => tracing::debug!(%error, %vmid, "monitor gives no figures"),
+        }
+    }
+
+    /// Size of a guest's first disk, and for a container the room it takes.
+    async fn first_disk(&self, guest: &Guest) -> (u64, u64) {
+        let volume: Option<VolumeId> = match &guest.record.config {
+            GuestConfig::Qemu(config) => config
+                .disks()
+                .into_iter()
+                .find_map(|(_, disk)| disk.file.volume().cloned()),
+            GuestConfig::Lxc(config) => config
+                .rootfs
+                .as_ref()
+                .and_then(|rootfs| rootfs.volume.volume().cloned()),
+        };
+        let Some(volume) = volume else {
+            return (0, 0);
+        };
+        let Ok(storage) = self.storages.of(&volume) else {
+            return (0, 0);
+        };
+        match storage.volume(&volume).await {
+            Ok(found) if guest.kind() == GuestKind::Lxc => (found.size, found.used),
+            Ok(found) => (found.size, 0),
+            Err(_) => (0, 0),
+        }
+    }
+}
+
+fn stopped(guest: &Guest) -> GuestStatus {
+    let config = &guest.record.config;
+    let (kind, swap, serial, qmpstatus) = match config {
+        GuestConfig::Qemu(_) => (None, None, Some(true), Some("stopped".to_owned())),
+        GuestConfig::Lxc(config) => (
+            Some("lxc".to_owned()),
+            Some(config.swap_mib() << 20),
+            None,
+            None,
+        ),
+    };
+    GuestStatus {
+        vmid: guest.vmid,
+        name: config.name(guest.vmid),
+        status: GuestState::Stopped,
+        qmpstatus,
+        kind,
+        cpus: cpus(config),
+        cpu: 0.0,
+        maxmem: memory(config),
+        mem: 0,
+        maxswap: swap,
+        swap: swap.map(|_| 0),
+        maxdisk: 0,
+        disk: 0,
+        diskread: 0,
+        diskwrite: 0,
+        netin: 0,
+        netout: 0,
+        uptime: 0,
+        pid: None,
+        lock: guest.record.lock.map(|lock| lock.to_string()),
+        tags: config
+            .tags()
+            .map(ToString::to_string)
+            .filter(|tags| !tags.is_empty()),
+        template: None,
+        serial,
+    }
+}
+
+/// Processors of a guest; a container without a limit has the host's.
+fn cpus(config: &GuestConfig) -> f64 {
+    match config {
+        GuestConfig::Qemu(config) => config.vcpus() as f64,
+        GuestConfig::Lxc(config) => {
+            let cores = config.cores.map(|cores| cores.get() as f64);
+            let limit = config.cpulimit.and_then(|limit| limit.percent());
+            let limit = limit.map(|percent| f64::from(percent) / 100.0);
+            let host = std::thread::available_parallelism().map_or(1.0, |n| n.get() as f64);
+            [cores, limit].into_iter().flatten().fold(host, f64::min)
+        }
+    }
+}
+
+fn memory(config: &GuestConfig) -> u64 {
+    match config {
+        GuestConfig::Qemu(config) => QemuConfig::memory_mib(config) << 20,
+        GuestConfig::Lxc(config) => LxcConfig::memory_mib(config) << 20,
+    }
+}
+
+/// The host's ends of a guest's cards.
+fn ports(guest: &Guest) -> Vec<String> {
+    let vmid = guest.vmid;
+    match &guest.record.config {
+        GuestConfig::Qemu(config) => config
+            .net
+            .keys()
+            .map(|index| format!("tap{vmid}i{index}"))
+            .collect(),
+        GuestConfig::Lxc(config) => config
+            .net
+            .keys()
+            .map(|index| format!("veth{vmid}i{index}"))
+            .collect(),
+    }
+}
+
+/// How long a process has been running.
+fn process_age(pid: u32) -> Option<Duration> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let uptime = std::fs::read_to_string("/proc/uptime").ok()?;
+    let since_boot: f64 = uptime.split_whitespace().next()?.parse().ok()?;
+    let age = since_boot - started(&stat)? / TICKS_PER_SECOND as f64;
+    Some(Duration::from_secs_f64(age.max(0.0)))
+}
+
+/// Clock ticks from the boot to the start of a process. Its name, in brackets, may hold anything.
+fn started(stat: &str) -> Option<f64> {
+    let (_, rest) = stat.rsplit_once(") ")?;
+    rest.split_whitespace().nth(19)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn load_is_time_used_over_time_passed() {
+        let samples = Samples::default();
+        let start = Instant::now();
+        let second = Duration::from_secs(1);
+        assert_eq!(samples.load_at("a", second, start), 0.0);
+        assert_eq!(samples.load_at("a", second * 3, start + second * 4), 0.5);
+        // Too soon: the last load stands.
+        let soon = start + second * 4 + Duration::from_millis(10);
+        assert_eq!(samples.load_at("a", second * 4, soon), 0.5);
+        // Started anew.
+        assert_eq!(
+            samples.load_at("a", Duration::ZERO, start + second * 9),
+            0.0
+        );
+    }
+
+    #[test]
+    fn the_start_of_a_process_is_behind_its_name() {
+        let mut fields: Vec<String> = (3..=52).map(|n| n.to_string()).collect();
+        fields[0] = "S".to_owned();
+        let stat = format!("7 (odd ) name) {}", fields.join(" "));
+        assert_eq!(started(&stat), Some(22.0));
+        assert!(process_age(std::process::id()).is_some());
+    }
+}

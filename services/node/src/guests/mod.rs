@@ -1,0 +1,232 @@
+//! Guests of this node: what is stored about them, and the work that changes them.
+//!
+//! A guest is a [`GuestRecord`] in the store; whether it runs is asked of the service manager.
+//! Work takes the guest's lock, then goes through the store in steps of which each leaves
+//! something that [`recover`] can finish or undo. [`vm`] and [`ct`] make and start the two kinds;
+//! [`change`] and [`remove`] serve both.
+
+pub mod change;
+pub mod ct;
+pub mod ct_root;
+pub mod power;
+pub mod recover;
+pub mod remove;
+pub mod vm;
+pub mod volumes;
+
+use crate::state::Node;
+use basalt_api::{Error, Result};
+use basalt_model::field::FieldErrors;
+use basalt_model::guest::{GuestKind, GuestRecord};
+use basalt_model::vmid::Vmid;
+use basalt_store::{Expect, Stored, Transaction};
+use basalt_tasks::{GuestLock, TaskContext};
+use std::fmt::Display;
+
+/// Guests are kept under their numbers behind this.
+const GUESTS: &str = "guests/";
+
+/// A guest as it was read.
+#[derive(Debug, Clone)]
+pub struct Guest {
+    /// Its number.
+    pub vmid: Vmid,
+    /// What is stored.
+    pub record: GuestRecord,
+    /// The digest of what is stored.
+    pub digest: String,
+}
+
+impl Guest {
+    /// The kind of guest.
+    pub fn kind(&self) -> GuestKind {
+        self.record.config.kind()
+    }
+
+    /// How messages name it, e.g. `VM 100`.
+    pub fn title(&self) -> String {
+        title(self.kind(), self.vmid)
+    }
+
+    /// Refuses work while something interrupted or unfinished holds the guest.
+    pub fn check_unlocked(&self) -> Result<()> {
+        match self.record.lock {
+            None => Ok(()),
+            Some(lock) => Err(Error::failed(format_args!(
+                "{} is locked ({lock})",
+                self.title()
+            ))),
+        }
+    }
+}
+
+/// How messages and locks name a guest, e.g. `VM 100`.
+pub fn title(kind: GuestKind, vmid: Vmid) -> String {
+    format!("{} {vmid}", kind.short())
+}
+
+/// The key of a guest's record.
+pub fn key(vmid: Vmid) -> String {
+    format!("{GUESTS}{vmid}")
+}
+
+impl Node {
+    /// A guest by its number, whatever its kind.
+    pub fn find_guest(&self, vmid: Vmid) -> Result<Option<Guest>> {
+        let stored = self
+            .store
+            .read::<GuestRecord>(&key(vmid))
+            .map_err(Error::failed)?;
+        Ok(stored.map(|stored| guest(vmid, stored)))
+    }
+
+    /// A guest of one kind by its number.
+    pub fn guest(&self, kind: GuestKind, vmid: Vmid) -> Result<Guest> {
+        self.find_guest(vmid)?
+            .filter(|guest| guest.kind() == kind)
+            .ok_or_else(|| Error::not_found(title(kind, vmid)))
+    }
+
+    /// Every guest in the order of numbers. One whose record cannot be read is left out and
+    /// logged, so that it does not take the others along.
+    pub fn guests(&self) -> Vec<Guest> {
+        let mut guests = Vec::new();
+        for entry in self.store.list(GUESTS) {
+            let vmid = entry.key.trim_start_matches(GUESTS).parse::<Vmid>();
+            match (vmid, entry.parse::<GuestRecord>()) {
+                (Ok(vmid), Ok(record)) => {
+                    guests.push(Guest {
+                        vmid,
+                        record,
+                        digest: entry.digest(),
+                    });
+                }
+                (_, Err(error)) => tracing::error!(%error, "guest is left out"),
+                (Err(error), _) => tracing::error!(%error, key = entry.key, "guest is left out"),
+            }
+        }
+        guests.sort_by_key(|guest| guest.vmid);
+        guests
+    }
+
+    /// Takes the lock of a guest for `work`, e.g. `start`.
+    pub fn lock_guest(&self, kind: GuestKind, vmid: Vmid, work: &str) -> Result<GuestLock> {
+        self.tasks
+            .lock(&title(kind, vmid), work)
+            .map_err(Error::failed)
+    }
+
+    /// Stores a new guest, unless its number is taken.
+    pub async fn insert_guest(&self, vmid: Vmid, record: &GuestRecord) -> Result<()> {
+        let change = Transaction::new()
+            .expect(key(vmid), Expect::Absent)
+            .put(key(vmid), record)
+            .map_err(Error::failed)?;
+        match self.store.commit(change).await {
+            Ok(_) => Ok(()),
+            Err(basalt_store::Error::Conflict { .. }) => {
+                Err(self.taken(record.config.kind(), vmid))
+            }
+            Err(error) => Err(Error::failed(error)),
+        }
+    }
+
+    /// The error for a number that is taken.
+    pub fn taken(&self, kind: GuestKind, vmid: Vmid) -> Error {
+        let holder = self
+            .find_guest(vmid)
+            .ok()
+            .flatten()
+            .map_or(kind, |guest| guest.kind());
+        let wanted = title(kind, vmid);
+        let taken = format!(
+            "{} already exists on node '{}'",
+            title(holder, vmid),
+            self.name
+        );
+        Error::failed(format_args!("unable to create {wanted} - {taken}"))
+    }
+
+    /// Replaces a guest's record, provided that nobody changed it since it was read.
+    pub async fn replace_guest(&self, guest: &Guest, record: &GuestRecord) -> Result<()> {
+        let key = key(guest.vmid);
+        let change = Transaction::new()
+            .expect(&key, Expect::Digest(guest.digest.clone()))
+            .put(&key, record)
+            .map_err(Error::failed)?;
+        self.store.commit(change).await.map_err(Error::failed)?;
+        Ok(())
+    }
+
+    /// Sets a guest's record as the last step of work that holds the guest.
+    pub async fn put_guest(&self, vmid: Vmid, record: &GuestRecord) -> Result<()> {
+        let change = Transaction::new()
+            .put(key(vmid), record)
+            .map_err(Error::failed)?;
+        self.store.commit(change).await.map_err(Error::failed)?;
+        Ok(())
+    }
+
+    /// Forgets a guest.
+    pub async fn forget_guest(&self, vmid: Vmid) -> Result<()> {
+        let change = Transaction::new().delete(key(vmid));
+        self.store.commit(change).await.map_err(Error::failed)?;
+        Ok(())
+    }
+}
+
+fn guest(vmid: Vmid, stored: Stored<GuestRecord>) -> Guest {
+    Guest {
+        vmid,
+        record: stored.value,
+        digest: stored.digest,
+    }
+}
+
+/// Where work says how it goes: a task's log, or the journal when there is no task.
+#[derive(Debug, Clone)]
+pub enum Report {
+    /// A task.
+    Task(TaskContext),
+    /// The journal.
+    Journal,
+}
+
+impl Report {
+    /// Says something.
+    pub fn log(&self, text: impl Display) {
+        match self {
+            Self::Task(context) => context.log(text),
+            Self::Journal => tracing::info!("{text}"),
+        }
+    }
+
+    /// Says that something is not as it should be, and goes on.
+    pub fn warn(&self, text: impl Display) {
+        match self {
+            Self::Task(context) => context.warn(text),
+            Self::Journal => tracing::warn!("{text}"),
+        }
+    }
+
+    /// Says how far the work is.
+    pub fn progress(&self, done: u64, total: u64) {
+        if let Self::Task(context) = self {
+            let percent = (done * 100).checked_div(total).unwrap_or(100);
+            context.progress(u8::try_from(percent).unwrap_or(100));
+        }
+    }
+
+    /// Whether somebody asked the work to stop.
+    pub fn is_cancelled(&self) -> bool {
+        match self {
+            Self::Task(context) => context.is_cancelled(),
+            Self::Journal => false,
+        }
+    }
+}
+
+/// Passes if no field is wrong.
+pub fn no_errors(errors: FieldErrors) -> Result<()> {
+    errors.or(()).map_err(Error::from)
+}

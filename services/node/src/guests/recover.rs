@@ -1,0 +1,164 @@
+//! What happens to guests when the node or the host starts and stops.
+
+use super::{Guest, Report, volumes};
+use crate::state::Node;
+use basalt_api::{Error, Result};
+use basalt_model::guest::{GuestKind, GuestRecord, Lock};
+use basalt_model::userid::Authid;
+use basalt_model::vmid::Vmid;
+use basalt_tasks::NewTask;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+/// Made once the guests that start with the host were started; lives as long as the host runs.
+const AUTOSTARTED: &str = "autostarted";
+/// How long a guest may take to shut down with the host, unless it says.
+const DOWN_PATIENCE: Duration = Duration::from_secs(60);
+
+impl Node {
+    /// Finishes or undoes what an earlier life of the node left half done. Must come before any
+    /// other work.
+    pub async fn recover(&self) {
+        for guest in self.guests() {
+            let title = guest.title();
+            if let Err(error) = self.recover_guest(guest).await {
+                tracing::error!(%error, guest = title, "cannot be put in order");
+            }
+        }
+    }
+
+    async fn recover_guest(&self, guest: Guest) -> Result<()> {
+        let report = Report::Journal;
+        let named = guest.record.config.own_volumes(guest.vmid);
+        match guest.record.lock {
+            Some(Lock::Create) => {
+                tracing::warn!(
+                    guest = guest.title(),
+                    "its creation was interrupted: removed"
+                );
+                volumes::discard(&self.storages, &guest.record.making, &report).await;
+                self.forget_guest(guest.vmid).await
+            }
+            Some(Lock::Destroy) => {
+                tracing::warn!(
+                    guest = guest.title(),
+                    "its removal was interrupted: finished"
+                );
+                self.stop_guest(guest.kind(), guest.vmid).await?;
+                self.remove_stopped(&guest, false, &report).await
+            }
+            None if guest.record.making.is_empty() => Ok(()),
+            None => {
+                tracing::warn!(guest = guest.title(), "a change was interrupted: undone");
+                let mut making = guest.record.making;
+                making.retain(|volume| !named.iter().any(|(_, known)| known == volume));
+                volumes::discard(&self.storages, &making, &report).await;
+                self.put_guest(guest.vmid, &GuestRecord::new(guest.record.config))
+                    .await
+            }
+        }
+    }
+
+    /// Starts the guests that start with the host, in their order; once per boot of the host.
+    pub async fn autostart(&self) {
+        let mark = self.settings.run.join(AUTOSTARTED);
+        if is_marked(&mark) {
+            return;
+        }
+        let mut guests: Vec<_> = self
+            .guests()
+            .into_iter()
+            .filter_map(|guest| {
+                guest
+                    .record
+                    .config
+                    .autostart()
+                    .map(|startup| (startup, guest))
+            })
+            .collect();
+        guests.sort_by_key(|(startup, guest)| (startup.order.unwrap_or(u32::MAX), guest.vmid));
+        for (startup, guest) in guests {
+            if let Err(error) = self.autostart_guest(guest.kind(), guest.vmid).await {
+                tracing::error!(%error, guest = guest.title(), "does not start with the host");
+            }
+            tokio::time::sleep(Duration::from_secs(startup.up.unwrap_or(0).into())).await;
+        }
+    }
+
+    async fn autostart_guest(&self, kind: GuestKind, vmid: Vmid) -> Result<()> {
+        if self.is_running(kind, vmid).await? {
+            return Ok(());
+        }
+        let name = match kind {
+            GuestKind::Qemu => "qmstart",
+            GuestKind::Lxc => "vzstart",
+        };
+        let user: Authid = "root@pam".parse().map_err(Error::failed)?;
+        let lock = self.lock_guest(kind, vmid, "start")?;
+        let task = NewTask {
+            kind: name,
+            id: vmid.to_string(),
+            user: &user,
+            lock: Some(lock),
+        };
+        let work = self.clone();
+        let upid = self
+            .tasks
+            .spawn(task, |context| async move {
+                work.start_guest(kind, vmid, &Report::Task(context)).await
+            })
+            .map_err(Error::failed)?;
+        match self.tasks.wait(&upid).await.map_err(Error::failed)? {
+            basalt_tasks::Outcome::Failed(reason) => Err(Error::failed(reason)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Shuts all guests down if the host itself is stopping: in the reverse of their order, those
+    /// of one order together. Guests outlive the node when only the node stops.
+    pub async fn shutdown_with_host(&self) {
+        match self.units.is_host_stopping().await {
+            Ok(true) => self.shutdown_guests().await,
+            Ok(false) => {}
+            Err(error) => tracing::error!(%error, "whether the host stops is not known"),
+        }
+    }
+
+    async fn shutdown_guests(&self) {
+        let mut by_order: BTreeMap<u32, Vec<Guest>> = BTreeMap::new();
+        for guest in self.guests() {
+            let order = guest.record.config.startup().order.unwrap_or(u32::MAX);
+            by_order.entry(order).or_default().push(guest);
+        }
+        for (_, guests) in by_order.into_iter().rev() {
+            let downs = guests.iter().map(|guest| self.shutdown_one(guest));
+            futures_util::future::join_all(downs).await;
+        }
+    }
+
+    async fn shutdown_one(&self, guest: &Guest) {
+        let (kind, vmid, title) = (guest.kind(), guest.vmid, guest.title());
+        if !self.is_running(kind, vmid).await.unwrap_or(false) {
+            return;
+        }
+        let down = guest.record.config.startup().down;
+        let patience = down.map_or(DOWN_PATIENCE, |seconds| Duration::from_secs(seconds.into()));
+        tracing::info!(guest = title, "shutting down with the host");
+        if let Err(error) = self.shutdown_guest(kind, vmid, Some(patience), true).await {
+            tracing::error!(%error, guest = title, "does not shut down with the host");
+        }
+    }
+}
+
+/// Whether the mark is there already; makes it if not.
+fn is_marked(mark: &Path) -> bool {
+    match std::fs::File::create_new(mark) {
+        Ok(_) => false,
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => true,
+        Err(error) => {
+            tracing::warn!(%error, path = %mark.display(), "autostart leaves no mark");
+            false
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! Virtual machines: settling a configuration, making, starting.
+
+use super::volumes::{self, NewVolume, Planner, check_content, note};
+use super::{Report, no_errors, title};
+use crate::state::Node;
+use basalt_api::methods::qemu::VmNew;
+use basalt_api::{Error, Result};
+use basalt_model::field::FieldErrors;
+use basalt_model::guest::{GuestConfig, GuestKind, GuestRecord, Lock};
+use basalt_model::network::InterfaceName;
+use basalt_model::qemu::{Media, QemuConfig, QemuDisk};
+use basalt_model::storage::{ContentKind, VolumeId, VolumeSource};
+use basalt_model::upid::Upid;
+use basalt_model::userid::Authid;
+use basalt_model::vmid::Vmid;
+use basalt_network::{interfaces, random_mac};
+use basalt_storage::Storages;
+use basalt_tasks::NewTask;
+
+/// Makes a machine: everything is checked before this returns, volumes are made by the task.
+pub async fn create(node: &Node, user: &Authid, params: VmNew) -> Result<Upid> {
+    let vmid = params.vmid;
+    let lock = node.lock_guest(GuestKind::Qemu, vmid, "create")?;
+    if node.find_guest(vmid)?.is_some() {
+        return Err(node.taken(GuestKind::Qemu, vmid));
+    }
+    let mut config = params.config;
+    let new = settle(&node.storages, vmid, &mut config, None).await?;
+    let record = GuestRecord {
+        config: GuestConfig::Qemu(config),
+        lock: Some(Lock::Create),
+        making: new.iter().map(|volume| volume.id.clone()).collect(),
+    };
+    node.insert_guest(vmid, &record).await?;
+    let task = NewTask {
+        kind: "qmcreate",
+        id: vmid.to_string(),
+        user,
+        lock: Some(lock),
+    };
+    let work = node.clone();
+    let start = params.start == Some(true);
+    let spawned = node.tasks.spawn(task, |context| async move {
+        let report = Report::Task(context);
+        work.finish_create(vmid, record, &new, &report).await?;
+        if start {
+            work.start_vm(vmid, &report).await
+        } else {
+            Ok(())
+        }
+    });
+    match spawned {
+        Ok(upid) => Ok(upid),
+        Err(error) => {
+            node.forget_guest(vmid).await?;
+            Err(Error::failed(error))
+        }
+    }
+}
+
+impl Node {
+    /// Makes the volumes of a new machine and lets go of it, or leaves nothing of it.
+    async fn finish_create(
+        &self,
+        vmid: Vmid,
+        record: GuestRecord,
+        new: &[NewVolume],
+        report: &Report,
+    ) -> Result<()> {
+        match volumes::make(&self.storages, new, report).await {
+            Ok(()) => self.put_guest(vmid, &GuestRecord::new(record.config)).await,
+            Err(error) => {
+                volumes::discard(&self.storages, &record.making, report).await;
+                self.forget_guest(vmid).await?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Starts a machine whose lock is held.
+    pub async fn start_vm(&self, vmid: Vmid, report: &Report) -> Result<()> {
+        let guest = self.guest(GuestKind::Qemu, vmid)?;
+        guest.check_unlocked()?;
+        let GuestConfig::Qemu(config) = &guest.record.config else {
+            return Err(Error::not_found(title(GuestKind::Qemu, vmid)));
+        };
+        if self
+            .machines
+            .state(vmid)
+            .await
+            .map_err(Error::failed)?
+            .is_some()
+        {
+            return Err(Error::failed(format_args!("VM {vmid} already running")));
+        }
+        let machine = basalt_vm::resolve(
+            vmid,
+            config,
+            &self.storages,
+            &self.network,
+            &self.run_machines,
+        )
+        .await
+        .map_err(Error::failed)?;
+        report.log(format_args!(
+            "starting with {} processors and {} MiB of memory",
+            machine.spec.vcpus, machine.spec.memory_mib
+        ));
+        self.machines
+            .start(vmid, machine)
+            .await
+            .map_err(Error::failed)?;
+        self.note_running(&guest);
+        Ok(())
+    }
+}
+
+/// Completes a configuration: plans the volumes that it asks for, gives cards their addresses,
+/// and checks what it names. `old` is what it replaces.
+pub async fn settle(
+    storages: &Storages,
+    vmid: Vmid,
+    config: &mut QemuConfig,
+    old: Option<&QemuConfig>,
+) -> Result<Vec<NewVolume>> {
+    let mut errors = FieldErrors::default();
+    let mut planner = Planner::new(storages, vmid);
+    for (key, disk) in config.disks_mut() {
+        let before = old.and_then(|old| {
+            old.disks()
+                .into_iter()
+                .find(|(known, _)| *known == key)
+                .map(|(_, disk)| disk)
+        });
+        let settled = settle_disk(storages, &mut planner, vmid, disk, before).await;
+        note(&mut errors, &key, settled);
+    }
+    for (key, volume) in [("kernel", &config.kernel), ("initrd", &config.initrd)] {
+        let unchanged = old.map(|old| {
+            if key == "kernel" {
+                &old.kernel
+            } else {
+                &old.initrd
+            }
+        });
+        if let Some(volume) = volume
+            && unchanged.and_then(Option::as_ref) != Some(volume)
+        {
+            let found = check_content(storages, volume, ContentKind::Kernel).await;
+            note(&mut errors, key, found);
+        }
+    }
+    for (index, net) in &mut config.net {
+        net.mac.get_or_insert_with(random_mac);
+        check_bridge(&mut errors, &format!("net{index}"), net.bridge.as_ref());
+    }
+    no_errors(errors)?;
+    Ok(planner.finish())
+}
+
+/// Notes a bridge that the host does not have.
+pub fn check_bridge(errors: &mut FieldErrors, field: &str, bridge: Option<&InterfaceName>) {
+    if let Some(bridge) = bridge
+        && !interfaces::is_bridge(bridge)
+    {
+        errors.add(
+            field,
+            format!("bridge '{bridge}' does not exist on this node"),
+        );
+    }
+}
+
+async fn settle_disk(
+    storages: &Storages,
+    planner: &mut Planner<'_>,
+    vmid: Vmid,
+    disk: &mut QemuDisk,
+    before: Option<&QemuDisk>,
+) -> std::result::Result<(), String> {
+    let is_disc = disk.media == Some(Media::Cdrom);
+    let import = disk.import_from.take();
+    match &disk.file {
+        VolumeSource::None if is_disc => Ok(()),
+        VolumeSource::None => Err("only an empty drive is 'none': add media=cdrom".to_owned()),
+        VolumeSource::New { .. } if is_disc => {
+            Err("a new volume cannot be an optical disc: name an iso".to_owned())
+        }
+        VolumeSource::New { storage, size } => {
+            let planned = planner
+                .plan(storage, ContentKind::Images, *size, import.as_ref())
+                .await?;
+            disk.file = VolumeSource::Volume(planned.id);
+            disk.size = Some(planned.size);
+            Ok(())
+        }
+        VolumeSource::Volume(_) if import.is_some() => {
+            Err("import-from needs a new volume: write local:0,import-from=…".to_owned())
+        }
+        VolumeSource::Volume(volume) => {
+            let kept = before.filter(|before| before.file == disk.file);
+            disk.size = match kept {
+                Some(before) => before.size,
+                None => Some(check_disk(storages, vmid, volume, is_disc).await?),
+            };
+            Ok(())
+        }
+    }
+}
+
+/// Checks a volume that exists and is to be a disk; gives its size.
+async fn check_disk(
+    storages: &Storages,
+    vmid: Vmid,
+    volume: &VolumeId,
+    is_disc: bool,
+) -> std::result::Result<basalt_model::storage::DiskSize, String> {
+    if is_disc {
+        return check_content(storages, volume, ContentKind::Iso).await;
+    }
+    if volume.owner().is_some_and(|owner| owner != vmid) {
+        return Err(format!(
+            "'{volume}' belongs to another guest: copy it with import-from"
+        ));
+    }
+    check_content(storages, volume, ContentKind::Images).await
+}

@@ -1,0 +1,290 @@
+//! Volumes that a change of a guest needs: planned first, stored as being made, then made.
+
+use super::Report;
+use basalt_api::{Error, Result};
+use basalt_model::field::FieldErrors;
+use basalt_model::storage::{ContentKind, DiskSize, StorageId, VolumeId};
+use basalt_model::vmid::Vmid;
+use basalt_storage::{Access, StorageError, Storages, copy};
+use std::fs::File;
+use std::time::Duration;
+
+/// How long a volume may stay busy after its guest ended: the kernel lets go of a mounted image
+/// a moment after its last user.
+const RELEASE: Duration = Duration::from_secs(15);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// A volume to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewVolume {
+    /// Its name.
+    pub id: VolumeId,
+    /// Its size.
+    pub size: DiskSize,
+    /// What it starts with.
+    pub import: Option<VolumeId>,
+}
+
+/// Plans the volumes of one change, so that no name is given twice.
+#[derive(Debug)]
+pub struct Planner<'a> {
+    storages: &'a Storages,
+    owner: Vmid,
+    planned: Vec<NewVolume>,
+}
+
+impl<'a> Planner<'a> {
+    /// Plans volumes of `owner`.
+    pub fn new(storages: &'a Storages, owner: Vmid) -> Self {
+        Self {
+            storages,
+            owner,
+            planned: Vec::new(),
+        }
+    }
+
+    /// Plans a volume for `content`; with `import`, as large as that volume at least.
+    pub async fn plan(
+        &mut self,
+        storage: &StorageId,
+        content: ContentKind,
+        size: DiskSize,
+        import: Option<&VolumeId>,
+    ) -> std::result::Result<NewVolume, String> {
+        let text = |error: StorageError| error.to_string();
+        let storage = self.storages.holding(storage, content).map_err(text)?;
+        let size = match import {
+            Some(source) => size.max(import_size(self.storages, source).await?),
+            None => size,
+        };
+        if size.bytes() == 0 {
+            return Err("a new disk needs a size in GiB, e.g. local:4, or import-from".to_owned());
+        }
+        let taken: Vec<VolumeId> = self.planned.iter().map(|new| new.id.clone()).collect();
+        let id = storage.free_name(self.owner, &taken).await.map_err(text)?;
+        let new = NewVolume {
+            id,
+            size,
+            import: import.cloned(),
+        };
+        self.planned.push(new.clone());
+        Ok(new)
+    }
+
+    /// What was planned.
+    pub fn finish(self) -> Vec<NewVolume> {
+        self.planned
+    }
+}
+
+async fn import_size(
+    storages: &Storages,
+    source: &VolumeId,
+) -> std::result::Result<DiskSize, String> {
+    let text = |error: StorageError| format!("import-from: {error}");
+    let storage = storages.of(source).map_err(text)?;
+    let found = storage.volume(source).await.map_err(text)?;
+    if !matches!(found.content, ContentKind::Import | ContentKind::Images) {
+        return Err(format!(
+            "import-from: '{source}' is no disk image but {}",
+            found.content
+        ));
+    }
+    let file = storage.open(source, Access::Read).await.map_err(text)?;
+    copy::raw_size(&file, source)
+        .map(DiskSize::from_bytes)
+        .map_err(text)
+}
+
+/// Whether `volume` is there and holds `content`; what is wrong otherwise.
+pub async fn check_content(
+    storages: &Storages,
+    volume: &VolumeId,
+    content: ContentKind,
+) -> std::result::Result<DiskSize, String> {
+    let storage = storages.of(volume).map_err(|error| error.to_string())?;
+    let found = storage
+        .volume(volume)
+        .await
+        .map_err(|error| error.to_string())?;
+    if found.content == content {
+        return Ok(DiskSize::from_bytes(found.size));
+    }
+    Err(format!(
+        "'{volume}' holds '{}', not '{content}'",
+        found.content
+    ))
+}
+
+/// Notes an error of `field`, or gives the value.
+pub fn note<T>(
+    errors: &mut FieldErrors,
+    field: &str,
+    result: std::result::Result<T, String>,
+) -> Option<T> {
+    result.map_err(|text| errors.add(field, text)).ok()
+}
+
+/// Makes volumes and fills those that are copies. When it fails, some may be there: see
+/// [`discard`].
+pub async fn make(storages: &Storages, new: &[NewVolume], report: &Report) -> Result<()> {
+    for volume in new {
+        let storage = storages.of(&volume.id).map_err(Error::failed)?;
+        report.log(format_args!(
+            "creating volume '{}' of {}",
+            volume.id, volume.size
+        ));
+        storage
+            .create(&volume.id, volume.size)
+            .await
+            .map_err(Error::failed)?;
+        if let Some(source) = &volume.import {
+            report.log(format_args!("copying '{source}' to '{}'", volume.id));
+            import(storages, source, &volume.id, report.clone()).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn import(
+    storages: &Storages,
+    source: &VolumeId,
+    target: &VolumeId,
+    report: Report,
+) -> Result<()> {
+    let from = storages.of(source).map_err(Error::failed)?;
+    let from = from
+        .open(source, Access::Read)
+        .await
+        .map_err(Error::failed)?;
+    let to = storages.of(target).map_err(Error::failed)?;
+    let to = to
+        .open(target, Access::Write)
+        .await
+        .map_err(Error::failed)?;
+    let copying = tokio::task::spawn_blocking(move || {
+        copy::fill(&from, &to, &mut |done, total| {
+            report.progress(done, total);
+            !report.is_cancelled()
+        })
+    });
+    copying.await.map_err(Error::failed)?.map_err(Error::failed)
+}
+
+/// Removes volumes that are no longer wanted; those that are not there are fine. What cannot be
+/// removed is said and left.
+pub async fn discard(storages: &Storages, volumes: &[VolumeId], report: &Report) {
+    for volume in volumes {
+        match remove(storages, volume).await {
+            Ok(()) => report.log(format_args!("removed volume '{volume}'")),
+            Err(StorageError::NoVolume(_)) => {}
+            Err(error) => report.warn(format_args!("volume '{volume}' is left: {error}")),
+        }
+    }
+}
+
+/// Removes a volume, waiting for a guest that just ended to let go of it.
+pub async fn remove(storages: &Storages, volume: &VolumeId) -> basalt_storage::Result<()> {
+    let storage = storages.of(volume)?;
+    let deadline = tokio::time::Instant::now() + RELEASE;
+    loop {
+        match storage.remove(volume).await {
+            Err(StorageError::InUse(_)) if tokio::time::Instant::now() < deadline => {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+            result => return result,
+        }
+    }
+}
+
+/// Opens a volume for writing, waiting for a guest that just ended to let go of it.
+pub async fn open(storages: &Storages, volume: &VolumeId) -> basalt_storage::Result<File> {
+    let storage = storages.of(volume)?;
+    let deadline = tokio::time::Instant::now() + RELEASE;
+    loop {
+        match storage.open(volume, Access::Write).await {
+            Err(StorageError::InUse(_)) if tokio::time::Instant::now() < deadline => {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+            result => return result,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use basalt_model::storage::{ContentKinds, StorageConfig, StorageDriver};
+
+    fn storages() -> (tempfile::TempDir, Storages) {
+        let directory = tempfile::tempdir().unwrap();
+        let storages = Storages::default();
+        let path = directory.path().to_string_lossy().into_owned();
+        let config = StorageConfig {
+            driver: StorageDriver::Dir { path },
+            content: ContentKinds::all(),
+            disable: false,
+        };
+        storages.set(StorageId::local(), config).unwrap();
+        (directory, storages)
+    }
+
+    #[tokio::test]
+    async fn a_planned_import_is_made_and_discarded() {
+        let (directory, storages) = storages();
+        std::fs::write(directory.path().join("import/x.raw"), vec![7; 5000]).unwrap();
+        let source: VolumeId = "local:import/x.raw".parse().unwrap();
+        let local = StorageId::local();
+        let size = DiskSize::from_bytes(1 << 20);
+
+        let mut planner = Planner::new(&storages, Vmid::MIN);
+        let empty = planner
+            .plan(&local, ContentKind::Images, size, None)
+            .await
+            .unwrap();
+        let zero = DiskSize::from_bytes(0);
+        let copied = planner
+            .plan(&local, ContentKind::Images, zero, Some(&source))
+            .await
+            .unwrap();
+        let nothing = planner.plan(&local, ContentKind::Images, zero, None).await;
+        assert!(nothing.unwrap_err().contains("size"));
+        let new = planner.finish();
+        assert_eq!(new, [empty.clone(), copied.clone()]);
+        assert_ne!(empty.id, copied.id);
+        assert_eq!(copied.size.bytes(), 5120);
+
+        make(&storages, &new, &Report::Journal).await.unwrap();
+        let made = std::fs::read(directory.path().join("images/100/vm-100-disk-1.raw")).unwrap();
+        assert_eq!(
+            (&made[..5000], &made[5000..]),
+            (&[7; 5000][..], &[0; 120][..])
+        );
+
+        let ids: Vec<VolumeId> = new.iter().map(|new| new.id.clone()).collect();
+        discard(&storages, &ids, &Report::Journal).await;
+        discard(&storages, &ids, &Report::Journal).await;
+        assert!(!directory.path().join("images/100").exists());
+    }
+
+    #[tokio::test]
+    async fn content_is_checked_by_kind() {
+        let (directory, storages) = storages();
+        std::fs::write(directory.path().join("template/iso/a.iso"), "x").unwrap();
+        let iso: VolumeId = "local:iso/a.iso".parse().unwrap();
+        assert!(
+            check_content(&storages, &iso, ContentKind::Iso)
+                .await
+                .is_ok()
+        );
+        let wrong = check_content(&storages, &iso, ContentKind::Kernel)
+            .await
+            .unwrap_err();
+        assert!(wrong.contains("'kernel'"), "{wrong}");
+        let gone: VolumeId = "local:kernel/none".parse().unwrap();
+        let missing = check_content(&storages, &gone, ContentKind::Kernel)
+            .await
+            .unwrap_err();
+        assert!(missing.contains("does not exist"), "{missing}");
+    }
+}

@@ -1,0 +1,290 @@
+//! Nodes: the machines themselves.
+
+use crate::call::Call;
+use crate::host;
+use crate::router::Router;
+use basalt_api::methods::nodes::{
+    Child, NetworkFilter, NetworkInterface, NetworkList, NetworkQuery, NodeCommand, NodeDns,
+    NodeDnsGet, NodeEntry, NodeIndex, NodeList, NodePower, NodeState, NodeStatus, NodeStatusGet,
+    NodeSubscription, NodeTime, NodeTimeGet, PowerCommand, Subscription,
+};
+use basalt_api::methods::{NoParams, NodePath};
+use basalt_api::{Error, Result};
+use basalt_model::host::{Addressing, HostConfig};
+use basalt_network::interfaces::{self, Interface, Kind};
+use basalt_unit::HostStop;
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Folders below a node that have methods.
+const CHILDREN: [&str; 10] = [
+    "dns",
+    "lxc",
+    "network",
+    "qemu",
+    "status",
+    "storage",
+    "subscription",
+    "tasks",
+    "time",
+    "version",
+];
+
+/// Says how the methods are implemented.
+pub fn register(router: &mut Router) {
+    router.on::<NodeList, _, _, _>(list);
+    router.on::<NodeIndex, _, _, _>(index);
+    router.on::<NodeStatusGet, _, _, _>(status);
+    router.on::<NodePower, _, _, _>(power);
+    router.on::<NodeTimeGet, _, _, _>(time);
+    router.on::<NodeDnsGet, _, _, _>(dns);
+    router.on::<NodeSubscription, _, _, _>(subscription);
+    router.on::<NetworkList, _, _, _>(network);
+}
+
+/// This node as a list shows it.
+pub async fn entry(call: &Call) -> Result<NodeEntry> {
+    let status = read_status(call).await?;
+    Ok(NodeEntry {
+        node: call.node.name.clone(),
+        kind: "node".to_owned(),
+        id: format!("node/{}", call.node.name),
+        status: NodeState::Online,
+        cpu: status.cpu,
+        maxcpu: status.cpuinfo.cpus,
+        mem: status.memory.used,
+        maxmem: status.memory.total,
+        disk: status.rootfs.used,
+        maxdisk: status.rootfs.total,
+        uptime: status.uptime,
+        level: String::new(),
+        ssl_fingerprint: None,
+    })
+}
+
+async fn read_status(call: &Call) -> Result<NodeStatus> {
+    let samples = std::sync::Arc::clone(&call.node.samples);
+    tokio::task::spawn_blocking(move || host::status(&samples))
+        .await
+        .map_err(Error::failed)
+}
+
+async fn list(call: Call, _: NoParams) -> Result<Vec<NodeEntry>> {
+    Ok(vec![entry(&call).await?])
+}
+
+async fn index(call: Call, params: NodePath) -> Result<Vec<Child>> {
+    call.node.check_name(&params.node)?;
+    Ok(CHILDREN
+        .iter()
+        .map(|name| Child {
+            subdir: (*name).to_owned(),
+        })
+        .collect())
+}
+
+async fn status(call: Call, params: NodePath) -> Result<NodeStatus> {
+    call.node.check_name(&params.node)?;
+    read_status(&call).await
+}
+
+async fn power(call: Call, params: NodeCommand) -> Result<()> {
+    call.node.check_name(&params.node)?;
+    let then = match params.command {
+        PowerCommand::Reboot => HostStop::Reboot,
+        PowerCommand::Shutdown => HostStop::PowerOff,
+    };
+    tracing::info!(user = %call.auth(), ?then, "the host is stopped on request");
+    call.node.units.stop_host(then).await.map_err(Error::failed)
+}
+
+async fn time(call: Call, params: NodePath) -> Result<NodeTime> {
+    call.node.check_name(&params.node)?;
+    let time = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |passed| passed.as_secs());
+    let zone = std::fs::read_link("/etc/localtime").unwrap_or_default();
+    let zone = zone.to_string_lossy();
+    let name = zone.split_once("zoneinfo/").map_or("UTC", |(_, name)| name);
+    let localtime = i64::try_from(time).unwrap_or(0) + utc_offset(time);
+    Ok(NodeTime {
+        timezone: name.to_owned(),
+        time,
+        localtime: u64::try_from(localtime).unwrap_or(0),
+    })
+}
+
+/// Seconds by which local time is ahead of universal time.
+fn utc_offset(time: u64) -> i64 {
+    let seconds = libc::time_t::try_from(time).unwrap_or(0);
+    let mut local = std::mem::MaybeUninit::<libc::tm>::uninit();
+    // SAFETY: both pointers are valid for the call; on success the structure is filled.
+    let filled = unsafe { libc::localtime_r(&raw const seconds, local.as_mut_ptr()) };
+    if filled.is_null() {
+        return 0;
+    }
+    // SAFETY: localtime_r succeeded and so filled all of it.
+    unsafe { local.assume_init() }.tm_gmtoff
+}
+
+async fn dns(call: Call, params: NodePath) -> Result<NodeDns> {
+    call.node.check_name(&params.node)?;
+    // The resolver's own list, not the stub that programs are given.
+    let text = std::fs::read_to_string("/run/systemd/resolve/resolv.conf")
+        .or_else(|_| std::fs::read_to_string("/etc/resolv.conf"));
+    Ok(dns_of(&text.unwrap_or_default()))
+}
+
+fn dns_of(text: &str) -> NodeDns {
+    let values = |key: &'static str| {
+        text.lines().filter_map(move |line| {
+            let mut words = line.split_whitespace();
+            (words.next()? == key)
+                .then(|| words.next().map(str::to_owned))
+                .flatten()
+        })
+    };
+    let mut servers = values("nameserver");
+    NodeDns {
+        search: values("search").next().filter(|domain| domain != "."),
+        dns1: servers.next(),
+        dns2: servers.next(),
+        dns3: servers.next(),
+    }
+}
+
+async fn subscription(call: Call, params: NodePath) -> Result<Subscription> {
+    call.node.check_name(&params.node)?;
+    Ok(Subscription {
+        status: "notfound".to_owned(),
+        message: "Basalt needs no subscription".to_owned(),
+    })
+}
+
+async fn network(call: Call, params: NetworkQuery) -> Result<Vec<NetworkInterface>> {
+    call.node.check_name(&params.node)?;
+    let all = interfaces::list().map_err(Error::failed)?;
+    let addresses = call.node.network.addresses().await.map_err(Error::failed)?;
+    let host = host_config(&call.node.settings.state);
+    let mut list = Vec::new();
+    for interface in all
+        .iter()
+        .filter(|interface| is_wanted(interface.kind, params.kind))
+    {
+        let own = addresses
+            .get(&interface.index)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        let priority = u32::try_from(list.len() + 1).unwrap_or(u32::MAX);
+        list.push(describe(interface, own, host.as_ref(), priority));
+    }
+    Ok(list)
+}
+
+fn host_config(state: &Path) -> Option<HostConfig> {
+    serde_json::from_slice(&std::fs::read(state.join("host.json")).ok()?).ok()
+}
+
+/// Ports of guests and the loopback are no interfaces that a user configures.
+fn is_wanted(kind: Kind, filter: Option<NetworkFilter>) -> bool {
+    let wanted: &[Kind] = match filter {
+        None => &[Kind::Bridge, Kind::Card, Kind::Bond, Kind::Vlan],
+        Some(NetworkFilter::Bridge | NetworkFilter::AnyBridge | NetworkFilter::AnyLocalBridge) => {
+            &[Kind::Bridge]
+        }
+        Some(NetworkFilter::Eth) => &[Kind::Card],
+        Some(NetworkFilter::Bond) => &[Kind::Bond],
+        Some(NetworkFilter::Vlan) => &[Kind::Vlan],
+    };
+    wanted.contains(&kind)
+}
+
+fn describe(
+    interface: &Interface,
+    addresses: &[(IpAddr, u8)],
+    host: Option<&HostConfig>,
+    priority: u32,
+) -> NetworkInterface {
+    let kind = match interface.kind {
+        Kind::Bridge => "bridge",
+        Kind::Bond => "bond",
+        Kind::Vlan => "vlan",
+        Kind::Card | Kind::GuestPort | Kind::Other => "eth",
+    };
+    let addressing = host
+        .map(|host| &host.network)
+        .filter(|network| network.bridge == interface.name)
+        .map(|network| &network.addressing);
+    let method = match addressing {
+        Some(Addressing::Dhcp) => "dhcp",
+        Some(Addressing::Static { .. }) => "static",
+        None => "manual",
+    };
+    let four = addresses.iter().find(|(address, _)| address.is_ipv4());
+    let six = addresses.iter().find(|(address, _)| match address {
+        IpAddr::V6(address) => !address.is_unicast_link_local(),
+        IpAddr::V4(_) => false,
+    });
+    NetworkInterface {
+        iface: interface.name.clone(),
+        kind: kind.to_owned(),
+        active: interface.up,
+        autostart: addressing.is_some() || interface.up,
+        exists: Some(true),
+        method: method.to_owned(),
+        method6: "manual".to_owned(),
+        address: four.map(|(address, _)| address.to_string()),
+        netmask: four.map(|(_, prefix)| prefix.to_string()),
+        cidr: four.map(|(address, prefix)| format!("{address}/{prefix}")),
+        gateway: interfaces::gateway(&interface.name).map(|gateway| gateway.to_string()),
+        address6: six.map(|(address, _)| address.to_string()),
+        netmask6: six.map(|(_, prefix)| *prefix),
+        cidr6: six.map(|(address, prefix)| format!("{address}/{prefix}")),
+        gateway6: None,
+        bridge_ports: (interface.kind == Kind::Bridge).then(|| interface.ports.join(" ")),
+        hwaddr: Some(interface.mac.clone()),
+        families: vec!["inet".to_owned()],
+        priority,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn name_servers_are_read_in_order() {
+        let dns = dns_of("# made\nnameserver 192.0.2.1\nsearch example.org\nnameserver ::1\n");
+        assert_eq!(dns.search.as_deref(), Some("example.org"));
+        assert_eq!(dns.dns1.as_deref(), Some("192.0.2.1"));
+        assert_eq!((dns.dns2.as_deref(), dns.dns3), (Some("::1"), None));
+    }
+
+    #[test]
+    fn a_bridge_shows_its_address_and_ports() {
+        let interface = Interface {
+            name: "vmbr0".to_owned(),
+            index: 3,
+            kind: Kind::Bridge,
+            up: true,
+            mac: "52:54:00:00:00:01".to_owned(),
+            ports: vec!["eth0".to_owned(), "tap100i0".to_owned()],
+        };
+        let addresses = [
+            ("fe80::1".parse().unwrap(), 64),
+            ("192.0.2.9".parse().unwrap(), 24),
+        ];
+        let host = HostConfig::fallback();
+        let shown = describe(&interface, &addresses, Some(&host), 1);
+        assert_eq!(
+            (shown.kind.as_str(), shown.method.as_str()),
+            ("bridge", "dhcp")
+        );
+        assert_eq!(shown.cidr.as_deref(), Some("192.0.2.9/24"));
+        assert_eq!(shown.address6, None);
+        assert_eq!(shown.bridge_ports.as_deref(), Some("eth0 tap100i0"));
+        assert!(is_wanted(Kind::Bridge, Some(NetworkFilter::AnyBridge)));
+        assert!(!is_wanted(Kind::GuestPort, None));
+    }
+}
