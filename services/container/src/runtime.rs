@@ -85,7 +85,11 @@ async fn drive(order: Order, starter: &UnixStream) -> Result<(), StepError> {
     let (calls, mut requests) = mpsc::channel(CALL_QUEUE);
     let container = Container::prepare(order, calls)?;
     let mut running = container.boot().await?;
-    handover::send(starter, &Started::Ok, &[]).step("report the start")?;
+    if let Err(error) = handover::send(starter, &Started::Ok, &[]) {
+        // Whoever wanted the container is gone and will think that it does not run.
+        container.tear_down(&running.cgroup).await?;
+        return Err(StepError::new("report the start", error));
+    }
     loop {
         tracing::info!(
             vmid = container.spec.vmid,
@@ -94,8 +98,10 @@ async fn drive(order: Order, starter: &UnixStream) -> Result<(), StepError> {
         );
         let end = running
             .supervise(&container, &mut requests, &mut terminate)
-            .await?;
-        container.tear_down(&running.cgroup).await?;
+            .await;
+        let torn_down = container.tear_down(&running.cgroup).await;
+        let end = end?;
+        torn_down?;
         match end {
             End::PowerOff => return Ok(()),
             End::Broken(reason) => return Err(StepError::told(reason)),
@@ -231,7 +237,9 @@ impl Running {
                     // systemd stops the unit, as on the host's shutdown; it kills us when its
                     // patience ends.
                     tracing::info!("asked to end, asking init to power off");
-                    self.signal(self.init.kind.shutdown_signal())?;
+                    if let Err(error) = self.signal(self.init.kind.shutdown_signal()) {
+                        tracing::warn!(%error, "init not asked");
+                    }
                 }
             }
         }

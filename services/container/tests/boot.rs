@@ -6,32 +6,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use basalt_container::{ContainerError, NicUsage};
 use basalt_model::container::Ipv4;
-use rig::{BRIDGE_ADDRESS, Rig, nic, run};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use rig::{BRIDGE_ADDRESS, Rig, nic, read_until, run};
+use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 
 mod rig;
-
-/// Reads a console until it shows `text`; all that was read.
-async fn read_until(console: &mut UnixStream, text: &str) -> String {
-    let mut seen = Vec::new();
-    let reading = async {
-        let mut chunk = [0; 4096];
-        while !String::from_utf8_lossy(&seen).contains(text) {
-            let count = console.read(&mut chunk).await.unwrap();
-            assert_ne!(count, 0, "the console closed");
-            seen.extend_from_slice(&chunk[..count]);
-        }
-    };
-    let in_time = tokio::time::timeout(Duration::from_secs(120), reading).await;
-    let seen = String::from_utf8_lossy(&seen).into_owned();
-    assert!(in_time.is_ok(), "no \"{text}\" in: {seen}");
-    seen
-}
 
 #[tokio::test]
 async fn systemd_runs_and_powers_off() {
@@ -52,6 +35,20 @@ async fn systemd_runs_and_powers_off() {
     let ended = rig.containers.wait_ended(901).await.unwrap();
     assert!(ended.is_success() || ended.result.is_none(), "{ended:?}");
     assert!(!rig.containers.is_up(901).await.unwrap());
+}
+
+#[tokio::test]
+async fn stopping_the_unit_powers_off() {
+    let Some(rig) = Rig::new(909).await else {
+        return;
+    };
+    rig.start().await.unwrap();
+    assert_eq!(rig.settled().await, "running");
+    let unit = rig.unit();
+    let (ended, stopped) = tokio::join!(rig.containers.wait_ended(909), rig.units.stop(&unit));
+    stopped.unwrap();
+    // The runtime reports success only when init ended by itself.
+    assert!(ended.unwrap().is_success());
 }
 
 #[tokio::test]

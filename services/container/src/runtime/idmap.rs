@@ -48,8 +48,9 @@ pub fn user_namespace(map: IdMap) -> Result<OwnedFd, StepError> {
     namespace.map(OwnedFd::from)
 }
 
-/// Directory where [`PrivateMounts`] attaches the root; hidden in a mount namespace of our own.
-const STAGE: &str = "/run/basalt-container";
+/// Directory that a root file system is attached over, in a mount namespace of our own. Any that
+/// every host has and we do not use would do.
+pub const STAGE: &str = "/tmp";
 
 /// The container's root file system, attached in a mount namespace that only this process has.
 ///
@@ -77,7 +78,6 @@ impl PrivateMounts {
             Err(rustix::io::Errno::INVAL) => root,
             Err(error) => return Err(StepError::new("open the root file system", error)),
         };
-        fs::create_dir_all(STAGE).step("create the staging directory")?;
         sys::unshare(OwnNamespace::Mount).step("create a mount namespace")?;
         let host = open_directory("/").step("open the host's root")?;
         // As followers, our copies of the host's mounts go away when the host's do.

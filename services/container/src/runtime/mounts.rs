@@ -16,7 +16,7 @@ use rustix::mount::{
 };
 use rustix::process::{fchdir, pivot_root};
 
-use super::idmap::{attach, open_directory};
+use super::idmap::{STAGE, attach, open_directory};
 use crate::step::{Step, StepError};
 use crate::sys::{self, MountAttributes};
 
@@ -99,7 +99,7 @@ const FILE_SYSTEMS: &[FileSystem] = &[
 pub struct Root(OwnedFd);
 
 impl Root {
-    /// Attaches a detached mount over this namespace's root, out of the host's reach.
+    /// Attaches a detached mount, in a mount namespace that shares nothing with the host's.
     pub fn attach(detached: OwnedFd) -> Result<Self, StepError> {
         let host = open_directory("/").step("open the host's root")?;
         sys::mount_setattr(
@@ -111,7 +111,7 @@ impl Root {
             },
         )
         .step("detach mount propagation")?;
-        let stage = open_directory("/run").step("open the staging directory")?;
+        let stage = open_directory(STAGE).step("open the staging directory")?;
         attach(detached.as_fd(), stage.as_fd()).step("attach the root file system")?;
         Ok(Self(detached))
     }

@@ -4,6 +4,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use basalt_container::{ContainerError, Containers, Control, extract_with};
 use basalt_model::container::{ContainerNic, ContainerSpec, IdMap, Ipv4, PROTOCOL};
@@ -13,6 +14,8 @@ use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_string, fsmount,
     fsopen,
 };
+use tokio::io::AsyncReadExt;
+use tokio::net::UnixStream;
 use tokio::sync::OnceCell;
 
 const BRIDGE: &str = "bslttest0";
@@ -128,21 +131,37 @@ impl Rig {
         String::from_utf8_lossy(&text).trim().to_owned()
     }
 
-    /// What `systemctl is-system-running` says once the start is over.
+    /// What `systemctl is-system-running` says once the start is over; with the failed units when
+    /// there are any.
     pub async fn settled(&self) -> String {
-        // Its socket is there from the first moment of systemd on, but not from init's.
-        let wait = "until systemctl is-system-running --wait 2>/dev/null; do \
-                    case $(systemctl is-system-running 2>/dev/null) in \
-                    degraded) break;; esac; done";
-        let said = self.inside(wait).await;
-        if said.contains("degraded") {
-            return format!(
-                "{said}: {}",
-                self.inside("systemctl --failed --no-legend").await
-            );
+        // systemd answers nobody before it has its own socket; a login prompt comes later.
+        let mut console = UnixStream::connect(self.console_path()).await.unwrap();
+        read_until(&mut console, "login:").await;
+        let said = self.inside("systemctl is-system-running --wait").await;
+        if said == "running" {
+            return said;
         }
-        said
+        format!(
+            "{said}: {}",
+            self.inside("systemctl --failed --no-legend").await
+        )
     }
+}
+
+/// Reads a console until it shows `text`.
+pub async fn read_until(console: &mut UnixStream, text: &str) {
+    let mut seen = Vec::new();
+    let reading = async {
+        let mut chunk = [0; 4096];
+        while !String::from_utf8_lossy(&seen).contains(text) {
+            let count = console.read(&mut chunk).await.unwrap();
+            assert_ne!(count, 0, "the console closed");
+            seen.extend_from_slice(&chunk[..count]);
+        }
+    };
+    let in_time = tokio::time::timeout(Duration::from_secs(120), reading).await;
+    let seen = String::from_utf8_lossy(&seen);
+    assert!(in_time.is_ok(), "no \"{text}\" in: {seen}");
 }
 
 impl Drop for Rig {
