@@ -84,12 +84,17 @@ impl Apt {
         let mut apt = self.command("apt-cache");
         apt.args(["show", "--no-all-versions"]).args(names);
         let text = command::output(&mut apt)?;
-        text.split("\n\n").filter(|stanza| !stanza.trim().is_empty()).map(record).collect()
+        text.split("\n\n")
+            .filter(|stanza| !stanza.trim().is_empty())
+            .map(record)
+            .collect()
     }
 
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
-        command.env("APT_CONFIG", &self.config).env("LC_ALL", "C.UTF-8");
+        command
+            .env("APT_CONFIG", &self.config)
+            .env("LC_ALL", "C.UTF-8");
         command
     }
 }
@@ -108,7 +113,9 @@ fn record(stanza: &str) -> Result<Record> {
         name: field("Package")?,
         version: field("Version")?,
         architecture: field("Architecture")?,
-        size: size.parse().map_err(|_| Error::Invalid(format!("a package of size {size:?}")))?,
+        size: size
+            .parse()
+            .map_err(|_| Error::Invalid(format!("a package of size {size:?}")))?,
         sha256: field("SHA256")?,
         path: field("Filename")?,
     })
@@ -124,7 +131,10 @@ mod tests {
                     Description: x\n Size: no\nFilename: pool/main/a/a.deb\nSize: 12\nSHA256: ab\n";
         let record = record(text).expect("complete");
         assert_eq!((record.name.as_str(), record.size), ("a", 12));
-        assert_eq!((record.version.as_str(), record.sha256.as_str()), ("1:2-3", "ab"));
+        assert_eq!(
+            (record.version.as_str(), record.sha256.as_str()),
+            ("1:2-3", "ab")
+        );
     }
 
     #[test]

@@ -58,7 +58,11 @@ pub(super) fn ensure(paths: &Paths, lock: &Lock) -> Result<Base> {
         command::run(&mut install(lock, &repository, &partial))?;
         fs::rename(&partial, &archive).at("move", &partial)?;
     }
-    Ok(Base { archive, kernel: files.join(kernel.file_name()), key })
+    Ok(Base {
+        archive,
+        kernel: files.join(kernel.file_name()),
+        key,
+    })
 }
 
 /// A flat repository of just the root's packages.
@@ -68,7 +72,11 @@ fn repository(paths: &Paths, files: &Path, lock: &Lock) -> Result<PathBuf> {
     let mut index = String::new();
     for package in lock.group(Group::Root) {
         let name = package.file_name();
-        let control = command::output(Command::new("dpkg-deb").arg("--field").arg(files.join(&name)))?;
+        let control = command::output(
+            Command::new("dpkg-deb")
+                .arg("--field")
+                .arg(files.join(&name)),
+        )?;
         symlink(files.join(&name), dir.join(&name)).at("link", dir.join(&name))?;
         // Writing into a String cannot fail.
         let _ = write!(
@@ -85,17 +93,32 @@ fn repository(paths: &Paths, files: &Path, lock: &Lock) -> Result<PathBuf> {
 }
 
 fn install(lock: &Lock, repository: &Path, archive: &Path) -> Command {
-    let names: Vec<&str> = lock.group(Group::Root).map(|package| package.name.as_str()).collect();
-    let mode = if rustix::process::geteuid().is_root() { "root" } else { "unshare" };
+    let names: Vec<&str> = lock
+        .group(Group::Root)
+        .map(|package| package.name.as_str())
+        .collect();
+    let mode = if rustix::process::geteuid().is_root() {
+        "root"
+    } else {
+        "unshare"
+    };
     let mut mmdebstrap = Command::new("mmdebstrap");
     mmdebstrap
-        .args(["--quiet", "--variant=custom", "--format=tar", "--architectures=amd64"])
+        .args([
+            "--quiet",
+            "--variant=custom",
+            "--format=tar",
+            "--architectures=amd64",
+        ])
         .arg(format!("--mode={mode}"))
         .args(LEAVE_OUT)
         .arg(format!("--include={}", names.join(",")))
         .arg(&lock.suite)
         .arg(archive)
-        .arg(format!("deb [trusted=yes] copy://{} ./", repository.display()))
+        .arg(format!(
+            "deb [trusted=yes] copy://{} ./",
+            repository.display()
+        ))
         .env("SOURCE_DATE_EPOCH", lock.epoch.to_string())
         .env("LC_ALL", "C.UTF-8");
     mmdebstrap

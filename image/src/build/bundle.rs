@@ -16,7 +16,12 @@ pub(super) fn make(stage: &Stage, artifacts: &Artifacts, version: &Version) -> R
     key.text(&artifacts.roothash);
     stage.toolbox.add_to(&mut key);
     key.file(&artifacts.uki)?;
-    let stamp = Stamp::new(&stage.out, &format!("bundle-{version}"), &key, &[&artifacts.bundle]);
+    let stamp = Stamp::new(
+        &stage.out,
+        &format!("bundle-{version}"),
+        &key,
+        &[&artifacts.bundle],
+    );
     if stamp.is_fresh() {
         return Ok(());
     }
@@ -29,8 +34,15 @@ pub(super) fn make(stage: &Stage, artifacts: &Artifacts, version: &Version) -> R
     fs::write(&path, text).at("write", &path)?;
     tree::remove(&artifacts.bundle)?;
     let mut tar = stage.toolbox.command(&[&stage.out], "tar");
-    tar.args(["--create", "--format=ustar", "--owner=0", "--group=0", "--numeric-owner"]);
-    tar.arg("--mode=0644").arg(format!("--mtime=@{}", stage.epoch));
+    tar.args([
+        "--create",
+        "--format=ustar",
+        "--owner=0",
+        "--group=0",
+        "--numeric-owner",
+    ]);
+    tar.arg("--mode=0644")
+        .arg(format!("--mtime=@{}", stage.epoch));
     tar.arg("--file").arg(&artifacts.bundle);
     tar.arg("--directory").arg(stage.work()?).arg(MANIFEST_FILE);
     tar.arg("--directory").arg(&stage.out);
@@ -53,7 +65,9 @@ fn manifest(artifacts: &Artifacts, version: &Version) -> Result<Manifest> {
 fn part(path: &Path, file: String) -> Result<Part> {
     let size = fs::metadata(path).at("read", path)?.len();
     let sha256 = sha256_file(path)?;
-    let sha256 = sha256.parse().map_err(|error| Error::Invalid(format!("{error}")))?;
+    let sha256 = sha256
+        .parse()
+        .map_err(|error| Error::Invalid(format!("{error}")))?;
     Ok(Part { file, size, sha256 })
 }
 
@@ -79,8 +93,19 @@ mod tests {
             bundle: file("bundle"),
         };
         let manifest = manifest(&artifacts, &"0.1.0".parse().unwrap()).unwrap();
-        let names: Vec<_> = manifest.parts.in_order().map(|part| part.file.clone()).into();
-        assert_eq!(names, ["basalt_0.1.0.root", "basalt_0.1.0.verity", "basalt_0.1.0.efi"]);
+        let names: Vec<_> = manifest
+            .parts
+            .in_order()
+            .map(|part| part.file.clone())
+            .into();
+        assert_eq!(
+            names,
+            [
+                "basalt_0.1.0.root",
+                "basalt_0.1.0.verity",
+                "basalt_0.1.0.efi"
+            ]
+        );
         assert_eq!(manifest.parts.uki.size, 3);
     }
 }

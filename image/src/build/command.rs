@@ -23,18 +23,28 @@ pub(super) fn run_visibly(command: &mut Command) -> Result<()> {
         .stdin(Stdio::null())
         .stdout(std::io::stderr())
         .status()
-        .map_err(|source| Error::Start { command: line(command), source })?;
+        .map_err(|source| Error::Start {
+            command: line(command),
+            source,
+        })?;
     if status.success() {
         return Ok(());
     }
-    Err(Error::Command { command: line(command), status, output: "see above".to_owned() })
+    Err(Error::Command {
+        command: line(command),
+        status,
+        output: "see above".to_owned(),
+    })
 }
 
 fn finish(command: &mut Command) -> Result<Output> {
     let output = command
         .stdin(Stdio::null())
         .output()
-        .map_err(|source| Error::Start { command: line(command), source })?;
+        .map_err(|source| Error::Start {
+            command: line(command),
+            source,
+        })?;
     if output.status.success() {
         return Ok(output);
     }
@@ -89,6 +99,10 @@ mod tests {
     #[test]
     fn a_missing_program_is_named() {
         let error = run(&mut Command::new("no-such-program-here")).expect_err("it is missing");
-        assert!(error.to_string().starts_with("cannot start `no-such-program-here`"));
+        assert!(
+            error
+                .to_string()
+                .starts_with("cannot start `no-such-program-here`")
+        );
     }
 }

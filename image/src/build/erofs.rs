@@ -19,7 +19,12 @@ pub(super) fn make(stage: &Stage, system: &Path, version: &Version) -> Result<St
     let file = |suffix: &str| stage.out.join(format!("basalt_{version}.{suffix}"));
     let (root, verity, roothash) = (file("root"), file("verity"), file("roothash"));
     let key = key(stage, system, version)?;
-    let stamp = Stamp::new(&stage.out, &format!("root-{version}"), &key, &[&root, &verity, &roothash]);
+    let stamp = Stamp::new(
+        &stage.out,
+        &format!("root-{version}"),
+        &key,
+        &[&root, &verity, &roothash],
+    );
     if !stamp.is_fresh() {
         stamp.clear()?;
         step("making the root file system");
@@ -66,7 +71,12 @@ fn layer(stage: &Stage, version: &Version) -> Result<PathBuf> {
     let layer = stage.work()?.join("layer");
     tree::fresh_dir(&layer)?;
     let mut dirs = layers(stage);
-    let overlay = stage.options.overlay.is_some().then(|| dirs.pop()).flatten();
+    let overlay = stage
+        .options
+        .overlay
+        .is_some()
+        .then(|| dirs.pop())
+        .flatten();
     for dir in &dirs {
         tree::lay_over(dir, &layer)?;
     }
@@ -120,7 +130,9 @@ fn compose(stage: &Stage, system: &Path, layer: &Path, root: &Path, uuid: &str) 
     }
     let image = stage.image();
     let script = stage.script("finish-root").to_string_lossy().into_owned();
-    let mut finish = stage.toolbox.command(&[&image, system, &stage.out], &script);
+    let mut finish = stage
+        .toolbox
+        .command(&[&image, system, &stage.out], &script);
     finish.arg(system).arg(layer).arg(&work).arg(root).arg(uuid);
     finish.arg(stage.epoch.to_string());
     command::run(&mut finish)
@@ -133,7 +145,14 @@ pub(super) fn uuid(version: &Version, purpose: &str) -> String {
     hash.text(&version.to_string());
     let hex = hash.hex();
     // The fixed digits mark a UUID of version 8, one that its maker defines.
-    format!("{}-{}-8{}-8{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..32])
+    format!(
+        "{}-{}-8{}-8{}-{}",
+        &hex[..8],
+        &hex[8..12],
+        &hex[13..16],
+        &hex[17..20],
+        &hex[20..32]
+    )
 }
 
 #[cfg(test)]

@@ -86,6 +86,10 @@ pub(crate) trait At<T> {
 
 impl<T> At<T> for std::io::Result<T> {
     fn at(self, action: &'static str, path: impl AsRef<Path>) -> Result<T> {
-        self.map_err(|source| Error::File { action, path: path.as_ref().to_owned(), source })
+        self.map_err(|source| Error::File {
+            action,
+            path: path.as_ref().to_owned(),
+            source,
+        })
     }
 }

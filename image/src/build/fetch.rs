@@ -20,18 +20,26 @@ const BATCH: usize = 40;
 pub(super) fn ensure(paths: &Paths, lock: &Lock, packages: &[&Package]) -> Result<PathBuf> {
     let dir = paths.cache.join("packages");
     tree::make_dir(&dir)?;
-    let missing: Vec<&Package> =
-        packages.iter().copied().filter(|package| !is_whole(&dir, package)).collect();
+    let missing: Vec<&Package> = packages
+        .iter()
+        .copied()
+        .filter(|package| !is_whole(&dir, package))
+        .collect();
     if missing.is_empty() {
         return Ok(dir);
     }
     let bytes: u64 = missing.iter().map(|package| package.size).sum();
-    step(&format!("fetching {} packages, {} MB", missing.len(), bytes / 1_000_000));
+    step(&format!(
+        "fetching {} packages, {} MB",
+        missing.len(),
+        bytes / 1_000_000
+    ));
     let mirrors = Mirrors::find()?;
     let partial = paths.cache.join("partial");
     tree::fresh_dir(&partial)?;
     for batch in missing.chunks(BATCH) {
-        fetch(&mirrors, batch, &partial).map_err(|error| explain(paths, lock, &partial, batch, error))?;
+        fetch(&mirrors, batch, &partial)
+            .map_err(|error| explain(paths, lock, &partial, batch, error))?;
         for package in batch {
             adopt(&partial, &dir, package)?;
         }
@@ -46,7 +54,9 @@ fn is_whole(dir: &Path, package: &Package) -> bool {
 
 fn fetch(mirrors: &Mirrors, batch: &[&Package], to: &Path) -> Result<()> {
     let mut downloader = Command::new(DOWNLOADER);
-    downloader.arg("download-file").args(["-o", "Acquire::Retries=2"]);
+    downloader
+        .arg("download-file")
+        .args(["-o", "Acquire::Retries=2"]);
     for package in batch {
         downloader
             .arg(mirrors.uri(&escape(&package.path)))
@@ -58,7 +68,9 @@ fn fetch(mirrors: &Mirrors, batch: &[&Package], to: &Path) -> Result<()> {
 
 /// A pool path with the characters that addresses must not contain written as `%xx`.
 fn escape(path: &str) -> String {
-    path.replace('~', "%7e").replace('+', "%2b").replace(':', "%3a")
+    path.replace('~', "%7e")
+        .replace('+', "%2b")
+        .replace(':', "%3a")
 }
 
 fn adopt(partial: &Path, dir: &Path, package: &Package) -> Result<()> {
@@ -78,13 +90,19 @@ fn explain(paths: &Paths, lock: &Lock, partial: &Path, batch: &[&Package], error
     if !error.to_string().contains("404") {
         return error;
     }
-    let absent = batch.iter().find(|package| !partial.join(package.file_name()).exists());
+    let absent = batch
+        .iter()
+        .find(|package| !partial.join(package.file_name()).exists());
     let Some(package) = absent else { return error };
     let newer = lock::version_now(paths, &lock.suite, &package.name)
         .filter(|version| *version != package.version)
         .map(|version| format!(" (it has {version} now)"))
         .unwrap_or_default();
-    Error::Gone { name: package.name.clone(), version: package.version.clone(), newer }
+    Error::Gone {
+        name: package.name.clone(),
+        version: package.version.clone(),
+        newer,
+    }
 }
 
 #[cfg(test)]

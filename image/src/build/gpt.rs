@@ -28,12 +28,18 @@ pub(super) struct Identity {
 
 /// Sets `identities` in both copies of the partition table.
 pub(super) fn identify(path: &Path, identities: &[Identity]) -> Result<()> {
-    let file = OpenOptions::new().read(true).write(true).open(path).at("open", path)?;
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(path)
+        .at("open", path)?;
     let primary = Table::read(&file, path, SECTOR)?;
     let backup = Table::read(&file, path, primary.other * SECTOR)?;
     for mut table in [primary, backup] {
         for identity in identities {
-            table.set(identity).map_err(|reason| malformed(path, &reason))?;
+            table
+                .set(identity)
+                .map_err(|reason| malformed(path, &reason))?;
         }
         table.write(&file, path)?;
     }
@@ -64,13 +70,22 @@ impl Table {
         }
         let entries_at = long(&header, 72) * SECTOR;
         let mut entries = vec![0; count as usize * ENTRY_SIZE];
-        file.read_exact_at(&mut entries, entries_at).at("read", path)?;
+        file.read_exact_at(&mut entries, entries_at)
+            .at("read", path)?;
         let other = long(&header, 32);
-        Ok(Self { at, header, entries_at, entries, other })
+        Ok(Self {
+            at,
+            header,
+            entries_at,
+            entries,
+            other,
+        })
     }
 
     fn set(&mut self, identity: &Identity) -> std::result::Result<(), String> {
-        let start = (identity.number as usize).wrapping_sub(1).saturating_mul(ENTRY_SIZE);
+        let start = (identity.number as usize)
+            .wrapping_sub(1)
+            .saturating_mul(ENTRY_SIZE);
         let entry = self
             .entries
             .get_mut(start..start.saturating_add(ENTRY_SIZE))
@@ -97,13 +112,17 @@ impl Table {
         self.header[16..20].fill(0);
         let sum = crc32(&self.header);
         self.header[16..20].copy_from_slice(&sum.to_le_bytes());
-        file.write_all_at(&self.entries, self.entries_at).at("write", path)?;
+        file.write_all_at(&self.entries, self.entries_at)
+            .at("write", path)?;
         file.write_all_at(&self.header, self.at).at("write", path)
     }
 }
 
 fn word(bytes: &[u8], at: usize) -> u32 {
-    bytes[at..at + 4].iter().rev().fold(0, |value, byte| value << 8 | u32::from(*byte))
+    bytes[at..at + 4]
+        .iter()
+        .rev()
+        .fold(0, |value, byte| value << 8 | u32::from(*byte))
 }
 
 fn long(bytes: &[u8], at: usize) -> u64 {
@@ -124,7 +143,9 @@ fn guid(text: &str) -> std::result::Result<[u8; 16], String> {
 /// The CRC-32 that partition tables use.
 fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0, |sum, byte| {
-        (0..8).fold(sum ^ u32::from(*byte), |sum, _| sum >> 1 ^ (0xedb8_8320 & (sum & 1).wrapping_neg()))
+        (0..8).fold(sum ^ u32::from(*byte), |sum, _| {
+            sum >> 1 ^ (0xedb8_8320 & (sum & 1).wrapping_neg())
+        })
     })
 }
 

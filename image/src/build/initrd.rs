@@ -32,7 +32,11 @@ pub(super) fn make(stage: &Stage, system: &Path) -> Result<PathBuf> {
     erofs::strip(stage, &init)?;
     let dirs = [&stage.image(), system, &stage.out];
     let mut make = stage.toolbox.command(&dirs, &script.to_string_lossy());
-    make.arg(system).arg(&modules).arg(&content).arg(&archive).arg(stage.epoch.to_string());
+    make.arg(system)
+        .arg(&modules)
+        .arg(&content)
+        .arg(&archive)
+        .arg(stage.epoch.to_string());
     command::run(&mut make)?;
     stamp.set()?;
     Ok(archive)

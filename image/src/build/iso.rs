@@ -30,7 +30,12 @@ pub(super) fn make(stage: &Stage, artifacts: &Artifacts, version: &Version) -> R
     stage.toolbox.add_to(&mut key);
     key.file(&stage.script("make-iso"))?;
     key.file(&artifacts.uki)?;
-    let stamp = Stamp::new(&stage.out, &format!("iso-{version}"), &key, &[&artifacts.iso]);
+    let stamp = Stamp::new(
+        &stage.out,
+        &format!("iso-{version}"),
+        &key,
+        &[&artifacts.iso],
+    );
     if stamp.is_fresh() {
         return Ok(());
     }
@@ -38,9 +43,16 @@ pub(super) fn make(stage: &Stage, artifacts: &Artifacts, version: &Version) -> R
     step("making the ISO");
     let esp = esp_content(stage, artifacts, version)?;
     let script = stage.script("make-iso");
-    let mut make = stage.toolbox.command(&[&stage.image(), &stage.out], &script.to_string_lossy());
-    make.arg(stage.work()?).arg(&esp).arg(&artifacts.verity).arg(&artifacts.root);
-    make.arg(&artifacts.iso).arg(stage.epoch.to_string()).arg(erofs::uuid(version, "iso"));
+    let mut make = stage
+        .toolbox
+        .command(&[&stage.image(), &stage.out], &script.to_string_lossy());
+    make.arg(stage.work()?)
+        .arg(&esp)
+        .arg(&artifacts.verity)
+        .arg(&artifacts.root);
+    make.arg(&artifacts.iso)
+        .arg(stage.epoch.to_string())
+        .arg(erofs::uuid(version, "iso"));
     command::run(&mut make)?;
     gpt::identify(&artifacts.iso, &identities(artifacts, version)?)?;
     stamp.set()
@@ -56,15 +68,25 @@ fn esp_content(stage: &Stage, artifacts: &Artifacts, version: &Version) -> Resul
     let folder = esp.join(UKI_FOLDER);
     tree::copy(&artifacts.uki, &folder.join(&kernel))?;
     let addon = make_addon(stage, INSTALL)?;
-    tree::copy(&addon, &folder.join(format!("{kernel}.extra.d")).join("install.addon.efi"))?;
-    tree::copy(&stage.image().join("iso/loader.conf"), &esp.join("loader/loader.conf"))?;
+    tree::copy(
+        &addon,
+        &folder
+            .join(format!("{kernel}.extra.d"))
+            .join("install.addon.efi"),
+    )?;
+    tree::copy(
+        &stage.image().join("iso/loader.conf"),
+        &esp.join("loader/loader.conf"),
+    )?;
     Ok(esp)
 }
 
 /// What the writer of the ISO cannot set itself.
 fn identities(artifacts: &Artifacts, version: &Version) -> Result<Vec<Identity>> {
-    let hash: RootHash =
-        artifacts.roothash.parse().map_err(|error| Error::Invalid(format!("{error}")))?;
+    let hash: RootHash = artifacts
+        .roothash
+        .parse()
+        .map_err(|error| Error::Invalid(format!("{error}")))?;
     let identity = |number, kind: PartitionType, uuid: String, label: String| Identity {
         number,
         kind: kind.guid(),

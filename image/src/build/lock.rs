@@ -112,7 +112,9 @@ impl Lock {
 
     /// The packages of one group.
     pub fn group(&self, group: Group) -> impl Iterator<Item = &Package> {
-        self.packages.iter().filter(move |package| package.group == group)
+        self.packages
+            .iter()
+            .filter(move |package| package.group == group)
     }
 
     /// A hash over the given groups, which changes with any package in them.
@@ -132,8 +134,11 @@ impl Lock {
     fn parse(text: &str, path: &Path) -> Result<Self> {
         let (mut suite, mut epoch, mut list, mut packages) = (None, None, None, Vec::new());
         for (index, line) in text.lines().enumerate() {
-            let fail =
-                |reason: String| Error::Lock { path: path.to_owned(), line: index + 1, reason };
+            let fail = |reason: String| Error::Lock {
+                path: path.to_owned(),
+                line: index + 1,
+                reason,
+            };
             let words: Vec<&str> = line.split_whitespace().collect();
             match words[..] {
                 [] => {}
@@ -152,7 +157,9 @@ impl Lock {
                         name: name.to_owned(),
                         version: version.to_owned(),
                         architecture: architecture.to_owned(),
-                        size: size.parse().map_err(|_| fail(format!("{size:?} is no size")))?,
+                        size: size
+                            .parse()
+                            .map_err(|_| fail(format!("{size:?} is no size")))?,
                         sha256: sha256.to_owned(),
                         path: path.to_owned(),
                     });
@@ -179,7 +186,11 @@ impl Lock {
              # group name version architecture size sha256 path\n",
         );
         // Writing into a String cannot fail, so the results carry nothing.
-        let _ = writeln!(text, "suite {}\nepoch {}\nlist {}", self.suite, self.epoch, self.list);
+        let _ = writeln!(
+            text,
+            "suite {}\nepoch {}\nlist {}",
+            self.suite, self.epoch, self.list
+        );
         for p in &self.packages {
             let _ = writeln!(
                 text,
@@ -215,9 +226,15 @@ pub fn refresh() -> Result<Vec<String>> {
     let apt = Apt::update(&paths.cache.join("apt"), &Mirrors::find()?, &list.suite)?;
     let lock = resolve(&apt, list, list_hash(&text))?;
     let path = paths.package_lock();
-    let before = fs::read_to_string(&path).ok().and_then(|old| Lock::parse(&old, &path).ok());
+    let before = fs::read_to_string(&path)
+        .ok()
+        .and_then(|old| Lock::parse(&old, &path).ok());
     let changes = changes(before.as_ref(), &lock);
-    if changes.is_empty() && before.as_ref().is_some_and(|before| before.list == lock.list) {
+    if changes.is_empty()
+        && before
+            .as_ref()
+            .is_some_and(|before| before.list == lock.list)
+    {
         return Ok(changes);
     }
     fs::write(&path, lock.render()).at("write", &path)?;
@@ -231,9 +248,14 @@ fn resolve(apt: &Apt, list: List, hash: String) -> Result<Lock> {
     };
     let kernel_image = |name: &String| {
         // linux-image-6.12…: the package with the files, not the one that points to it.
-        name.strip_prefix("linux-image-").is_some_and(|rest| rest.starts_with(char::is_numeric))
+        name.strip_prefix("linux-image-")
+            .is_some_and(|rest| rest.starts_with(char::is_numeric))
     };
-    let kernel = apt.closure(&[list.kernel])?.into_iter().filter(kernel_image).collect();
+    let kernel = apt
+        .closure(&[list.kernel])?
+        .into_iter()
+        .filter(kernel_image)
+        .collect();
     let groups = [
         (Group::Root, apt.closure(&with_essential(list.root))?),
         (Group::Kernel, kernel),
@@ -245,13 +267,35 @@ fn resolve(apt: &Apt, list: List, hash: String) -> Result<Lock> {
         records.sort_by(|a, b| a.name.cmp(&b.name));
         packages.extend(records.into_iter().map(|record| package(group, record)));
     }
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Ok(Lock { suite: list.suite, epoch: now.as_secs(), list: hash, packages })
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    Ok(Lock {
+        suite: list.suite,
+        epoch: now.as_secs(),
+        list: hash,
+        packages,
+    })
 }
 
 fn package(group: Group, record: Record) -> Package {
-    let Record { name, version, architecture, size, sha256, path } = record;
-    Package { group, name, version, architecture, size, sha256, path }
+    let Record {
+        name,
+        version,
+        architecture,
+        size,
+        sha256,
+        path,
+    } = record;
+    Package {
+        group,
+        name,
+        version,
+        architecture,
+        size,
+        sha256,
+        path,
+    }
 }
 
 /// The newer version of a package that left the mirror, if the mirror can tell.
@@ -263,7 +307,10 @@ pub(super) fn version_now(paths: &Paths, suite: &str, name: &str) -> Option<Stri
 
 fn changes(before: Option<&Lock>, after: &Lock) -> Vec<String> {
     let old = |package: &Package| {
-        before?.packages.iter().find(|p| p.group == package.group && p.name == package.name)
+        before?
+            .packages
+            .iter()
+            .find(|p| p.group == package.group && p.name == package.name)
     };
     let mut changes = Vec::new();
     for package in &after.packages {
@@ -271,13 +318,19 @@ fn changes(before: Option<&Lock>, after: &Lock) -> Vec<String> {
         match old(package) {
             None => changes.push(format!("{group}: {name} {} (new)", package.version)),
             Some(old) if old.sha256 != package.sha256 => {
-                changes.push(format!("{group}: {name} {} → {}", old.version, package.version));
+                changes.push(format!(
+                    "{group}: {name} {} → {}",
+                    old.version, package.version
+                ));
             }
             Some(_) => {}
         }
     }
     let gone = before.iter().flat_map(|lock| &lock.packages).filter(|old| {
-        !after.packages.iter().any(|p| p.group == old.group && p.name == old.name)
+        !after
+            .packages
+            .iter()
+            .any(|p| p.group == old.group && p.name == old.name)
     });
     changes.extend(gone.map(|old| format!("{}: {} (gone)", old.group.as_str(), old.name)));
     changes
@@ -312,7 +365,10 @@ mod tests {
     #[test]
     fn what_is_written_reads_back() {
         let lock = sample();
-        assert_eq!(Lock::parse(&lock.render(), Path::new("l")).expect("reads"), lock);
+        assert_eq!(
+            Lock::parse(&lock.render(), Path::new("l")).expect("reads"),
+            lock
+        );
     }
 
     #[test]
@@ -344,7 +400,11 @@ mod tests {
         after.packages[1].name = "linux-7".to_owned();
         assert_eq!(
             changes(Some(&before), &after),
-            ["root: a 1:2 → 1:3", "kernel: linux-7 6 (new)", "kernel: linux (gone)"]
+            [
+                "root: a 1:2 → 1:3",
+                "kernel: linux-7 6 (new)",
+                "kernel: linux (gone)"
+            ]
         );
         assert!(changes(Some(&before), &before).is_empty());
     }

@@ -39,7 +39,11 @@ impl Mirrors {
 
     /// Where a locked package's path in the pool is to be fetched.
     pub fn uri(&self, pool_path: &str) -> String {
-        let base = if pool_path.starts_with("pool/updates/") { &self.security } else { &self.main };
+        let base = if pool_path.starts_with("pool/updates/") {
+            &self.security
+        } else {
+            &self.main
+        };
         format!("{base}/{pool_path}")
     }
 }
@@ -79,7 +83,13 @@ mod tests {
         let text = "# deb http://old.example/debian x main\n\
                     deb [signed-by=/k] http://a.example/debian/ bookworm main\n\
                     Types: deb\nURIs: https://b.example/debian-security\nSuites: s\n";
-        assert_eq!(parse(text), ["http://a.example/debian", "https://b.example/debian-security"]);
+        assert_eq!(
+            parse(text),
+            [
+                "http://a.example/debian",
+                "https://b.example/debian-security"
+            ]
+        );
     }
 
     #[test]
@@ -87,7 +97,10 @@ mod tests {
         let uris = ["http://a.example/debian".to_owned()];
         let mirrors = Mirrors::choose(None, None, &uris).expect("a mirror is given");
         assert_eq!(mirrors.security, "http://a.example/debian-security");
-        assert_eq!(mirrors.uri("pool/main/x.deb"), "http://a.example/debian/pool/main/x.deb");
+        assert_eq!(
+            mirrors.uri("pool/main/x.deb"),
+            "http://a.example/debian/pool/main/x.deb"
+        );
         assert_eq!(
             mirrors.uri("pool/updates/main/x.deb"),
             "http://a.example/debian-security/pool/updates/main/x.deb"

@@ -46,7 +46,9 @@ pub(super) fn build(paths: &Paths, options: &Options) -> Result<Programs> {
     let names = program_names(paths, &cargo)?;
     step("compiling our programs");
     let mut build = Command::new(&cargo);
-    build.current_dir(&paths.workspace).args(["build", "--quiet", "--locked", "--bins"]);
+    build
+        .current_dir(&paths.workspace)
+        .args(["build", "--quiet", "--locked", "--bins"]);
     for package in PACKAGES.iter().chain([&INITRD]) {
         build.args(["--package", package]);
     }
@@ -59,13 +61,23 @@ pub(super) fn build(paths: &Paths, options: &Options) -> Result<Programs> {
     };
     command::run_visibly(&mut build)?;
     let dir = target_dir(paths).join(profile);
-    let appliance = names.iter().filter(|name| *name != INITRD).map(|name| dir.join(name)).collect();
-    Ok(Programs { appliance, initrd: dir.join(INITRD), web })
+    let appliance = names
+        .iter()
+        .filter(|name| *name != INITRD)
+        .map(|name| dir.join(name))
+        .collect();
+    Ok(Programs {
+        appliance,
+        initrd: dir.join(INITRD),
+        web,
+    })
 }
 
 fn target_dir(paths: &Paths) -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| paths.workspace.join("target"), |dir| paths.workspace.join(dir))
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(
+        || paths.workspace.join("target"),
+        |dir| paths.workspace.join(dir),
+    )
 }
 
 /// What lies ready in `dir`: programs, and the web interface in the folder `web`.
@@ -81,21 +93,34 @@ fn present(dir: &Path) -> Result<Programs> {
         .map(|index| appliance.remove(index))
         .ok_or_else(|| Error::Invalid(format!("{} has no {INITRD}", dir.display())))?;
     let web = Some(dir.join("web")).filter(|web| web.is_dir());
-    Ok(Programs { appliance, initrd, web })
+    Ok(Programs {
+        appliance,
+        initrd,
+        web,
+    })
 }
 
 /// The names of all programs that our packages define.
 fn program_names(paths: &Paths, cargo: &std::ffi::OsStr) -> Result<Vec<String>> {
     let mut metadata = Command::new(cargo);
     metadata.current_dir(&paths.workspace);
-    metadata.args(["metadata", "--quiet", "--no-deps", "--locked", "--format-version=1"]);
+    metadata.args([
+        "metadata",
+        "--quiet",
+        "--no-deps",
+        "--locked",
+        "--format-version=1",
+    ]);
     let text = command::output(&mut metadata)?;
     let metadata: Value = serde_json::from_str(&text)
         .map_err(|error| Error::Invalid(format!("cargo metadata: {error}")))?;
     let list = |value: &Value, name: &str| value[name].as_array().cloned().unwrap_or_default();
     let mut names = Vec::new();
     for package in list(&metadata, "packages") {
-        let ours = PACKAGES.iter().chain([&INITRD]).any(|name| package["name"] == **name);
+        let ours = PACKAGES
+            .iter()
+            .chain([&INITRD])
+            .any(|name| package["name"] == **name);
         for target in list(&package, "targets").iter().filter(|_| ours) {
             if list(target, "kind").iter().any(|kind| kind == "bin") {
                 names.extend(target["name"].as_str().map(str::to_owned));

@@ -78,7 +78,11 @@ impl Stage {
         fs::write(&description, text).at("write", &description)?;
         let program = std::env::current_exe().at("find", "this program")?;
         let mut unshare = Command::new("unshare");
-        unshare.args(["--map-root-user", "--map-auto", "--"]).arg(program).arg(STAGE_COMMAND).arg(&description);
+        unshare
+            .args(["--map-root-user", "--map-auto", "--"])
+            .arg(program)
+            .arg(STAGE_COMMAND)
+            .arg(&description);
         command::run_visibly(&mut unshare)?;
         let roothash = self.out.join(format!("basalt_{version}.roothash"));
         let roothash = fs::read_to_string(&roothash).at("read", &roothash)?;
@@ -99,8 +103,13 @@ impl Stage {
 
     /// The version of the image.
     fn version(&self) -> Result<Version> {
-        let text = self.options.version.as_deref().unwrap_or(env!("CARGO_PKG_VERSION"));
-        text.parse().map_err(|error| Error::Invalid(format!("{error}")))
+        let text = self
+            .options
+            .version
+            .as_deref()
+            .unwrap_or(env!("CARGO_PKG_VERSION"));
+        text.parse()
+            .map_err(|error| Error::Invalid(format!("{error}")))
     }
 
     fn artifacts(&self, version: &Version, roothash: String) -> Result<Artifacts> {
@@ -130,11 +139,20 @@ impl Stage {
         let partial = self.cache.join("system.partial");
         tree::fresh_dir(&partial)?;
         let mut tar = Command::new("tar");
-        tar.args(["--extract", "--numeric-owner", "--preserve-permissions", "--exclude=./dev/*"]);
-        tar.args(["--xattrs", "--xattrs-include=*"]).arg("--file").arg(&self.base.archive);
+        tar.args([
+            "--extract",
+            "--numeric-owner",
+            "--preserve-permissions",
+            "--exclude=./dev/*",
+        ]);
+        tar.args(["--xattrs", "--xattrs-include=*"])
+            .arg("--file")
+            .arg(&self.base.archive);
         command::run(tar.arg("--directory").arg(&partial))?;
         toolbox::unpack(&self.base.kernel, &partial)?;
-        let mut clean = self.toolbox.command(&[&partial, &self.image()], &script.to_string_lossy());
+        let mut clean = self
+            .toolbox
+            .command(&[&partial, &self.image()], &script.to_string_lossy());
         command::run(clean.arg(&partial))?;
         fs::rename(&partial, &dir).at("move", &partial)?;
         Ok(dir)

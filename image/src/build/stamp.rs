@@ -31,7 +31,11 @@ impl Hash {
     /// Adds a file's content and whether it is executable.
     pub fn file(&mut self, path: &Path) -> Result<()> {
         let meta = fs::metadata(path).at("read", path)?;
-        self.text(if meta.permissions().mode() & 0o111 == 0 { "file" } else { "program" });
+        self.text(if meta.permissions().mode() & 0o111 == 0 {
+            "file"
+        } else {
+            "program"
+        });
         self.0.update(meta.len().to_le_bytes());
         let mut file = fs::File::open(path).at("open", path)?;
         std::io::copy(&mut file, &mut Writer(&mut self.0)).at("read", path)?;
@@ -102,7 +106,11 @@ impl Stamp {
     /// A stamp in `dir` for a step's outputs.
     pub fn new(dir: &Path, step: &str, key: &Hash, outputs: &[&Path]) -> Self {
         let outputs = outputs.iter().map(|path| (*path).to_owned()).collect();
-        Self { path: dir.join(format!(".{step}.stamp")), key: key.hex(), outputs }
+        Self {
+            path: dir.join(format!(".{step}.stamp")),
+            key: key.hex(),
+            outputs,
+        }
     }
 
     /// Whether all outputs exist and were made from the same inputs.
@@ -174,6 +182,8 @@ mod tests {
         assert!(!Stamp::new(dir.path(), "s", &hash, &[&out]).is_fresh());
         stamp.clear().expect("ours");
         assert!(!stamp.is_fresh());
-        stamp.clear().expect("a missing stamp is as good as a cleared one");
+        stamp
+            .clear()
+            .expect("a missing stamp is as good as a cleared one");
     }
 }

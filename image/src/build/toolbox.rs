@@ -35,8 +35,9 @@ pub(super) fn ensure(paths: &Paths, lock: &Lock) -> Result<Toolbox> {
         let partial = paths.cache.join("toolbox.partial");
         tree::fresh_dir(&partial)?;
         // base-files brings the links from /bin to /usr/bin, which must be there before the others.
-        let (first, rest): (Vec<_>, Vec<_>) =
-            packages.into_iter().partition(|package| package.name == "base-files");
+        let (first, rest): (Vec<_>, Vec<_>) = packages
+            .into_iter()
+            .partition(|package| package.name == "base-files");
         for package in first.into_iter().chain(rest) {
             unpack(&files.join(package.file_name()), &partial)?;
         }
@@ -52,20 +53,34 @@ pub(super) fn unpack(package: &Path, into: &Path) -> Result<()> {
         .arg(package)
         .stdout(Stdio::piped())
         .spawn()
-        .map_err(|source| Error::Start { command: "dpkg-deb".to_owned(), source })?;
+        .map_err(|source| Error::Start {
+            command: "dpkg-deb".to_owned(),
+            source,
+        })?;
     let archive = reader.stdout.take().map_or_else(Stdio::null, Stdio::from);
     let unpacked = Command::new("tar")
-        .args(["--extract", "--keep-directory-symlink", "--no-same-owner", "--file=-"])
+        .args([
+            "--extract",
+            "--keep-directory-symlink",
+            "--no-same-owner",
+            "--file=-",
+        ])
         .arg("--directory")
         .arg(into)
         .stdin(archive)
         .status()
-        .map_err(|source| Error::Start { command: "tar".to_owned(), source })?;
+        .map_err(|source| Error::Start {
+            command: "tar".to_owned(),
+            source,
+        })?;
     let read = reader.wait().at("wait for the reader of", package)?;
     if unpacked.success() && read.success() {
         return Ok(());
     }
-    Err(Error::Invalid(format!("cannot unpack {}", package.display())))
+    Err(Error::Invalid(format!(
+        "cannot unpack {}",
+        package.display()
+    )))
 }
 
 impl Toolbox {
@@ -73,9 +88,19 @@ impl Toolbox {
     pub fn command(&self, dirs: &[&Path], program: &str) -> Command {
         let mut command = Command::new("unshare");
         command.args(["--mount", "--propagation", "private", "--"]);
-        command.arg(&self.enter).arg(&self.root).args(dirs).arg("--").arg(program);
-        command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
-        command.env("LC_ALL", "C.UTF-8").env("TZ", "UTC").env("HOME", "/tmp");
+        command
+            .arg(&self.enter)
+            .arg(&self.root)
+            .args(dirs)
+            .arg("--")
+            .arg(program);
+        command
+            .env_clear()
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        command
+            .env("LC_ALL", "C.UTF-8")
+            .env("TZ", "UTC")
+            .env("HOME", "/tmp");
         command
     }
 

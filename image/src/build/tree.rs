@@ -23,7 +23,9 @@ fn walk(root: &Path, below: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
     names.sort();
     for name in names {
         let path = below.join(name);
-        let is_dir = fs::symlink_metadata(root.join(&path)).at("read", root.join(&path))?.is_dir();
+        let is_dir = fs::symlink_metadata(root.join(&path))
+            .at("read", root.join(&path))?
+            .is_dir();
         found.push(path.clone());
         if is_dir {
             walk(root, &path, found)?;
@@ -58,7 +60,10 @@ pub(super) fn copy(source: &Path, target: &Path) -> Result<()> {
     }
     remove(target)?;
     fs::copy(source, target).at("copy", source)?;
-    let mode = fs::metadata(source).at("read", source)?.permissions().mode();
+    let mode = fs::metadata(source)
+        .at("read", source)?
+        .permissions()
+        .mode();
     set_mode(target, if mode & 0o111 == 0 { 0o644 } else { 0o755 })
 }
 
@@ -110,14 +115,24 @@ mod tests {
         symlink("b/f", from.join("a/l")).expect("writable");
         lay_over(&from, &to).expect("copies");
         lay_over(&from, &to).expect("copies again over itself");
-        let mode = fs::metadata(to.join("a/b/f")).expect("copied").permissions().mode();
+        let mode = fs::metadata(to.join("a/b/f"))
+            .expect("copied")
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o777, 0o755);
-        assert_eq!(fs::read_link(to.join("a/l")).expect("a link"), Path::new("b/f"));
+        assert_eq!(
+            fs::read_link(to.join("a/l")).expect("a link"),
+            Path::new("b/f")
+        );
         assert_eq!(list(&to).expect("readable"), list(&from).expect("readable"));
     }
 
     #[test]
     fn a_missing_root_is_empty() {
-        assert!(list(Path::new("/no/such/folder")).expect("empty").is_empty());
+        assert!(
+            list(Path::new("/no/such/folder"))
+                .expect("empty")
+                .is_empty()
+        );
     }
 }

@@ -16,8 +16,9 @@ const CMDLINE: &str = "console=tty0 console=ttyS0,115200 quiet loglevel=4 panic=
                        systemd.crash_action=reboot systemd.gpt_auto=0 systemd.condition_needs_update=0 \
                        systemd.firstboot=0";
 
-/// What only the installer's medium adds.
-pub(super) const INSTALL: &str = "basalt.mode=install";
+/// What only the installer's medium adds. It has no use for a disk's EFI system partition, and must not
+/// wait for one.
+pub(super) const INSTALL: &str = "basalt.mode=install systemd.mask=efi.mount";
 
 /// The kernel inside the base system.
 const KERNEL: &str = "usr/lib/basalt-kernel/vmlinuz";
@@ -25,7 +26,12 @@ const KERNEL: &str = "usr/lib/basalt-kernel/vmlinuz";
 pub(super) const STUBS: &str = "usr/lib/systemd/boot/efi";
 
 /// Makes the image, unless nothing changed.
-pub(super) fn make(stage: &Stage, system: &Path, initrd: &Path, artifacts: &Artifacts) -> Result<()> {
+pub(super) fn make(
+    stage: &Stage,
+    system: &Path,
+    initrd: &Path,
+    artifacts: &Artifacts,
+) -> Result<()> {
     let cmdline = format!("roothash={} {CMDLINE}", artifacts.roothash);
     let kernel = system.join(KERNEL);
     let mut key = Hash::new();
@@ -34,14 +40,25 @@ pub(super) fn make(stage: &Stage, system: &Path, initrd: &Path, artifacts: &Arti
     stage.toolbox.add_to(&mut key);
     key.file(&kernel)?;
     key.file(initrd)?;
-    let stamp = Stamp::new(&stage.out, &format!("uki-{}", artifacts.version), &key, &[&artifacts.uki]);
+    let stamp = Stamp::new(
+        &stage.out,
+        &format!("uki-{}", artifacts.version),
+        &key,
+        &[&artifacts.uki],
+    );
     if stamp.is_fresh() {
         return Ok(());
     }
     stamp.clear()?;
     step("making the kernel image");
     let os_release = stage.work()?.join("layer/usr/lib/os-release");
-    let mut ukify = ukify(stage, &[system], &cmdline, "linuxx64.efi.stub", &artifacts.uki);
+    let mut ukify = ukify(
+        stage,
+        &[system],
+        &cmdline,
+        "linuxx64.efi.stub",
+        &artifacts.uki,
+    );
     ukify.arg(format!("--linux={}", kernel.display()));
     ukify.arg(format!("--initrd={}", initrd.display()));
     ukify.arg(format!("--os-release=@{}", os_release.display()));

@@ -9,7 +9,12 @@ use basalt_layout::Version;
 use std::path::Path;
 
 /// Writes the hash tree of `root`, and returns its root hash.
-pub(super) fn format(stage: &Stage, root: &Path, verity: &Path, version: &Version) -> Result<String> {
+pub(super) fn format(
+    stage: &Stage,
+    root: &Path,
+    verity: &Path,
+    version: &Version,
+) -> Result<String> {
     // The salt only has to differ between images; a fixed one keeps builds reproducible.
     let mut salt = Hash::new();
     salt.text("salt");
@@ -22,14 +27,21 @@ pub(super) fn format(stage: &Stage, root: &Path, verity: &Path, version: &Versio
         root.display().to_string(),
         verity.display().to_string(),
     ];
-    let said = stage.toolbox.output(&[&stage.out], "veritysetup", &arguments)?;
+    let said = stage
+        .toolbox
+        .output(&[&stage.out], "veritysetup", &arguments)?;
     root_hash(&said)
         .ok_or_else(|| Error::Invalid(format!("veritysetup tells no root hash:\n{said}")))
 }
 
 fn root_hash(said: &str) -> Option<String> {
-    let hash = said.lines().find_map(|line| line.strip_prefix("Root hash:"))?.trim();
-    hash.parse::<basalt_layout::RootHash>().ok().map(|hash| hash.to_string())
+    let hash = said
+        .lines()
+        .find_map(|line| line.strip_prefix("Root hash:"))?
+        .trim();
+    hash.parse::<basalt_layout::RootHash>()
+        .ok()
+        .map(|hash| hash.to_string())
 }
 
 #[cfg(test)]
