@@ -35,7 +35,7 @@ export function Graph(props: GraphProps) {
   return (
     <section className="graph" aria-label={title}>
       <header className="graph-head">
-        <h3>{title}</h3>
+        <h2>{title}</h2>
         <div className="graph-now">
           {now.map(({ label, value }, i) => (
             <span key={label} className="graph-value">

@@ -9,6 +9,9 @@ interface PageTabsProps {
   current: string;
 }
 
+/** Id of the part of the page that the tabs switch. */
+export const TAB_PANEL = "tab-panel";
+
 /** Tabs whose choice is part of the address. */
 export function PageTabs({ label, base, tabs, current }: PageTabsProps) {
   const navigate = useNavigate();
@@ -20,7 +23,7 @@ export function PageTabs({ label, base, tabs, current }: PageTabsProps) {
       onSelect={(_event, key) => void navigate(`${base}/${key}`)}
     >
       {tabs.map(({ key, title }) => (
-        <Tab key={key} eventKey={key} title={<TabTitleText>{title}</TabTitleText>} />
+        <Tab key={key} eventKey={key} tabContentId={TAB_PANEL} title={<TabTitleText>{title}</TabTitleText>} />
       ))}
     </Tabs>
   );

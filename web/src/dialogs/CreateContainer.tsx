@@ -17,6 +17,7 @@ import {
   StepForm,
   stepOf,
   TextField,
+  unplaced,
   useWizardForm,
   WizardFrame,
   type WizardForm,
@@ -72,6 +73,8 @@ export default function CreateContainer({
   const { form } = wizard;
   const create = useMutation({ mutationFn: () => api.post("/nodes/{node}/lxc", containerParams(form)) });
 
+  const refusal = unplaced(create.error, placeContainerErrors(form, fieldsOf(create.error)).rest);
+
   async function finish(): Promise<string | undefined> {
     try {
       const upid = await create.mutateAsync();
@@ -100,23 +103,23 @@ export default function CreateContainer({
       onClose={onClose}
     >
       <WizardStep id="general" name="General" status={status("general")}>
-        <General wizard={wizard} nodes={nodes} error={create.error} />
+        <General wizard={wizard} nodes={nodes} error={refusal} />
       </WizardStep>
       <WizardStep id="disk" name="Template and disk" status={status("disk")}>
-        <Disk wizard={wizard} error={create.error} />
+        <Disk wizard={wizard} error={refusal} />
       </WizardStep>
       <WizardStep id="size" name="CPU and memory" status={status("size")}>
-        <StepForm error={create.error}>
+        <StepForm error={refusal}>
           <TextField wizard={wizard} field="cores" label="Cores" numeric required />
           <TextField wizard={wizard} field="memory" label="Memory (MiB)" numeric required />
           <TextField wizard={wizard} field="swap" label="Swap (MiB)" numeric required />
         </StepForm>
       </WizardStep>
       <WizardStep id="network" name="Network" status={status("network")}>
-        <Network wizard={wizard} error={create.error} />
+        <Network wizard={wizard} error={refusal} />
       </WizardStep>
       <WizardStep id="review" name="Review">
-        <Review wizard={wizard} error={create.error} />
+        <Review wizard={wizard} error={refusal} />
       </WizardStep>
     </WizardFrame>
   );

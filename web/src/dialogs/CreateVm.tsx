@@ -17,6 +17,7 @@ import {
   StepForm,
   stepOf,
   TextField,
+  unplaced,
   useWizardForm,
   WizardFrame,
   type WizardForm,
@@ -69,6 +70,8 @@ export default function CreateVm({ node, onClose }: { node?: string | undefined;
   const { form } = wizard;
   const create = useMutation({ mutationFn: () => api.post("/nodes/{node}/qemu", vmParams(form)) });
 
+  const refusal = unplaced(create.error, placeVmErrors(form, fieldsOf(create.error)).rest);
+
   async function finish(): Promise<string | undefined> {
     try {
       const upid = await create.mutateAsync();
@@ -97,25 +100,25 @@ export default function CreateVm({ node, onClose }: { node?: string | undefined;
       onClose={onClose}
     >
       <WizardStep id="general" name="General" status={status("general")}>
-        <General wizard={wizard} nodes={nodes} error={create.error} />
+        <General wizard={wizard} nodes={nodes} error={refusal} />
       </WizardStep>
       <WizardStep id="boot" name="Boot" status={status("boot")}>
-        <Boot wizard={wizard} error={create.error} />
+        <Boot wizard={wizard} error={refusal} />
       </WizardStep>
       <WizardStep id="disk" name="Disk" status={status("disk")}>
-        <Disk wizard={wizard} error={create.error} />
+        <Disk wizard={wizard} error={refusal} />
       </WizardStep>
       <WizardStep id="size" name="CPU and memory" status={status("size")}>
-        <StepForm error={create.error}>
+        <StepForm error={refusal}>
           <TextField wizard={wizard} field="cores" label="Cores" numeric required />
           <TextField wizard={wizard} field="memory" label="Memory (MiB)" numeric required />
         </StepForm>
       </WizardStep>
       <WizardStep id="network" name="Network" status={status("network")}>
-        <Network wizard={wizard} error={create.error} />
+        <Network wizard={wizard} error={refusal} />
       </WizardStep>
       <WizardStep id="review" name="Review">
-        <Review wizard={wizard} error={create.error} />
+        <Review wizard={wizard} error={refusal} />
       </WizardStep>
     </WizardFrame>
   );

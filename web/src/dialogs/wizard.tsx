@@ -16,6 +16,7 @@ import {
   useWizardContext,
 } from "@patternfly/react-core";
 import { useState, type ReactElement, type ReactNode } from "react";
+import { fieldsOf } from "../api/error";
 import { ErrorNote } from "../components/ErrorNote";
 import { described, FormField } from "../components/FormField";
 import type { Complaints } from "../model/create";
@@ -66,6 +67,11 @@ export function useWizardForm<F extends object>(
     refuse: setRefused,
     hasShown: (step) => (steps[step] ?? []).some((field) => complaint(field) !== undefined),
   };
+}
+
+/** An error to show above the form: one of which some part found no field to stand at. */
+export function unplaced(error: unknown, rest: readonly string[]): unknown {
+  return Object.keys(fieldsOf(error)).length === 0 || rest.length > 0 ? error : null;
 }
 
 /** The first step that holds a field for which `test` is true. */

@@ -14,7 +14,7 @@ import type { GuestStatus, Task } from "../api/types";
 import { ActionButton } from "../components/ActionButton";
 import { ErrorNote } from "../components/ErrorNote";
 import { PageHead } from "../components/PageHead";
-import { PageTabs } from "../components/PageTabs";
+import { PageTabs, TAB_PANEL } from "../components/PageTabs";
 import { KindIcon, StatusText } from "../components/StatusIcon";
 import { usePageTitle } from "../components/usePageTitle";
 import { duration } from "../model/format";
@@ -100,7 +100,12 @@ function KnownGuest({ at }: { at: GuestRef }) {
         actions={guest && <GuestButtons guest={guest} />}
       />
       <PageTabs label="Guest" base={guestPath(at)} tabs={tabs} current={tab} />
-      <div className={`page-body stack ${tab === "console" ? "page-body-fill" : ""}`}>
+      <div
+        className={`page-body stack ${tab === "console" ? "page-body-fill" : ""}`}
+        id={TAB_PANEL}
+        role="tabpanel"
+        aria-label={tab}
+      >
         {error && !status && <ErrorNote title="The status cannot be read" error={error} />}
         <TabBody tab={tab} at={at} guest={guest} status={status} />
       </div>

@@ -10,7 +10,7 @@ import { GuestTable } from "../components/GuestTable";
 import { LoadGraphs } from "../components/LoadGraphs";
 import { Meter } from "../components/Meter";
 import { PageHead } from "../components/PageHead";
-import { PageTabs } from "../components/PageTabs";
+import { PageTabs, TAB_PANEL } from "../components/PageTabs";
 import { Panel } from "../components/Panel";
 import { KindIcon, StatusText } from "../components/StatusIcon";
 import { TaskTable } from "../components/TaskTable";
@@ -50,7 +50,7 @@ export default function NodePage() {
         }
       />
       <PageTabs label="Node" base={`/nodes/${node}`} tabs={TABS} current={tab} />
-      <div className="page-body stack">
+      <div className="page-body stack" id={TAB_PANEL} role="tabpanel" aria-label={tab}>
         {tab === "tasks" ? <NodeTasks node={node} /> : <Summary node={node} />}
       </div>
     </>

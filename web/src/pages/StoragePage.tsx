@@ -24,7 +24,7 @@ import { ErrorNote } from "../components/ErrorNote";
 import { Facts } from "../components/Facts";
 import { Meter } from "../components/Meter";
 import { PageHead } from "../components/PageHead";
-import { PageTabs } from "../components/PageTabs";
+import { PageTabs, TAB_PANEL } from "../components/PageTabs";
 import { Panel } from "../components/Panel";
 import { KindIcon, StatusText } from "../components/StatusIcon";
 import { usePageTitle } from "../components/usePageTitle";
@@ -67,7 +67,7 @@ export default function StoragePage() {
         actions={<UploadButton node={node} storage={storage} kinds={kinds} />}
       />
       <PageTabs label="Storage" base={`/nodes/${node}/storage/${storage}`} tabs={TABS} current={tab} />
-      <div className="page-body stack">
+      <div className="page-body stack" id={TAB_PANEL} role="tabpanel" aria-label={tab}>
         {tab === "summary" ? (
           <StorageSummary row={row} info={info} kinds={kinds} />
         ) : (

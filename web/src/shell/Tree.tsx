@@ -5,6 +5,7 @@
  * shows what can be done.
  */
 import { Skeleton } from "@patternfly/react-core";
+import AngleDownIcon from "@patternfly/react-icons/dist/esm/icons/angle-down-icon";
 import AngleRightIcon from "@patternfly/react-icons/dist/esm/icons/angle-right-icon";
 import { useRef, useState, type KeyboardEvent, type MouseEvent } from "react";
 import { useLocation, useNavigate } from "react-router";
@@ -193,13 +194,17 @@ export function Tree({ onNavigate }: { onNavigate: () => void }) {
           >
             {row.foldable ? (
               <span
-                className={`tree-fold ${folded.has(row.id) ? "" : "tree-open"}`}
+                className="tree-fold"
                 onClick={(event) => {
                   event.stopPropagation();
                   fold(row, !folded.has(row.id));
                 }}
               >
-                <AngleRightIcon aria-hidden="true" />
+                {folded.has(row.id) ? (
+                  <AngleRightIcon aria-hidden="true" />
+                ) : (
+                  <AngleDownIcon aria-hidden="true" />
+                )}
               </span>
             ) : (
               <span className="tree-fold" />
