@@ -1,1 +1,165 @@
+//! What the monitor accepts as a machine.
 
+use super::*;
+use basalt_model::machine::{Disk, Nic};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use std::os::unix::net::UnixStream;
+
+fn spec() -> MachineSpec {
+    MachineSpec {
+        protocol: PROTOCOL,
+        name: "test".into(),
+        vmid: 100,
+        vcpus: 1,
+        memory_mib: 64,
+        kvm: Slot(0),
+        control: Slot(1),
+        serial: Slot(2),
+        console: None,
+        boot: Boot::Kernel {
+            kernel: Slot(3),
+            initrd: None,
+            cmdline: String::new(),
+        },
+        disks: Vec::new(),
+        nics: Vec::new(),
+        rng: None,
+    }
+}
+
+fn disk(slot: usize) -> Disk {
+    Disk {
+        id: "virtio0".into(),
+        image: Slot(slot),
+        readonly: false,
+        serial: String::new(),
+    }
+}
+
+fn nic(mac: [u8; 6]) -> Nic {
+    Nic {
+        id: "net0".into(),
+        tap: Slot(4),
+        mac,
+    }
+}
+
+/// Two listeners where `spec` expects them, and ordinary files elsewhere.
+fn delivery(count: usize) -> Vec<OwnedFd> {
+    let dir = tempfile::tempdir().unwrap();
+    (0..count)
+        .map(|i| match i {
+            1 | 2 => UnixListener::bind(dir.path().join(i.to_string()))
+                .unwrap()
+                .into(),
+            _ => tempfile::tempfile().unwrap().into(),
+        })
+        .collect()
+}
+
+/// The field a refusal names.
+fn refused(spec: MachineSpec, descriptors: Vec<OwnedFd>) -> String {
+    match Resources::check(spec, descriptors) {
+        Err(Error::Invalid { field, .. }) => field,
+        Err(other) => panic!("{other}"),
+        Ok(_) => panic!("accepted"),
+    }
+}
+
+#[test]
+fn bounds_are_checked_and_named() {
+    type Change = fn(&mut MachineSpec);
+    let cases: [(&str, Change); 9] = [
+        ("protocol", |s| s.protocol = 99),
+        ("vcpus", |s| s.vcpus = 0),
+        ("vcpus", |s| s.vcpus = 65),
+        ("memory_mib", |s| s.memory_mib = 31),
+        ("memory_mib", |s| s.memory_mib = u64::MAX),
+        ("disks", |s| s.disks = vec![disk(4); 17]),
+        ("nics", |s| s.nics = vec![nic([2, 0, 0, 0, 0, 1]); 13]),
+        ("net0", |s| s.nics = vec![nic([3, 0, 0, 0, 0, 1])]),
+        ("net0", |s| s.nics = vec![nic([0; 6])]),
+    ];
+    for (field, change) in cases {
+        let mut spec = spec();
+        change(&mut spec);
+        assert_eq!(refused(spec, delivery(4)), field);
+    }
+}
+
+#[test]
+fn slots_are_in_range_used_once_and_all_used() {
+    let mut beyond = spec();
+    beyond.disks = vec![disk(40)];
+    assert_eq!(refused(beyond, delivery(4)), "virtio0");
+
+    let mut twice = spec();
+    twice.disks = vec![disk(3)];
+    assert_eq!(refused(twice, delivery(4)), "virtio0");
+
+    let mut serial = spec();
+    serial.serial = Slot(3);
+    assert_eq!(refused(serial, delivery(4)), "serial");
+}
+
+#[test]
+fn descriptors_must_be_what_they_are_said_to_be() {
+    assert_eq!(refused(spec(), delivery(4)), "kvm");
+    let mut tap = spec();
+    tap.nics = vec![nic([2, 0, 0, 0, 0, 1])];
+    assert_eq!(refused(tap, delivery(5)), "net0");
+}
+
+#[test]
+fn one_line_arrives_with_its_descriptors_even_in_pieces() {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let mut line = serde_json::to_vec(&spec()).unwrap();
+    line.push(b'\n');
+    let (first, rest) = line.split_at(20);
+    let fds = delivery(4);
+    let borrowed: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(8))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    assert!(control.push(SendAncillaryMessage::ScmRights(&borrowed)));
+    sendmsg(
+        &theirs,
+        &[io::IoSlice::new(first)],
+        &mut control,
+        SendFlags::empty(),
+    )
+    .unwrap();
+    io::Write::write_all(&mut &theirs, rest).unwrap();
+    let (received, descriptors) = receive(ours.as_fd()).unwrap();
+    assert_eq!(received, spec());
+    assert_eq!(descriptors.len(), 4);
+}
+
+#[test]
+fn nonsense_is_refused() {
+    for (bytes, end) in [
+        (&b"{}\n"[..], false),
+        (b"{\"protocol\":1", true),
+        (b"", true),
+    ] {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        io::Write::write_all(&mut &theirs, bytes).unwrap();
+        if end {
+            drop(theirs);
+            assert!(matches!(receive(ours.as_fd()), Err(Error::Truncated)));
+        } else {
+            assert!(matches!(receive(ours.as_fd()), Err(Error::Malformed(_))));
+        }
+    }
+}
+
+#[test]
+fn an_endless_line_is_cut_off() {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let writer = std::thread::spawn(move || {
+        let junk = [b'x'; 65536];
+        while io::Write::write_all(&mut &theirs, &junk).is_ok() {}
+    });
+    assert!(matches!(receive(ours.as_fd()), Err(Error::TooLong)));
+    drop(ours);
+    writer.join().unwrap();
+}

@@ -186,7 +186,11 @@ impl Block {
 
     fn clear_ranges(&self, memory: &Memory, list: &Spans, kind: Clear) -> Result<usize, Failure> {
         let len = list.len();
-        if self.readonly || len == 0 || len % RANGE != 0 || len / RANGE > MAX_RANGES as usize {
+        if self.readonly
+            || len == 0
+            || !len.is_multiple_of(RANGE)
+            || len / RANGE > MAX_RANGES as usize
+        {
             return Err(Failure::Io);
         }
         let mut raw = vec![0; len];

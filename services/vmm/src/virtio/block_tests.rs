@@ -1,1 +1,230 @@
+//! Requests of well-behaved and of hostile drivers.
 
+use super::*;
+use crate::machine::layout::MIB;
+use crate::machine::memory::reserve;
+use crate::virtio::testing::{Driver, Part};
+use std::io::Read;
+
+const SECTORS: u64 = 16;
+
+fn disk(readonly: bool) -> (Block, File) {
+    let file = tempfile::tempfile().unwrap();
+    file.set_len(SECTORS * SECTOR + 100).unwrap();
+    let image = Arc::new(file.try_clone().unwrap());
+    (
+        Block::new(image, readonly, "serial-1", Arc::default()).unwrap(),
+        file,
+    )
+}
+
+fn header(kind: u32, sector: u64) -> Vec<u8> {
+    let mut bytes = kind.to_le_bytes().to_vec();
+    bytes.extend([0; 4]);
+    bytes.extend(sector.to_le_bytes());
+    bytes
+}
+
+/// Sends one request and returns its status byte, if the device wrote one.
+fn request(block: &mut Block, driver: &mut Driver, parts: &[Part]) -> Option<u8> {
+    driver.submit(parts);
+    block.kicked(&mut driver.live, QUEUE).ok()?;
+    driver.completed().then_some(())?;
+    driver.last_byte(parts)
+}
+
+#[test]
+fn what_is_written_is_read_back() {
+    let (mut block, mut file) = disk(false);
+    let mut driver = Driver::new(1);
+    let data = vec![0xa5; 1024];
+    let write = [
+        Part::Out(header(1, 2)),
+        Part::Out(data.clone()),
+        Part::In(1),
+    ];
+    assert_eq!(request(&mut block, &mut driver, &write), Some(STATUS_OK));
+    let mut content = Vec::new();
+    file.seek(SeekFrom::Start(0)).unwrap();
+    file.read_to_end(&mut content).unwrap();
+    assert_eq!(content[1024..2048], data);
+    assert!(
+        content[..1024]
+            .iter()
+            .chain(&content[2048..])
+            .all(|b| *b == 0)
+    );
+
+    let read = [Part::Out(header(0, 2)), Part::In(512), Part::In(513)];
+    assert_eq!(request(&mut block, &mut driver, &read), Some(STATUS_OK));
+    assert_eq!(driver.bytes_of(1, 512), vec![0xa5; 512]);
+    assert_eq!(block.counters.read.load(Ordering::Relaxed), 1024);
+    assert_eq!(block.counters.written.load(Ordering::Relaxed), 1024);
+}
+
+#[test]
+fn layout_of_the_parts_is_the_drivers_choice() {
+    let (mut block, _file) = disk(false);
+    let mut driver = Driver::new(1);
+    let mut whole = header(1, 0);
+    whole.extend([7; 512]);
+    let (first, rest) = whole.split_at(3);
+    let parts = [
+        Part::Out(first.to_vec()),
+        Part::Out(rest.to_vec()),
+        Part::In(1),
+    ];
+    assert_eq!(request(&mut block, &mut driver, &parts), Some(STATUS_OK));
+}
+
+#[test]
+fn identity_flush_and_unknown_requests() {
+    let (mut block, _file) = disk(false);
+    let mut driver = Driver::new(1);
+    let identity = [Part::Out(header(8, 0)), Part::In(20), Part::In(1)];
+    assert_eq!(request(&mut block, &mut driver, &identity), Some(STATUS_OK));
+    assert_eq!(&driver.bytes_of(1, 20)[..9], b"serial-1\0");
+    let flush = [Part::Out(header(4, 0)), Part::In(1)];
+    assert_eq!(request(&mut block, &mut driver, &flush), Some(STATUS_OK));
+    let unknown = [Part::Out(header(77, 0)), Part::In(1)];
+    assert_eq!(
+        request(&mut block, &mut driver, &unknown),
+        Some(STATUS_UNSUPPORTED)
+    );
+}
+
+#[test]
+fn nothing_is_read_or_written_beyond_the_last_whole_sector() {
+    let (mut block, file) = disk(false);
+    let mut driver = Driver::new(1);
+    for sector in [SECTORS, SECTORS - 1, u64::MAX, u64::MAX / 512, 1 << 55] {
+        for kind in [0, 1] {
+            let data = if kind == 0 {
+                Part::In(1024)
+            } else {
+                Part::Out(vec![1; 1024])
+            };
+            let parts = [Part::Out(header(kind, sector)), data, Part::In(1)];
+            assert_eq!(
+                request(&mut block, &mut driver, &parts),
+                Some(STATUS_IO_ERROR)
+            );
+        }
+    }
+    let odd = [
+        Part::Out(header(1, 0)),
+        Part::Out(vec![1; 100]),
+        Part::In(1),
+    ];
+    assert_eq!(
+        request(&mut block, &mut driver, &odd),
+        Some(STATUS_IO_ERROR)
+    );
+    assert_eq!(file.metadata().unwrap().len(), SECTORS * SECTOR + 100);
+}
+
+#[test]
+fn a_read_only_disk_stays_as_it_is() {
+    let (mut block, _file) = disk(true);
+    let mut driver = Driver::new(1);
+    let write = [
+        Part::Out(header(1, 0)),
+        Part::Out(vec![1; 512]),
+        Part::In(1),
+    ];
+    assert_eq!(
+        request(&mut block, &mut driver, &write),
+        Some(STATUS_IO_ERROR)
+    );
+    let zero = [
+        Part::Out(header(13, 0)),
+        Part::Out(range(0, 8, 0)),
+        Part::In(1),
+    ];
+    assert_eq!(
+        request(&mut block, &mut driver, &zero),
+        Some(STATUS_IO_ERROR)
+    );
+}
+
+fn range(sector: u64, sectors: u32, flags: u32) -> Vec<u8> {
+    let mut bytes = sector.to_le_bytes().to_vec();
+    bytes.extend(sectors.to_le_bytes());
+    bytes.extend(flags.to_le_bytes());
+    bytes
+}
+
+#[test]
+fn ranges_are_cleared_within_bounds() {
+    let (mut block, file) = disk(false);
+    let mut driver = Driver::new(1);
+    let write = [
+        Part::Out(header(1, 0)),
+        Part::Out(vec![9; 4096]),
+        Part::In(1),
+    ];
+    assert_eq!(request(&mut block, &mut driver, &write), Some(STATUS_OK));
+    for (flags, at) in [(0, 1), (UNMAP, 3)] {
+        let zero = [
+            Part::Out(header(13, 0)),
+            Part::Out(range(at, 1, flags)),
+            Part::In(1),
+        ];
+        assert_eq!(request(&mut block, &mut driver, &zero), Some(STATUS_OK));
+        let mut sector = [1; 512];
+        std::os::unix::fs::FileExt::read_exact_at(&file, &mut sector, at * SECTOR).unwrap();
+        assert_eq!(sector, [0; 512]);
+    }
+    let cases = [
+        (11, range(0, 1, UNMAP), STATUS_UNSUPPORTED),
+        (13, range(0, 1, 2), STATUS_UNSUPPORTED),
+        (13, range(0, 0, 0), STATUS_IO_ERROR),
+        (13, range(SECTORS, 1, 0), STATUS_IO_ERROR),
+        (13, range(u64::MAX, 1, 0), STATUS_IO_ERROR),
+        (11, range(0, u32::MAX, 0), STATUS_IO_ERROR),
+        (11, vec![0; 15], STATUS_IO_ERROR),
+        (11, range(0, 1, 0).repeat(33), STATUS_IO_ERROR),
+        (11, range(2, 4, 0), STATUS_OK),
+    ];
+    for (kind, list, status) in cases {
+        let parts = [Part::Out(header(kind, 0)), Part::Out(list), Part::In(1)];
+        assert_eq!(request(&mut block, &mut driver, &parts), Some(status));
+    }
+}
+
+#[test]
+fn a_request_without_header_or_status_breaks_the_device() {
+    for parts in [
+        vec![Part::Out(header(0, 0))],
+        vec![Part::In(512)],
+        vec![Part::Out(vec![0; 15]), Part::In(1)],
+        vec![Part::In(1), Part::Out(header(1, 0))],
+    ] {
+        let (mut block, _file) = disk(false);
+        let mut driver = Driver::new(1);
+        driver.submit(&parts);
+        assert!(block.kicked(&mut driver.live, QUEUE).is_err());
+    }
+}
+
+/// Rings and descriptors full of noise: every answer is allowed except a crash, an endless loop
+/// or a changed image size.
+#[test]
+fn noise_is_survived() {
+    let (mut block, file) = disk(false);
+    let mut seed = 0x9e37_79b9_7f4a_7c15u64;
+    let mut random = move || {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        seed
+    };
+    for _ in 0..2000 {
+        let mut driver = Driver::new(1);
+        driver.scramble(&mut random);
+        let _ = block.kicked(&mut driver.live, QUEUE);
+    }
+    assert_eq!(file.metadata().unwrap().len(), SECTORS * SECTOR + 100);
+    let memory = reserve(32 * MIB).unwrap();
+    assert!(block.serve(&memory, Chain::default()).is_err());
+}

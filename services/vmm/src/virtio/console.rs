@@ -93,3 +93,33 @@ impl Backend for Console {
         self.feed(live)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::virtio::testing::{Driver, Part};
+
+    #[test]
+    fn text_goes_both_ways() {
+        let terminal = Terminal::new().unwrap();
+        let mut console = Console::new(terminal.clone()).unwrap();
+        let mut driver = Driver::new(2);
+        driver.submit_to(
+            FROM_GUEST,
+            &[Part::Out(b"hello ".to_vec()), Part::Out(b"hvc0".to_vec())],
+        );
+        console.kicked(&mut driver.live, FROM_GUEST).unwrap();
+        let mut text = [0; 10];
+        assert_eq!(terminal.follow(0, &mut text).1, 10);
+        assert_eq!(&text, b"hello hvc0");
+
+        driver.submit_to(TO_GUEST, &[Part::In(16)]);
+        console.kicked(&mut driver.live, TO_GUEST).unwrap();
+        assert_eq!(driver.completed_on(TO_GUEST), None, "nothing typed yet");
+        terminal.type_in(b"ls\n");
+        assert!(console.typed.clear());
+        console.ready(&mut driver.live).unwrap();
+        assert_eq!(driver.completed_on(TO_GUEST), Some(3));
+        assert_eq!(driver.bytes_of(0, 3), b"ls\n");
+    }
+}

@@ -13,6 +13,8 @@ pub mod console;
 pub mod interrupt;
 pub mod net;
 pub mod rng;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod transport;
 pub mod worker;
 

@@ -137,7 +137,7 @@ impl Net {
                     Placed::Done => {}
                     Placed::NoRoom => {
                         self.waiting = Some(len);
-                        return Ok(Stopped::Empty);
+                        return Ok(Stopped::Starved);
                     }
                 }
             }
@@ -238,3 +238,7 @@ impl Backend for Net {
         self.receive(live)
     }
 }
+
+#[cfg(test)]
+#[path = "net_tests.rs"]
+mod tests;

@@ -497,3 +497,7 @@ const _: () = assert!(
     (PENDING - TABLE) as usize / ENTRY_SIZE >= 16,
     "vectors have room"
 );
+
+#[cfg(test)]
+#[path = "transport_tests.rs"]
+mod tests;

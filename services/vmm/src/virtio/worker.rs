@@ -6,6 +6,7 @@
 
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -83,7 +84,7 @@ impl Live {
     }
 
     /// Calls `work` until the queue is empty and the driver's next notification will come;
-    /// `work` returns whether it stopped before the queue was empty.
+    /// `work` returns how its round ended.
     pub fn drain(
         &mut self,
         queue: usize,
@@ -94,10 +95,19 @@ impl Live {
         }
         loop {
             let memory = self.memory.clone();
-            self.queues[queue].disable_notification(&*memory)?;
+            let ring = &mut self.queues[queue];
+            ring.disable_notification(&*memory)?;
+            let offered = ring.avail_idx(&*memory, Ordering::Acquire)?.0;
             let stopped = work(self)?;
             self.notify(queue)?;
-            let more = self.queues[queue].enable_notification(&*memory)?;
+            let ring = &mut self.queues[queue];
+            let next = ring.next_avail();
+            if stopped == Stopped::Starved {
+                // What is there is too little: only what comes on top of it is news.
+                ring.set_next_avail(offered);
+            }
+            let more = ring.enable_notification(&*memory)?;
+            ring.set_next_avail(next);
             if !more || stopped == Stopped::Early {
                 return Ok(());
             }
@@ -110,6 +120,8 @@ impl Live {
 pub enum Stopped {
     /// The queue was empty.
     Empty,
+    /// The queue held less than the device needs; it has taken none of it.
+    Starved,
     /// The device cannot go on for another reason.
     Early,
 }
@@ -145,8 +157,31 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Starts the thread, idle until [`Self::activate`].
+    /// Starts the thread in its sandbox, idle until [`Self::activate`].
     pub fn start(name: &str, queues: usize, backend: Box<dyn Backend>) -> io::Result<Self> {
+        Self::spawn(name, queues, backend, || {
+            if let Err(error) = sandbox::enter(ThreadClass::Worker) {
+                crate::fatal(&format!("cannot close a worker's sandbox: {error}"));
+            }
+        })
+    }
+
+    /// Starts the thread without its sandbox, whose filter would also bind a test's threads.
+    #[cfg(test)]
+    pub(crate) fn start_unconfined(
+        name: &str,
+        queues: usize,
+        backend: Box<dyn Backend>,
+    ) -> io::Result<Self> {
+        Self::spawn(name, queues, backend, || ())
+    }
+
+    fn spawn(
+        name: &str,
+        queues: usize,
+        backend: Box<dyn Backend>,
+        confine: impl FnOnce() + Send + 'static,
+    ) -> io::Result<Self> {
         let (commands, receiver) = channel();
         let wake = Arc::new(Signal::new()?);
         let kicks: Arc<[Signal]> = (0..queues)
@@ -162,7 +197,10 @@ impl Worker {
         };
         let thread = std::thread::Builder::new()
             .name(name.to_owned())
-            .spawn(move || inner.run())?;
+            .spawn(move || {
+                confine();
+                inner.run();
+            })?;
         Ok(Self {
             commands,
             wake,
@@ -234,9 +272,6 @@ struct Ready {
 
 impl Loop {
     fn run(mut self) {
-        if let Err(error) = sandbox::enter(ThreadClass::Worker) {
-            crate::fatal(&format!("cannot close a worker's sandbox: {error}"));
-        }
         loop {
             let ready = match self.wait() {
                 Ok(ready) => ready,
