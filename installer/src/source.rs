@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 use anyhow::Context;
-use basalt_layout::{RootHash, UkiName, Version};
+use basalt_layout::{RootHash, SlotLabel, UkiName, Version};
 use basalt_update::block::Blocks;
 use basalt_update::esp::Esp;
 use basalt_update::host;
@@ -43,15 +43,13 @@ impl Source {
     pub fn running() -> anyhow::Result<Self> {
         let (version, root_hash) = host::running()?;
         let blocks = Blocks::default();
-        let below = blocks.below_mapped("root")?;
-        let part = |uuid: String| {
-            below
-                .iter()
-                .find(|p| p.uuid.as_deref() == Some(uuid.as_str()))
-        };
-        let root = part(root_hash.root_partuuid()).context("the medium's root is missing")?;
-        let verity =
-            part(root_hash.verity_partuuid()).context("the medium's hash tree is missing")?;
+        let root = blocks.running_root()?;
+        let label = SlotLabel::Verity(version.clone()).to_string();
+        let verity = blocks
+            .below_mapped("root")?
+            .into_iter()
+            .find(|partition| partition.label.as_ref() == Some(&label))
+            .context("the medium's hash tree is missing")?;
         let esp = blocks
             .partitions(&root.disk)?
             .into_iter()

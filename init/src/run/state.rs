@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::IpAddr;
 
-use basalt_layout::{RootHash, Slot};
+use basalt_layout::Slot;
 use basalt_model::host::HostConfig;
 use basalt_update::block::Blocks;
 use serde::{Deserialize, Serialize};
@@ -83,11 +83,7 @@ pub fn problems(paths: &Paths) -> Vec<String> {
 pub const PROBLEMS: &str = "basalt/setup.json";
 
 fn slot(paths: &Paths) -> Option<char> {
-    let hash = RootHash::from_cmdline(&fs::read_to_string(paths.at("/proc/cmdline")).ok()?)?;
-    let below = Blocks::at(&paths.sys()).below_mapped("root").ok()?;
-    let root = below
-        .iter()
-        .find(|part| part.uuid.as_deref() == Some(&hash.root_partuuid()))?;
+    let root = Blocks::at(&paths.sys()).running_root().ok()?;
     Slot::ALL
         .into_iter()
         .find(|slot| slot.root_partition() == root.number)

@@ -4,6 +4,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use basalt_layout::SlotLabel;
+
 use crate::Error;
 
 /// The kernel's view of block devices.
@@ -29,8 +31,6 @@ pub struct Partition {
     pub disk: String,
     /// Its number.
     pub number: u32,
-    /// Its partition UUID in lower case, where the kernel knows it.
-    pub uuid: Option<String>,
     /// Its partition label, where the kernel knows it.
     pub label: Option<String>,
 }
@@ -87,6 +87,21 @@ impl Blocks {
         })
     }
 
+    /// The partition that the running root file system lies on. It is known by its label: not
+    /// every kernel tells the UUIDs of partitions.
+    pub fn running_root(&self) -> Result<Partition, Error> {
+        let is_root = |partition: &Partition| {
+            let label = partition.label.as_deref().and_then(SlotLabel::parse);
+            matches!(label, Some(SlotLabel::Root(_)))
+        };
+        self.below_mapped("root")?
+            .into_iter()
+            .find(is_root)
+            .ok_or_else(|| Error::NotInstalled {
+                reason: "the root file system does not lie on a partition of ours".to_owned(),
+            })
+    }
+
     /// Kernel names of the devices a device is made of.
     pub fn slaves(&self, name: &str) -> Vec<String> {
         self.children(name, "slaves")
@@ -123,7 +138,6 @@ impl Blocks {
             name: name.to_owned(),
             disk,
             number,
-            uuid: value("PARTUUID=").map(|uuid| uuid.to_ascii_lowercase()),
             label: value("PARTNAME="),
         })
     }
@@ -176,7 +190,7 @@ mod tests {
             std::os::unix::fs::symlink(&folder, class.join(name)).unwrap();
         };
         make("vda", &[("size", "2048\n")]);
-        let event = "DEVNAME=vda2\nPARTNAME=basalt_0.1.0\nPARTUUID=AABB\n";
+        let event = "DEVNAME=vda2\nPARTNAME=basalt_0.1.0\n";
         make(
             "vda/vda2",
             &[("partition", "2\n"), ("uevent", event), ("size", "1024\n")],
@@ -201,10 +215,10 @@ mod tests {
         below.sort_by_key(|partition| partition.number);
         assert_eq!(below.len(), 2);
         assert_eq!(below[0].disk_path(), Path::new("/dev/vda"));
-        assert_eq!(below[0].uuid.as_deref(), Some("aabb"));
         assert_eq!(below[0].label.as_deref(), Some("basalt_0.1.0"));
         assert_eq!(blocks.size("vda2"), Some(512 * 1024));
         assert_eq!(blocks.partitions("vda").unwrap().len(), 2);
+        assert_eq!(blocks.running_root().unwrap().number, 2);
         assert!(blocks.below_mapped("other").is_err());
     }
 }

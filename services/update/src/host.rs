@@ -84,15 +84,7 @@ impl Host {
     /// Looks at the machine this program runs on.
     pub fn detect() -> Result<Self, Error> {
         let (version, root_hash) = running()?;
-        let blocks = Blocks::default();
-        let root = blocks
-            .below_mapped("root")?
-            .into_iter()
-            .find(|partition| partition.uuid.as_deref() == Some(&root_hash.root_partuuid()))
-            .ok_or_else(|| Error::NotInstalled {
-                reason: "the root file system does not lie on a partition".to_owned(),
-            })?;
-        let disk = root.disk_path();
+        let disk = Blocks::default().running_root()?.disk_path();
         let esp = disk::partition_path(&disk.to_string_lossy(), ESP_PARTITION);
         let host = Self {
             disk,
