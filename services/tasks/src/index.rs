@@ -1,7 +1,6 @@
 //! Which tasks ended and how: one line each, `UPID time outcome`, oldest first.
 
 use crate::{Outcome, Task, files::log_path};
-use basalt_model::upid::Upid;
 use std::collections::VecDeque;
 use std::fs::OpenOptions;
 use std::io::{self, Write};

@@ -1,0 +1,39 @@
+//! The implementations, one module for each module of declarations.
+
+use crate::router::Router;
+
+pub mod access;
+pub mod acl;
+pub mod cluster;
+pub mod lxc;
+pub mod nodes;
+pub mod qemu;
+pub mod storage;
+pub mod tasks;
+pub mod users;
+pub mod version;
+
+/// Every method with its implementation.
+pub fn router() -> Router {
+    let mut router = Router::default();
+    access::register(&mut router);
+    acl::register(&mut router);
+    cluster::register(&mut router);
+    lxc::register(&mut router);
+    nodes::register(&mut router);
+    qemu::register(&mut router);
+    storage::register(&mut router);
+    tasks::register(&mut router);
+    users::register(&mut router);
+    version::register(&mut router);
+    crate::console::register(&mut router);
+    router
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_declared_method_is_implemented() {
+        assert_eq!(super::router().missing(), Vec::<&str>::new());
+    }
+}
