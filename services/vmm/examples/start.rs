@@ -9,15 +9,13 @@
 //! Control, serial and console sockets appear in `--dir` (default `/run/start`).
 
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, IoSlice, Read, Write};
-use std::mem::MaybeUninit;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use basalt_model::machine::{Boot, Disk, MachineSpec, Nic, PROTOCOL, Slot, Started};
-use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 
 /// Descriptors in the order of their slots.
 #[derive(Default)]
@@ -162,23 +160,6 @@ fn specification(arguments: &Arguments, slots: &mut Slots) -> Result<MachineSpec
     })
 }
 
-fn hand_over(socket: &UnixStream, spec: &MachineSpec, slots: &Slots) -> Result<(), String> {
-    let mut line = serde_json::to_vec(spec).map_err(|e| e.to_string())?;
-    line.push(b'\n');
-    let fds: Vec<_> = slots.0.iter().map(AsFd::as_fd).collect();
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(253))];
-    let mut control = SendAncillaryBuffer::new(&mut space);
-    control.push(SendAncillaryMessage::ScmRights(&fds));
-    sendmsg(
-        socket,
-        &[IoSlice::new(&line)],
-        &mut control,
-        SendFlags::empty(),
-    )
-    .map(|_| ())
-    .map_err(|e| e.to_string())
-}
-
 fn copy(mut from: impl Read, mut to: impl Write) {
     let mut buffer = [0; 4096];
     while let Ok(len @ 1..) = from.read(&mut buffer) {
@@ -202,7 +183,9 @@ fn run() -> Result<ExitCode, String> {
         .stdin(OwnedFd::from(theirs))
         .spawn()
         .map_err(|e| format!("{}: {e}", arguments.vmm.display()))?;
-    hand_over(&ours, &spec, &slots)?;
+    let fds: Vec<_> = slots.0.iter().map(AsFd::as_fd).collect();
+    basalt_vmm::spec::send(ours.as_fd(), &spec, &fds).map_err(|e| e.to_string())?;
+    drop(fds);
     drop(slots);
     let mut answer = String::new();
     BufReader::new(&ours)

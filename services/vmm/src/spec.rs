@@ -11,7 +11,10 @@ use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 
 use basalt_model::machine::{Boot, MachineSpec, PROTOCOL, Slot};
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg, sockopt};
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, recvmsg, sendmsg, sockopt,
+};
 
 use crate::virtio::{block, net};
 
@@ -76,6 +79,33 @@ pub fn receive(starter: BorrowedFd<'_>) -> Result<(MachineSpec, Vec<OwnedFd>), E
         }
     }
     Ok((serde_json::from_slice(&line)?, descriptors))
+}
+
+/// The other side of [`receive`]: sends a specification with its descriptors in slot order.
+pub fn send(
+    monitor: BorrowedFd<'_>,
+    spec: &MachineSpec,
+    descriptors: &[BorrowedFd<'_>],
+) -> io::Result<()> {
+    let mut line = serde_json::to_vec(spec)?;
+    line.push(b'\n');
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    if !descriptors.is_empty() && !control.push(SendAncillaryMessage::ScmRights(descriptors)) {
+        return Err(io::Error::other("too many descriptors"));
+    }
+    let sent = sendmsg(
+        monitor,
+        &[io::IoSlice::new(&line)],
+        &mut control,
+        SendFlags::empty(),
+    )?;
+    let mut rest = &line[sent..];
+    while !rest.is_empty() {
+        let sent = rustix::io::write(monitor, rest)?;
+        rest = &rest[sent..];
+    }
+    Ok(())
 }
 
 fn receive_part(

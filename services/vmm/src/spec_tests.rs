@@ -2,7 +2,6 @@
 
 use super::*;
 use basalt_model::machine::{Disk, Nic};
-use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use std::os::unix::net::UnixStream;
 
 fn spec() -> MachineSpec {
@@ -132,6 +131,16 @@ fn one_line_arrives_with_its_descriptors_even_in_pieces() {
     let (received, descriptors) = receive(ours.as_fd()).unwrap();
     assert_eq!(received, spec());
     assert_eq!(descriptors.len(), 4);
+}
+
+#[test]
+fn what_is_sent_is_received() {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let fds = delivery(4);
+    let borrowed: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
+    send(theirs.as_fd(), &spec(), &borrowed).unwrap();
+    let (received, descriptors) = receive(ours.as_fd()).unwrap();
+    assert_eq!((received, descriptors.len()), (spec(), 4));
 }
 
 #[test]

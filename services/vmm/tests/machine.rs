@@ -1,0 +1,131 @@
+//! A whole monitor with a guest of a few instructions: life, control, terminals.
+//! Where there is no `/dev/kvm`, each test says so and passes.
+
+mod support;
+
+use std::io::{BufRead, Write};
+use std::os::fd::OwnedFd;
+
+use basalt_model::machine::{
+    Boot, Event, MachineSpec, PROTOCOL, Request, Response, RunState, Slot, Started, Status,
+};
+use support::{expect, start};
+
+fn status(response: Response) -> Status {
+    match response {
+        Response::Status(status) => status,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_guest_talks_listens_and_switches_itself_off() {
+    let Some(monitor) = start() else { return };
+    let mut serial = monitor.serial();
+    expect(&mut serial, ">");
+    serial.write_all(b"abc").unwrap();
+    expect(&mut serial, "abc");
+    let mut late = monitor.serial();
+    expect(&mut late, ">abc");
+    late.write_all(b"o").unwrap();
+    expect(&mut serial, "o");
+    assert!(monitor.wait().success());
+}
+
+#[test]
+fn every_kind_of_reset_starts_the_guest_anew() {
+    let Some(monitor) = start() else { return };
+    let mut events = monitor.send(&Request::Events);
+    let mut serial = monitor.serial();
+    expect(&mut serial, ">");
+    for key in ["r", "t"] {
+        serial.write_all(key.as_bytes()).unwrap();
+        expect(&mut serial, key);
+        expect(&mut serial, ">");
+    }
+    assert_eq!(monitor.ask(&Request::Reset), Response::Ok);
+    expect(&mut serial, ">");
+    serial.write_all(b"o").unwrap();
+    let mut seen = Vec::new();
+    let mut line = String::new();
+    while events.read_line(&mut line).unwrap() > 0 {
+        seen.push(serde_json::from_str::<Event>(&line).unwrap());
+        line.clear();
+    }
+    assert_eq!(
+        seen,
+        [Event::Reset, Event::Reset, Event::Reset, Event::PoweredOff]
+    );
+    assert!(monitor.wait().success());
+}
+
+#[test]
+fn a_paused_guest_does_nothing_until_resumed() {
+    let Some(monitor) = start() else { return };
+    let mut serial = monitor.serial();
+    expect(&mut serial, ">");
+    assert_eq!(monitor.ask(&Request::Pause), Response::Ok);
+    assert_eq!(monitor.ask(&Request::Pause), Response::Ok);
+    assert_eq!(
+        status(monitor.ask(&Request::Status)).state,
+        RunState::Paused
+    );
+    serial.write_all(b"x").unwrap();
+    assert_eq!(monitor.ask(&Request::Resume), Response::Ok);
+    expect(&mut serial, "x");
+    let running = status(monitor.ask(&Request::Status));
+    assert_eq!(running.state, RunState::Running);
+    assert_eq!(running.disks[0].id, "virtio0");
+    assert_eq!(monitor.ask(&Request::Quit), Response::Ok);
+    assert!(monitor.wait().success());
+}
+
+#[test]
+fn a_paused_guest_can_be_reset_and_ended() {
+    let Some(monitor) = start() else { return };
+    let mut serial = monitor.serial();
+    expect(&mut serial, ">");
+    assert_eq!(monitor.ask(&Request::Pause), Response::Ok);
+    assert_eq!(monitor.ask(&Request::Reset), Response::Ok);
+    expect(&mut serial, ">");
+    assert_eq!(monitor.ask(&Request::Pause), Response::Ok);
+    assert_eq!(monitor.ask(&Request::Quit), Response::Ok);
+    assert!(monitor.wait().success());
+}
+
+#[test]
+fn the_monitor_survives_its_starter() {
+    let Some(mut monitor) = start() else { return };
+    monitor.forget_starter();
+    let mut serial = monitor.serial();
+    expect(&mut serial, ">");
+    assert_eq!(monitor.ask(&Request::Quit), Response::Ok);
+    assert!(monitor.wait().success());
+}
+
+#[test]
+fn a_refused_specification_is_answered_with_its_field() {
+    let machine = MachineSpec {
+        protocol: PROTOCOL,
+        name: "test".into(),
+        vmid: 100,
+        vcpus: 200,
+        memory_mib: 64,
+        kvm: Slot(0),
+        control: Slot(1),
+        serial: Slot(2),
+        console: None,
+        boot: Boot::Kernel {
+            kernel: Slot(3),
+            initrd: None,
+            cmdline: String::new(),
+        },
+        disks: Vec::new(),
+        nics: Vec::new(),
+        rng: None,
+    };
+    let fds: Vec<OwnedFd> = vec![tempfile::tempfile().unwrap().into()];
+    let (mut child, _starter, answer) = support::hand_over(&machine, &fds);
+    assert_eq!(answer, Started::Failed("vcpus: 200 is not 1 to 64".into()));
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+}
