@@ -53,23 +53,19 @@ export async function reachShell(page, login, limit) {
 
 let runs = 0;
 
-/** Runs a command in the guest's shell; gives back its output and exit status. */
+/** Runs a command in the guest's shell; gives back the lines it wrote and its exit status. */
 export async function run(page, command, limit = minutes(5)) {
   runs += 1;
-  // The mark appears in the output with the sum worked out, which tells it from the line that was typed.
-  await type(page, `clear; ${command}; echo "mark-$((${runs}+1000))-$?"`);
-  const mark = new RegExp(`^(.*)mark-${runs + 1000}-(\\d+)$`, "m");
+  // The marks appear in the output with their sum worked out, which tells them from the line that was typed.
+  const number = runs + 1000;
+  await type(page, `echo "begin-$((${runs}+1000))"; ${command}; echo "end-$((${runs}+1000))-$?"`);
+  const mark = new RegExp(`end-${number}-(\\d+)`);
   const text = await until(page, `the end of "${command}"`, limit, async () => {
     const seen = await screenText(page);
     return mark.test(seen) ? seen : undefined;
   });
   const found = mark.exec(text);
-  const before = text
-    .slice(0, found.index)
-    .split("\n")
-    .filter((line) => !line.includes('echo "mark-'));
-  return {
-    output: [...before, found[1]].join("\n").trim(),
-    status: Number(found[2]),
-  };
+  const output = text.slice(0, found.index).split(`begin-${number}\n`).at(-1);
+  const lines = output.split("\n").map((line) => line.trim());
+  return { lines: lines.filter(Boolean), status: Number(found[1]) };
 }

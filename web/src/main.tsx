@@ -1,5 +1,5 @@
 import "@patternfly/react-core/dist/styles/base.css";
-import "./styles.css";
+import "./styles/index.css";
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { App } from "./App";
