@@ -3,7 +3,7 @@
  *
  * Settings, from the environment:
  *   BASALT_URL, BASALT_USER, BASALT_PASSWORD   the appliance
- *   BASALT_KERNEL, BASALT_INITRD, BASALT_DISK  files of a Linux guest with a root shell on ttyS0
+ *   BASALT_KERNEL, BASALT_INITRD, BASALT_DISK  files of a Linux guest with a console on ttyS0, root without password
  *   BASALT_TEMPLATE                            archive of a Debian root file system with systemd
  *   BASALT_BRIDGE_ADDRESS                      address of the bridge, which both guests ping
  *   BASALT_SCREENSHOTS                         folder for a picture of every step (default: screenshots)
@@ -41,7 +41,7 @@ async function ping(page, who) {
 
 async function useVm(page, shoot) {
   await openConsole(page);
-  await reachShell(page, undefined, minutes(20));
+  await reachShell(page, { user: "root", password: "" }, minutes(20));
   // The kernel may write to the console in between, so the answer is looked for among the lines.
   const { lines } = await run(page, "uname -r");
   const release = lines.find((line) => /^\d+\.\d+\S*$/.test(line));

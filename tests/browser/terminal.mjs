@@ -32,10 +32,10 @@ export async function reachShell(page, login, limit) {
   await until(page, "a shell prompt on the console", limit, async () => {
     const line = lastLine(await screenText(page));
     if (/login:\s*$/.test(line)) {
-      if (asked !== "login" && login) await type(page, login.user);
+      if (asked !== "login") await type(page, login.user);
       asked = "login";
     } else if (/password:\s*$/i.test(line)) {
-      if (asked !== "password" && login) await type(page, login.password);
+      if (asked !== "password") await type(page, login.password);
       asked = "password";
     } else if (PROMPT.test(line)) {
       return true;
