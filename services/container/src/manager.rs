@@ -157,6 +157,8 @@ impl Containers {
             properties: vec![
                 Property::new("Type", "exec"),
                 Property::new("Delegate", true),
+                // The node shuts containers down in order when it stops with the host.
+                Property::new("Before", vec!["basalt-node.service".to_owned()]),
                 // The runtime asks init to power off; what is left after the patience dies.
                 Property::new("KillMode", "mixed"),
                 Property::duration("TimeoutStopUSec", STOP_PATIENCE),

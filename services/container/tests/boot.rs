@@ -185,6 +185,24 @@ async fn a_fixed_address_answers_over_the_bridge() {
 }
 
 #[tokio::test]
+async fn an_address_comes_by_dhcp() {
+    let Some(mut rig) = Rig::new(910).await else {
+        return;
+    };
+    let Some(_server) = rig::dhcp_server() else {
+        eprintln!("skipped: dnsmasq is not installed");
+        return;
+    };
+    rig.spec.nics = vec![nic(910, Ipv4::Dhcp)];
+    rig.start().await.unwrap();
+    assert_eq!(rig.settled().await, "running");
+    let wait = "/usr/lib/systemd/systemd-networkd-wait-online --interface=eth0 --timeout=60";
+    assert_eq!(rig.inside(wait).await, "");
+    let address = rig.inside("ip -4 -o address show eth0").await;
+    assert!(address.contains("198.51.100.77/24"), "{address}");
+}
+
+#[tokio::test]
 async fn a_killed_runtime_leaves_nothing_and_it_starts_again() {
     let Some(mut rig) = Rig::new(907).await else {
         return;

@@ -250,6 +250,38 @@ fn make_bridge() {
     run("ip", &["link", "set", BRIDGE, "up"]);
 }
 
+/// A DHCP server on the test bridge that has one address to give; none without dnsmasq.
+pub fn dhcp_server() -> Option<DhcpServer> {
+    let found = Command::new("dnsmasq").arg("--version").output().ok()?;
+    assert!(found.status.success());
+    let server = Command::new("dnsmasq")
+        .args([
+            "--keep-in-foreground",
+            "--conf-file=/dev/null",
+            "--port=0",
+            "--bind-interfaces",
+        ])
+        .args([
+            "--leasefile-ro",
+            "--user=root",
+            &format!("--interface={BRIDGE}"),
+        ])
+        .arg("--dhcp-range=198.51.100.77,198.51.100.77,255.255.255.0,2m")
+        .spawn()
+        .unwrap();
+    Some(DhcpServer(server))
+}
+
+/// Ends with the test.
+pub struct DhcpServer(std::process::Child);
+
+impl Drop for DhcpServer {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
 /// Runs a host's tool that must succeed; what it says.
 pub fn run(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output().unwrap();
