@@ -48,9 +48,9 @@ words! {
 #[serde(tag = "kind", content = "config", rename_all = "lowercase")]
 pub enum GuestConfig {
     /// A virtual machine.
-    Qemu(QemuConfig),
+    Qemu(Box<QemuConfig>),
     /// A system container.
-    Lxc(LxcConfig),
+    Lxc(Box<LxcConfig>),
 }
 
 impl GuestConfig {

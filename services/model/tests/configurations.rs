@@ -1,5 +1,7 @@
 //! Configurations in and out: round trips over generated values, and what bad input gets.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic anywhere")]
+
 use basalt_model::field::FieldErrors;
 use basalt_model::lxc::LxcConfig;
 use basalt_model::qemu::QemuConfig;

@@ -94,8 +94,11 @@ pub trait Storage: Send + Sync + std::fmt::Debug {
 /// The storages of this host by name.
 #[derive(Debug, Default)]
 pub struct Storages {
-    by_name: RwLock<BTreeMap<StorageId, (StorageConfig, Arc<dyn Storage>)>>,
+    by_name: RwLock<BTreeMap<StorageId, Opened>>,
 }
+
+/// A storage with what it was opened from.
+pub type Opened = (StorageConfig, Arc<dyn Storage>);
 
 impl Storages {
     /// The configuration of the storage that every host has.
@@ -129,7 +132,7 @@ impl Storages {
     }
 
     /// A storage and its configuration.
-    pub fn get(&self, id: &StorageId) -> Result<(StorageConfig, Arc<dyn Storage>)> {
+    pub fn get(&self, id: &StorageId) -> Result<Opened> {
         let by_name = self.by_name.read().unwrap_or_else(PoisonError::into_inner);
         by_name
             .get(id)

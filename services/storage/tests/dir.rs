@@ -1,5 +1,7 @@
 //! The directory driver on real files, and container roots on real loop devices.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic anywhere")]
+
 use basalt_model::storage::{ContentKind, DiskSize, StorageId, VolumeId};
 use basalt_model::vmid::Vmid;
 use basalt_storage::dir::DirStorage;

@@ -17,8 +17,9 @@ pub const EXECUTABLE: &str = "/usr/lib/basalt/basalt-vmm";
 const PREFIX: &str = "basalt-vm-";
 const SLICE: &str = "basalt-guests.slice";
 const USER: &str = "basalt-vm";
-/// The unit whose stop shuts guests down in order; it must stop before their units do.
-const SHUTDOWN_UNIT: &str = "basalt-guests.service";
+/// The node shuts guests down in order when it stops with the host; so it must stop before their
+/// units do.
+const SHUTDOWN_UNIT: &str = "basalt-node.service";
 /// How long a monitor may take to say that its machine runs.
 const START_PATIENCE: Duration = Duration::from_secs(60);
 /// How long a monitor may take to end when told to.

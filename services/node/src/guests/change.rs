@@ -168,12 +168,12 @@ impl Node {
             GuestConfig::Qemu(old) => {
                 let mut config = QemuConfig::from_map(&map)?;
                 let new = vm::settle(&self.storages, vmid, &mut config, Some(old)).await?;
-                Ok((GuestConfig::Qemu(config), new))
+                Ok((GuestConfig::Qemu(Box::new(config)), new))
             }
             GuestConfig::Lxc(old) => {
                 let mut config = LxcConfig::from_map(&map)?;
                 ct::settle(&mut config, Some(old))?;
-                Ok((GuestConfig::Lxc(config), Vec::new()))
+                Ok((GuestConfig::Lxc(Box::new(config)), Vec::new()))
             }
         }
     }

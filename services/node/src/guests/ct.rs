@@ -55,7 +55,7 @@ pub async fn create(node: &Node, user: &Authid, params: CtNew) -> Result<Upid> {
     }
     let (config, making) = plan(node, params).await?;
     let record = GuestRecord {
-        config: GuestConfig::Lxc(config),
+        config: GuestConfig::Lxc(Box::new(config)),
         lock: Some(Lock::Create),
         making: vec![making.root.id.clone()],
     };

@@ -27,7 +27,7 @@ pub async fn create(node: &Node, user: &Authid, params: VmNew) -> Result<Upid> {
     let mut config = params.config;
     let new = settle(&node.storages, vmid, &mut config, None).await?;
     let record = GuestRecord {
-        config: GuestConfig::Qemu(config),
+        config: GuestConfig::Qemu(Box::new(config)),
         lock: Some(Lock::Create),
         making: new.iter().map(|volume| volume.id.clone()).collect(),
     };

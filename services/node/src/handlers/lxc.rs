@@ -75,7 +75,7 @@ async fn config(call: Call, params: ConfigQuery) -> Result<WithDigest<LxcConfig>
     match running.unwrap_or(guest.record.config) {
         GuestConfig::Lxc(config) => Ok(WithDigest {
             digest: guest.digest,
-            config,
+            config: *config,
         }),
         GuestConfig::Qemu(_) => Err(Error::not_found(format_args!("CT {}", params.vmid))),
     }

@@ -75,7 +75,7 @@ async fn config(call: Call, params: ConfigQuery) -> Result<WithDigest<QemuConfig
     match running.unwrap_or(guest.record.config) {
         GuestConfig::Qemu(config) => Ok(WithDigest {
             digest: guest.digest,
-            config,
+            config: *config,
         }),
         GuestConfig::Lxc(_) => Err(Error::not_found(format_args!("VM {}", params.vmid))),
     }
