@@ -54,8 +54,8 @@ pub fn check(schema: &Value, bag: Bag) -> (Bag, BTreeMap<String, String>) {
 
 fn typed<P: DeserializeOwned>(schema: &Value, bag: Bag) -> Result<P> {
     let (good, mut errors) = check(schema, bag);
-    let missing = required(schema).any(|name| !good.contains_key(name));
-    if missing {
+    if required(schema).any(|name| !good.contains_key(name)) {
+        errors.extend(beside_missing::<P>(schema, good));
         return Err(Error::params(errors));
     }
     match serde_json::from_value::<P>(Value::Object(good.clone())) {
@@ -66,6 +66,22 @@ fn typed<P: DeserializeOwned>(schema: &Value, bag: Bag) -> Result<P> {
             Err(Error::params(errors))
         }
     }
+}
+
+/// What types refuse besides the required parameters that are missing or wrong. Those are filled
+/// with something plausible, so that one answer tells of everything.
+fn beside_missing<P: DeserializeOwned>(schema: &Value, mut good: Bag) -> BTreeMap<String, String> {
+    for name in required(schema) {
+        let wanted = &schema["properties"][name];
+        let plausible = match wanted["type"].as_str() {
+            Some("integer" | "number") => wanted["minimum"].as_u64().unwrap_or(1).into(),
+            _ => wanted["enum"].get(0).cloned().unwrap_or_else(|| "x".into()),
+        };
+        good.entry(name).or_insert(plausible);
+    }
+    let refused = serde_json::from_value::<P>(Value::Object(good)).err();
+    let refused = refused.and_then(|error| FieldErrors::from_lines(&error.to_string()));
+    refused.map(|errors| errors.0).unwrap_or_default()
 }
 
 /// Finds which parameters a type refused, for types whose error does not name them.
@@ -255,6 +271,16 @@ mod tests {
         let error = read(json!({"name": "x", "owner": "nobody", "force": "2"})).unwrap_err();
         let names: Vec<&str> = error.errors.keys().map(String::as_str).collect();
         assert_eq!(names, ["force", "owner"]);
+    }
+
+    #[test]
+    fn a_configuration_is_checked_even_when_something_required_is_missing() {
+        use crate::methods::qemu::VmCreate;
+        let schema = crate::schema::params(&crate::Declaration::of::<VmCreate>());
+        let bag = json!({"node": "n", "net0": "bogus=1", "cores": "x", "virtio99": "local:1"});
+        let error = params::<VmCreate>(&schema, bag.as_object().unwrap().clone()).unwrap_err();
+        let names: Vec<&str> = error.errors.keys().map(String::as_str).collect();
+        assert_eq!(names, ["cores", "net0", "virtio99", "vmid"]);
     }
 
     #[test]

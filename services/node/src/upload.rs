@@ -13,7 +13,7 @@ const FIELD_LIMIT: u64 = 64 * 1024;
 
 /// The file of an upload. Fields of the form that came before it are parameters of the call.
 pub struct Upload {
-    file: Field<'static>,
+    file: Option<Field<'static>>,
     rest: Multipart<'static>,
 }
 
@@ -37,7 +37,7 @@ impl Upload {
                     bag.insert("filename".into(), Value::String(name.to_owned()));
                 }
                 return Ok(Self {
-                    file: field,
+                    file: Some(field),
                     rest: form,
                 });
             }
@@ -48,9 +48,13 @@ impl Upload {
 
     /// The next piece of the file; none at its end. What comes after the file is refused.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>> {
-        if let Some(bytes) = self.file.chunk().await.map_err(broken)? {
+        if let Some(file) = &mut self.file
+            && let Some(bytes) = file.chunk().await.map_err(broken)?
+        {
             return Ok(Some(bytes));
         }
+        // The form goes on to its next field only when the last one is given up.
+        self.file = None;
         match self.rest.next_field().await.map_err(broken)? {
             None => Ok(None),
             Some(more) => {
