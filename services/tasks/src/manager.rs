@@ -219,7 +219,10 @@ impl Inner {
             pstart: self.sequence.fetch_add(1, Ordering::Relaxed) + 1,
             starttime: now(),
             kind: task.kind.into(),
-            id: task.id.clone(),
+            // The id is a field between colons and part of a file's name.
+            id: task
+                .id
+                .replace(|c: char| ":/".contains(c) || c.is_whitespace(), "-"),
             user: task.user.clone(),
         }
     }

@@ -43,6 +43,21 @@ async fn a_task_logs_and_ends() {
 }
 
 #[tokio::test]
+async fn an_id_cannot_break_out_of_its_field() {
+    let folder = tempfile::tempdir().unwrap();
+    let tasks = TaskManager::open("n1", folder.path()).unwrap();
+    let user = root();
+    let upid = tasks
+        .spawn(new("imgdel", "local:iso/../x y", &user), |_| async {
+            Ok::<(), String>(())
+        })
+        .unwrap();
+    tasks.wait(&upid).await.unwrap();
+    assert_eq!(upid.id, "local-iso-..-x-y");
+    assert_eq!(upid.to_string().parse(), Ok(upid));
+}
+
+#[tokio::test]
 async fn errors_warnings_and_panics_are_how_a_task_ends() {
     let folder = tempfile::tempdir().unwrap();
     let tasks = TaskManager::open("n1", folder.path()).unwrap();
