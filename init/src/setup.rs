@@ -34,11 +34,12 @@ pub fn run(paths: &Paths) -> Vec<String> {
     let steps: [(&str, &dyn Fn() -> anyhow::Result<()>); 8] = [
         ("boot record", &|| record::begin_boot(paths)),
         ("host name", &|| identity::host_name(paths, &config)),
-        ("network", &|| network::write(paths, &config.network)),
         ("root password", &|| identity::root_password(paths, &config)),
         ("time zone", &|| identity::time_zone(paths, &config)),
         ("SSH", &|| ssh::write(paths, &config)),
         ("TLS certificate", &|| tls::ensure(paths, &config)),
+        // Late, because the network card may still be on its way.
+        ("network", &|| network::write(paths, &config.network)),
         ("data partition", &|| grow::grow(paths)),
     ];
     for (what, step) in steps {
