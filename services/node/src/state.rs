@@ -60,6 +60,9 @@ impl Node {
         let machines = Machines::new(units.clone(), basalt_vm::EXECUTABLE, &run_machines);
         let containers = Containers::new(units.clone(), basalt_container::EXECUTABLE);
         let storages = Arc::new(open_storages(&core).await?);
+        let samples = Arc::new(Samples::default());
+        // The first look, so that the first question about the host's load has an answer.
+        crate::host::status(&samples);
         Ok(Self {
             core,
             storages,
@@ -67,7 +70,7 @@ impl Node {
             units,
             machines,
             containers,
-            samples: Arc::default(),
+            samples,
             run_machines,
             run_containers,
         })

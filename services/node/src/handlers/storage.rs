@@ -3,6 +3,7 @@
 use crate::call::Call;
 use crate::router::Router;
 use crate::state::{Node, storage_key};
+use crate::upload::Upload;
 use basalt_api::methods::NoParams;
 use basalt_api::methods::storage::{
     ChecksumAlgorithm, ContentQuery, NodeStorageList, NodeStoragePath, NodeStorageQuery,
@@ -17,7 +18,7 @@ use basalt_model::storage::{
     ContentKind, ContentKinds, StorageConfig, StorageDriver, StorageId, VolumeId,
 };
 use basalt_model::upid::Upid;
-use basalt_storage::{Checksum, Storage, StorageError};
+use basalt_storage::{Checksum, Storage, StorageError, Upload as Target};
 use basalt_store::{Expect, Transaction};
 use basalt_tasks::NewTask;
 use std::sync::Arc;
@@ -321,40 +322,17 @@ fn user_of(node: &Node, volume: &VolumeId) -> Option<String> {
 }
 
 async fn upload(call: Call, params: UploadParams) -> Result<Upid> {
-    let node = &call.node;
-    node.check_name(&params.node)?;
-    let storage = node
-        .storages
-        .holding(&params.storage, params.content)
-        .map_err(Error::failed)?;
-    let name = params.filename.clone();
-    let mut target = match storage.upload(params.content, &name).await {
-        Err(StorageError::FileName { reason, .. }) => return Err(Error::param("filename", reason)),
-        result => result.map_err(Error::failed)?,
-    };
-    match (params.checksum, params.checksum_algorithm) {
-        (Some(sum), Some(ChecksumAlgorithm::Sha256)) => target.expect(Checksum::Sha256(sum)),
-        (Some(sum), Some(ChecksumAlgorithm::Sha512)) => target.expect(Checksum::Sha512(sum)),
-        (None, None) => {}
-        (Some(_), None) => {
-            return Err(Error::param(
-                "checksum-algorithm",
-                "say what the checksum is: sha256",
-            ));
-        }
-        (None, Some(_)) => return Err(Error::param("checksum", "the checksum itself is missing")),
-    }
     let mut file = call.upload()?;
-    while let Some(bytes) = file.chunk().await? {
-        let written = tokio::task::spawn_blocking(move || {
-            target.write(&bytes)?;
-            Ok::<_, StorageError>(target)
-        });
-        target = written
-            .await
-            .map_err(Error::failed)?
-            .map_err(Error::failed)?;
-    }
+    let target = match begin_upload(&call, params).await {
+        Ok(target) => target,
+        Err(error) => {
+            // Who still sends does not listen: the answer is read after the last byte.
+            while file.chunk().await?.is_some() {}
+            return Err(error);
+        }
+    };
+    let target = receive(file, target).await?;
+    let node = &call.node;
     // The bytes are here; what is left, and can still fail, is the task that the answer names.
     let task = NewTask {
         kind: "imgcopy",
@@ -374,4 +352,46 @@ async fn upload(call: Call, params: UploadParams) -> Result<Upid> {
         Ok::<_, Error>(())
     });
     spawned.map_err(Error::failed)
+}
+
+/// Checks what can be checked before the first byte.
+async fn begin_upload(call: &Call, params: UploadParams) -> Result<Target> {
+    let node = &call.node;
+    node.check_name(&params.node)?;
+    let storage = node
+        .storages
+        .holding(&params.storage, params.content)
+        .map_err(Error::failed)?;
+    let mut target = match storage.upload(params.content, &params.filename).await {
+        Err(StorageError::FileName { reason, .. }) => {
+            return Err(Error::param("filename", reason));
+        }
+        result => result.map_err(Error::failed)?,
+    };
+    match (params.checksum, params.checksum_algorithm) {
+        (Some(sum), Some(ChecksumAlgorithm::Sha256)) => target.expect(Checksum::Sha256(sum)),
+        (Some(sum), Some(ChecksumAlgorithm::Sha512)) => target.expect(Checksum::Sha512(sum)),
+        (None, None) => {}
+        (Some(_), None) => {
+            let text = "say what the checksum is: sha256 or sha512";
+            return Err(Error::param("checksum-algorithm", text));
+        }
+        (None, Some(_)) => return Err(Error::param("checksum", "the checksum itself is missing")),
+    }
+    Ok(target)
+}
+
+/// Writes the file as it comes in.
+async fn receive(mut file: Upload, mut target: Target) -> Result<Target> {
+    while let Some(bytes) = file.chunk().await? {
+        let written = tokio::task::spawn_blocking(move || {
+            target.write(&bytes)?;
+            Ok::<_, StorageError>(target)
+        });
+        target = written
+            .await
+            .map_err(Error::failed)?
+            .map_err(Error::failed)?;
+    }
+    Ok(target)
 }
