@@ -181,6 +181,9 @@ fn compile(class: ThreadClass) -> Result<BpfProgram, Error> {
         libc::SYS_madvise,
         vec![argument(2, libc::MADV_DONTNEED as u64).map_err(failed)?],
     );
+    if class == ThreadClass::Main {
+        rules.insert(libc::SYS_clone, thread_only().map_err(failed)?);
+    }
     rules.insert(libc::SYS_mmap, no_execution().map_err(failed)?);
     rules.insert(libc::SYS_mprotect, no_execution().map_err(failed)?);
     rules.insert(libc::SYS_prctl, prctl(class).map_err(failed)?);
@@ -203,6 +206,15 @@ fn argument(index: u8, value: u64) -> Result<SeccompRule, seccompiler::BackendEr
 fn no_execution() -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
     let mask = SeccompCmpOp::MaskedEq(libc::PROT_EXEC as u64);
     let condition = SeccompCondition::new(2, SeccompCmpArgLen::Dword, mask, 0)?;
+    Ok(vec![SeccompRule::new(vec![condition])?])
+}
+
+/// `clone` may only start threads. The C library falls back to it where the service manager
+/// forbids namespaces: its filter cannot read the flags of `clone3` and says there is none.
+fn thread_only() -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
+    let thread = libc::CLONE_THREAD as u64;
+    let mask = SeccompCmpOp::MaskedEq(thread);
+    let condition = SeccompCondition::new(0, SeccompCmpArgLen::Dword, mask, thread)?;
     Ok(vec![SeccompRule::new(vec![condition])?])
 }
 
