@@ -180,7 +180,9 @@ mod tests {
                 let (mut stream, _) = listener.accept().await.unwrap();
                 let mut request = [0; 512];
                 let count = stream.read(&mut request).await.unwrap();
-                assert!(request[..count].starts_with(b"GET /api2/json/cluster/nextid HTTP/1.1\r\n"));
+                assert!(
+                    request[..count].starts_with(b"GET /api2/json/cluster/nextid HTTP/1.1\r\n")
+                );
                 stream.write_all(answer.as_bytes()).await.unwrap();
             }
         });

@@ -6,6 +6,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use basalt_model::host::networkd::PortCard;
@@ -15,7 +16,7 @@ use basalt_update::files::write_if_changed;
 use crate::paths::Paths;
 
 /// How long any card may take to appear.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long the wanted card may lag behind the others.
 const PREFERENCE: Duration = Duration::from_secs(3);
@@ -29,6 +30,7 @@ pub fn choose(paths: &Paths, port: Port) -> Option<PortCard> {
         Port::Mac(mac) => Some(mac),
         Port::First => remembered,
     };
+    load_drivers(paths);
     let sys = paths.at("/sys/class/net");
     let cards = wait_for(wanted, || cards(&sys));
     let card = match (port, wanted) {
@@ -47,6 +49,39 @@ pub fn choose(paths: &Paths, port: Port) -> Option<PortCard> {
         }
     }
     card
+}
+
+/// Loads the drivers of network cards now: the device manager gets to them only after many others.
+fn load_drivers(paths: &Paths) {
+    let names = driver_names(&paths.at("/sys/bus"));
+    if names.is_empty() {
+        return;
+    }
+    // What has no driver in the image is no card that could be used.
+    let status = Command::new("modprobe")
+        .args(["--all", "--quiet", "--use-blacklist"])
+        .args(names)
+        .status();
+    tracing::debug!(?status, "network drivers loaded");
+}
+
+/// The names by which drivers of network cards are found.
+fn driver_names(buses: &Path) -> Vec<String> {
+    let mut names = Vec::new();
+    for bus in ["pci", "virtio"] {
+        let Ok(devices) = fs::read_dir(buses.join(bus).join("devices")) else {
+            continue;
+        };
+        for device in devices.filter_map(Result::ok) {
+            let read = |name| fs::read_to_string(device.path().join(name)).unwrap_or_default();
+            let name = read("modalias").trim().to_owned();
+            // PCI's class 2 and virtio's type 1 are network cards.
+            if read("class").starts_with("0x02") || name.starts_with("virtio:d00000001v") {
+                names.push(name);
+            }
+        }
+    }
+    names
 }
 
 fn find(cards: &[PortCard], mac: MacAddress) -> Option<PortCard> {
@@ -122,6 +157,40 @@ mod tests {
         ] {
             fs::write(folder.join(file), text).unwrap();
         }
+    }
+
+    #[test]
+    fn drivers_of_network_cards_are_loaded() {
+        let dir = tempfile::tempdir().unwrap();
+        for (bus, name, class, alias) in [
+            (
+                "pci",
+                "0000:00:02.0",
+                "0x020000\n",
+                "pci:v00001AF4d00001000\n",
+            ),
+            (
+                "pci",
+                "0000:00:03.0",
+                "0x010000\n",
+                "pci:v00001AF4d00001001\n",
+            ),
+            ("virtio", "virtio0", "", "virtio:d00000001v00001AF4\n"),
+            ("virtio", "virtio1", "", "virtio:d00000002v00001AF4\n"),
+        ] {
+            let device = dir.path().join(bus).join("devices").join(name);
+            fs::create_dir_all(&device).unwrap();
+            fs::write(device.join("modalias"), alias).unwrap();
+            if !class.is_empty() {
+                fs::write(device.join("class"), class).unwrap();
+            }
+        }
+        let names = driver_names(dir.path());
+        assert_eq!(
+            names,
+            ["pci:v00001AF4d00001000", "virtio:d00000001v00001AF4"]
+        );
+        assert!(driver_names(Path::new("/nonexistent")).is_empty());
     }
 
     #[test]
