@@ -30,8 +30,13 @@ impl Cmdline {
 
     fn parse(text: &str) -> Result<Self> {
         let root_hash = RootHash::from_cmdline(text).ok_or(Error::NoRootHash)?;
-        let install = text.split_ascii_whitespace().any(|word| word == "basalt.mode=install");
-        Ok(Self { root_hash, mode: if install { Mode::Install } else { Mode::Host } })
+        let install = text
+            .split_ascii_whitespace()
+            .any(|word| word == "basalt.mode=install");
+        Ok(Self {
+            root_hash,
+            mode: if install { Mode::Install } else { Mode::Host },
+        })
     }
 }
 
@@ -43,7 +48,10 @@ mod tests {
     fn reads_hash_and_mode() {
         let hash = "ab".repeat(32);
         let host = Cmdline::parse(&format!("quiet roothash={hash}\n")).unwrap();
-        assert_eq!((host.root_hash.to_string(), host.mode), (hash.clone(), Mode::Host));
+        assert_eq!(
+            (host.root_hash.to_string(), host.mode),
+            (hash.clone(), Mode::Host)
+        );
         let install = Cmdline::parse(&format!("roothash={hash} basalt.mode=install")).unwrap();
         assert_eq!(install.mode, Mode::Install);
         assert!(matches!(Cmdline::parse("quiet"), Err(Error::NoRootHash)));

@@ -18,7 +18,10 @@ const LOOP_FLAGS: u32 = 1 | 8;
 /// Attaches a read-only loop device that shows the partitions inside `disc`.
 pub fn attach_loop(disc: &Path) -> io::Result<PathBuf> {
     let disc = File::open(disc)?;
-    let control = OpenOptions::new().read(true).write(true).open("/dev/loop-control")?;
+    let control = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/loop-control")?;
     // SAFETY: the request takes no argument.
     let number = check(unsafe { libc::ioctl(control.as_raw_fd(), LOOP_CTL_GET_FREE) })?;
     let path = PathBuf::from(format!("/dev/loop{number}"));
@@ -58,7 +61,10 @@ pub struct Target<'a> {
 
 /// Makes a read-only mapped device and returns its node.
 pub fn map(name: &str, uuid: &str, target: &Target<'_>) -> io::Result<PathBuf> {
-    let control = OpenOptions::new().read(true).write(true).open("/dev/mapper/control")?;
+    let control = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/mapper/control")?;
     let mut create = dm_header(name, 0, DM_HEADER);
     let uuid = &uuid.as_bytes()[..uuid.len().min(128)];
     create[176..176 + uuid.len()].copy_from_slice(uuid);
@@ -66,7 +72,11 @@ pub fn map(name: &str, uuid: &str, target: &Target<'_>) -> io::Result<PathBuf> {
     let minor = device_minor(&create);
     dm_call(&control, DM_TABLE_LOAD, &mut dm_table(name, target))?;
     // Suspending without the suspend flag is how a loaded table goes live.
-    dm_call(&control, DM_DEV_SUSPEND, &mut dm_header(name, DM_READ_ONLY, DM_HEADER))?;
+    dm_call(
+        &control,
+        DM_DEV_SUSPEND,
+        &mut dm_header(name, DM_READ_ONLY, DM_HEADER),
+    )?;
     Ok(PathBuf::from(format!("/dev/dm-{minor}")))
 }
 
@@ -96,7 +106,10 @@ fn dm_table(name: &str, target: &Target<'_>) -> Vec<u8> {
 
 /// The minor number in a `struct dm_ioctl` that the kernel has filled in.
 fn device_minor(bytes: &[u8]) -> u64 {
-    let dev = bytes[40..48].iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte));
+    let dev = bytes[40..48]
+        .iter()
+        .rev()
+        .fold(0, |value, byte| value << 8 | u64::from(*byte));
     (dev & 0xff) | ((dev >> 12) & !0xff)
 }
 
@@ -108,7 +121,11 @@ fn dm_call(control: &File, request: libc::Ioctl, bytes: &mut [u8]) -> io::Result
 }
 
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(result)
+    }
 }
 
 #[cfg(test)]
@@ -117,7 +134,14 @@ mod tests {
 
     #[test]
     fn a_table_is_laid_out_as_the_kernel_reads_it() {
-        let table = dm_table("root", &Target { sectors: 0x1234, kind: "verity", parameters: "1 a b" });
+        let table = dm_table(
+            "root",
+            &Target {
+                sectors: 0x1234,
+                kind: "verity",
+                parameters: "1 a b",
+            },
+        );
         assert_eq!(table.len() % 8, 0);
         assert_eq!(table[12..16], (table.len() as u32).to_le_bytes());
         assert_eq!(&table[48..53], b"root\0");

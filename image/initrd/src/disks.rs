@@ -42,8 +42,10 @@ pub fn wait_for_root(cmdline: &Cmdline, modules: &mut Modules) -> Result<Found> 
         if cmdline.mode == Mode::Install {
             expose_discs(&mut loops);
         }
-        let candidates: Vec<Found> =
-            disks().iter().filter_map(|disk| on_disk(disk, cmdline)).collect();
+        let candidates: Vec<Found> = disks()
+            .iter()
+            .filter_map(|disk| on_disk(disk, cmdline))
+            .collect();
         let waited = start.elapsed();
         if let Some(found) = choose(candidates, cmdline.mode, waited > PREFERENCE) {
             return Ok(found);
@@ -64,16 +66,24 @@ fn choose(candidates: Vec<Found>, mode: Mode, take_any: bool) -> Option<Found> {
 
 /// Names of all block devices that are no partitions.
 fn disks() -> Vec<String> {
-    let Ok(entries) = fs::read_dir("/sys/block") else { return Vec::new() };
-    let mut names: Vec<String> =
-        entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    let Ok(entries) = fs::read_dir("/sys/block") else {
+        return Vec::new();
+    };
+    let mut names: Vec<String> = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect();
     names.sort();
     names
 }
 
 fn on_disk(disk: &str, cmdline: &Cmdline) -> Option<Found> {
     let sys = Path::new("/sys/block").join(disk);
-    let size: u64 = fs::read_to_string(sys.join("size")).ok()?.trim().parse().ok()?;
+    let size: u64 = fs::read_to_string(sys.join("size"))
+        .ok()?
+        .trim()
+        .parse()
+        .ok()?;
     if size == 0 {
         return None;
     }
@@ -84,7 +94,10 @@ fn on_disk(disk: &str, cmdline: &Cmdline) -> Option<Found> {
         let partition = partitions.iter().find(|partition| wanted(partition))?;
         node(&sys, partition.number)
     };
-    let (root, verity) = (cmdline.root_hash.root_partuuid(), cmdline.root_hash.verity_partuuid());
+    let (root, verity) = (
+        cmdline.root_hash.root_partuuid(),
+        cmdline.root_hash.verity_partuuid(),
+    );
     Some(Found {
         root: path(&|partition| partition.uuid == root)?,
         verity: path(&|partition| partition.uuid == verity)?,
@@ -96,7 +109,10 @@ fn on_disk(disk: &str, cmdline: &Cmdline) -> Option<Found> {
 fn node(sys: &Path, number: u32) -> Option<PathBuf> {
     let wanted = number.to_string();
     fs::read_dir(sys).ok()?.flatten().find_map(|entry| {
-        let is_it = fs::read_to_string(entry.path().join("partition")).ok()?.trim() == wanted;
+        let is_it = fs::read_to_string(entry.path().join("partition"))
+            .ok()?
+            .trim()
+            == wanted;
         is_it.then(|| Path::new("/dev").join(entry.file_name()))
     })
 }
@@ -118,21 +134,31 @@ mod tests {
     use super::*;
 
     fn found(root: &str, data: bool) -> Found {
-        Found { root: root.into(), verity: "v".into(), data: data.then(|| "d".into()) }
+        Found {
+            root: root.into(),
+            verity: "v".into(),
+            data: data.then(|| "d".into()),
+        }
     }
 
     #[test]
     fn a_host_prefers_state_and_the_installer_its_medium() {
         let both = || vec![found("iso", false), found("disk", true)];
         assert_eq!(choose(both(), Mode::Host, false), Some(found("disk", true)));
-        assert_eq!(choose(both(), Mode::Install, false), Some(found("iso", false)));
+        assert_eq!(
+            choose(both(), Mode::Install, false),
+            Some(found("iso", false))
+        );
     }
 
     #[test]
     fn the_second_best_is_taken_only_late() {
         let disk = || vec![found("disk", true)];
         assert_eq!(choose(disk(), Mode::Install, false), None);
-        assert_eq!(choose(disk(), Mode::Install, true), Some(found("disk", true)));
+        assert_eq!(
+            choose(disk(), Mode::Install, true),
+            Some(found("disk", true))
+        );
         assert_eq!(choose(Vec::new(), Mode::Install, true), None);
     }
 }

@@ -39,8 +39,16 @@ pub enum Error {
 
 impl Error {
     /// An I/O error with its verb and file.
-    pub fn io(action: &'static str, path: impl AsRef<Path>, source: impl Into<std::io::Error>) -> Self {
-        Self::Io { action, path: path.as_ref().to_owned(), source: source.into() }
+    pub fn io(
+        action: &'static str,
+        path: impl AsRef<Path>,
+        source: impl Into<std::io::Error>,
+    ) -> Self {
+        Self::Io {
+            action,
+            path: path.as_ref().to_owned(),
+            source: source.into(),
+        }
     }
 }
 

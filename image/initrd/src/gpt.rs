@@ -35,14 +35,21 @@ pub fn read(disk: &mut (impl Read + Seek), sector: u64) -> io::Result<Vec<Partit
     for number in 1..=count {
         disk.read_exact(&mut entry)?;
         if entry[..16] != [0; 16] {
-            partitions.push(Partition { number, uuid: uuid(&entry[16..32]), label: label(&entry[56..128]) });
+            partitions.push(Partition {
+                number,
+                uuid: uuid(&entry[16..32]),
+                label: label(&entry[56..128]),
+            });
         }
     }
     Ok(partitions)
 }
 
 fn word(bytes: &[u8], at: usize) -> u32 {
-    bytes[at..at + 4].iter().rev().fold(0, |value, byte| value << 8 | u32::from(*byte))
+    bytes[at..at + 4]
+        .iter()
+        .rev()
+        .fold(0, |value, byte| value << 8 | u32::from(*byte))
 }
 
 fn long(bytes: &[u8], at: usize) -> u64 {
@@ -63,7 +70,9 @@ fn uuid(bytes: &[u8]) -> String {
 }
 
 fn label(bytes: &[u8]) -> String {
-    let units = bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
+    let units = bytes
+        .chunks_exact(2)
+        .map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
     let units: Vec<u16> = units.take_while(|unit| *unit != 0).collect();
     String::from_utf16_lossy(&units)
 }
@@ -91,12 +100,23 @@ mod tests {
     fn reads_number_uuid_and_label() {
         let found = read(&mut Cursor::new(disk()), 512).unwrap();
         let uuid = "03020100-0504-0706-0809-0a0b0c0d0e0f".to_owned();
-        assert_eq!(found, [Partition { number: 2, uuid, label: "ab".to_owned() }]);
+        assert_eq!(
+            found,
+            [Partition {
+                number: 2,
+                uuid,
+                label: "ab".to_owned()
+            }]
+        );
     }
 
     #[test]
     fn a_disk_without_a_table_has_no_partitions() {
-        assert!(read(&mut Cursor::new(vec![0; 4096]), 512).unwrap().is_empty());
+        assert!(
+            read(&mut Cursor::new(vec![0; 4096]), 512)
+                .unwrap()
+                .is_empty()
+        );
         assert!(read(&mut Cursor::new(vec![0; 100]), 512).is_err());
     }
 

@@ -51,5 +51,9 @@ fn boot() -> Result<std::convert::Infallible> {
     root::mount_etc()?;
     root::switch()?;
     let init = "/usr/lib/systemd/systemd";
-    Err(Error::io("start", init, Command::new(init).arg0("/sbin/init").exec()))
+    Err(Error::io(
+        "start",
+        init,
+        Command::new(init).arg0("/sbin/init").exec(),
+    ))
 }

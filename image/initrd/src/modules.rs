@@ -14,8 +14,16 @@ const MODULES: &str = "/usr/lib/modules";
 
 /// Needed on every machine, in this order. Those that only speed up a built-in function (a processor
 /// without the instruction refuses them) come first.
-const ALWAYS: [&str; 8] =
-    ["crc32c_intel", "crc32c_generic", "sha256_ssse3", "dm_verity", "erofs", "overlay", "ext4", "loop"];
+const ALWAYS: [&str; 8] = [
+    "crc32c_intel",
+    "crc32c_generic",
+    "sha256_ssse3",
+    "dm_verity",
+    "erofs",
+    "overlay",
+    "ext4",
+    "loop",
+];
 
 /// The modules in this RAM disk.
 pub struct Modules {
@@ -30,14 +38,26 @@ pub struct Modules {
 impl Modules {
     /// Reads the index.
     pub fn read() -> Result<Self> {
-        let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
+        let kernel = rustix::system::uname()
+            .release()
+            .to_string_lossy()
+            .into_owned();
         let folder = Path::new(MODULES).join(kernel);
         let text = |name: &str| {
             let path = folder.join(name);
             fs::read_to_string(&path).at("read", &path)
         };
-        let (files, aliases) = (parse_dep(&text("modules.dep")?), parse_alias(&text("modules.alias")?));
-        Ok(Self { folder, files, aliases, done: HashSet::new(), asked: HashSet::new() })
+        let (files, aliases) = (
+            parse_dep(&text("modules.dep")?),
+            parse_alias(&text("modules.alias")?),
+        );
+        Ok(Self {
+            folder,
+            files,
+            aliases,
+            done: HashSet::new(),
+            asked: HashSet::new(),
+        })
     }
 
     /// Loads what each machine needs.
@@ -68,7 +88,9 @@ impl Modules {
     /// Loads a module and, before it, what it needs. A refusal is no error here: another module may
     /// serve, and when none does, the missing disk is the error.
     fn load(&mut self, name: &str) {
-        let Some((file, needs)) = self.files.get(&plain(name)).cloned() else { return };
+        let Some((file, needs)) = self.files.get(&plain(name)).cloned() else {
+            return;
+        };
         // depmod lists dependencies nearest first, so the last one needs nothing of the others.
         for file in needs.iter().rev().chain([&file]) {
             if self.done.insert(file.clone()) {
@@ -79,9 +101,11 @@ impl Modules {
 }
 
 fn insert(path: &Path) {
-    let loaded = File::open(path).map_err(|error| error.raw_os_error().unwrap_or_default()).and_then(
-        |file| rustix::system::finit_module(&file, c"", 0).map_err(|error| error.raw_os_error()),
-    );
+    let loaded = File::open(path)
+        .map_err(|error| error.raw_os_error().unwrap_or_default())
+        .and_then(|file| {
+            rustix::system::finit_module(&file, c"", 0).map_err(|error| error.raw_os_error())
+        });
     match loaded {
         Ok(()) | Err(libc::EEXIST | libc::ENODEV) => {}
         Err(code) => {
@@ -118,9 +142,13 @@ fn parse_alias(text: &str) -> Vec<(String, String)> {
 
 /// The names under which all devices below `dir` ask for drivers.
 fn collect_modaliases(dir: &Path, found: &mut Vec<String>) {
-    let Ok(entries) = fs::read_dir(dir) else { return };
+    let Ok(entries) = fs::read_dir(dir) else {
+        return;
+    };
     for entry in entries.flatten() {
-        let Ok(kind) = entry.file_type() else { continue };
+        let Ok(kind) = entry.file_type() else {
+            continue;
+        };
         if kind.is_dir() {
             collect_modaliases(&entry.path(), found);
         } else if entry.file_name() == "modalias"
@@ -138,7 +166,9 @@ fn matches(pattern: &[u8], text: &[u8]) -> bool {
         ([b'*', rest @ ..], _) => (0..=text.len()).any(|skip| matches(rest, &text[skip..])),
         ([b'?', rest @ ..], [_, tail @ ..]) => matches(rest, tail),
         ([b'[', rest @ ..], [byte, tail @ ..]) => {
-            let Some(end) = rest.iter().position(|b| *b == b']') else { return false };
+            let Some(end) = rest.iter().position(|b| *b == b']') else {
+                return false;
+            };
             in_class(&rest[..end], *byte) && matches(&rest[end + 1..], tail)
         }
         ([first, rest @ ..], [byte, tail @ ..]) => first == byte && matches(rest, tail),
@@ -162,7 +192,10 @@ mod tests {
     fn patterns_match_as_the_kernel_means_them() {
         let yes = |pattern: &str, text: &str| matches(pattern.as_bytes(), text.as_bytes());
         assert!(yes("virtio:d00000002v*", "virtio:d00000002v00001AF4"));
-        assert!(yes("pci:v*d*sv*sd*bc01sc06i01*", "pci:v00008086d00002922sv1sd2bc01sc06i01"));
+        assert!(yes(
+            "pci:v*d*sv*sd*bc01sc06i01*",
+            "pci:v00008086d00002922sv1sd2bc01sc06i01"
+        ));
         assert!(yes("usb:v04E8p5[0-3A]*", "usb:v04E8p5A9"));
         assert!(!yes("usb:v04E8p5[0-3]*", "usb:v04E8p59"));
         assert!(yes("a?c", "abc") && !yes("a?c", "ac") && !yes("abc", "ab") && !yes("a", "ab"));
@@ -171,7 +204,9 @@ mod tests {
 
     #[test]
     fn the_index_reads() {
-        let files = parse_dep("kernel/a/virtio-blk.ko: kernel/b/virtio.ko kernel/b/ring.ko\nkernel/x.ko:\n");
+        let files = parse_dep(
+            "kernel/a/virtio-blk.ko: kernel/b/virtio.ko kernel/b/ring.ko\nkernel/x.ko:\n",
+        );
         let (file, needs) = &files["virtio_blk"];
         assert_eq!(file, "kernel/a/virtio-blk.ko");
         assert_eq!(needs, &["kernel/b/virtio.ko", "kernel/b/ring.ko"]);

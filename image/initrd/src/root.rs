@@ -25,7 +25,12 @@ pub fn mount_kernel_interfaces() -> Result<()> {
         ("devtmpfs", "/dev", MountFlags::NOSUID, c"mode=0755"),
         ("proc", "/proc", quiet, c""),
         ("sysfs", "/sys", quiet, c""),
-        ("tmpfs", "/run", MountFlags::NOSUID | MountFlags::NODEV, c"mode=0755,size=20%,nr_inodes=800k"),
+        (
+            "tmpfs",
+            "/run",
+            MountFlags::NOSUID | MountFlags::NODEV,
+            c"mode=0755,size=20%,nr_inodes=800k",
+        ),
     ] {
         fs::create_dir_all(target).at("make", target)?;
         mount(kind, target, kind, flags, options).at("mount", target)?;
@@ -44,14 +49,26 @@ pub fn mount_state(data: Option<&Path>, mode: Mode) -> Result<()> {
     let var = Path::new(SYSROOT).join("var");
     match (mode, data) {
         (Mode::Install, _) => {
-            mount("tmpfs", &var, "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, c"mode=0755")
-                .at("mount", &var)?;
+            mount(
+                "tmpfs",
+                &var,
+                "tmpfs",
+                MountFlags::NOSUID | MountFlags::NODEV,
+                c"mode=0755",
+            )
+            .at("mount", &var)?;
         }
         (Mode::Host, None) => return Err(Error::NoData(DATA_LABEL)),
         (Mode::Host, Some(device)) => {
             check(device);
-            mount(device, &var, "ext4", MountFlags::NOSUID | MountFlags::NODEV, c"")
-                .at("mount", device)?;
+            mount(
+                device,
+                &var,
+                "ext4",
+                MountFlags::NOSUID | MountFlags::NODEV,
+                c"",
+            )
+            .at("mount", device)?;
         }
     }
     copy_missing(&Path::new(SYSROOT).join("usr/share/factory/var"), &var)?;
@@ -61,7 +78,10 @@ pub fn mount_state(data: Option<&Path>, mode: Mode) -> Result<()> {
 /// Repairs what power loss has left; ext4's journal makes this a matter of milliseconds.
 fn check(device: &Path) {
     for option in ["-p", "-y"] {
-        let status = Command::new("/usr/sbin/e2fsck").arg(option).arg(device).status();
+        let status = Command::new("/usr/sbin/e2fsck")
+            .arg(option)
+            .arg(device)
+            .status();
         match status.map(|status| status.code()) {
             // 1 and 2 say that errors were found and corrected.
             Ok(Some(0..=2)) => return,
@@ -109,11 +129,17 @@ fn keep_machine_id(state: &Path) -> Result<()> {
         return Ok(());
     }
     if !state.exists() {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(state).at("make", state)?;
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(state)
+            .at("make", state)?;
     }
     let mut bytes = [0; 16];
     let source = "/dev/urandom";
-    fs::File::open(source).and_then(|mut file| file.read_exact(&mut bytes)).at("read", source)?;
+    fs::File::open(source)
+        .and_then(|mut file| file.read_exact(&mut bytes))
+        .at("read", source)?;
     // Marked as a random UUID, as the format asks.
     bytes[6] = bytes[6] & 0x0f | 0x40;
     bytes[8] = bytes[8] & 0x3f | 0x80;
@@ -137,16 +163,29 @@ fn is_machine_id(text: &str) -> bool {
 pub fn mount_etc() -> Result<()> {
     let (etc, layer) = (Path::new(SYSROOT).join("etc"), "/etc-changes");
     fs::create_dir_all(layer).at("make", layer)?;
-    mount("tmpfs", layer, "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, c"mode=0755,size=64M")
-        .at("mount", layer)?;
+    mount(
+        "tmpfs",
+        layer,
+        "tmpfs",
+        MountFlags::NOSUID | MountFlags::NODEV,
+        c"mode=0755,size=64M",
+    )
+    .at("mount", layer)?;
     for name in ["upper", "work"] {
         let path = Path::new(layer).join(name);
         fs::create_dir(&path).at("make", &path)?;
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).at("set the mode of", &path)?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755))
+            .at("set the mode of", &path)?;
     }
     let options = c"lowerdir=/sysroot/etc,upperdir=/etc-changes/upper,workdir=/etc-changes/work";
-    mount("overlay", &etc, "overlay", MountFlags::NOSUID | MountFlags::NODEV, options)
-        .at("mount", &etc)?;
+    mount(
+        "overlay",
+        &etc,
+        "overlay",
+        MountFlags::NOSUID | MountFlags::NODEV,
+        options,
+    )
+    .at("mount", &etc)?;
     // The overlay holds on to its layer; nobody else needs to see it.
     unmount(layer, UnmountFlags::DETACH).at("unmount", layer)?;
     let kept = Path::new(SYSROOT).join("var/lib/basalt/machine-id");
@@ -171,11 +210,17 @@ pub fn switch() -> Result<()> {
 
 /// Removes the files of the RAM disk, and never anything on another file system.
 fn free_ram_disk(dir: &Path) {
-    let Ok(own) = fs::symlink_metadata("/").map(|meta| meta.dev()) else { return };
-    let Ok(entries) = fs::read_dir(dir) else { return };
+    let Ok(own) = fs::symlink_metadata("/").map(|meta| meta.dev()) else {
+        return;
+    };
+    let Ok(entries) = fs::read_dir(dir) else {
+        return;
+    };
     for entry in entries.flatten() {
         let path = entry.path();
-        let Ok(meta) = fs::symlink_metadata(&path) else { continue };
+        let Ok(meta) = fs::symlink_metadata(&path) else {
+            continue;
+        };
         if meta.dev() != own {
             continue;
         }
@@ -209,7 +254,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("machine-id"), "").unwrap();
         keep_machine_id(dir.path()).unwrap();
-        assert!(is_machine_id(&fs::read_to_string(dir.path().join("machine-id")).unwrap()));
+        assert!(is_machine_id(
+            &fs::read_to_string(dir.path().join("machine-id")).unwrap()
+        ));
     }
 
     #[test]
@@ -226,7 +273,10 @@ mod tests {
         copy_missing(&from, &to).unwrap();
         copy_missing(&from, &to).unwrap();
         assert_eq!(fs::read_to_string(to.join("a/kept")).unwrap(), "old");
-        assert_eq!(fs::metadata(to.join("a/b/f")).unwrap().mode() & 0o777, 0o640);
+        assert_eq!(
+            fs::metadata(to.join("a/b/f")).unwrap().mode() & 0o777,
+            0o640
+        );
         assert_eq!(fs::read_link(to.join("run")).unwrap(), Path::new("/run"));
     }
 }

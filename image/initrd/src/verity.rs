@@ -29,21 +29,39 @@ pub fn open(found: &Found, cmdline: &Cmdline) -> Result<PathBuf> {
     File::open(&found.verity)
         .and_then(|mut file| file.read_exact(&mut bytes))
         .at("read", &found.verity)?;
-    let malformed =
-        |reason| Error::Malformed { path: found.verity.clone(), reason };
+    let malformed = |reason| Error::Malformed {
+        path: found.verity.clone(),
+        reason,
+    };
     let superblock = parse(&bytes).ok_or_else(|| malformed("holds no hash tree"))?;
     if superblock.hash_block == 0 || !superblock.data_block.is_multiple_of(512) {
         return Err(malformed("has impossible block sizes"));
     }
-    let parameters = table(&superblock, &found.root, &found.verity, &cmdline.root_hash.to_string());
+    let parameters = table(
+        &superblock,
+        &found.root,
+        &found.verity,
+        &cmdline.root_hash.to_string(),
+    );
     let sectors = superblock.data_blocks * u64::from(superblock.data_block / 512);
     let uuid = format!("CRYPT-VERITY-{}-{NAME}", superblock.uuid);
-    let target = Target { sectors, kind: "verity", parameters: &parameters };
+    let target = Target {
+        sectors,
+        kind: "verity",
+        parameters: &parameters,
+    };
     device::map(NAME, &uuid, &target).at("set up dm-verity over", &found.root)
 }
 
 fn table(superblock: &Superblock, root: &Path, verity: &Path, root_hash: &str) -> String {
-    let Superblock { algorithm, data_block, hash_block, data_blocks, salt, .. } = superblock;
+    let Superblock {
+        algorithm,
+        data_block,
+        hash_block,
+        data_blocks,
+        salt,
+        ..
+    } = superblock;
     let salt = if salt.is_empty() { "-" } else { salt };
     format!(
         "1 {} {} {data_block} {hash_block} {data_blocks} 1 {algorithm} {root_hash} {salt} \
@@ -58,7 +76,12 @@ fn parse(bytes: &[u8; 512]) -> Option<Superblock> {
     if bytes[..8] != *b"verity\0\0" || word(8)? != 1 || word(12)? != 1 {
         return None;
     }
-    let hex = |range: &[u8]| range.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let hex = |range: &[u8]| {
+        range
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect::<String>()
+    };
     let algorithm = bytes[32..64].split(|byte| *byte == 0).next()?;
     let salt_size = usize::from(u16::from_le_bytes([bytes[80], bytes[81]]));
     Some(Superblock {
@@ -94,7 +117,10 @@ mod tests {
     fn the_superblock_becomes_a_table() {
         let superblock = parse(&block()).unwrap();
         let line = table(&superblock, Path::new("/dev/a"), Path::new("/dev/b"), "ff");
-        assert_eq!(line, "1 /dev/a /dev/b 4096 4096 9 1 sha256 ff abcd 1 panic_on_corruption");
+        assert_eq!(
+            line,
+            "1 /dev/a /dev/b 4096 4096 9 1 sha256 ff abcd 1 panic_on_corruption"
+        );
     }
 
     #[test]
