@@ -64,6 +64,12 @@ impl Paths {
     }
 }
 
+/// Where cargo puts what it compiles in `workspace`.
+pub fn target_dir(workspace: &Path) -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| workspace.join("target"), |dir| workspace.join(dir))
+}
+
 /// The workspace this program was compiled from.
 pub fn workspace() -> PathBuf {
     let image = Path::new(env!("CARGO_MANIFEST_DIR"));

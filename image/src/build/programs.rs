@@ -2,7 +2,7 @@
 
 use super::command::{self, step};
 use super::error::{At, Error, Result};
-use super::paths::Paths;
+use super::paths::{Paths, target_dir};
 use super::stamp::{Hash, Stamp};
 use super::{Options, Variant};
 use serde::{Deserialize, Serialize};
@@ -49,18 +49,23 @@ pub(super) fn build(paths: &Paths, options: &Options) -> Result<Programs> {
     build
         .current_dir(&paths.workspace)
         .args(["build", "--quiet", "--locked", "--bins"]);
-    for package in PACKAGES.iter().chain([&INITRD]) {
-        build.args(["--package", package]);
-    }
     let profile = match options.variant {
-        Variant::Development => "debug",
+        Variant::Development => {
+            // With one selection everywhere, dependencies get one set of features and are
+            // compiled once for the tests, the lints and the image.
+            build.arg("--workspace");
+            "debug"
+        }
         Variant::Release => {
             build.arg("--release");
+            for package in PACKAGES.iter().chain([&INITRD]) {
+                build.args(["--package", package]);
+            }
             "release"
         }
     };
     command::run_visibly(&mut build)?;
-    let dir = target_dir(paths).join(profile);
+    let dir = target_dir(&paths.workspace).join(profile);
     let appliance = names
         .iter()
         .filter(|name| *name != INITRD)
@@ -71,13 +76,6 @@ pub(super) fn build(paths: &Paths, options: &Options) -> Result<Programs> {
         initrd: dir.join(INITRD),
         web,
     })
-}
-
-fn target_dir(paths: &Paths) -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(
-        || paths.workspace.join("target"),
-        |dir| paths.workspace.join(dir),
-    )
 }
 
 /// What lies ready in `dir`: programs, and the web interface in the folder `web`.

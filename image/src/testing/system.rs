@@ -2,8 +2,8 @@
 
 use super::{Tally, results_dir};
 use crate::appliance::say;
-use crate::build::paths::workspace;
-use anyhow::{Context, Result};
+use crate::build::paths::{target_dir, workspace};
+use anyhow::{Context, Result, ensure};
 use std::fs;
 use std::process::{Command, Stdio};
 
@@ -18,21 +18,24 @@ pub fn test(filter: Option<&str>) -> Result<Tally> {
         fs::remove_dir_all(&results)?;
     }
     fs::create_dir_all(&results)?;
-    let status = Command::new("cargo")
+    // The same selection as for the image's programs: nothing is compiled a second time.
+    let built = Command::new("cargo")
         .current_dir(workspace())
-        .args([
-            "run",
-            "--quiet",
-            "--locked",
-            "--package",
-            "basalt-tests",
-            "--",
-        ])
+        .args(["build", "--quiet", "--locked", "--workspace", "--bins"])
+        .status()
+        .context("cannot run cargo")?;
+    ensure!(
+        built.success(),
+        "the scenarios' program was not built ({built})"
+    );
+    let program = target_dir(&workspace()).join("debug/basalt-tests");
+    let status = Command::new(&program)
+        .current_dir(workspace())
         .args(filter)
         .stdin(Stdio::null())
         .stdout(std::io::stderr())
         .status()
-        .context("cannot run cargo")?;
+        .with_context(|| format!("cannot run {}", program.display()))?;
     let text = fs::read_to_string(results.join(TALLY_FILE))
         .with_context(|| format!("the scenarios did not run to their end ({status})"))?;
     Ok(serde_json::from_str(&text)?)

@@ -9,8 +9,9 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Command, Stdio};
 use std::thread;
 
-/// The scenarios need the image and are run by their own program.
-const SELECTION: [&str; 3] = ["--workspace", "--exclude", "basalt-tests"];
+/// The same selection as for the image's programs, so that dependencies are compiled once. The
+/// scenarios are no unit tests: they need the image and are run by their own program.
+const SELECTION: [&str; 1] = ["--workspace"];
 
 /// Runs the unit tests whose name contains `filter`.
 pub fn test(filter: Option<&str>) -> Result<Tally> {

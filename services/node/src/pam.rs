@@ -29,7 +29,8 @@ struct Conversation {
     data: *mut c_void,
 }
 
-#[link(name = "pam")]
+// The runtime library itself, so that building needs no development package.
+#[link(name = "libpam.so.0", kind = "dylib", modifiers = "+verbatim")]
 unsafe extern "C" {
     fn pam_start(
         service: *const c_char,
