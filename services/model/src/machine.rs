@@ -26,7 +26,7 @@ pub struct Slot(pub usize);
 pub struct MachineSpec {
     /// [`PROTOCOL`].
     pub protocol: u32,
-    /// Shown in logs and in the process title.
+    /// Shown in logs.
     pub name: String,
     /// The guest's number, a tracing field.
     pub vmid: u32,

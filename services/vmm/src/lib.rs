@@ -61,6 +61,10 @@ fn prepare_process() {
     // With several heaps the C library reads files under /proc and /sys when they shrink.
     // SAFETY: called before any other thread exists.
     unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };
+    // Guest memory belongs neither into core files nor into the hands of other monitors, which
+    // may run as the same user. Cannot fail with these arguments.
+    // SAFETY: no memory is involved.
+    unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0) };
     let log = tracing_subscriber::fmt()
         .with_writer(io::stderr)
         .without_time()

@@ -1,6 +1,8 @@
 //! The sandbox holds. Each act is committed in a process of its own: this test binary again,
 //! running the ignored test `actor`.
 
+#![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
+
 use std::fs::File;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus};

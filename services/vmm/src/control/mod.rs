@@ -46,7 +46,8 @@ struct Port {
 pub struct Server {
     resources: Resources,
     terminals: Terminals,
-    machine: Machine,
+    /// Empty only while a reset builds the next one.
+    machine: Option<Machine>,
     state: RunState,
     listener: UnixListener,
     connections: Vec<Connection>,
@@ -86,7 +87,7 @@ impl Server {
         );
         Ok(Self {
             resources,
-            machine,
+            machine: Some(machine),
             state: RunState::Running,
             listener: listeners.control,
             connections: Vec::new(),
@@ -117,11 +118,14 @@ impl Server {
     }
 
     fn wait(&self) -> rustix::io::Result<Vec<(Source, PollFlags)>> {
-        let mut sources = vec![(
-            Source::Machine,
-            self.machine.events().wake().as_fd(),
-            PollFlags::IN,
-        )];
+        let mut sources = Vec::new();
+        if let Some(machine) = &self.machine {
+            sources.push((
+                Source::Machine,
+                machine.events().wake().as_fd(),
+                PollFlags::IN,
+            ));
+        }
         sources.push((Source::Listener, self.listener.as_fd(), PollFlags::IN));
         for (i, port) in self.ports.iter().enumerate() {
             sources.push((
@@ -215,7 +219,7 @@ impl Server {
         match request {
             Request::Status => (Response::Status(self.status()), None),
             Request::Shutdown => {
-                self.machine.press_power_button();
+                self.with_machine(Machine::press_power_button);
                 (Response::Ok, None)
             }
             Request::Reset => match self.reset() {
@@ -227,13 +231,13 @@ impl Server {
             },
             Request::Pause => {
                 if self.state == RunState::Running {
-                    self.machine.pause();
+                    self.with_machine(Machine::pause);
                     self.state = RunState::Paused;
                 }
                 (Response::Ok, None)
             }
             Request::Resume => {
-                self.machine.resume();
+                self.with_machine(Machine::resume);
                 self.state = RunState::Running;
                 (Response::Ok, None)
             }
@@ -261,7 +265,7 @@ impl Server {
     }
 
     fn machine_event(&mut self) -> Option<Outcome> {
-        match self.machine.events().take()? {
+        match self.machine.as_ref()?.events().take()? {
             MachineEvent::PowerOff => {
                 tracing::info!("the guest switched itself off");
                 self.announce(&Event::PoweredOff);
@@ -274,16 +278,29 @@ impl Server {
 
     /// Builds the machine anew from the same resources.
     fn reset(&mut self) -> Option<Outcome> {
-        self.machine.stop(&self.terminals);
+        // The old machine goes first, so that there is never memory for two.
+        self.stop_machine();
         match Machine::start(&self.resources, &self.terminals) {
             Ok(machine) => {
-                self.machine = machine;
+                self.machine = Some(machine);
                 self.state = RunState::Running;
                 tracing::info!("the machine was reset");
                 self.announce(&Event::Reset);
                 None
             }
             Err(error) => Some(Outcome::Failed(error.to_string())),
+        }
+    }
+
+    fn with_machine(&self, act: impl FnOnce(&Machine)) {
+        if let Some(machine) = &self.machine {
+            act(machine);
+        }
+    }
+
+    fn stop_machine(&mut self) {
+        if let Some(mut machine) = self.machine.take() {
+            machine.stop(&self.terminals);
         }
     }
 
@@ -295,7 +312,7 @@ impl Server {
 
     /// Ends the machine and passes on what it printed last.
     fn finish(mut self, outcome: Outcome) -> Outcome {
-        self.machine.stop(&self.terminals);
+        self.stop_machine();
         if let Outcome::Failed(reason) = &outcome {
             tracing::error!(%reason, "the machine failed");
             self.announce(&Event::Failed(reason.clone()));

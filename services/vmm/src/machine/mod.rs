@@ -267,8 +267,14 @@ impl Board {
         }
         for (slot, disk) in (DISK_SLOT..).zip(&resources.disks) {
             let counters = disk.counters.clone();
-            let device = Block::new(disk.image.clone(), disk.readonly, &disk.serial, counters)
-                .map_err(failed(&disk.id))?;
+            let device = Block::new(
+                &disk.id,
+                disk.image.clone(),
+                disk.readonly,
+                &disk.serial,
+                counters,
+            )
+            .map_err(failed(&disk.id))?;
             self.add(slot, &disk.id, device.description(), Box::new(device))?;
         }
         for (slot, nic) in (NIC_SLOT..).zip(&resources.nics) {

@@ -3,6 +3,7 @@
 //! Data moves straight between guest memory and the image with vectored calls. Completions are
 //! announced once per round over the queue, so a full queue costs one interrupt.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom};
 use std::os::fd::{AsFd, AsRawFd};
@@ -52,12 +53,13 @@ pub struct Counters {
 #[derive(Debug, PartialEq, Eq)]
 enum Failure {
     Io,
+    Host(io::ErrorKind),
     Unsupported,
 }
 
 impl From<io::Error> for Failure {
-    fn from(_: io::Error) -> Self {
-        Self::Io
+    fn from(error: io::Error) -> Self {
+        Self::Host(error.kind())
     }
 }
 
@@ -68,11 +70,14 @@ pub struct Block {
     readonly: bool,
     id: [u8; ID_LEN],
     counters: Arc<Counters>,
+    name: String,
+    complained: Cell<bool>,
 }
 
 impl Block {
-    /// A disk on `image`; a last sector that is not whole is not shown.
+    /// A disk called `name` in messages, on `image`; a last sector that is not whole is not shown.
     pub fn new(
+        name: &str,
         image: Arc<File>,
         readonly: bool,
         serial: &str,
@@ -90,6 +95,8 @@ impl Block {
             readonly,
             id,
             counters,
+            name: name.to_owned(),
+            complained: Cell::new(false),
         })
     }
 
@@ -127,10 +134,21 @@ impl Block {
         let (code, written) = match self.execute(memory, &header, &chain) {
             Ok(written) => (STATUS_OK, written),
             Err(Failure::Io) => (STATUS_IO_ERROR, 0),
+            Err(Failure::Host(kind)) => {
+                self.complain(kind);
+                (STATUS_IO_ERROR, 0)
+            }
             Err(Failure::Unsupported) => (STATUS_UNSUPPORTED, 0),
         };
         status.write(memory, &[code]);
         Ok(written + 1)
+    }
+
+    /// Says once that the host failed, since a guest repeats what fails.
+    fn complain(&self, kind: io::ErrorKind) {
+        if !self.complained.replace(true) {
+            tracing::error!(disk = %self.name, %kind, "a request failed on the host");
+        }
     }
 
     fn execute(&self, memory: &Memory, header: &Spans, chain: &Chain) -> Result<usize, Failure> {

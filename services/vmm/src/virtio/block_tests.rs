@@ -13,7 +13,7 @@ fn disk(readonly: bool) -> (Block, File) {
     file.set_len(SECTORS * SECTOR + 100).unwrap();
     let image = Arc::new(file.try_clone().unwrap());
     (
-        Block::new(image, readonly, "serial-1", Arc::default()).unwrap(),
+        Block::new("virtio0", image, readonly, "serial-1", Arc::default()).unwrap(),
         file,
     )
 }
