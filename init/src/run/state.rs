@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use basalt_layout::Slot;
 use basalt_model::host::HostConfig;
 use basalt_update::block::Blocks;
+use basalt_update::esp::Esp;
 use serde::{Deserialize, Serialize};
 
 use super::systemd::Unit;
@@ -65,7 +66,7 @@ impl State {
             addresses,
             health: health::result(&paths.run("")),
             services,
-            failed_update: record::failure(paths),
+            failed_update: failed_update(paths, &word("IMAGE_VERSION")),
             problems: problems(paths),
         }
     }
@@ -81,6 +82,29 @@ pub fn problems(paths: &Paths) -> Vec<String> {
 
 /// File of this boot with the problems of `setup`.
 pub const PROBLEMS: &str = "basalt/setup.json";
+
+/// The version that was given up: by its own record, or, when it never got far enough to write
+/// one, by what the boot loader has made of its kernel image.
+fn failed_update(paths: &Paths, running: &str) -> Option<Failure> {
+    let recorded = record::failure(paths);
+    let given_up = Esp::folder(&paths.at("/efi"))
+        .ukis()
+        .ok()?
+        .into_iter()
+        .find(|uki| uki.name.is_exhausted() && uki.name.version.to_string() != running)
+        .map(|uki| uki.name.version);
+    match (recorded, given_up) {
+        (Some(failure), Some(version)) if failure.version != version => Some(Failure {
+            version,
+            reasons: Vec::new(),
+        }),
+        (None, Some(version)) => Some(Failure {
+            version,
+            reasons: Vec::new(),
+        }),
+        (recorded, _) => recorded,
+    }
+}
 
 fn slot(paths: &Paths) -> Option<char> {
     let root = Blocks::at(&paths.sys()).running_root().ok()?;
@@ -123,4 +147,30 @@ fn addresses(interface: &str) -> Vec<IpAddr> {
     found.sort_by_key(|address| (address.is_ipv6(), *address));
     found.dedup();
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_that_could_not_even_complain_is_known_by_its_tries() {
+        let dir = tempfile::tempdir().unwrap();
+        let paths = Paths::below(dir.path());
+        assert_eq!(failed_update(&paths, "0.2.0"), None);
+        let folder = paths.at("/efi/EFI/Linux");
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("basalt_0.2.0.efi"), "").unwrap();
+        fs::write(folder.join("basalt_0.3.0+1-2.efi"), "").unwrap();
+        assert_eq!(failed_update(&paths, "0.2.0"), None);
+        fs::rename(
+            folder.join("basalt_0.3.0+1-2.efi"),
+            folder.join("basalt_0.3.0+0-3.efi"),
+        )
+        .unwrap();
+        let failed = failed_update(&paths, "0.2.0").unwrap();
+        assert_eq!(failed.version.to_string(), "0.3.0");
+        // The version on its last try has not failed yet.
+        assert_eq!(failed_update(&paths, "0.3.0"), None);
+    }
 }

@@ -9,12 +9,12 @@ use basalt_layout::Version;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Reading or writing failed.
-    #[error("{path}: {source}")]
+    #[error("{path}: {reason}")]
     Io {
         /// Where.
         path: String,
         /// Why.
-        source: io::Error,
+        reason: io::Error,
     },
     /// A disk tool failed.
     #[error("{program}: {reason}")]
@@ -79,10 +79,10 @@ pub enum Error {
 
 impl Error {
     /// An I/O error with its path.
-    pub fn io(path: &Path, source: io::Error) -> Self {
+    pub fn io(path: &Path, reason: io::Error) -> Self {
         Self::Io {
             path: path.display().to_string(),
-            source,
+            reason,
         }
     }
 }
