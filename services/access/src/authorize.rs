@@ -188,6 +188,7 @@ fn fill(template: &str, params: &Bag) -> Option<String> {
 pub fn is_path(path: &str) -> bool {
     let plain = |part: &str| {
         !part.is_empty()
+            && !part.starts_with('.')
             && part
                 .bytes()
                 .all(|b| b.is_ascii_alphanumeric() || b"-_.@".contains(&b))

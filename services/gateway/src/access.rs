@@ -13,7 +13,7 @@ use tokio::sync::watch;
 /// Pause before the next question after one that failed.
 const PAUSE: Duration = Duration::from_millis(300);
 /// A request waits so long for the first copy.
-const FIRST: Duration = Duration::from_secs(10);
+const FIRST: Duration = Duration::from_secs(2);
 
 /// A copy of who may what.
 #[derive(Debug)]

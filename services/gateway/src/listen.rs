@@ -1,7 +1,12 @@
 //! Accepts connections and speaks TLS.
 
+use crate::body::whole;
 use crate::door::Door;
 use anyhow::{Context, Result};
+use bytes::Bytes;
+use http::header::{HOST, HeaderValue, LOCATION};
+use http::{Request, Response, StatusCode};
+use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::ServerConfig;
@@ -22,6 +27,8 @@ const MOST_CONNECTIONS: usize = 2000;
 const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(10);
 /// A client may take so long for a request's headers, or be idle for so long.
 const HEADER_PATIENCE: Duration = Duration::from_secs(30);
+/// First byte of a client that speaks TLS.
+const TLS_HANDSHAKE: u8 = 22;
 /// Longest headers of a request.
 const HEADER_LIMIT: usize = 64 * 1024;
 
@@ -87,8 +94,18 @@ async fn serve(stream: TcpStream, from: SocketAddr, tls: TlsAcceptor, door: Arc<
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "nodelay");
     }
-    let stream = match tokio::time::timeout(HANDSHAKE_PATIENCE, tls.accept(stream)).await {
-        Ok(Ok(stream)) => stream,
+    let begun = async {
+        let mut first = [0];
+        match stream.peek(&mut first).await {
+            Ok(1) if first[0] == TLS_HANDSHAKE => tls.accept(stream).await.map(Some),
+            Ok(1) => redirect(stream).await.map(|()| None),
+            Ok(_) => Ok(None),
+            Err(error) => Err(error),
+        }
+    };
+    let stream = match tokio::time::timeout(HANDSHAKE_PATIENCE, begun).await {
+        Ok(Ok(Some(stream))) => stream,
+        Ok(Ok(None)) => return,
         Ok(Err(error)) => return tracing::debug!(%from, %error, "TLS"),
         Err(_) => return tracing::debug!(%from, "TLS: too slow"),
     };
@@ -97,13 +114,39 @@ async fn serve(stream: TcpStream, from: SocketAddr, tls: TlsAcceptor, door: Arc<
         let (door, from) = (Arc::clone(&door), from.clone());
         async move { Ok::<_, Infallible>(door.answer(request, &from).await) }
     });
-    let connection = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_PATIENCE)
-        .max_buf_size(HEADER_LIMIT)
+    let connection = http()
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     if let Err(error) = connection.await {
         tracing::debug!(%error, "connection");
     }
+}
+
+fn http() -> hyper::server::conn::http1::Builder {
+    let mut builder = hyper::server::conn::http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_PATIENCE)
+        .max_buf_size(HEADER_LIMIT);
+    builder
+}
+
+/// Sends a browser that was pointed at `http://` to `https://`, whatever it asks for.
+async fn redirect(stream: TcpStream) -> std::io::Result<()> {
+    let answer = service_fn(|request: Request<Incoming>| async move {
+        let host = request.headers().get(HOST).and_then(|h| h.to_str().ok());
+        let path = request.uri().path_and_query().map_or("/", |p| p.as_str());
+        let to = host.and_then(|host| HeaderValue::from_str(&format!("https://{host}{path}")).ok());
+        let mut response = Response::new(whole(Bytes::new()));
+        *response.status_mut() = StatusCode::BAD_REQUEST;
+        if let Some(to) = to {
+            *response.status_mut() = StatusCode::MOVED_PERMANENTLY;
+            response.headers_mut().insert(LOCATION, to);
+        }
+        Ok::<_, Infallible>(response)
+    });
+    let connection = http()
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), answer);
+    connection.await.map_err(std::io::Error::other)
 }

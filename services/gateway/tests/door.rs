@@ -1,5 +1,7 @@
 //! What the gateway lets through, on real connections.
 
+#![allow(clippy::unwrap_used, reason = "a test stops where something is not as it should be")]
+
 mod rig;
 
 use rig::Rig;
@@ -141,6 +143,21 @@ async fn only_http_1_is_spoken_and_every_answer_is_guarded() {
             assert!(answer.contains(header), "{path}: {answer}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_browser_without_tls_is_sent_to_https() {
+    let rig = Rig::start().await;
+    let mut stream = rig.plain().await;
+    let request = b"GET /vm/100?x=1 HTTP/1.1\r\nHost: host.test:8006\r\n\r\n";
+    stream.write_all(request).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 301 "), "{answer}");
+    assert!(
+        answer.contains("location: https://host.test:8006/vm/100?x=1\r\n"),
+        "{answer}"
+    );
 }
 
 #[tokio::test]

@@ -41,7 +41,10 @@ impl Userid {
 
     /// Whoever did not log in, `nobody@none`: a realm that never exists.
     pub fn nobody() -> Self {
-        Self { text: "nobody@none".into(), at: 6 }
+        Self {
+            text: "nobody@none".into(),
+            at: 6,
+        }
     }
 
     /// The name before the realm.

@@ -95,10 +95,11 @@ impl Server {
         let access = self.core.access.snapshot();
         let mut bag = Bag::new();
         bag::add_form(&mut bag, request.uri().query().unwrap_or(""))?;
-        bag::add_path(&mut bag, in_path.clone())?;
         // An upload's permission must be known before its body is read.
         if method.kind == Kind::Upload {
-            access.authorize(&caller.auth, &method.permission, &bag)?;
+            let mut known = bag.clone();
+            bag::add_path(&mut known, in_path.clone())?;
+            access.authorize(&caller.auth, &method.permission, &known)?;
         }
         let headers = request.headers().clone();
         let extra = gather(request, declared, &mut bag).await?;

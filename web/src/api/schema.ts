@@ -704,6 +704,8 @@ export type WithDigest = {
   [key: `ide${number}`]: string | undefined;
   /** Network card: `virtio[=MAC],bridge=vmbr0`. */
   [key: `net${number}`]: string | undefined;
+  /** Volume of the machine that no disk uses. */
+  [key: `unused${number}`]: string | undefined;
 };
 
 /** One setting, with the value that the next start brings. */
@@ -833,6 +835,8 @@ export type WithDigest2 = {
   searchdomain?: string;
   /** Network card: `name=eth0,bridge=vmbr0,ip=dhcp`. */
   [key: `net${number}`]: string | undefined;
+  /** Volume of the container that it does not use. */
+  [key: `unused${number}`]: string | undefined;
 };
 
 /** Parameters and result of every method. */
@@ -1519,6 +1523,8 @@ export interface Methods {
       [key: `ide${number}`]: string | undefined;
       /** Network card: `virtio[=MAC],bridge=vmbr0`. */
       [key: `net${number}`]: string | undefined;
+      /** Volume of the machine that no disk uses. */
+      [key: `unused${number}`]: string | undefined;
     };
     output: string;
   };
@@ -1621,6 +1627,8 @@ export interface Methods {
       [key: `ide${number}`]: string | undefined;
       /** Network card: `virtio[=MAC],bridge=vmbr0`. */
       [key: `net${number}`]: string | undefined;
+      /** Volume of the machine that no disk uses. */
+      [key: `unused${number}`]: string | undefined;
     };
     output: null;
   };
@@ -1695,6 +1703,8 @@ export interface Methods {
       [key: `ide${number}`]: string | undefined;
       /** Network card: `virtio[=MAC],bridge=vmbr0`. */
       [key: `net${number}`]: string | undefined;
+      /** Volume of the machine that no disk uses. */
+      [key: `unused${number}`]: string | undefined;
     };
     output: string;
   };
@@ -1877,6 +1887,8 @@ export interface Methods {
       searchdomain?: string;
       /** Network card: `name=eth0,bridge=vmbr0,ip=dhcp`. */
       [key: `net${number}`]: string | undefined;
+      /** Volume of the container that it does not use. */
+      [key: `unused${number}`]: string | undefined;
     };
     output: string;
   };
@@ -1959,6 +1971,8 @@ export interface Methods {
       searchdomain?: string;
       /** Network card: `name=eth0,bridge=vmbr0,ip=dhcp`. */
       [key: `net${number}`]: string | undefined;
+      /** Volume of the container that it does not use. */
+      [key: `unused${number}`]: string | undefined;
     };
     output: null;
   };

@@ -137,8 +137,12 @@ impl Rig {
         format!("Cookie: PVEAuthCookie={ticket}\r\nCSRFPreventionToken: {csrf}\r\n")
     }
 
+    pub async fn plain(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.unwrap()
+    }
+
     pub async fn connect(&self) -> TlsStream<TcpStream> {
-        let stream = TcpStream::connect(self.address).await.unwrap();
+        let stream = self.plain().await;
         let name = ServerName::try_from("localhost").unwrap();
         self.connector.connect(name, stream).await.unwrap()
     }
