@@ -3,7 +3,7 @@
 use super::{Report, title};
 use crate::state::Node;
 use basalt_api::{Error, Result};
-use basalt_container::Control;
+use basalt_container::{Control, ControlError};
 use basalt_model::guest::GuestKind;
 use basalt_model::machine::Request;
 use basalt_model::upid::Upid;
@@ -18,6 +18,9 @@ const SHUTDOWN_PATIENCE: [(GuestKind, Duration); 2] = [
     (GuestKind::Qemu, Duration::from_secs(180)),
     (GuestKind::Lxc, Duration::from_secs(60)),
 ];
+
+/// How often a container is asked to shut down.
+const ASK_AGAIN: Duration = Duration::from_secs(5);
 
 /// How long a shutdown that is overruled may take to let go of the guest.
 const OVERRULE_PATIENCE: Duration = Duration::from_secs(10);
@@ -217,17 +220,38 @@ impl Node {
         if !self.is_running(GuestKind::Lxc, vmid).await? {
             return Err(Error::failed(format_args!("{title} not running")));
         }
-        let socket = self.container_control(vmid);
-        let mut control = Control::connect(&socket).await.map_err(Error::failed)?;
-        control.shutdown().await.map_err(Error::failed)?;
-        let ended = self.containers.wait_ended(vmid.get());
-        match tokio::time::timeout(time, ended).await {
-            Ok(ended) => ended.map(|_| ()).map_err(Error::failed),
+        let asked = tokio::time::timeout(time, self.ask_until_ended(vmid)).await;
+        match asked {
+            Ok(ended) => ended,
             Err(_) if force => self.stop_guest(GuestKind::Lxc, vmid).await,
             Err(_) => Err(Error::failed(format_args!(
                 "{title} did not shut down within {} s",
                 time.as_secs()
             ))),
+        }
+    }
+
+    /// Asks a container to shut down until it ends: a request that comes while its init is not
+    /// yet listening is lost.
+    async fn ask_until_ended(&self, vmid: Vmid) -> Result<()> {
+        let socket = self.container_control(vmid);
+        let asking = async {
+            loop {
+                let mut control = Control::connect(&socket).await?;
+                control.shutdown().await?;
+                tokio::time::sleep(ASK_AGAIN).await;
+            }
+        };
+        let ended = self.containers.wait_ended(vmid.get());
+        tokio::pin!(ended);
+        let refused: std::result::Result<(), ControlError> = tokio::select! {
+            ended = &mut ended => return ended.map(|_| ()).map_err(Error::failed),
+            refused = asking => refused,
+        };
+        // A container on its way down no longer answers; one that is up says why it does not.
+        match (refused, self.is_running(GuestKind::Lxc, vmid).await?) {
+            (Err(ControlError::Refused(reason)), true) => Err(Error::failed(reason)),
+            _ => ended.await.map(|_| ()).map_err(Error::failed),
         }
     }
 
