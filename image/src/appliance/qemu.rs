@@ -59,6 +59,13 @@ pub struct PrivateNet {
     pub index: u8,
 }
 
+impl PrivateNet {
+    /// Hardware address of the node's card on it.
+    pub fn mac(self) -> String {
+        format!("52:54:00:ba:5a:{:02x}", self.index)
+    }
+}
+
 /// Where the machine's memory lives, and how it starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Memory {
@@ -198,14 +205,16 @@ impl Machine {
                 "virtio-net-pci,netdev=net0,mac=52:54:00:ba:5a:00,romfile=",
             );
         }
-        if let Some(PrivateNet { port, index }) = self.private {
+        if let Some(private) = self.private {
+            let port = private.port;
             args.pair(
                 "-netdev",
                 format!("socket,id=net1,mcast=230.0.0.1:{port},localaddr=127.0.0.1"),
             );
+            let mac = private.mac();
             args.pair(
                 "-device",
-                format!("virtio-net-pci,netdev=net1,mac=52:54:00:ba:5a:{index:02x},romfile="),
+                format!("virtio-net-pci,netdev=net1,mac={mac},romfile="),
             );
         }
     }

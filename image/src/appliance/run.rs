@@ -30,7 +30,7 @@ pub struct Options {
     /// Return once healthy, and leave the appliance running
     #[arg(long)]
     pub detach: bool,
-    /// Number of appliances, on one private network
+    /// Number of appliances, on one private network (10.98.0.1, 10.98.0.2, …)
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=16))]
     pub nodes: u8,
     /// Install with this answer file
@@ -83,6 +83,9 @@ pub fn run(options: &Options) -> Result<()> {
     let mut nodes = instance.nodes(&keys)?;
     start(&instance, &mut nodes, options)?;
     let healthy = wait_all(&nodes)?;
+    if instance.state.private_port.is_some() {
+        join_private_network(&nodes)?;
+    }
     let report = report(&instance, &nodes, &healthy);
     report.print(options.json)?;
     if !options.detach {
@@ -240,6 +243,21 @@ fn wait_all(nodes: &[Node]) -> Result<Vec<Healthy>> {
             health::wait(node, limit)
         })
         .collect()
+}
+
+/// Gives every node its address on the private network, 10.98.0.1 and so on. The appliance knows
+/// only its first card; this lasts until the node's next start, which comes through here again.
+fn join_private_network(nodes: &[Node]) -> Result<()> {
+    for (index, node) in (1_u8..).zip(nodes) {
+        let mac = PrivateNet { port: 0, index }.mac();
+        let line = format!(
+            "mkdir -p /run/systemd/network && \
+             printf '[Match]\\nMACAddress={mac}\\n[Network]\\nAddress=10.98.0.{index}/24\\n' \
+             > /run/systemd/network/10-private.network && networkctl reload"
+        );
+        node.ssh().run(&line)?;
+    }
+    Ok(())
 }
 
 fn report(instance: &Instance, nodes: &[Node], healthy: &[Healthy]) -> Report {
