@@ -83,7 +83,7 @@ fn one(shared: &Shared, scenario: &Scenario, results: &Path) -> Tally {
             eprintln!("    PASS {name} ({seconds:.0} s)");
             return Tally::one(&name, true);
         }
-        Ok(Err(error)) => format!("{error:?}"),
+        Ok(Err(error)) => format!("{error:#}"),
         // The panic's own message has been printed where it happened.
         Err(_) => "panicked".to_owned(),
     };

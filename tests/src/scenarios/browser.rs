@@ -5,6 +5,7 @@ use anyhow::{Context, Result, ensure};
 use basalt_image::build::paths;
 use basalt_image::tools::{self, Tool};
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 
 /// Logs in, creates a virtual machine and a container, and uses their consoles.
@@ -27,6 +28,16 @@ pub fn guests(lab: &mut Lab<'_>) -> Result<()> {
     fs::create_dir_all(&screenshots)?;
     let appliance = lab.appliance()?;
     let guests = &lab.shared.guests;
+    // Under other names than those of the volumes that are there already.
+    let named = |file: PathBuf, name: &str| -> Result<PathBuf> {
+        let copy = lab.work().join(name);
+        fs::copy(&file, &copy).with_context(|| format!("cannot copy {}", file.display()))?;
+        Ok(copy)
+    };
+    let kernel = named(guests.kernel(), "visitor-kernel")?;
+    let initrd = named(guests.initrd(), "visitor-initrd")?;
+    let disk = named(guests.disk(), "visitor.raw")?;
+    let template = named(guests.template(), "visitor.tar.zst")?;
     let bridge = appliance
         .ssh()
         .run("ip -4 -o addr show dev vmbr0 | sed 's/.*inet \\([0-9.]*\\).*/\\1/'")?;
@@ -38,10 +49,10 @@ pub fn guests(lab: &mut Lab<'_>) -> Result<()> {
         .env("BASALT_PASSWORD", appliance.password())
         .env("BASALT_BRIDGE_ADDRESS", bridge)
         .env("BASALT_SCREENSHOTS", &screenshots)
-        .env("BASALT_KERNEL", guests.kernel())
-        .env("BASALT_INITRD", guests.initrd())
-        .env("BASALT_DISK", guests.disk())
-        .env("BASALT_TEMPLATE", guests.template())
+        .env("BASALT_KERNEL", kernel)
+        .env("BASALT_INITRD", initrd)
+        .env("BASALT_DISK", disk)
+        .env("BASALT_TEMPLATE", template)
         .env(
             "BASALT_CHROMIUM",
             tools::find("chromium").context("no chromium")?,
