@@ -8,10 +8,9 @@ use basalt_model::userid::Authid;
 use basalt_model::vmid::Vmid;
 use basalt_tasks::NewTask;
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::Duration;
 
-/// Made once the guests that start with the host were started; lives as long as the host runs.
+/// Made when the guests that start with the host were started; lives as long as the host runs.
 const AUTOSTARTED: &str = "autostarted";
 /// How long a guest may take to shut down with the host, unless it says.
 const DOWN_PATIENCE: Duration = Duration::from_secs(60);
@@ -63,7 +62,7 @@ impl Node {
     /// Starts the guests that start with the host, in their order; once per boot of the host.
     pub async fn autostart(&self) {
         let mark = self.settings.run.join(AUTOSTARTED);
-        if is_marked(&mark) {
+        if mark.exists() {
             return;
         }
         let mut guests: Vec<_> = self
@@ -83,6 +82,10 @@ impl Node {
                 tracing::error!(%error, guest = guest.title(), "does not start with the host");
             }
             tokio::time::sleep(Duration::from_secs(startup.up.unwrap_or(0).into())).await;
+        }
+        // Only now: a node that was interrupted goes on where it was.
+        if let Err(error) = std::fs::File::create(&mark) {
+            tracing::warn!(%error, path = %mark.display(), "autostart leaves no mark");
         }
     }
 
@@ -147,18 +150,6 @@ impl Node {
         tracing::info!(guest = title, "shutting down with the host");
         if let Err(error) = self.shutdown_guest(kind, vmid, Some(patience), true).await {
             tracing::error!(%error, guest = title, "does not shut down with the host");
-        }
-    }
-}
-
-/// Whether the mark is there already; makes it if not.
-fn is_marked(mark: &Path) -> bool {
-    match std::fs::File::create_new(mark) {
-        Ok(_) => false,
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => true,
-        Err(error) => {
-            tracing::warn!(%error, path = %mark.display(), "autostart leaves no mark");
-            false
         }
     }
 }

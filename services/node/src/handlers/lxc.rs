@@ -57,6 +57,7 @@ async fn create(call: Call, params: CtNew) -> Result<Upid> {
     };
     let path = format!("/storage/{storage}");
     call.require(&path, &[Privilege::DatastoreAllocateSpace])?;
+    super::qemu::may_use(&call, &params.ostemplate)?;
     ct::create(&call.node, call.auth(), params).await
 }
 

@@ -20,7 +20,7 @@ use basalt_api::{Error, Result};
 use basalt_model::access::Privilege;
 use basalt_model::guest::{GuestConfig, GuestKind};
 use basalt_model::qemu::QemuConfig;
-use basalt_model::storage::VolumeSource;
+use basalt_model::storage::{VolumeId, VolumeSource};
 use basalt_model::upid::Upid;
 use basalt_tasks::NewTask;
 use std::time::Duration;
@@ -121,15 +121,33 @@ async fn change_as_task(call: Call, params: ConfigChange<QemuConfig>) -> Result<
     spawned.map_err(Error::failed)
 }
 
-/// New disks take room on storages, which is a right of its own.
+/// New disks take room on storages, and volumes that are named are read: rights of their own.
 fn may_allocate(call: &Call, config: &QemuConfig) -> Result<()> {
     for (_, disk) in config.disks() {
         if let VolumeSource::New { storage, .. } = &disk.file {
             let path = format!("/storage/{storage}");
             call.require(&path, &[Privilege::DatastoreAllocateSpace])?;
         }
+        for volume in disk.file.volume().into_iter().chain(&disk.import_from) {
+            may_use(call, volume)?;
+        }
     }
-    Ok(())
+    let boots = config.kernel.iter().chain(&config.initrd);
+    boots
+        .into_iter()
+        .try_for_each(|volume| may_use(call, volume))
+}
+
+/// A guest's disk is used by who may change that guest's disks, any other volume by who may see
+/// its storage.
+pub fn may_use(call: &Call, volume: &VolumeId) -> Result<()> {
+    match volume.owner() {
+        Some(owner) => call.require(&format!("/vms/{owner}"), &[Privilege::VmConfigDisk]),
+        None => {
+            let look = [Privilege::DatastoreAudit, Privilege::DatastoreAllocateSpace];
+            call.require(&format!("/storage/{}", volume.storage()), &look)
+        }
+    }
 }
 
 async fn pending_settings(call: Call, params: GuestPath) -> Result<Vec<PendingEntry>> {
