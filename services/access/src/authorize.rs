@@ -161,7 +161,8 @@ fn prefixes(path: &str) -> impl Iterator<Item = &str> {
 fn fill(template: &str, params: &Bag) -> Option<String> {
     if template == "{path}" {
         let path = params.get("path").and_then(plain)?;
-        return is_path(&path).then_some(path);
+        // What is no path is refused by its method; until then it takes the right on everything.
+        return Some(if is_path(&path) { path } else { "/".to_owned() });
     }
     let mut filled = String::new();
     for segment in template.split('/').skip(1) {

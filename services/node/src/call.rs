@@ -27,7 +27,7 @@ pub struct Call {
 /// What can come with a call besides parameters; a handler takes it once.
 pub(crate) enum Extra {
     None,
-    Upload(Upload),
+    Upload(Box<Upload>),
     Console(OnUpgrade),
 }
 
@@ -57,7 +57,7 @@ impl Call {
     /// The file of an upload.
     pub fn upload(&self) -> Result<Upload> {
         match self.take() {
-            Extra::Upload(upload) => Ok(upload),
+            Extra::Upload(upload) => Ok(*upload),
             Extra::None | Extra::Console(_) => Err(Error::new(400, "there is no file")),
         }
     }

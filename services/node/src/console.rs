@@ -284,3 +284,6 @@ fn payload(message: Message) -> Bytes {
         Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_) => Bytes::new(),
     }
 }
+
+#[cfg(test)]
+mod tests;

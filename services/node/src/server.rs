@@ -193,9 +193,10 @@ async fn gather(
         .and_then(|v| v.to_str().ok());
     let kind = kind.unwrap_or("").to_owned();
     match declared.method.kind {
-        Kind::Upload => Ok(Extra::Upload(
-            Upload::open(&kind, request.into_body(), bag).await?,
-        )),
+        Kind::Upload => {
+            let upload = Upload::open(&kind, request.into_body(), bag).await?;
+            Ok(Extra::Upload(Box::new(upload)))
+        }
         Kind::Console => Ok(Extra::Console(hyper::upgrade::on(&mut request))),
         Kind::Sync | Kind::Task => {
             let body = Limited::new(request.into_body(), BODY_LIMIT)

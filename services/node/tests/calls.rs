@@ -1,6 +1,9 @@
 //! Calls of the API as the gateway passes them on.
 
-#![allow(clippy::unwrap_used, reason = "a test stops where something is not as it should be")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test stops where something is not as it should be"
+)]
 
 mod rig;
 
@@ -199,7 +202,10 @@ async fn wrong_input_is_named_and_changes_nothing() {
     );
 }
 
-fn form(parts: &[(&str, Option<&str>, &[u8])]) -> (String, Vec<u8>) {
+/// Name, file name if it is a file, and content.
+type Part<'a> = (&'a str, Option<&'a str>, &'a [u8]);
+
+fn form(parts: &[Part<'_>]) -> (String, Vec<u8>) {
     let mut body = Vec::new();
     for (name, file, content) in parts {
         let file = file
@@ -239,7 +245,7 @@ async fn uploads_are_listed_deleted_and_never_left_half_made() {
     assert_eq!(rig.send(upload, &wrong, &tail).await.status(), 400);
     let cut = &body[..body.len() - 100];
     assert_eq!(rig.send(upload, &headers, cut).await.status(), 400);
-    let bad: [&[(&str, Option<&str>, &[u8])]; 3] = [
+    let bad: [&[Part<'_>]; 3] = [
         &[
             ("content", None, b"iso"),
             ("filename", Some("../../evil.iso"), b"x"),

@@ -1,0 +1,88 @@
+//! A console from a browser's websocket to a guest's socket.
+
+use super::*;
+use http_body_util::Full;
+use hyper::service::service_fn;
+use std::convert::Infallible;
+use tokio::io::DuplexStream;
+use tokio_tungstenite::client_async;
+
+/// A websocket whose other end is the guest's socket, as the node joins them.
+async fn connect() -> (
+    WebSocketStream<DuplexStream>,
+    UnixStream,
+    oneshot::Receiver<()>,
+) {
+    let (near, far) = tokio::io::duplex(1 << 16);
+    let (guest, guest_far) = UnixStream::pair().unwrap();
+    let (closed, when_closed) = oneshot::channel();
+    let parts = std::sync::Mutex::new(Some((guest_far, closed)));
+    let service = service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
+        let (guest, closed) = parts.lock().unwrap().take().unwrap();
+        let headers = switch_headers(request.headers()).unwrap();
+        let upgrade = hyper::upgrade::on(&mut request);
+        tokio::spawn(serve(upgrade, guest, "root@pam:T".into(), closed));
+        let mut response = http::Response::new(Full::<Bytes>::default());
+        *response.status_mut() = http::StatusCode::SWITCHING_PROTOCOLS;
+        *response.headers_mut() = headers;
+        async move { Ok::<_, Infallible>(response) }
+    });
+    let server = hyper::server::conn::http1::Builder::new();
+    tokio::spawn(
+        server
+            .serve_connection(TokioIo::new(far), service)
+            .with_upgrades(),
+    );
+    let (socket, _) = client_async("ws://node/", near).await.unwrap();
+    (socket, guest, when_closed)
+}
+
+async fn next(socket: &mut WebSocketStream<DuplexStream>) -> Option<Bytes> {
+    match socket.next().await?.unwrap() {
+        Message::Binary(bytes) => Some(bytes),
+        Message::Close(_) => None,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn bytes_pass_both_ways_after_the_greeting() {
+    let (mut socket, mut guest, when_closed) = connect().await;
+    socket
+        .send(Message::text("root@pam:T\n0:5:una"))
+        .await
+        .unwrap();
+    assert_eq!(next(&mut socket).await.unwrap(), "OK");
+    socket
+        .send(Message::binary(&b"me1:80:24:20:1:\r"[..]))
+        .await
+        .unwrap();
+    let mut typed = [0; 6];
+    guest.read_exact(&mut typed).await.unwrap();
+    assert_eq!(&typed, b"uname\r");
+    guest.write_all(b"\xffLinux").await.unwrap();
+    assert_eq!(next(&mut socket).await.unwrap(), &b"\xffLinux"[..]);
+    drop(guest);
+    assert_eq!(next(&mut socket).await, None);
+    assert!(when_closed.await.is_err());
+}
+
+#[tokio::test]
+async fn a_wrong_greeting_ends_it_before_the_guest_is_touched() {
+    let (mut socket, mut guest, _closed) = connect().await;
+    socket
+        .send(Message::text("root@pam:X\n0:1:a"))
+        .await
+        .unwrap();
+    assert_eq!(next(&mut socket).await, None);
+    assert_eq!(guest.read(&mut [0; 8]).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_stopped_task_ends_its_console() {
+    let (mut socket, _guest, when_closed) = connect().await;
+    socket.send(Message::text("root@pam:T\n")).await.unwrap();
+    assert_eq!(next(&mut socket).await.unwrap(), "OK");
+    drop(when_closed);
+    assert_eq!(next(&mut socket).await, None);
+}
