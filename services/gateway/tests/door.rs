@@ -1,6 +1,9 @@
 //! What the gateway lets through, on real connections.
 
-#![allow(clippy::unwrap_used, reason = "a test stops where something is not as it should be")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test stops where something is not as it should be"
+)]
 
 mod rig;
 
