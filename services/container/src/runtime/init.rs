@@ -1,7 +1,7 @@
 //! The container's init program: which one it is, and how one talks to it.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
 
@@ -64,13 +64,7 @@ impl InitKind {
 /// Finds init in a root file system; links are followed inside it only.
 pub fn find(root: BorrowedFd<'_>) -> io::Result<Option<Init>> {
     for path in PLACES {
-        let file = match openat2(
-            root,
-            *path,
-            OFlags::PATH | OFlags::CLOEXEC,
-            Mode::empty(),
-            ResolveFlags::IN_ROOT,
-        ) {
+        let file = match open_inside(root, path, OFlags::PATH) {
             Ok(file) => file,
             Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR | rustix::io::Errno::LOOP) => {
                 continue;
@@ -94,14 +88,24 @@ pub fn find(root: BorrowedFd<'_>) -> io::Result<Option<Init>> {
 
 /// Whether a root file system has a directory at `path`.
 pub fn has_directory(root: BorrowedFd<'_>, path: &str) -> bool {
-    openat2(
-        root,
-        path,
-        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-        Mode::empty(),
-        ResolveFlags::IN_ROOT,
-    )
-    .is_ok()
+    open_inside(root, path, OFlags::PATH | OFlags::DIRECTORY).is_ok()
+}
+
+/// Opens a path with links followed inside the root only. The kernel asks to try again when
+/// anything on the host was mounted or renamed meanwhile, as happens all the time during its boot.
+fn open_inside(root: BorrowedFd<'_>, path: &str, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+    loop {
+        match openat2(
+            root,
+            path,
+            flags | OFlags::CLOEXEC,
+            Mode::empty(),
+            ResolveFlags::IN_ROOT,
+        ) {
+            Err(rustix::io::Errno::AGAIN) => {}
+            answer => return answer,
+        }
+    }
 }
 
 #[cfg(test)]
