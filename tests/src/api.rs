@@ -123,7 +123,8 @@ impl Api {
         self.upload_from(content, name, opened, size, &[])
     }
 
-    /// Uploads `size` bytes of `from`, with more form fields such as a checksum.
+    /// Uploads `size` bytes of `from`, with more form fields such as a checksum. A shorter `from`
+    /// cuts the upload off.
     pub fn upload_from(
         &self,
         content: &str,
@@ -145,7 +146,9 @@ impl Api {
         ));
         let after = format!("\r\n--{BOUNDARY}--\r\n");
         let length = before.len() as u64 + size + after.len() as u64;
-        let mut body = Cursor::new(before).chain(from).chain(Cursor::new(after));
+        let mut body = Cursor::new(before)
+            .chain(Whole { from, left: size })
+            .chain(Cursor::new(after));
         let cookie = self.cookie();
         let kind = format!("multipart/form-data; boundary={BOUNDARY}");
         let headers = [
@@ -198,6 +201,23 @@ impl Api {
         let lines = lines.as_array().cloned().unwrap_or_default();
         let texts = lines.iter().filter_map(|line| line["t"].as_str());
         Ok(texts.collect::<Vec<_>>().join("\n"))
+    }
+}
+
+/// Reads as many bytes as it should; a reader that ends earlier is an error.
+struct Whole<R> {
+    from: R,
+    left: u64,
+}
+
+impl<R: Read> Read for Whole<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.from.by_ref().take(self.left).read(buffer)?;
+        if count == 0 && self.left > 0 && !buffer.is_empty() {
+            return Err(std::io::Error::other("the file ended early"));
+        }
+        self.left -= count as u64;
+        Ok(count)
     }
 }
 

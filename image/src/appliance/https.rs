@@ -116,7 +116,16 @@ impl Client {
             Body::Empty => Ok(()),
             Body::Bytes(bytes) => stream.write_all(bytes),
             Body::Stream(length, from) => {
-                std::io::copy(&mut from.take(length), &mut stream).map(drop)
+                match std::io::copy(&mut from.take(length), &mut stream) {
+                    // Hanging up is all that can be said to a server that waits for the rest.
+                    Ok(sent) if sent < length => {
+                        bail!("the body ended after {sent} of {length} bytes")
+                    }
+                    Err(error) if error.kind() == std::io::ErrorKind::Other => {
+                        return Err(error.into());
+                    }
+                    sent => sent.map(drop),
+                }
             }
         };
         // A server may refuse an upload before it has read all of it: its answer counts then.

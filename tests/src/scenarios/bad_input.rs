@@ -4,9 +4,11 @@ use crate::api::{Api, NODE, refusal};
 use crate::guest::{Guest, Kind, TASK_LIMIT};
 use crate::lab::Lab;
 use anyhow::{Result, ensure};
+use basalt_image::appliance::poll;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::io::Cursor;
+use std::time::Duration;
 
 const FILES: &str = "find /var/lib/vz -type f | sort";
 
@@ -47,10 +49,8 @@ pub fn uploads(lab: &mut Lab<'_>) -> Result<()> {
     );
 
     let half = Cursor::new(&content[..1_000_000]);
-    ensure!(
-        api.upload_from("iso", "half.iso", half, size, &[]).is_err(),
-        "half an upload was taken"
-    );
+    let cut_off = api.upload_from("iso", "half.iso", half, size, &[]);
+    ensure!(cut_off.is_err(), "half an upload was taken");
 
     let wrong_kind = refusal(api.upload_from("vztmpl", "x.exe", &content[..], size, &[]))?;
     ensure!(
@@ -60,8 +60,15 @@ pub fn uploads(lab: &mut Lab<'_>) -> Result<()> {
     let outside = refusal(api.upload_from("iso", "../../x.iso", &content[..1], 1, &[]))?;
     ensure!(outside.status == 400, "a path as a name: {outside}");
 
-    let after = appliance.ssh().run(FILES)?;
-    ensure!(before == after, "something was left behind:\n{after}");
+    // The appliance learns of the hang-up a moment after us.
+    let clean = poll::until(Duration::from_secs(30), Duration::from_millis(500), || {
+        Ok::<_, anyhow::Error>((appliance.ssh().run(FILES)? == before).then_some(()))
+    })?;
+    ensure!(
+        clean.is_some(),
+        "something was left behind:\n{}",
+        appliance.ssh().run(FILES)?
+    );
     appliance.done();
     Ok(())
 }

@@ -77,7 +77,7 @@ pub fn measure(lab: &mut Lab<'_>) -> Result<()> {
 fn memory(appliance: &Appliance, file: &str, key: &str) -> Result<f64> {
     let text = appliance
         .ssh()
-        .run(&format!("sed -n 's/^{key}: *\\([0-9]*\\) kB/\\1/p' {file}"))?;
+        .run(&format!("sed -n 's/^{key}:[[:space:]]*\\([0-9]*\\) kB/\\1/p' {file}"))?;
     let kibibytes: f64 = text
         .trim()
         .parse()
