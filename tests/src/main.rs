@@ -1,18 +1,18 @@
-//! Runs the scenarios whose name contains the first argument, or lists them with `--list`.
+//! Runs the scenarios whose name contains one of the arguments, or lists them with `--list`.
 
 use anyhow::Result;
 use basalt_tests::{runner, scenarios};
 use std::process::ExitCode;
 
 fn main() -> Result<ExitCode> {
-    let argument = std::env::args().nth(1);
-    if argument.as_deref() == Some("--list") {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if words.first().is_some_and(|word| word == "--list") {
         for scenario in scenarios::ALL {
             println!("{}", scenario.name);
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let failed = runner::run(argument.as_deref())?;
+    let failed = runner::run(&words)?;
     Ok(if failed == 0 {
         ExitCode::SUCCESS
     } else {

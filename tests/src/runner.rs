@@ -12,11 +12,16 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::Instant;
 
-/// Runs the scenarios whose name contains `filter`; returns how many failed.
-pub fn run(filter: Option<&str>) -> Result<usize> {
+/// Runs the scenarios whose name contains one of `words`, or all; returns how many failed.
+pub fn run(words: &[String]) -> Result<usize> {
     let results = testing::results_dir();
     fs::create_dir_all(&results)?;
-    let chosen = |scenario: &&Scenario| filter.is_none_or(|filter| scenario.name.contains(filter));
+    let chosen = |scenario: &&Scenario| {
+        words.is_empty()
+            || words
+                .iter()
+                .any(|word| scenario.name.contains(word.as_str()))
+    };
     let (alone, together): (Vec<_>, Vec<_>) = scenarios::ALL
         .iter()
         .filter(chosen)
