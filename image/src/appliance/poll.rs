@@ -9,12 +9,13 @@ pub fn until<T, E>(
     interval: Duration,
     mut condition: impl FnMut() -> Result<Option<T>, E>,
 ) -> Result<Option<T>, E> {
-    let deadline = Instant::now() + limit;
+    // A limit beyond the clock's range is no limit.
+    let deadline = Instant::now().checked_add(limit);
     loop {
         if let Some(value) = condition()? {
             return Ok(Some(value));
         }
-        if Instant::now() >= deadline {
+        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             return Ok(None);
         }
         // The pause between two looks at something that cannot wake us.
@@ -34,6 +35,8 @@ mod tests {
             Ok((left == 0).then_some("there"))
         });
         assert_eq!(found, Ok(Some("there")));
+        let unbounded = until::<_, ()>(Duration::MAX, Duration::ZERO, || Ok(Some("now")));
+        assert_eq!(unbounded, Ok(Some("now")));
         let never = until::<(), ()>(Duration::ZERO, Duration::ZERO, || Ok(None));
         assert_eq!(never, Ok(None));
     }
