@@ -65,19 +65,19 @@ pub fn measure(lab: &mut Lab<'_>) -> Result<()> {
     let pid = appliance
         .ssh()
         .run("systemctl show --property=MainPID --value basalt-vm-100.service")?;
-    let rss = memory(&appliance, &format!("/proc/{pid}/status"), "RssAnon")?;
+    let maps = appliance.ssh().run(&format!("cat /proc/{pid}/smaps"))?;
     lab.shared
         .figures
-        .record("own memory of a VM's monitor", rss, "MiB");
+        .record("own memory of a VM's monitor", own_memory(&maps), "MiB");
     appliance.done();
     Ok(())
 }
 
 /// A `Key:   N kB` line of a file under /proc, in MiB.
 fn memory(appliance: &Appliance, file: &str, key: &str) -> Result<f64> {
-    let text = appliance
-        .ssh()
-        .run(&format!("sed -n 's/^{key}:[[:space:]]*\\([0-9]*\\) kB/\\1/p' {file}"))?;
+    let text = appliance.ssh().run(&format!(
+        "sed -n 's/^{key}:[[:space:]]*\\([0-9]*\\) kB/\\1/p' {file}"
+    ))?;
     let kibibytes: f64 = text
         .trim()
         .parse()
@@ -102,4 +102,33 @@ fn ct_to_running(api: &Api, ct: Guest) -> Result<(Duration, Duration)> {
     let mut console = ct.shell(api)?;
     console.run("systemctl is-system-running --wait", BOOT_LIMIT)?;
     Ok((started, began.elapsed()))
+}
+
+/// Resident MiB of a monitor without its guest's memory, which is its one large mapping.
+fn own_memory(smaps: &str) -> f64 {
+    let number = |line: &str| {
+        line.split_whitespace()
+            .nth(1)
+            .and_then(|text| text.parse::<u64>().ok())
+    };
+    let (mut size, mut total) = (0, 0);
+    for line in smaps.lines() {
+        if line.starts_with("Size:") {
+            size = number(line).unwrap_or(0);
+        } else if line.starts_with("Rss:") && size < 64 << 10 {
+            total += number(line).unwrap_or(0);
+        }
+    }
+    total as f64 / 1024.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_guests_memory_is_not_the_monitors() {
+        let smaps = "a\nSize: 393216 kB\nRss: 100000 kB\nb\nSize: 2048 kB\nRss: 1024 kB\n";
+        assert_eq!(own_memory(smaps), 1.0);
+    }
 }
