@@ -4,5 +4,6 @@
 
 pub mod appliance;
 pub mod build;
+pub mod keys;
 pub mod testing;
 pub mod tools;

@@ -4,6 +4,7 @@ use anyhow::Result;
 use basalt_image::appliance::instance::{Name, NodeName};
 use basalt_image::appliance::{console, run, sync};
 use basalt_image::build::{self, Variant, lock};
+use basalt_image::keys::Keys;
 use basalt_image::testing;
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -26,6 +27,12 @@ enum Command {
     Build(BuildOptions),
     /// Move the package lock to what the mirror has now
     Lock,
+    /// Make a set of signing keys: for releases with --out, else those of development builds
+    Keys {
+        /// The folder to make, which must not be there yet; BASALT_KEYS names it to later builds
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
     /// Run appliances in QEMU; builds and installs what is missing
     Run(run::Options),
     /// List the instances and whether they run
@@ -113,6 +120,13 @@ fn act(command: Command) -> Result<ExitCode> {
             for change in lock::refresh()? {
                 println!("{change}");
             }
+        }
+        Command::Keys { out } => {
+            let keys = match out {
+                Some(dir) => Keys::make(&dir)?,
+                None => Keys::development()?,
+            };
+            println!("{}", keys.dir().display());
         }
         Command::Run(options) => run::run(&options)?,
         Command::List { json } => run::list(json)?,

@@ -42,12 +42,16 @@ pub enum Tool {
     Cpio,
     /// Cuts sections out of executables; also `strip`.
     Objcopy,
+    /// Makes keys and certificates.
+    Openssl,
     /// Runs the appliance.
     Qemu,
     /// Makes disk images.
     QemuImg,
     /// UEFI firmware for QEMU.
     Ovmf,
+    /// Emulates a TPM 2.0.
+    Swtpm,
     /// Talks to the appliance.
     Ssh,
     /// Ties a child's life to ours (`setpriv --pdeathsig`).
@@ -83,9 +87,11 @@ impl Tool {
             Self::Xz => &["xz"],
             Self::Cpio => &["cpio"],
             Self::Objcopy => &["objcopy"],
+            Self::Openssl => &["openssl"],
             Self::Qemu => &["qemu-system-x86_64"],
             Self::QemuImg => &["qemu-img"],
             Self::Ovmf => &["/usr/share/OVMF/OVMF_CODE_4M.fd"],
+            Self::Swtpm => &["swtpm"],
             Self::Ssh => &["ssh"],
             Self::Setpriv => &["setpriv"],
             Self::Npm => &["npm"],
@@ -114,9 +120,11 @@ impl Tool {
             Self::Xz => "xz-utils",
             Self::Cpio => "cpio",
             Self::Objcopy => "binutils",
+            Self::Openssl => "openssl",
             Self::Qemu => "qemu-system-x86",
             Self::QemuImg => "qemu-utils",
             Self::Ovmf => "ovmf",
+            Self::Swtpm => "swtpm",
             Self::Ssh => "openssh-client",
             Self::Setpriv => "util-linux",
             Self::Npm => "npm",

@@ -73,6 +73,9 @@ pub enum Error {
     /// No Debian mirror is known on this machine.
     #[error("no Debian mirror in this machine's apt sources; set BASALT_MIRROR to one")]
     NoMirror,
+    /// There are no keys to sign with.
+    #[error(transparent)]
+    Keys(#[from] crate::keys::Error),
     /// An input or an intermediate result is not what it must be.
     #[error("{0}")]
     Invalid(String),

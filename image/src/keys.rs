@@ -1,0 +1,303 @@
+//! The keys that an image is signed with. Start at [`Keys::ensure`].
+//!
+//! A set is one folder of PEM files, whole or absent, which never lies in the repository:
+//!
+//! | files | what for |
+//! |---|---|
+//! | `platform.key`, `.crt`, `.auth` | PK: who may replace the others in a machine's firmware |
+//! | `exchange.key`, `.crt`, `.auth` | KEK: who may change the list of boot certificates |
+//! | `boot.key`, `.crt`, `.auth` | db: signs boot loader and kernel images |
+//! | `update.key`, `update.pub` | Ed25519: signs update manifests |
+//!
+//! The `.auth` files are what a firmware in setup mode takes to know the certificates. They are
+//! signed when the set is made, so the keys of platform and exchange can be kept elsewhere
+//! afterwards: a build needs only those of boot and update. Any other `*.pub` in the folder is
+//! carried by the image, too: a host that knows the next key follows when the present one is
+//! replaced.
+//!
+//! `BASALT_KEYS` names the folder for releases. Without it development keys are used, which are made
+//! once per cache.
+
+mod make;
+mod variable;
+
+use crate::build::paths;
+use ed25519_dalek::SigningKey;
+use ed25519_dalek::pkcs8::DecodePrivateKey;
+use serde::{Deserialize, Serialize};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+
+pub use variable::Variable;
+
+/// Names the folder with release keys.
+pub const FOLDER: &str = "BASALT_KEYS";
+/// The private half that signs update manifests.
+const UPDATE_KEY: &str = "update.key";
+/// Its public half.
+const UPDATE_PUBLIC: &str = "update.pub";
+
+/// Why there are no keys.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file could not be read, written or made.
+    #[error("{action} {path}: {source}")]
+    File {
+        /// What was tried, as a verb.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+    /// A set lacks a file.
+    #[error(
+        "{dir} holds no whole set of keys: {file} is missing; `cargo image keys --out DIR` makes \
+         a set, and without {FOLDER} development keys are used"
+    )]
+    Incomplete {
+        /// The folder.
+        dir: PathBuf,
+        /// The first missing file.
+        file: String,
+    },
+    /// The folder for new keys is taken or lies in the repository.
+    #[error("cannot make keys in {dir}: {reason}; choose another folder")]
+    Place {
+        /// The folder.
+        dir: PathBuf,
+        /// Why not.
+        reason: &'static str,
+    },
+    /// A key file holds something else.
+    #[error("{path}: {reason}")]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// `openssl` refused.
+    #[error("openssl {command} failed ({status}): {output}")]
+    Openssl {
+        /// Its arguments.
+        command: String,
+        /// How it ended.
+        status: ExitStatus,
+        /// What it said.
+        output: String,
+    },
+    /// There is no `openssl`, or no folder for development keys.
+    #[error("{0}")]
+    Missing(String),
+}
+
+/// Result of work with keys.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Gives an I/O error its file and verb.
+trait At<T> {
+    fn at(self, action: &'static str, path: &Path) -> Result<T>;
+}
+
+impl<T> At<T> for std::io::Result<T> {
+    fn at(self, action: &'static str, path: &Path) -> Result<T> {
+        self.map_err(|source| Error::File {
+            action,
+            path: path.to_owned(),
+            source,
+        })
+    }
+}
+
+/// One of the three certificates of UEFI Secure Boot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// PK, the platform key.
+    Platform,
+    /// KEK, the key exchange key.
+    Exchange,
+    /// The certificate in db.
+    Boot,
+}
+
+impl Role {
+    /// All of them, each signed for by the one before it.
+    pub const ALL: [Self; 3] = [Self::Platform, Self::Exchange, Self::Boot];
+
+    /// The name of its files.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Platform => "platform",
+            Self::Exchange => "exchange",
+            Self::Boot => "boot",
+        }
+    }
+
+    /// The firmware's variable that holds it.
+    pub fn variable(self) -> Variable {
+        match self {
+            Self::Platform => Variable::PK,
+            Self::Exchange => Variable::KEK,
+            Self::Boot => Variable::DB,
+        }
+    }
+}
+
+/// A whole set of keys.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Keys {
+    dir: PathBuf,
+}
+
+impl Keys {
+    /// The keys that builds use: those in `BASALT_KEYS`, or development keys.
+    pub fn ensure() -> Result<Self> {
+        match std::env::var_os(FOLDER).filter(|value| !value.is_empty()) {
+            Some(dir) => Self::open(Path::new(&dir)),
+            None => Self::development(),
+        }
+    }
+
+    /// The development keys of this cache, made now unless they were before.
+    pub fn development() -> Result<Self> {
+        let cache = paths::cache().map_err(|error| Error::Missing(error.to_string()))?;
+        let sets = cache.join("keys");
+        fs::create_dir_all(&sets).at("make", &sets)?;
+        let path = sets.join("development.lock");
+        let lock = File::create(&path).at("make", &path)?;
+        lock.lock().at("lock", &path)?;
+        let dir = sets.join("development");
+        if dir.exists() {
+            return Self::open(&dir);
+        }
+        make::set(&dir, "Basalt development")?;
+        Self::open(&dir)
+    }
+
+    /// Makes a new set in `dir`, which must be absent or empty, and outside the repository.
+    pub fn make(dir: &Path) -> Result<Self> {
+        let dir = std::path::absolute(dir).at("find", dir)?;
+        let refuse = |reason| Error::Place {
+            dir: dir.clone(),
+            reason,
+        };
+        if fs::read_dir(&dir).is_ok_and(|mut content| content.next().is_some()) {
+            return Err(refuse("it is not empty"));
+        }
+        let parent = dir.parent().unwrap_or(&dir);
+        fs::create_dir_all(parent).at("make", parent)?;
+        let parent = parent.canonicalize().at("find", parent)?;
+        let workspace = paths::workspace();
+        let workspace = workspace.canonicalize().at("find", &workspace)?;
+        if parent.starts_with(workspace) {
+            return Err(refuse("it lies in the repository"));
+        }
+        make::set(&dir, "Basalt")?;
+        Self::open(&dir)
+    }
+
+    /// The set in `dir`.
+    pub fn open(dir: &Path) -> Result<Self> {
+        let dir = std::path::absolute(dir).at("find", dir)?;
+        let certificates = Role::ALL
+            .iter()
+            .flat_map(|role| ["crt", "auth"].map(|suffix| format!("{}.{suffix}", role.as_str())));
+        let secrets = ["boot.key", UPDATE_KEY, UPDATE_PUBLIC].map(str::to_owned);
+        for file in certificates.chain(secrets) {
+            if !dir.join(&file).is_file() {
+                return Err(Error::Incomplete { dir, file });
+            }
+        }
+        Ok(Self { dir })
+    }
+
+    /// The folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The certificate of a role, PEM.
+    pub fn certificate(&self, role: Role) -> PathBuf {
+        self.dir.join(format!("{}.crt", role.as_str()))
+    }
+
+    /// What a firmware in setup mode is told to know the certificate of a role.
+    pub fn enrolment(&self, role: Role) -> PathBuf {
+        self.dir.join(format!("{}.auth", role.as_str()))
+    }
+
+    /// The private key that signs boot loader and kernel images, PEM.
+    pub fn boot_key(&self) -> PathBuf {
+        self.dir.join("boot.key")
+    }
+
+    /// The key that signs update manifests.
+    pub fn update_key(&self) -> Result<SigningKey> {
+        let path = self.dir.join(UPDATE_KEY);
+        let text = fs::read_to_string(&path).at("read", &path)?;
+        SigningKey::from_pkcs8_pem(&text).map_err(|error| Error::Malformed {
+            path,
+            reason: format!("no Ed25519 key in PKCS#8 PEM: {error}"),
+        })
+    }
+
+    /// The public keys, SPKI PEM, whose updates an image accepts: our own and any other in the folder.
+    pub fn update_publics(&self) -> Result<Vec<PathBuf>> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(&self.dir).at("read", &self.dir)? {
+            let path = entry.at("read", &self.dir)?.path();
+            found
+                .extend(Some(path).filter(|path| path.extension().is_some_and(|ext| ext == "pub")));
+        }
+        found.sort();
+        Ok(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ed25519_dalek::VerifyingKey;
+    use ed25519_dalek::pkcs8::DecodePublicKey;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_new_set_is_whole_and_ours_alone() {
+        let place = tempfile::tempdir().unwrap();
+        let keys = Keys::make(&place.path().join("set")).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(keys.dir()), 0o700);
+        let files: Vec<_> = fs::read_dir(keys.dir()).unwrap().flatten().collect();
+        assert_eq!(files.len(), 11);
+        for file in &files {
+            assert_eq!(mode(&file.path()), 0o600, "{}", file.path().display());
+        }
+        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
+
+        let text = fs::read_to_string(&keys.update_publics().unwrap()[0]).unwrap();
+        let public = VerifyingKey::from_public_key_pem(&text).unwrap();
+        assert_eq!(keys.update_key().unwrap().verifying_key(), public);
+        assert!(matches!(Keys::make(keys.dir()), Err(Error::Place { .. })));
+    }
+
+    #[test]
+    fn half_a_set_is_refused_by_the_name_of_what_is_missing() {
+        let place = tempfile::tempdir().unwrap();
+        let keys = Keys::make(&place.path().join("set")).unwrap();
+        // These two may be kept elsewhere.
+        fs::remove_file(keys.dir().join("platform.key")).unwrap();
+        fs::remove_file(keys.dir().join("exchange.key")).unwrap();
+        assert!(Keys::open(keys.dir()).is_ok());
+        fs::remove_file(keys.dir().join("boot.auth")).unwrap();
+        let error = Keys::open(keys.dir()).unwrap_err().to_string();
+        assert!(error.contains("boot.auth is missing"), "{error}");
+    }
+
+    #[test]
+    fn no_keys_in_the_repository() {
+        let error = Keys::make(&paths::workspace().join("target-keys")).unwrap_err();
+        assert!(error.to_string().contains("repository"), "{error}");
+    }
+}

@@ -1,0 +1,129 @@
+//! Making a set of keys, by the host's `openssl`.
+
+use super::{At, Error, Result, Role, UPDATE_KEY, UPDATE_PUBLIC, variable};
+use crate::tools::{self, Tool};
+use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// Firmware does not look at a certificate's dates; people replace keys, not calendars.
+const DAYS: &str = "7300";
+
+/// Makes the set `dir`, of certificates whose names begin with `name`. It appears whole or not at all.
+pub(super) fn set(dir: &Path, name: &str) -> Result<()> {
+    tools::ensure(&[Tool::Openssl]).map_err(|error| Error::Missing(format!("{error:#}")))?;
+    let parent = dir.parent().unwrap_or(dir);
+    let partial = tempfile::Builder::new()
+        .prefix(".keys-")
+        .permissions(fs::Permissions::from_mode(0o700))
+        .tempdir_in(parent)
+        .at("make a folder in", parent)?;
+    fill(partial.path(), name)?;
+    seal(partial.path())?;
+    fs::rename(partial.path(), dir).at("make", dir)?;
+    // The folder has moved; there is nothing left to remove.
+    let _ = partial.keep();
+    File::open(parent)
+        .and_then(|parent| parent.sync_all())
+        .at("write", parent)
+}
+
+fn fill(dir: &Path, name: &str) -> Result<()> {
+    let owner = Uuid::new_v4();
+    let now = OffsetDateTime::now_utc();
+    let mut signer = Role::Platform;
+    for role in Role::ALL {
+        let subject = format!("/CN={name} {} key", role.as_str());
+        // Every UEFI firmware knows RSA with 2048 bits and SHA-256; the specification asks no more.
+        let arguments = [
+            "req", "-new", "-x509", "-newkey", "rsa:2048", "-noenc", "-sha256", "-days", DAYS,
+        ];
+        let mut request = openssl(dir, &arguments);
+        request.args(["-subj", &subject]);
+        request.args(["-addext", "basicConstraints=critical,CA:TRUE"]);
+        request.args(["-addext", "subjectKeyIdentifier=hash"]);
+        request.args(["-keyout", &file(role, "key"), "-out", &file(role, "crt")]);
+        run(&mut request)?;
+        let list = variable::certificate_list(&der(dir, role)?, owner);
+        let update = variable::Update {
+            variable: role.variable(),
+            time: now,
+            content: &list,
+        };
+        let signature = sign(dir, signer, &update.signed_bytes())?;
+        let path = dir.join(file(role, "auth"));
+        fs::write(&path, update.with_signature(&signature)).at("write", &path)?;
+        signer = role;
+    }
+    run(openssl(dir, &["genpkey", "-algorithm", "ed25519"]).args(["-out", UPDATE_KEY]))?;
+    run(openssl(dir, &["pkey", "-in", UPDATE_KEY, "-pubout"]).args(["-out", UPDATE_PUBLIC]))?;
+    Ok(())
+}
+
+fn file(role: Role, suffix: &str) -> String {
+    format!("{}.{suffix}", role.as_str())
+}
+
+/// The certificate of a role in DER.
+fn der(dir: &Path, role: Role) -> Result<Vec<u8>> {
+    let certificate = file(role, "crt");
+    run(&mut openssl(
+        dir,
+        &["x509", "-in", &certificate, "-outform", "DER"],
+    ))
+}
+
+/// A detached PKCS#7 signature without attributes, as firmware wants it.
+fn sign(dir: &Path, signer: Role, bytes: &[u8]) -> Result<Vec<u8>> {
+    let message = tempfile::NamedTempFile::new_in(dir).at("make a file in", dir)?;
+    fs::write(message.path(), bytes).at("write", message.path())?;
+    let mut sign = openssl(dir, &["smime", "-sign", "-binary", "-noattr"]);
+    sign.args(["-md", "sha256", "-outform", "DER"]);
+    sign.args(["-signer", &file(signer, "crt")]);
+    sign.args(["-inkey", &file(signer, "key")]);
+    sign.arg("-in").arg(message.path());
+    run(&mut sign)
+}
+
+/// Makes every file its owner's alone, and safe on the disk.
+fn seal(dir: &Path) -> Result<()> {
+    for entry in fs::read_dir(dir).at("read", dir)? {
+        let path: PathBuf = entry.at("read", dir)?.path();
+        let private = fs::Permissions::from_mode(0o600);
+        fs::set_permissions(&path, private).at("set the mode of", &path)?;
+        File::open(&path)
+            .and_then(|file| file.sync_all())
+            .at("write", &path)?;
+    }
+    Ok(())
+}
+
+fn openssl(dir: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new("openssl");
+    command.args(arguments).current_dir(dir);
+    // A user's own configuration must not change what is made.
+    command.env("OPENSSL_CONF", "/dev/null");
+    command
+}
+
+fn run(command: &mut Command) -> Result<Vec<u8>> {
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .at("start", Path::new("openssl"))?;
+    if output.status.success() {
+        return Ok(output.stdout);
+    }
+    let arguments: Vec<_> = command
+        .get_args()
+        .map(|argument| argument.to_string_lossy())
+        .collect();
+    Err(Error::Openssl {
+        command: arguments.join(" "),
+        status: output.status,
+        output: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+    })
+}
