@@ -5,5 +5,6 @@
 pub mod appliance;
 pub mod build;
 pub mod keys;
+pub mod node;
 pub mod testing;
 pub mod tools;

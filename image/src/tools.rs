@@ -44,12 +44,6 @@ pub enum Tool {
     Objcopy,
     /// Makes keys and certificates.
     Openssl,
-    /// Runs the appliance.
-    Qemu,
-    /// Makes disk images.
-    QemuImg,
-    /// UEFI firmware for QEMU.
-    Ovmf,
     /// Emulates a TPM 2.0.
     Swtpm,
     /// Talks to the appliance.
@@ -88,9 +82,6 @@ impl Tool {
             Self::Cpio => &["cpio"],
             Self::Objcopy => &["objcopy"],
             Self::Openssl => &["openssl"],
-            Self::Qemu => &["qemu-system-x86_64"],
-            Self::QemuImg => &["qemu-img"],
-            Self::Ovmf => &["/usr/share/OVMF/OVMF_CODE_4M.fd"],
             Self::Swtpm => &["swtpm"],
             Self::Ssh => &["ssh"],
             Self::Setpriv => &["setpriv"],
@@ -121,9 +112,6 @@ impl Tool {
             Self::Cpio => "cpio",
             Self::Objcopy => "binutils",
             Self::Openssl => "openssl",
-            Self::Qemu => "qemu-system-x86",
-            Self::QemuImg => "qemu-utils",
-            Self::Ovmf => "ovmf",
             Self::Swtpm => "swtpm",
             Self::Ssh => "openssh-client",
             Self::Setpriv => "util-linux",

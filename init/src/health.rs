@@ -60,6 +60,7 @@ pub async fn gate(paths: &Paths, patience: Duration) -> ExitCode {
             tracing::error!("this version is on trial; starting the machine again");
             return ExitCode::FAILURE;
         }
+        // A pause between two looks: nothing tells when an outside thing gets well.
         tokio::time::sleep(LONG_PAUSE).await;
         let now = Health::of(check(paths).await);
         if now != health {
@@ -108,6 +109,7 @@ async fn wait(paths: &Paths, patience: Duration, pause: Duration) -> Health {
             tracing::info!(waiting_for = reasons.join("; "), "not healthy yet");
             shown = reasons;
         }
+        // A pause between two looks.
         tokio::time::sleep(pause).await;
     }
 }

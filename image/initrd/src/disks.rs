@@ -53,6 +53,7 @@ pub fn wait_for_root(cmdline: &Cmdline, modules: &mut Modules) -> Result<Found> 
         if waited > PATIENCE {
             return Err(Error::NoRoot(cmdline.root_hash.root_partuuid()));
         }
+        // A pause between two looks: there is no udev here to tell.
         std::thread::sleep(PAUSE);
     }
 }

@@ -30,6 +30,7 @@ fn main() {
     let Err(error) = boot();
     root::say(&format!("cannot boot: {error}"));
     root::say("starting again in 10 seconds");
+    // Time itself is meant: somebody may want to read it.
     std::thread::sleep(READING_TIME);
     rustix::fs::sync();
     if let Err(error) = rustix::system::reboot(rustix::system::RebootCommand::Restart) {

@@ -6,13 +6,13 @@
 //! until the host reboots or changes its QEMU.
 
 use super::uki;
-use crate::tools;
+use crate::build::Emulator;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -88,16 +88,9 @@ struct Known {
 impl Host {
     fn current() -> Result<Self> {
         let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-        let qemu = tools::find("qemu-system-x86_64").context("QEMU is not installed")?;
-        let version = Command::new(qemu).arg("--version").output()?.stdout;
-        let qemu = String::from_utf8_lossy(&version)
-            .lines()
-            .next()
-            .unwrap_or_default()
-            .into();
         Ok(Self {
             boot_id: boot_id.trim().into(),
-            qemu,
+            qemu: Emulator::ensure()?.key(),
         })
     }
 }
@@ -139,7 +132,8 @@ fn nested() -> bool {
 }
 
 fn kernel_boots(kernel: &Path) -> Result<bool> {
-    let mut qemu = Command::new("qemu-system-x86_64")
+    let mut qemu = Emulator::ensure()?
+        .command("qemu-system-x86_64")
         .args([
             "-accel",
             "kvm",

@@ -6,12 +6,11 @@ use super::health;
 use super::node::{DISK, Node, Start};
 use super::qemu::{Disk, FIRMWARE_VARS, Format, Memory, VARS};
 use super::{poll, root, say};
-use crate::tools::{self, Tool};
+use crate::build::Emulator;
 use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// Size of the virtual disk; the image grows only as it is written.
@@ -67,6 +66,8 @@ fn base_key(iso: &Path, answer: &str) -> Result<String> {
     hash.update(file_hash(iso)?);
     hash.update(answer);
     hash.update(DISK_SIZE);
+    // The firmware's variables belong to the firmware.
+    hash.update(Emulator::ensure()?.key());
     Ok(hex::encode(hash.finalize())[..16].to_owned())
 }
 
@@ -140,8 +141,7 @@ pub fn attempt(
     accel: Accel,
 ) -> Result<Outcome> {
     empty_disk(&node.dir().join(DISK), attempt.size)?;
-    tools::ensure(&[Tool::Ovmf])?;
-    node.copy_vars(Path::new(FIRMWARE_VARS))?;
+    node.copy_vars(&Emulator::ensure()?.file(FIRMWARE_VARS))?;
     let mut disks = vec![Disk {
         file: DISK.into(),
         format: Format::Qcow2,
@@ -211,8 +211,8 @@ fn judge(log: &str, fatal: Option<String>, running: bool) -> Option<Outcome> {
 }
 
 fn empty_disk(file: &Path, size: &str) -> Result<()> {
-    tools::ensure(&[Tool::QemuImg])?;
-    let output = Command::new("qemu-img")
+    let output = Emulator::ensure()?
+        .command("qemu-img")
         .args(["create", "-q", "-f", "qcow2"])
         .arg(file)
         .arg(size)

@@ -13,6 +13,7 @@ use super::qmp::Qmp;
 use super::serial::SerialLog;
 use super::ssh::Ssh;
 use super::{poll, ports};
+use crate::build::Emulator;
 use crate::tools::{self, Tool};
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::Signal;
@@ -185,7 +186,7 @@ impl Node {
         loop {
             attempt += 1;
             self.choose_ports(start.port)?;
-            let mut machine = self.machine(start);
+            let mut machine = self.machine(start)?;
             change(&mut machine);
             match self.spawn(&machine, start.detached) {
                 Err(error) if attempt < 5 && error.to_string().contains("host forwarding") => {}
@@ -200,8 +201,9 @@ impl Node {
         Ok(())
     }
 
-    fn machine(&self, start: &Start) -> Machine {
-        Machine {
+    fn machine(&self, start: &Start) -> Result<Machine> {
+        Ok(Machine {
+            emulator: Emulator::ensure()?,
             name: self.state.name.clone(),
             accel: start.accel,
             cpus: 2,
@@ -221,11 +223,11 @@ impl Node {
             ]),
             private: start.private,
             exit_on_reboot: false,
-        }
+        })
     }
 
     fn spawn(&mut self, machine: &Machine, detached: bool) -> Result<()> {
-        tools::ensure(&[Tool::Qemu, Tool::Ovmf, Tool::Setpriv, Tool::Ssh])?;
+        tools::ensure(&[Tool::Setpriv, Tool::Ssh])?;
         self.ssh().close();
         let qemu_log = self.dir.join(QEMU_LOG);
         self.log = SerialLog::from_now(&self.dir.join(SERIAL_LOG));
@@ -238,7 +240,7 @@ impl Node {
             command
         };
         let child = command
-            .arg("qemu-system-x86_64")
+            .args(machine.emulator.words("qemu-system-x86_64"))
             .args(machine.args())
             .current_dir(&self.dir)
             .stdin(Stdio::null())
@@ -380,8 +382,8 @@ fn migrated(qmp: &mut Qmp) -> Result<()> {
 
 /// Makes an empty copy-on-write image over `base`.
 pub fn overlay(base: &Path, file: &Path) -> Result<()> {
-    tools::ensure(&[Tool::QemuImg])?;
-    let output = Command::new("qemu-img")
+    let output = Emulator::ensure()?
+        .command("qemu-img")
         .args(["create", "-q", "-f", "qcow2", "-F", "qcow2", "-b"])
         .arg(base)
         .arg(file)

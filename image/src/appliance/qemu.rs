@@ -3,6 +3,7 @@
 //! Paths of sockets and logs are relative to the node's folder, in which QEMU is started.
 
 use super::accel::Accel;
+use crate::build::Emulator;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -14,9 +15,9 @@ pub const SERIAL_SOCKET: &str = "serial.sock";
 pub const SERIAL_LOG: &str = "serial.log";
 /// UEFI variables of the node.
 pub const VARS: &str = "vars.fd";
-/// Firmware code, shared and read-only.
+/// Firmware code in the emulator, shared and read-only.
 pub const FIRMWARE_CODE: &str = "/usr/share/OVMF/OVMF_CODE_4M.fd";
-/// Empty UEFI variables, copied for each node.
+/// Empty UEFI variables in the emulator, copied for each node.
 pub const FIRMWARE_VARS: &str = "/usr/share/OVMF/OVMF_VARS_4M.fd";
 
 /// Image format of a disk.
@@ -85,6 +86,8 @@ pub enum Memory {
 /// Everything that decides the command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Machine {
+    /// Whose firmware it has.
+    pub emulator: Emulator,
     /// Shown in the process title.
     pub name: String,
     /// Hardware virtualisation or emulation.
@@ -113,7 +116,7 @@ impl Machine {
         let mut args = Args::default();
         self.base(&mut args);
         self.memory(&mut args);
-        firmware(&mut args);
+        self.firmware(&mut args);
         self.disks(&mut args);
         self.network(&mut args);
         channels(&mut args);
@@ -135,6 +138,17 @@ impl Machine {
         if self.exit_on_reboot {
             args.flag("-no-reboot");
         }
+    }
+
+    fn firmware(&self, args: &mut Args) {
+        args.pair(
+            "-drive",
+            with_path(
+                "if=pflash,unit=0,format=raw,readonly=on,file=",
+                &self.emulator.file(FIRMWARE_CODE),
+            ),
+        );
+        args.pair("-drive", format!("if=pflash,unit=1,format=raw,file={VARS}"));
     }
 
     fn memory(&self, args: &mut Args) {
@@ -220,14 +234,6 @@ impl Machine {
     }
 }
 
-fn firmware(args: &mut Args) {
-    args.pair(
-        "-drive",
-        format!("if=pflash,unit=0,format=raw,readonly=on,file={FIRMWARE_CODE}"),
-    );
-    args.pair("-drive", format!("if=pflash,unit=1,format=raw,file={VARS}"));
-}
-
 fn channels(args: &mut Args) {
     args.pair(
         "-chardev",
@@ -269,6 +275,7 @@ mod tests {
 
     fn machine() -> Machine {
         Machine {
+            emulator: Emulator::at(Path::new("/e")),
             name: "t".into(),
             accel: Accel::Tcg,
             cpus: 2,
@@ -302,6 +309,11 @@ mod tests {
     #[test]
     fn forwards_only_from_the_loopback() {
         assert!(line(&machine()).contains("hostfwd=tcp:127.0.0.1:18006-:8006"));
+    }
+
+    #[test]
+    fn the_firmware_is_the_emulators() {
+        assert!(line(&machine()).contains("file=/e/usr/share/OVMF/OVMF_CODE_4M.fd"));
     }
 
     #[test]

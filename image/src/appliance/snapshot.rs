@@ -11,7 +11,7 @@ use super::install;
 use super::node::{DISK, Node, Start};
 use super::qemu::{Memory, VARS};
 use super::{root, run, say};
-use crate::build::Artifacts;
+use crate::build::{Artifacts, Emulator};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
@@ -31,6 +31,8 @@ pub struct Snapshot {
     /// The installed disk below it.
     base: PathBuf,
     accel: Accel,
+    /// The emulator that can read its state.
+    emulator: String,
     memory_mib: u32,
     /// Root's password.
     pub password: String,
@@ -70,11 +72,13 @@ impl Snapshot {
         let accel = Accel::choose(&root(), &built.uki)?;
         let answer = keys.answer(HOSTNAME)?;
         let base = install::ensure(&built.iso, &answer, &keys.private, accel)?;
+        let emulator = Emulator::ensure()?.key();
         let dir = dir();
         let memory_mib = run::DEFAULT_MEMORY;
         if let Some(kept) = read(&dir)
             && (&kept.base, kept.accel) == (&base.dir, accel)
             && (kept.memory_mib, kept.prepared.as_str()) == (memory_mib, prepared)
+            && kept.emulator == emulator
         {
             return Ok(kept);
         }
@@ -105,6 +109,7 @@ impl Snapshot {
             prepared: prepared.to_owned(),
             base: base.dir,
             accel,
+            emulator,
             memory_mib,
             dir,
         };

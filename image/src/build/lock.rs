@@ -32,6 +32,7 @@ struct List {
     root: Vec<String>,
     kernel: String,
     toolbox: Vec<String>,
+    emulator: Vec<String>,
 }
 
 /// Where in the build a package is used.
@@ -43,14 +44,18 @@ pub(super) enum Group {
     Kernel,
     /// Unpacked into the folder of build tools.
     Toolbox,
+    /// Unpacked into the folder of the emulator that tests run in.
+    Emulator,
 }
 
 impl Group {
-    fn as_str(self) -> &'static str {
+    /// The name in the lock and in the cache.
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Root => "root",
             Self::Kernel => "kernel",
             Self::Toolbox => "toolbox",
+            Self::Emulator => "emulator",
         }
     }
 }
@@ -59,7 +64,7 @@ impl FromStr for Group {
     type Err = String;
 
     fn from_str(text: &str) -> std::result::Result<Self, String> {
-        [Self::Root, Self::Kernel, Self::Toolbox]
+        [Self::Root, Self::Kernel, Self::Toolbox, Self::Emulator]
             .into_iter()
             .find(|group| group.as_str() == text)
             .ok_or_else(|| format!("unknown group {text:?}"))
@@ -260,6 +265,7 @@ fn resolve(apt: &Apt, list: List, hash: String) -> Result<Lock> {
         (Group::Root, apt.closure(&with_essential(list.root))?),
         (Group::Kernel, kernel),
         (Group::Toolbox, apt.closure(&with_essential(list.toolbox))?),
+        (Group::Emulator, apt.closure(&list.emulator)?),
     ];
     let mut packages = Vec::new();
     for (group, names) in groups {

@@ -11,6 +11,7 @@ mod apt;
 mod base;
 mod bundle;
 mod command;
+mod emulator;
 mod erofs;
 mod error;
 mod fetch;
@@ -31,6 +32,7 @@ mod verity;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
+pub use emulator::Emulator;
 pub use error::{Error, Result};
 pub use programs::Programs;
 pub use stage::{STAGE_COMMAND, enter as enter_stage};

@@ -5,6 +5,7 @@ use super::error::{At, Error, Result};
 use super::paths::{Paths, target_dir};
 use super::stamp::{Hash, Stamp};
 use super::{Options, Variant};
+use crate::node::Npm;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -142,28 +143,19 @@ fn web(paths: &Paths) -> Result<Option<PathBuf>> {
         key.text(&path.to_string_lossy());
         key.file(&sources.join(path))?;
     }
-    let modules = sources.join("node_modules");
-    let mut lock_key = Hash::new();
-    lock_key.file(&sources.join("package-lock.json"))?;
     let stamps = paths.workspace.join("target/image");
     std::fs::create_dir_all(&stamps).at("make", &stamps)?;
-    let install = Stamp::new(&stamps, "web-modules", &lock_key, &[&modules]);
     let build = Stamp::new(&stamps, "web", &key, &[&dist]);
     if build.is_fresh() {
         return Ok(Some(dist));
     }
-    let npm = |arguments: &[&str]| {
-        command::run(Command::new("npm").current_dir(&sources).args(arguments))
-    };
-    if !install.is_fresh() {
-        step("fetching the web interface's modules");
-        install.clear()?;
-        npm(&["ci", "--no-audit", "--no-fund"])?;
-        install.set()?;
-    }
+    let npm = Npm::ensure().map_err(|error| Error::Invalid(format!("{error:#}")))?;
+    step("fetching the web interface's modules");
+    npm.install(&sources)
+        .map_err(|error| Error::Invalid(format!("{error:#}")))?;
     step("building the web interface");
     build.clear()?;
-    npm(&["run", "build"])?;
+    command::run(npm.command(&sources).args(["run", "build"]))?;
     build.set()?;
     Ok(Some(dist))
 }

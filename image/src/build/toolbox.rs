@@ -26,13 +26,25 @@ pub(super) struct Toolbox {
 /// Unpacks the toolbox, unless the cache has it.
 pub(super) fn ensure(paths: &Paths, lock: &Lock) -> Result<Toolbox> {
     let key = lock.hash_groups(&[Group::Toolbox]).short();
-    let root = paths.cache.join(format!("toolbox-{key}"));
+    let root = ensure_unpacked(paths, lock, Group::Toolbox)?;
     let enter = paths.image().join("scripts/in-toolbox");
+    Ok(Toolbox { root, enter, key })
+}
+
+/// Where the packages of a group are unpacked.
+pub(super) fn folder(paths: &Paths, lock: &Lock, group: Group) -> PathBuf {
+    let key = lock.hash_groups(&[group]).short();
+    paths.cache.join(format!("{}-{key}", group.as_str()))
+}
+
+/// Unpacks the packages of a group, unless the cache has them.
+pub(super) fn ensure_unpacked(paths: &Paths, lock: &Lock, group: Group) -> Result<PathBuf> {
+    let root = folder(paths, lock, group);
     if !root.exists() {
-        let packages: Vec<&Package> = lock.group(Group::Toolbox).collect();
+        let packages: Vec<&Package> = lock.group(group).collect();
         let files = fetch::ensure(paths, lock, &packages)?;
-        step("unpacking the toolbox");
-        let partial = paths.cache.join("toolbox.partial");
+        step(&format!("unpacking the {}", group.as_str()));
+        let partial = paths.cache.join(format!("{}.partial", group.as_str()));
         tree::fresh_dir(&partial)?;
         // base-files brings the links from /bin to /usr/bin, which must be there before the others.
         let (first, rest): (Vec<_>, Vec<_>) = packages
@@ -43,7 +55,7 @@ pub(super) fn ensure(paths: &Paths, lock: &Lock) -> Result<Toolbox> {
         }
         fs::rename(&partial, &root).at("move", &partial)?;
     }
-    Ok(Toolbox { root, enter, key })
+    Ok(root)
 }
 
 /// Unpacks one package's files, without its scripts.

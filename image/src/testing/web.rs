@@ -3,7 +3,7 @@
 use super::Tally;
 use crate::appliance::say;
 use crate::build::paths::workspace;
-use crate::tools::{self, Tool};
+use crate::node::Npm;
 use anyhow::{Context, Result};
 use std::fs;
 use std::path::Path;
@@ -18,51 +18,34 @@ const CHECKS: [(&str, &str); 3] = [
 
 /// Runs the checks whose name contains `filter`, and the unit tests whose name does.
 pub fn test(filter: Option<&str>) -> Result<Tally> {
-    tools::ensure(&[Tool::Npm])?;
     let web = workspace().join("web");
     let mut total = Tally::default();
     let wanted = |name: &str| filter.is_none_or(|filter| name.contains(filter));
     if filter.is_some_and(|filter| !filter.contains("web")) && CHECKS.iter().all(|c| !wanted(c.0)) {
         return Ok(total);
     }
-    install(&web)?;
+    let npm = Npm::ensure()?;
+    say("fetching the web interface's modules");
+    npm.install(&web)?;
     for (name, script) in CHECKS.into_iter().filter(|check| wanted(check.0)) {
         say(name);
-        let mut command = Command::new("npm");
-        command.current_dir(&web).args(["run", "--silent", script]);
-        total += Tally::one(name, to_stderr(&mut command)?);
+        let mut command = npm.command(&web);
+        total += Tally::one(name, to_stderr(command.args(["run", "--silent", script]))?);
     }
     if wanted("web::unit") {
         say("web::unit");
-        total += unit_tests(&web)?;
+        total += unit_tests(&npm, &web)?;
     }
     Ok(total)
 }
 
-/// `npm ci`, unless the modules are there and belong to this lock file.
-fn install(web: &Path) -> Result<()> {
-    let lock = web.join("package-lock.json");
-    let installed = web.join("node_modules/.package-lock.json");
-    let newer = |a: &Path, b: &Path| {
-        Some(fs::metadata(a).ok()?.modified().ok()? >= fs::metadata(b).ok()?.modified().ok()?)
-    };
-    if newer(&installed, &lock) == Some(true) {
-        return Ok(());
-    }
-    say("fetching the web interface's modules");
-    let mut command = Command::new("npm");
-    command
-        .current_dir(web)
-        .args(["ci", "--no-audit", "--no-fund"]);
-    anyhow::ensure!(to_stderr(&mut command)?, "npm ci failed");
-    Ok(())
-}
-
-fn unit_tests(web: &Path) -> Result<Tally> {
+fn unit_tests(npm: &Npm, web: &Path) -> Result<Tally> {
     let report = tempfile::NamedTempFile::new()?;
-    let mut command = Command::new("npx");
-    command.current_dir(web).args([
-        "--no-install",
+    let mut command = npm.command(web);
+    command.args([
+        "exec",
+        "--no",
+        "--",
         "vitest",
         "run",
         "--reporter=default",

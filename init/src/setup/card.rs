@@ -105,6 +105,7 @@ fn wait_for(wanted: Option<MacAddress>, look: impl Fn() -> Vec<PortCard>) -> Vec
         if satisfied || start.elapsed() >= patience {
             return cards;
         }
+        // A pause between two looks: cards appear when their drivers are ready.
         std::thread::sleep(Duration::from_millis(50));
     }
 }

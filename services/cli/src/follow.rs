@@ -27,6 +27,7 @@ pub async fn until_end(client: &Client, upid: &str) -> Result<ExitCode> {
         if status["status"] == "stopped" {
             return Ok(verdict(status["exitstatus"].as_str().unwrap_or("unknown")));
         }
+        // The API tells a task's state when asked, not by itself.
         tokio::time::sleep(INTERVAL).await;
     }
 }

@@ -37,6 +37,7 @@ impl Access {
                     Ok(None) => {}
                     Err(error) => {
                         tracing::debug!(%error, "the node does not tell who may what");
+                        // A pause before the next attempt: the node may just be starting.
                         tokio::time::sleep(PAUSE).await;
                     }
                 }

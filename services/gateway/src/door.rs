@@ -158,6 +158,7 @@ impl Door {
             Err(Refused::Nothing) => Err(Error::new(401, Refused::Nothing)),
             Err(refused) => {
                 tracing::warn!(target: "audit", from, reason = %refused, "refused");
+                // Time itself is meant: guessing tickets shall take long.
                 tokio::time::sleep(REFUSAL_DELAY).await;
                 Err(Error::new(401, refused))
             }

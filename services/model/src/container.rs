@@ -45,6 +45,28 @@ pub struct ContainerSpec {
     /// Network cards in order.
     #[serde(default)]
     pub nics: Vec<ContainerNic>,
+    /// What the container asks for names; empty leaves that to the container.
+    #[serde(default)]
+    pub resolver: Resolver,
+}
+
+/// What is written into a container's `resolv.conf`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Resolver {
+    /// Addresses of name servers; the host's when there are none.
+    #[serde(default)]
+    pub nameservers: Vec<String>,
+    /// Domains in which short names are searched.
+    #[serde(default)]
+    pub search: Vec<String>,
+}
+
+impl Resolver {
+    /// True when nothing is to be written.
+    pub fn is_empty(&self) -> bool {
+        self.nameservers.is_empty() && self.search.is_empty()
+    }
 }
 
 /// A contiguous range of host ids.

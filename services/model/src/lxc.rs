@@ -9,6 +9,7 @@ use crate::storage::{DiskSize, VolumeId, VolumeSource};
 use crate::words;
 use serde_json::{Value, json};
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 config! {
@@ -49,7 +50,7 @@ config! {
         /// Console; always on.
         console "console": crate::qemu::AlwaysOn,
         /// Name servers, separated by blanks; default those of the host.
-        nameserver "nameserver": NameList,
+        nameserver "nameserver": AddressList,
         /// DNS search domain; default that of the host.
         searchdomain "searchdomain": NameList,
     }
@@ -224,7 +225,36 @@ crate::text_field!(
     json!({"type": "string", "x-typetext": "[nesting=<1|0>][,keyctl=<1|0>]"})
 );
 
-/// Names or addresses separated by blanks.
+/// Addresses separated by blanks, commas or semicolons.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AddressList(pub Vec<IpAddr>);
+
+impl fmt::Display for AddressList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let texts: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&texts.join(" "))
+    }
+}
+
+impl FromStr for AddressList {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let address = |text: &str| {
+            text.parse()
+                .map_err(|_| format!("'{text}' is no IP address, as 192.0.2.53"))
+        };
+        items(text).map(address).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+crate::text_field!(AddressList, "AddressList", json!({"type": "string"}));
+
+/// What stands between blanks, commas and semicolons.
+fn items(text: &str) -> impl Iterator<Item = &str> {
+    text.split([' ', ',', ';']).filter(|word| !word.is_empty())
+}
+
+/// DNS names separated by blanks, commas or semicolons.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NameList(pub Vec<String>);
 
@@ -237,16 +267,22 @@ impl fmt::Display for NameList {
 impl FromStr for NameList {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        let names: Vec<String> = text
-            .split([' ', ',', ';'])
-            .filter(|n| !n.is_empty())
-            .map(str::to_owned)
-            .collect();
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-.:".contains(&byte);
-        match names.iter().find(|name| !name.bytes().all(plain)) {
-            Some(name) => Err(format!("'{name}' is no address or DNS name")),
-            None => Ok(Self(names)),
-        }
+        let is_label = |label: &str| {
+            (1..=63).contains(&label.len())
+                && label
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b == b'-')
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+        };
+        let name = |text: &str| {
+            if text.len() <= 64 && text.split('.').all(is_label) {
+                Ok(text.to_owned())
+            } else {
+                Err(format!("'{text}' is no DNS name, as example.org"))
+            }
+        };
+        items(text).map(name).collect::<Result<_, _>>().map(Self)
     }
 }
 

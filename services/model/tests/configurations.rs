@@ -194,6 +194,23 @@ fn a_privileged_container_is_refused_with_the_reason() {
 }
 
 #[test]
+fn a_container_asks_addresses_for_names_in_domains() {
+    let given = map(json!({"nameserver": "192.0.2.53,::1", "searchdomain": "a.example; b"}));
+    let config = LxcConfig::from_map(&given).unwrap().to_map();
+    assert_eq!(config["nameserver"], "192.0.2.53 ::1");
+    assert_eq!(config["searchdomain"], "a.example b");
+    for (field, bad) in [
+        ("nameserver", "dns.example"),
+        ("nameserver", "192.0.2"),
+        ("searchdomain", "a_b"),
+        ("searchdomain", "a..b"),
+    ] {
+        let errors = LxcConfig::from_map(&map(json!({field: bad}))).unwrap_err();
+        assert!(errors.0[field].contains(bad), "{errors:?}");
+    }
+}
+
+#[test]
 fn the_first_disk_to_boot_comes_first() {
     let config = QemuConfig::from_map(&map(json!({
         "boot": "order=scsi1;net0",

@@ -141,6 +141,7 @@ impl Access {
 
     async fn failed(&self, user: &Userid) -> Error {
         tracing::warn!(target: "audit", user = %user, "login failed");
+        // Time itself is meant: guessing passwords shall take long.
         tokio::time::sleep(FAILURE_DELAY).await;
         Error::new(401, "authentication failure")
     }

@@ -15,11 +15,12 @@ use basalt_api::methods::guest::{ConsoleSocket, ConsoleTicket};
 use basalt_api::methods::lxc::CtWebsocket;
 use basalt_api::methods::qemu::VmWebsocket;
 use basalt_api::{Error, Result};
+use basalt_container::Control;
 use basalt_model::userid::Authid;
 use basalt_model::vmid::Vmid;
 use basalt_tasks::NewTask;
 use bytes::Bytes;
-use frames::{Frame, Frames};
+use frames::{Frame, Frames, Size};
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
 use http::header::{
     CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
@@ -28,7 +29,7 @@ use http::{HeaderMap, HeaderValue};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -55,9 +56,45 @@ pub struct Consoles {
 struct Waiting {
     owner: Authid,
     path: String,
-    socket: PathBuf,
+    target: Target,
     /// Tells the task that the websocket is there, and hands it the end to wait for.
     opened: oneshot::Sender<oneshot::Receiver<()>>,
+}
+
+/// What a console leads to.
+#[derive(Debug)]
+pub enum Target {
+    /// A serial port, by its socket. It has no size.
+    Serial(PathBuf),
+    /// A container's terminal.
+    Terminal {
+        /// The socket of its bytes.
+        socket: PathBuf,
+        /// The socket of the container's runtime, which can be told the window's size.
+        control: PathBuf,
+    },
+}
+
+impl Target {
+    fn socket(&self) -> &Path {
+        match self {
+            Self::Serial(socket) | Self::Terminal { socket, .. } => socket,
+        }
+    }
+
+    /// Passes the window's size on. A failure costs a badly wrapped line, not the console.
+    async fn resize(&self, size: Size) {
+        let Self::Terminal { control, .. } = self else {
+            return;
+        };
+        let resized = async {
+            let mut control = Control::connect(control).await?;
+            control.resize_console(size.columns, size.rows).await
+        };
+        if let Err(error) = resized.await {
+            tracing::warn!(%error, control = %control.display(), "console not resized");
+        }
+    }
 }
 
 impl Consoles {
@@ -89,8 +126,8 @@ pub fn register(router: &mut Router) {
     router.on::<CtWebsocket, _, _, _>(open);
 }
 
-/// Prepares a console of a guest that listens on `socket`.
-pub fn prepare(call: &Call, vmid: Vmid, socket: PathBuf) -> Result<ConsoleTicket> {
+/// Prepares a console of a guest.
+pub fn prepare(call: &Call, vmid: Vmid, target: Target) -> Result<ConsoleTicket> {
     let core = &call.core;
     let path = format!("/vms/{vmid}");
     let (opened, when_opened) = oneshot::channel();
@@ -98,7 +135,7 @@ pub fn prepare(call: &Call, vmid: Vmid, socket: PathBuf) -> Result<ConsoleTicket
     let waiting = Waiting {
         owner: owner.clone(),
         path: path.clone(),
-        socket,
+        target,
         opened,
     };
     let port = core.consoles.prepare(waiting)?;
@@ -155,7 +192,7 @@ async fn open(call: Call, params: ConsoleSocket) -> Result<()> {
             params.port
         )));
     };
-    let guest = UnixStream::connect(&waiting.socket)
+    let guest = UnixStream::connect(waiting.target.socket())
         .await
         .map_err(|e| Error::failed(format_args!("the guest's console does not answer: {e}")))?;
     let (closed, when_closed) = oneshot::channel();
@@ -163,7 +200,7 @@ async fn open(call: Call, params: ConsoleSocket) -> Result<()> {
     let _ = waiting.opened.send(when_closed);
     let greeting = format!("{owner}:{}", params.vncticket);
     tokio::spawn(async move {
-        if let Err(error) = serve(upgrade, guest, greeting, closed).await {
+        if let Err(error) = serve(upgrade, guest, waiting.target, greeting, closed).await {
             tracing::debug!(%error, "console ended");
         }
     });
@@ -197,6 +234,7 @@ pub fn switch_headers(request: &HeaderMap) -> Result<HeaderMap> {
 async fn serve(
     upgrade: OnUpgrade,
     guest: UnixStream,
+    target: Target,
     greeting: String,
     mut closed: oneshot::Sender<()>,
 ) -> std::io::Result<()> {
@@ -222,8 +260,8 @@ async fn serve(
             while let Some(frame) = frames.next().map_err(std::io::Error::other)? {
                 match frame {
                     Frame::Data(bytes) => guest_in.write_all(&bytes).await?,
-                    // Neither a serial port nor a container's console socket has a size.
-                    Frame::Resize | Frame::Ping => {}
+                    Frame::Resize(size) => target.resize(size).await,
+                    Frame::Ping => {}
                 }
             }
             match from_client.next().await {

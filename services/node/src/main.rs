@@ -89,6 +89,7 @@ async fn main() -> Result<()> {
                 // Usually no more descriptors: others will be closed.
                 Err(error) => {
                     tracing::error!(%error, "accept");
+                    // Nothing tells when; until then accepting again at once would only burn the processor.
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             },

@@ -52,7 +52,14 @@ pub fn guests(lab: &mut Lab<'_>) -> Result<()> {
     let ssh = appliance.ssh();
     let before = ssh.run(VOLUMES)?;
     let vm = Guest::create_vm(&api, 100, &[])?;
-    let ct = Guest::create_ct(&api, 101, &[])?;
+    let ct = Guest::create_ct(
+        &api,
+        101,
+        &[
+            ("nameserver", "192.0.2.53"),
+            ("searchdomain", "example.org"),
+        ],
+    )?;
     ct.power(&api, "start")?;
     vm.power(&api, "start")?;
     let bridge = ssh.run("ip -4 -o addr show dev vmbr0 | sed 's/.*inet \\([0-9.]*\\).*/\\1/'")?;
@@ -64,6 +71,11 @@ pub fn guests(lab: &mut Lab<'_>) -> Result<()> {
         &format!("until ping -c 1 -W 2 {bridge}; do sleep 1; done"),
         BOOT_LIMIT,
     )?;
+    let resolver = console.run("cat /etc/resolv.conf", MINUTE)?;
+    ensure!(
+        resolver.contains("search example.org") && resolver.contains("nameserver 192.0.2.53"),
+        "the container asks others for names: {resolver}"
+    );
     let map = console.run("cat /proc/self/uid_map", MINUTE)?;
     let first = map.split_whitespace().nth(1).context("no id map")?;
     ensure!(

@@ -3,27 +3,18 @@
 use crate::lab::Lab;
 use anyhow::{Context, Result, ensure};
 use basalt_image::build::paths;
+use basalt_image::node::Npm;
 use basalt_image::tools::{self, Tool};
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
 
 /// Logs in, creates a virtual machine and a container, and uses their consoles.
 /// Screenshots are kept under `target/screenshots/`, whatever the outcome.
 pub fn guests(lab: &mut Lab<'_>) -> Result<()> {
-    tools::ensure(&[Tool::Npm, Tool::Chromium])?;
+    tools::ensure(&[Tool::Chromium])?;
     let folder = paths::workspace().join("tests/browser");
-    if !folder.join("node_modules").exists() {
-        let npm = Command::new("npm")
-            .current_dir(&folder)
-            .args(["ci", "--no-audit", "--no-fund"])
-            .output()?;
-        ensure!(
-            npm.status.success(),
-            "npm ci: {}",
-            String::from_utf8_lossy(&npm.stderr)
-        );
-    }
+    let npm = Npm::ensure()?;
+    npm.install(&folder)?;
     let screenshots = paths::workspace().join("target/screenshots");
     fs::create_dir_all(&screenshots)?;
     let appliance = lab.appliance()?;
@@ -41,8 +32,8 @@ pub fn guests(lab: &mut Lab<'_>) -> Result<()> {
     let bridge = appliance
         .ssh()
         .run("ip -4 -o addr show dev vmbr0 | sed 's/.*inet \\([0-9.]*\\).*/\\1/'")?;
-    let output = Command::new("node")
-        .current_dir(&folder)
+    let output = npm
+        .node(&folder)
         .arg("scenario.mjs")
         .env("BASALT_URL", appliance.node.url())
         .env("BASALT_USER", "root")

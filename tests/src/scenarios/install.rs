@@ -5,7 +5,7 @@ use anyhow::{Context, Result, bail, ensure};
 use basalt_image::appliance::answer::Keys;
 use basalt_image::appliance::install::{self, Attempt, Outcome};
 use basalt_image::appliance::node::DISK;
-use std::process::Command;
+use basalt_image::build::Emulator;
 
 /// An answer file with a mistake is refused with its line and key.
 pub fn wrong_answer(lab: &mut Lab<'_>) -> Result<()> {
@@ -61,7 +61,8 @@ fn refused(lab: &mut Lab<'_>, attempt: &Attempt<'_>, words: &[&str]) -> Result<(
             }
         }
     }
-    let map = Command::new("qemu-img")
+    let map = Emulator::ensure()?
+        .command("qemu-img")
         .args(["map", "--output=json"])
         .arg(machine.node.dir().join(DISK))
         .output()

@@ -12,6 +12,7 @@ mod daemons;
 mod figures;
 mod immutable;
 mod install;
+mod instances;
 mod power;
 mod sync;
 mod update;
@@ -45,6 +46,7 @@ pub const ALL: &[Scenario] = &[
     scenario("browser_runs_a_vm_and_a_container", browser::guests),
     scenario("daemons_restart_under_running_guests", daemons::restarts),
     scenario("reboot_brings_onboot_guests_back", power::onboot),
+    scenario("instances_run_stop_and_go_on", instances::pair),
     scenario("proxmoxer_drives_a_vm_and_a_container", client::proxmoxer),
     scenario("flipped_byte_is_refused", immutable::flipped_byte),
     scenario("guests_reach_the_bridge_and_are_contained", boot::guests),

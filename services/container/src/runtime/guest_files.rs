@@ -10,7 +10,7 @@ use std::net::Ipv4Addr;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
 use std::path::Path;
 
-use basalt_model::container::{ContainerNic, ContainerSpec, Ipv4};
+use basalt_model::container::{ContainerNic, ContainerSpec, Ipv4, Resolver};
 
 use crate::step::{Step, StepError};
 
@@ -20,6 +20,9 @@ use formats::replace_block;
 
 /// Larger files than this are nothing we would have written into.
 const MAX_FILE: u64 = 256 * 1024;
+
+/// Where names are looked up.
+const RESOLVER: &str = "/etc/resolv.conf";
 
 /// What configures the network inside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +42,9 @@ pub fn write(spec: &ContainerSpec, nameservers: &[String]) -> Vec<StepError> {
             .step("write /etc/hostname"),
     );
     note(write_hosts(spec).step("write /etc/hosts"));
+    if !spec.resolver.is_empty() {
+        note(write_asked_resolver(&spec.resolver, nameservers).step("write /etc/resolv.conf"));
+    }
     let managed: Vec<&ContainerNic> = spec
         .nics
         .iter()
@@ -46,7 +52,9 @@ pub fn write(spec: &ContainerSpec, nameservers: &[String]) -> Vec<StepError> {
         .collect();
     if !managed.is_empty() {
         note(write_network(&managed).step("write the network configuration"));
-        note(write_resolver(nameservers).step("write /etc/resolv.conf"));
+        if spec.resolver.is_empty() {
+            note(write_resolver(nameservers).step("write /etc/resolv.conf"));
+        }
     }
     failures
 }
@@ -137,7 +145,7 @@ fn enable_networkd() -> io::Result<()> {
 
 /// Gives a container without any name server the host's.
 fn write_resolver(nameservers: &[String]) -> io::Result<()> {
-    let path = "/etc/resolv.conf";
+    let path = RESOLVER;
     // A link belongs to a service inside that will fill it.
     if fs::symlink_metadata(path).is_ok_and(|status| status.is_symlink()) {
         return Ok(());
@@ -146,11 +154,20 @@ fn write_resolver(nameservers: &[String]) -> io::Result<()> {
     if usable || nameservers.is_empty() {
         return Ok(());
     }
-    let text: String = nameservers
-        .iter()
-        .map(|server| format!("nameserver {server}\n"))
-        .collect();
-    write_if_changed(path, &text)
+    write_if_changed(path, &formats::resolver(nameservers, &[]))
+}
+
+/// Writes what the container's configuration asks for, also in the place of a service's link.
+fn write_asked_resolver(asked: &Resolver, host: &[String]) -> io::Result<()> {
+    let servers = if asked.nameservers.is_empty() {
+        host
+    } else {
+        &asked.nameservers
+    };
+    if fs::symlink_metadata(RESOLVER).is_ok_and(|status| status.is_symlink()) {
+        fs::remove_file(RESOLVER)?;
+    }
+    write_if_changed(RESOLVER, &formats::resolver(servers, &asked.search))
 }
 
 /// Name servers of the host that a container can reach.

@@ -93,7 +93,7 @@ pub fn has_directory(root: BorrowedFd<'_>, path: &str) -> bool {
 
 /// Opens a path with links followed inside the root only. The kernel asks to try again when
 /// anything on the host was mounted or renamed meanwhile, as happens all the time during its boot.
-fn open_inside(root: BorrowedFd<'_>, path: &str, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+pub fn open_inside(root: BorrowedFd<'_>, path: &str, flags: OFlags) -> rustix::io::Result<OwnedFd> {
     loop {
         match openat2(
             root,

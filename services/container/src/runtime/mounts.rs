@@ -9,7 +9,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{Mode, OFlags, ResolveFlags, mkdirat, openat2};
+use rustix::fs::{Mode, OFlags, mkdirat};
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, UnmountFlags, fsconfig_create, fsconfig_set_string,
     fsmount, fsopen, unmount,
@@ -17,6 +17,7 @@ use rustix::mount::{
 use rustix::process::{fchdir, pivot_root};
 
 use super::idmap::{STAGE, attach, open_directory};
+use super::init::open_inside;
 use crate::step::{Step, StepError};
 use crate::sys::{self, MountAttributes};
 
@@ -137,15 +138,7 @@ impl Root {
 
     /// Opens a directory of the container, made when it is missing.
     pub fn directory(&self, path: &str) -> io::Result<OwnedFd> {
-        let open = || {
-            openat2(
-                &self.0,
-                path,
-                OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-                Mode::empty(),
-                ResolveFlags::IN_ROOT,
-            )
-        };
+        let open = || open_inside(self.0.as_fd(), path, OFlags::PATH | OFlags::DIRECTORY);
         match open() {
             Err(rustix::io::Errno::NOENT) => {
                 let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));

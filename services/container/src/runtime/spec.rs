@@ -1,11 +1,11 @@
 //! What the starter hands over, checked before anything is made from it.
 
 use std::collections::HashSet;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 
-use basalt_model::container::{ContainerNic, ContainerSpec, IdMap, Ipv4, PROTOCOL};
+use basalt_model::container::{ContainerNic, ContainerSpec, IdMap, Ipv4, PROTOCOL, Resolver};
 use basalt_model::machine::Slot;
 use basalt_unit::handover;
 
@@ -103,7 +103,7 @@ fn check(spec: &ContainerSpec) -> Result<(), String> {
             return Err(format!("nics[{index}]: a name is used twice"));
         }
     }
-    Ok(())
+    check_resolver(&spec.resolver)
 }
 
 /// Checks that a map gives a container no id of the host itself.
@@ -152,6 +152,20 @@ fn check_nic(nic: &ContainerNic) -> Result<(), String> {
             && gateway.parse::<Ipv4Addr>().is_err()
         {
             return Err(format!("ipv4.gateway: \"{gateway}\" is no IPv4 address"));
+        }
+    }
+    Ok(())
+}
+
+fn check_resolver(resolver: &Resolver) -> Result<(), String> {
+    for server in &resolver.nameservers {
+        if server.parse::<IpAddr>().is_err() {
+            return Err(format!("resolver.nameservers: \"{server}\" is no address"));
+        }
+    }
+    for domain in &resolver.search {
+        if !is_hostname(domain) {
+            return Err(format!("resolver.search: \"{domain}\" is no domain"));
         }
     }
     Ok(())
@@ -206,6 +220,7 @@ mod tests {
                     gateway: Some("192.0.2.1".into()),
                 },
             }],
+            resolver: Resolver::default(),
         }
     }
 
@@ -217,11 +232,17 @@ mod tests {
     #[test]
     fn each_unsound_field_is_named() {
         type Damage = fn(&mut ContainerSpec);
-        let cases: [(&str, Damage); 10] = [
+        let cases: [(&str, Damage); 12] = [
             ("protocol", |s| s.protocol = 0),
             ("hostname", |s| s.hostname = "a/../b".into()),
             ("id_map", |s| s.id_map.host = 0),
             ("id_map", |s| s.id_map.count = u32::MAX),
+            ("resolver.nameservers", |s| {
+                s.resolver.nameservers = vec!["a\nb".into()]
+            }),
+            ("resolver.search", |s| {
+                s.resolver.search = vec!["a b".into()]
+            }),
             ("cpu_weight", |s| s.cpu_weight = 0),
             ("memory_mib", |s| s.memory_mib = 0),
             ("nics[0].name", |s| s.nics[0].name = "../eth0".into()),

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use basalt_container::{ContainerError, Containers, Control, extract_with};
-use basalt_model::container::{ContainerNic, ContainerSpec, IdMap, Ipv4, PROTOCOL};
+use basalt_model::container::{ContainerNic, ContainerSpec, IdMap, Ipv4, PROTOCOL, Resolver};
 use basalt_model::machine::Slot;
 use basalt_unit::Units;
 use rustix::mount::{
@@ -307,6 +307,7 @@ fn spec(vmid: u32) -> ContainerSpec {
         memory_mib: 512,
         swap_mib: 0,
         nics: Vec::new(),
+        resolver: Resolver::default(),
     }
 }
 

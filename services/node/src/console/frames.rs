@@ -8,10 +8,19 @@ const LONGEST: usize = 1 << 20;
 pub enum Frame {
     /// Typed bytes.
     Data(Vec<u8>),
-    /// Another size.
-    Resize,
+    /// Another size of the window, in characters.
+    Resize(Size),
     /// Still there.
     Ping,
+}
+
+/// The size of a console's window, in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size {
+    /// Its width.
+    pub columns: u16,
+    /// Its height.
+    pub rows: u16,
 }
 
 /// Bytes that are no message.
@@ -76,15 +85,17 @@ impl Frames {
 
     /// `1:COLS:ROWS:`
     fn resize(&mut self) -> Result<Option<Frame>, Malformed> {
-        let Some((_, next)) = self.number(1)? else {
+        let Some((columns, next)) = self.number(1)? else {
             return Ok(None);
         };
         // The colon that ended the first number starts the second.
-        let Some((_, end)) = self.number(next - 1)? else {
+        let Some((rows, end)) = self.number(next - 1)? else {
             return Ok(None);
         };
+        let in_range = |length: usize| u16::try_from(length).map_err(|_| Malformed);
+        let (columns, rows) = (in_range(columns)?, in_range(rows)?);
         self.buffer.drain(..end);
-        Ok(Some(Frame::Resize))
+        Ok(Some(Frame::Resize(Size { columns, rows })))
     }
 
     /// Reads `:NUMBER:` at `at`; answers the number and where what follows begins.
@@ -124,7 +135,10 @@ mod tests {
         let expected = [
             Frame::Data(b"a:b".to_vec()),
             Frame::Ping,
-            Frame::Resize,
+            Frame::Resize(Size {
+                columns: 80,
+                rows: 24,
+            }),
             Frame::Ping,
             Frame::Data(Vec::new()),
         ];
@@ -146,7 +160,15 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
-        for bad in ["x", "0x", "0:a:", "0:999999999:", "0:9999999:", "1:80:x"] {
+        for bad in [
+            "x",
+            "0x",
+            "0:a:",
+            "0:999999999:",
+            "0:9999999:",
+            "1:80:x",
+            "1:80:65536:",
+        ] {
             let mut frames = Frames::default();
             frames.add(bad.as_bytes());
             assert_eq!(frames.next(), Err(Malformed), "{bad}");

@@ -7,8 +7,19 @@ use std::convert::Infallible;
 use tokio::io::DuplexStream;
 use tokio_tungstenite::client_async;
 
-/// A websocket whose other end is the guest's socket, as the node joins them.
+/// A websocket whose other end is a serial port's socket, as the node joins them.
 async fn connect() -> (
+    WebSocketStream<DuplexStream>,
+    UnixStream,
+    oneshot::Receiver<()>,
+) {
+    connect_to(Target::Serial(PathBuf::new())).await
+}
+
+/// The same for any target, whose socket of bytes is replaced by a pair.
+async fn connect_to(
+    target: Target,
+) -> (
     WebSocketStream<DuplexStream>,
     UnixStream,
     oneshot::Receiver<()>,
@@ -16,12 +27,14 @@ async fn connect() -> (
     let (near, far) = tokio::io::duplex(1 << 16);
     let (guest, guest_far) = UnixStream::pair().unwrap();
     let (closed, when_closed) = oneshot::channel();
-    let parts = std::sync::Mutex::new(Some((guest_far, closed)));
+    let parts = Mutex::new(Some((guest_far, closed)));
+    let target = Mutex::new(Some(target));
     let service = service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
         let (guest, closed) = parts.lock().unwrap().take().unwrap();
         let headers = switch_headers(request.headers()).unwrap();
         let upgrade = hyper::upgrade::on(&mut request);
-        tokio::spawn(serve(upgrade, guest, "root@pam:T".into(), closed));
+        let target = target.lock().unwrap().take().unwrap();
+        tokio::spawn(serve(upgrade, guest, target, "root@pam:T".into(), closed));
         let mut response = http::Response::new(Full::<Bytes>::default());
         *response.status_mut() = http::StatusCode::SWITCHING_PROTOCOLS;
         *response.headers_mut() = headers;
@@ -85,4 +98,32 @@ async fn a_stopped_task_ends_its_console() {
     assert_eq!(next(&mut socket).await.unwrap(), "OK");
     drop(when_closed);
     assert_eq!(next(&mut socket).await, None);
+}
+
+#[tokio::test]
+async fn a_terminal_learns_the_size_of_the_window() {
+    let dir = tempfile::tempdir().unwrap();
+    let control = dir.path().join("control.sock");
+    let runtime = tokio::net::UnixListener::bind(&control).unwrap();
+    let (mut socket, _guest, _closed) = connect_to(Target::Terminal {
+        socket: PathBuf::new(),
+        control,
+    })
+    .await;
+    socket
+        .send(Message::text("root@pam:T\n1:132:43:"))
+        .await
+        .unwrap();
+    let (connection, _) = runtime.accept().await.unwrap();
+    let mut line = String::new();
+    let mut connection = tokio::io::BufReader::new(connection);
+    tokio::io::AsyncBufReadExt::read_line(&mut connection, &mut line)
+        .await
+        .unwrap();
+    let request: basalt_model::container::Request = serde_json::from_str(&line).unwrap();
+    let expected = basalt_model::container::Request::ConsoleResize {
+        columns: 132,
+        rows: 43,
+    };
+    assert_eq!(request, expected);
 }

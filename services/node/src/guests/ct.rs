@@ -7,7 +7,7 @@ use crate::state::Node;
 use basalt_api::methods::lxc::CtNew;
 use basalt_api::{Error, Result};
 use basalt_container::extract;
-use basalt_model::container::{ContainerNic, ContainerSpec, IdMap, Ipv4, PROTOCOL};
+use basalt_model::container::{ContainerNic, ContainerSpec, IdMap, Ipv4, PROTOCOL, Resolver};
 use basalt_model::field::{FieldErrors, Int};
 use basalt_model::guest::{GuestConfig, GuestKind, GuestRecord, Lock};
 use basalt_model::lxc::{LxcConfig, LxcNet, Rootfs, Unprivileged};
@@ -241,6 +241,7 @@ impl Node {
         let work = extract(archive.into(), mount, ID_MAP);
         let watch = async {
             loop {
+                // The rhythm of progress lines.
                 tokio::time::sleep(PROGRESS_STEP).await;
                 let place = rustix::fs::tell(&watched).unwrap_or(0);
                 report.progress(place.min(size), size);
@@ -339,6 +340,19 @@ fn spec(vmid: Vmid, config: &LxcConfig) -> Result<ContainerSpec> {
         memory_mib: config.memory.map_or(LxcConfig::DEFAULT_MEMORY, Int::get),
         swap_mib: config.swap_mib(),
         nics: nics.collect::<Result<_>>()?,
+        resolver: Resolver {
+            nameservers: config
+                .nameserver
+                .iter()
+                .flat_map(|list| &list.0)
+                .map(ToString::to_string)
+                .collect(),
+            search: config
+                .searchdomain
+                .iter()
+                .flat_map(|list| list.0.clone())
+                .collect(),
+        },
     })
 }
 

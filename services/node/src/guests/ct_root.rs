@@ -89,7 +89,13 @@ fn with_root_password(shadow: &str, hash: &str) -> String {
 fn open(root: impl AsFd, path: &str, flags: OFlags) -> rustix::io::Result<OwnedFd> {
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
     let flags = flags | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    rustix::fs::openat2(root, path, flags, Mode::empty(), resolve)
+    loop {
+        match rustix::fs::openat2(&root, path, flags, Mode::empty(), resolve) {
+            // Something on the host was mounted or renamed meanwhile: the kernel asks to look again.
+            Err(Errno::AGAIN) => {}
+            answer => return answer,
+        }
+    }
 }
 
 /// A regular file's text; none when there is no such file.

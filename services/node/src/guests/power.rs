@@ -239,6 +239,7 @@ impl Node {
             loop {
                 let mut control = Control::connect(&socket).await?;
                 control.shutdown().await?;
+                // A guest that boots does not hear the first request: it is asked in a rhythm.
                 tokio::time::sleep(ASK_AGAIN).await;
             }
         };

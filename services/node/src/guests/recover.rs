@@ -81,6 +81,7 @@ impl Node {
             if let Err(error) = self.autostart_guest(guest.kind(), guest.vmid).await {
                 tracing::error!(%error, guest = guest.title(), "does not start with the host");
             }
+            // Time itself is meant: `startup` asks for it.
             tokio::time::sleep(Duration::from_secs(startup.up.unwrap_or(0).into())).await;
         }
         // Only now: a node that was interrupted goes on where it was.

@@ -190,6 +190,7 @@ pub async fn remove(storages: &Storages, volume: &VolumeId) -> basalt_storage::R
     loop {
         match storage.remove(volume).await {
             Err(StorageError::InUse(_)) if tokio::time::Instant::now() < deadline => {
+                // A pause between two looks: a lock does not tell when it is released.
                 tokio::time::sleep(LOOK_AGAIN).await;
             }
             result => return result,
@@ -204,6 +205,7 @@ pub async fn open(storages: &Storages, volume: &VolumeId) -> basalt_storage::Res
     loop {
         match storage.open(volume, Access::Write).await {
             Err(StorageError::InUse(_)) if tokio::time::Instant::now() < deadline => {
+                // A pause between two looks: a lock does not tell when it is released.
                 tokio::time::sleep(LOOK_AGAIN).await;
             }
             result => return result,

@@ -159,6 +159,9 @@ async fn termproxy(call: Call, params: GuestPath) -> Result<ConsoleTicket> {
             params.vmid
         )));
     }
-    let socket = call.node.container_console(params.vmid);
-    console::prepare(&call, params.vmid, socket)
+    let target = console::Target::Terminal {
+        socket: call.node.container_console(params.vmid),
+        control: call.node.container_control(params.vmid),
+    };
+    console::prepare(&call, params.vmid, target)
 }

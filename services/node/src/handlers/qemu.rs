@@ -220,5 +220,5 @@ async fn termproxy(call: Call, params: VmTermproxyParams) -> Result<ConsoleTicke
         )));
     }
     let socket = basalt_vm::console_socket(&call.node.run_machines, params.vmid);
-    console::prepare(&call, params.vmid, socket)
+    console::prepare(&call, params.vmid, console::Target::Serial(socket))
 }

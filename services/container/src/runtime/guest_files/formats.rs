@@ -23,6 +23,18 @@ pub fn replace_block(old: &str, body: &str) -> String {
     format!("{kept}{BEGIN}\n{body}{END}\n")
 }
 
+/// The text of a `resolv.conf`.
+pub fn resolver(nameservers: &[String], search: &[String]) -> String {
+    let mut text = String::new();
+    if !search.is_empty() {
+        text.push_str(&format!("search {}\n", search.join(" ")));
+    }
+    for server in nameservers {
+        text.push_str(&format!("nameserver {server}\n"));
+    }
+    text
+}
+
 /// Addresses after `nameserver` in a `resolv.conf`.
 pub fn nameservers(text: &str) -> Vec<String> {
     text.lines()
@@ -197,5 +209,18 @@ mod tests {
         let text = "# nameserver 1.1.1.1\nsearch x\nnameserver 192.0.2.53\nnameserver\t::1\n";
         assert_eq!(nameservers(text), ["192.0.2.53", "::1"]);
         assert_eq!(nameservers("nameservers 1.2.3.4\n"), [] as [&str; 0]);
+    }
+
+    #[test]
+    fn a_resolver_has_servers_and_domains() {
+        let text = |servers: &[&str], search: &[&str]| {
+            let list = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+            resolver(&list(servers), &list(search))
+        };
+        assert_eq!(
+            text(&["192.0.2.53", "::1"], &["a.example", "b.example"]),
+            "search a.example b.example\nnameserver 192.0.2.53\nnameserver ::1\n"
+        );
+        assert_eq!(text(&["192.0.2.53"], &[]), "nameserver 192.0.2.53\n");
     }
 }
