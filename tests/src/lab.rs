@@ -4,8 +4,8 @@ use crate::appliance::Appliance;
 use crate::figures::Figures;
 use crate::guest;
 use anyhow::Result;
-use basalt_image::appliance::node::{Node, Start};
-use basalt_image::appliance::qemu::Memory;
+use basalt_image::appliance::node::{DISK, Node, Start, overlay};
+use basalt_image::appliance::qemu::{Format, Memory};
 use basalt_image::appliance::snapshot::Snapshot;
 use basalt_image::appliance::{root, run};
 use basalt_image::build::{Artifacts, Variant};
@@ -86,6 +86,22 @@ impl<'a> Lab<'a> {
         let dir = self.machine_dir();
         let node = self.shared.snapshot.thaw(&dir)?;
         Ok(self.guard(node))
+    }
+
+    /// Like [`Lab::appliance`], with everything it does to its disk recorded in `log`.
+    pub fn recorded_appliance(&mut self, log: &Path) -> Result<Guarded> {
+        let dir = self.machine_dir();
+        let node = self.shared.snapshot.thaw_recorded(&dir, Some(log))?;
+        Ok(self.guard(node))
+    }
+
+    /// A machine that is off, with the frozen appliance's firmware variables, over the disk in the
+    /// raw image `found`, which is only read.
+    pub fn appliance_with(&mut self, found: &Path) -> Result<Guarded> {
+        let machine = self.bare_machine()?;
+        machine.node.copy_vars(&self.shared.snapshot.vars())?;
+        overlay(found, Format::Raw, &machine.node.dir().join(DISK))?;
+        Ok(machine)
     }
 
     /// The frozen appliance's disk in a machine that is off.

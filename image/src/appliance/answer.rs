@@ -167,6 +167,7 @@ pub fn disk(volume: &Path) -> qemu::Disk {
         format: qemu::Format::Raw,
         readonly: true,
         serial: "basalt-answer",
+        log: None,
     }
 }
 

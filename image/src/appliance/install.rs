@@ -35,17 +35,31 @@ impl Base {
         self.dir.join(DISK)
     }
 
+    /// Everything the installation did to the disk, when it was to be kept.
+    pub fn log(&self) -> PathBuf {
+        self.dir.join("writes.log")
+    }
+
     /// The UEFI variables the installation left.
     pub fn vars(&self) -> PathBuf {
         self.dir.join(VARS)
     }
 }
 
+/// What is kept of an installation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// The disk.
+    Disk,
+    /// The disk, and the log of everything that was done to it.
+    DiskAndLog,
+}
+
 /// The base for this ISO and answer, installed now unless it was before.
-pub fn ensure(iso: &Path, answer: &Answer, key: &Path, accel: Accel) -> Result<Base> {
+pub fn ensure(iso: &Path, answer: &Answer, key: &Path, accel: Accel, keep: Keep) -> Result<Base> {
     let bases = root().join(".bases");
     fs::create_dir_all(&bases)?;
-    let dir = bases.join(base_key(iso, &answer.text)?);
+    let dir = bases.join(base_key(iso, &answer.text, keep)?);
     let lock = File::create(dir.with_extension("lock"))?;
     lock.lock()?;
     if !dir.exists() {
@@ -53,7 +67,7 @@ pub fn ensure(iso: &Path, answer: &Answer, key: &Path, accel: Accel) -> Result<B
         if partial.exists() {
             fs::remove_dir_all(&partial)?;
         }
-        install(iso, answer, key, accel, &partial)?;
+        install(iso, answer, key, accel, keep, &partial)?;
         fs::rename(&partial, &dir)?;
     }
     Ok(Base { dir })
@@ -61,13 +75,16 @@ pub fn ensure(iso: &Path, answer: &Answer, key: &Path, accel: Accel) -> Result<B
 
 /// Names what goes into a base. An ISO is named by its content's hash, so that a rebuild that
 /// changes nothing reinstalls nothing.
-fn base_key(iso: &Path, answer: &str) -> Result<String> {
+fn base_key(iso: &Path, answer: &str, keep: Keep) -> Result<String> {
     let mut hash = Sha256::new();
     hash.update(file_hash(iso)?);
     hash.update(answer);
     hash.update(DISK_SIZE);
     // The firmware's variables belong to the firmware.
     hash.update(Emulator::ensure()?.key());
+    if keep == Keep::DiskAndLog {
+        hash.update("log");
+    }
     Ok(hex::encode(hash.finalize())[..16].to_owned())
 }
 
@@ -79,7 +96,14 @@ fn file_hash(path: &Path) -> Result<[u8; 32]> {
     Ok(hash.finalize().into())
 }
 
-fn install(iso: &Path, answer: &Answer, key: &Path, accel: Accel, dir: &Path) -> Result<()> {
+fn install(
+    iso: &Path,
+    answer: &Answer,
+    key: &Path,
+    accel: Accel,
+    keep: Keep,
+    dir: &Path,
+) -> Result<()> {
     let began = Instant::now();
     let mut node = Node::new(dir, key, &answer.hostname)?;
     say(&format!(
@@ -87,8 +111,10 @@ fn install(iso: &Path, answer: &Answer, key: &Path, accel: Accel, dir: &Path) ->
         answer.hostname,
         node.log().path().display()
     ));
+    let log = Base { dir: dir.into() }.log();
     let machine = Attempt {
         answer: Some(&answer.text),
+        log: (keep == Keep::DiskAndLog).then_some(&log),
         ..Attempt::default()
     };
     let outcome = attempt(&mut node, iso, &machine, accel)?;
@@ -120,6 +146,10 @@ pub struct Attempt<'a> {
     pub size: &'a str,
     /// Whether there is a network card.
     pub network: bool,
+    /// A raw image of what is on the disk already; it is only read.
+    pub found: Option<&'a Path>,
+    /// Where everything done to the disk is recorded.
+    pub log: Option<&'a Path>,
 }
 
 impl Default for Attempt<'_> {
@@ -128,25 +158,31 @@ impl Default for Attempt<'_> {
             answer: None,
             size: DISK_SIZE,
             network: true,
+            found: None,
+            log: None,
         }
     }
 }
 
-/// Boots the ISO on a machine with an empty disk, and waits for the end. The node's folder keeps
-/// disk and logs whatever the outcome.
+/// Boots the ISO on a machine with a disk, empty unless said otherwise, and waits for the end. The
+/// node's folder keeps disk and logs whatever the outcome.
 pub fn attempt(
     node: &mut Node,
     iso: &Path,
     attempt: &Attempt<'_>,
     accel: Accel,
 ) -> Result<Outcome> {
-    empty_disk(&node.dir().join(DISK), attempt.size)?;
+    new_disk(&node.dir().join(DISK), attempt)?;
+    if let Some(log) = attempt.log {
+        File::create(log).with_context(|| format!("cannot make {}", log.display()))?;
+    }
     node.copy_vars(&Emulator::ensure()?.file(FIRMWARE_VARS))?;
     let mut disks = vec![Disk {
         file: DISK.into(),
         format: Format::Qcow2,
         readonly: false,
         serial: answer::SYSTEM_SERIAL,
+        log: attempt.log.map(Path::to_owned),
     }];
     if let Some(text) = attempt.answer {
         let volume = node.dir().join("answer.img");
@@ -210,12 +246,15 @@ fn judge(log: &str, fatal: Option<String>, running: bool) -> Option<Outcome> {
     }
 }
 
-fn empty_disk(file: &Path, size: &str) -> Result<()> {
-    let output = Emulator::ensure()?
-        .command("qemu-img")
-        .args(["create", "-q", "-f", "qcow2"])
+fn new_disk(file: &Path, attempt: &Attempt<'_>) -> Result<()> {
+    let mut command = Emulator::ensure()?.command("qemu-img");
+    command.args(["create", "-q", "-f", "qcow2"]);
+    if let Some(found) = attempt.found {
+        command.args(["-F", "raw", "-b"]).arg(found);
+    }
+    let output = command
         .arg(file)
-        .arg(size)
+        .arg(attempt.size)
         .output()
         .context("cannot run qemu-img")?;
     if !output.status.success() {
@@ -273,7 +312,7 @@ mod tests {
     fn a_base_is_named_by_iso_and_answer() {
         let iso = tempfile::NamedTempFile::new().unwrap();
         fs::write(iso.path(), "iso").unwrap();
-        let key = |answer| base_key(iso.path(), answer).unwrap();
+        let key = |answer| base_key(iso.path(), answer, Keep::Disk).unwrap();
         assert_eq!(key("a"), key("a"));
         assert_ne!(key("a"), key("b"));
     }

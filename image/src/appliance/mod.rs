@@ -27,7 +27,7 @@ pub mod serial;
 pub mod snapshot;
 pub mod ssh;
 pub mod sync;
-mod uki;
+pub mod uki;
 
 use std::path::PathBuf;
 

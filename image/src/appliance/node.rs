@@ -154,7 +154,7 @@ impl Node {
 
     /// Gives the node an empty overlay over `base` and a copy of the UEFI variables `vars`.
     pub fn prepare_disk(&self, base: &Path, vars: &Path) -> Result<()> {
-        overlay(base, &self.dir.join(DISK))?;
+        overlay(base, Format::Qcow2, &self.dir.join(DISK))?;
         self.copy_vars(vars)
     }
 
@@ -167,11 +167,20 @@ impl Node {
 
     /// Starts the node from its own disk.
     pub fn start(&mut self, start: &Start) -> Result<()> {
+        self.start_recorded(start, None)
+    }
+
+    /// Starts the node from its own disk; with a `log`, everything it does to it is recorded there.
+    pub fn start_recorded(&mut self, start: &Start, log: Option<&Path>) -> Result<()> {
+        if let Some(log) = log {
+            File::create(log).with_context(|| format!("cannot make {}", log.display()))?;
+        }
         let disks = vec![Disk {
             file: DISK.into(),
             format: Format::Qcow2,
             readonly: false,
             serial: "basalt-system",
+            log: log.map(Path::to_owned),
         }];
         self.start_with(start, |machine| machine.disks = disks.clone())
     }
@@ -381,10 +390,10 @@ fn migrated(qmp: &mut Qmp) -> Result<()> {
 }
 
 /// Makes an empty copy-on-write image over `base`.
-pub fn overlay(base: &Path, file: &Path) -> Result<()> {
+pub fn overlay(base: &Path, format: Format, file: &Path) -> Result<()> {
     let output = Emulator::ensure()?
         .command("qemu-img")
-        .args(["create", "-q", "-f", "qcow2", "-F", "qcow2", "-b"])
+        .args(["create", "-q", "-f", "qcow2", "-F", format.name(), "-b"])
         .arg(base)
         .arg(file)
         .output()

@@ -29,6 +29,16 @@ pub enum Format {
     Qcow2,
 }
 
+impl Format {
+    /// QEMU's name for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::Qcow2 => "qcow2",
+        }
+    }
+}
+
 /// A virtio disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Disk {
@@ -40,6 +50,48 @@ pub struct Disk {
     pub readonly: bool,
     /// Serial number the appliance sees under `/dev/disk/by-id/virtio-…`.
     pub serial: &'static str,
+    /// Where every write and flush is recorded, in the format of `dm-log-writes`.
+    pub log: Option<PathBuf>,
+}
+
+impl Disk {
+    /// The value of `-drive`.
+    fn drive(&self, index: usize) -> OsString {
+        let format = self.format.name();
+        let readonly = if self.readonly { "on" } else { "off" };
+        let common = format!("if=none,id=disk{index},readonly={readonly},cache=writeback");
+        match &self.log {
+            None => with_path(
+                &format!("{common},format={format},discard=unmap,file="),
+                &self.file,
+            ),
+            Some(log) => with_path(
+                &format!(
+                    "{common},{},image.file.driver={format},image.file.file.driver=file,\
+                     image.file.file.discard=unmap,image.file.file.filename=",
+                    recorder(log)
+                ),
+                &self.file,
+            ),
+        }
+    }
+}
+
+/// Block device options that record what is done to the image below, whose own options must follow
+/// with the prefix `image.file.`; `log` is a file that exists.
+///
+/// QEMU 7.2 damages the log when it records a "write zeroes" beside another write. An error
+/// injected above the recorder makes QEMU write plain zeros instead, and the guest sees no
+/// difference.
+pub fn recorder(log: &Path) -> String {
+    let not_supported = nix::errno::Errno::EOPNOTSUPP as i32;
+    let log = log.to_string_lossy().replace(',', ",,");
+    format!(
+        "driver=blkdebug,discard=unmap,inject-error.0.event=none,\
+         inject-error.0.iotype=write-zeroes,inject-error.0.errno={not_supported},\
+         image.driver=blklogwrites,image.discard=unmap,image.log-sector-size=512,\
+         image.log.driver=file,image.log.filename={log},image.file.discard=unmap"
+    )
 }
 
 /// A TCP port of the build host's loopback that leads to one of the appliance.
@@ -178,15 +230,7 @@ impl Machine {
 
     fn disks(&self, args: &mut Args) {
         for (index, disk) in self.disks.iter().enumerate() {
-            let format = match disk.format {
-                Format::Raw => "raw",
-                Format::Qcow2 => "qcow2",
-            };
-            let readonly = if disk.readonly { "on" } else { "off" };
-            let before = format!(
-                "if=none,id=disk{index},format={format},readonly={readonly},discard=unmap,cache=writeback,file="
-            );
-            args.pair("-drive", with_path(&before, &disk.file));
+            args.pair("-drive", disk.drive(index));
             let order = index + 1;
             let serial = disk.serial;
             args.pair(
@@ -286,6 +330,7 @@ mod tests {
                 format: Format::Qcow2,
                 readonly: false,
                 serial: "system",
+                log: None,
             }],
             cdrom: None,
             forwards: Some(vec![Forward {
@@ -319,6 +364,19 @@ mod tests {
     #[test]
     fn commas_in_paths_are_doubled() {
         assert!(line(&machine()).contains("file=/a,,b/disk.qcow2"));
+    }
+
+    #[test]
+    fn a_recorded_disk_is_written_through_its_recorder() {
+        let mut machine = machine();
+        machine.disks[0].log = Some("/x/log".into());
+        let text = line(&machine);
+        assert!(text.contains("driver=blkdebug"), "{text}");
+        assert!(text.contains("image.log.filename=/x/log,"), "{text}");
+        assert!(
+            text.contains("image.file.driver=qcow2,") && text.contains("filename=/a,,b/disk.qcow2"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::accel::Accel;
 use super::answer::{Answer, Keys};
 use super::health::{self, Healthy};
-use super::install;
+use super::install::{self, Keep};
 use super::instance::{self, Instance, Member, Name, State};
 use super::node::{Node, Start};
 use super::qemu::{Memory, PrivateNet};
@@ -147,7 +147,7 @@ fn create(options: &Options, keys: &Keys) -> Result<Instance> {
     };
     let mut members = Vec::new();
     for answer in answers {
-        let base = install::ensure(&built.iso, &answer, &keys.private, accel)?;
+        let base = install::ensure(&built.iso, &answer, &keys.private, accel, Keep::Disk)?;
         members.push(Member {
             name: answer.hostname,
             password: answer.password,

@@ -7,7 +7,7 @@
 use super::accel::Accel;
 use super::answer::Keys;
 use super::health;
-use super::install;
+use super::install::{self, Base, Keep};
 use super::node::{DISK, Node, Start};
 use super::qemu::{Memory, VARS};
 use super::{root, run, say};
@@ -71,7 +71,8 @@ impl Snapshot {
         let keys = Keys::ensure()?;
         let accel = Accel::choose(&root(), &built.uki)?;
         let answer = keys.answer(HOSTNAME)?;
-        let base = install::ensure(&built.iso, &answer, &keys.private, accel)?;
+        let keep = Keep::DiskAndLog;
+        let base = install::ensure(&built.iso, &answer, &keys.private, accel, keep)?;
         let emulator = Emulator::ensure()?.key();
         let dir = dir();
         let memory_mib = run::DEFAULT_MEMORY;
@@ -119,11 +120,18 @@ impl Snapshot {
 
     /// A new node in `dir` that goes on from the frozen moment, with the clock put right.
     pub fn thaw(&self, dir: &Path) -> Result<Node> {
+        self.thaw_recorded(dir, None)
+    }
+
+    /// Like [`Snapshot::thaw`]; with a `log`, everything the node does to its disk from the frozen
+    /// moment on is recorded there.
+    pub fn thaw_recorded(&self, dir: &Path, log: Option<&Path>) -> Result<Node> {
         let mut node = self.cold(dir)?;
-        node.start(&self.start(Memory::Restored {
+        let memory = Memory::Restored {
             memory: self.dir.join(MEMORY_FILE),
             state: self.dir.join(DEVICES_FILE),
-        }))?;
+        };
+        node.start_recorded(&self.start(memory), log)?;
         set_clock(&node)?;
         Ok(node)
     }
@@ -131,8 +139,25 @@ impl Snapshot {
     /// A new node in `dir` with the frozen appliance's disk, not started.
     pub fn cold(&self, dir: &Path) -> Result<Node> {
         let node = Node::new(dir, &self.key, HOSTNAME)?;
-        node.prepare_disk(&self.dir.join(DISK), &self.dir.join(VARS))?;
+        node.prepare_disk(&self.disk(), &self.vars())?;
         Ok(node)
+    }
+
+    /// The frozen disk; only ever a backing file.
+    pub fn disk(&self) -> PathBuf {
+        self.dir.join(DISK)
+    }
+
+    /// The installation that the frozen appliance began with.
+    pub fn base(&self) -> Base {
+        Base {
+            dir: self.base.clone(),
+        }
+    }
+
+    /// The UEFI variables of the frozen moment.
+    pub fn vars(&self) -> PathBuf {
+        self.dir.join(VARS)
     }
 
     /// How a node of this snapshot is started from its disk.

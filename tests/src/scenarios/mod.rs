@@ -14,6 +14,7 @@ mod immutable;
 mod install;
 mod instances;
 mod power;
+mod replay;
 mod sync;
 mod update;
 
@@ -42,6 +43,10 @@ pub const ALL: &[Scenario] = &[
         "update_with_a_broken_supervisor_falls_back",
         update::falls_back,
     ),
+    scenario(
+        "every_instant_of_an_update_survives_a_power_cut",
+        replay::update,
+    ),
     scenario("power_cuts_lose_nothing_acknowledged", power::cuts),
     scenario("browser_runs_a_vm_and_a_container", browser::guests),
     scenario("daemons_restart_under_running_guests", daemons::restarts),
@@ -52,6 +57,10 @@ pub const ALL: &[Scenario] = &[
     scenario("guests_reach_the_bridge_and_are_contained", boot::guests),
     scenario("install_refuses_a_wrong_answer_file", install::wrong_answer),
     scenario("install_refuses_a_small_disk", install::small_disk),
+    scenario(
+        "every_instant_of_an_installation_survives_a_power_cut",
+        replay::installation,
+    ),
     scenario(
         "install_refuses_a_machine_without_network",
         install::no_network,

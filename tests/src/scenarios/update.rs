@@ -71,7 +71,7 @@ pub fn falls_back(lab: &mut Lab<'_>) -> Result<()> {
     Ok(())
 }
 
-fn running_version(appliance: &Appliance) -> Result<String> {
+pub(super) fn running_version(appliance: &Appliance) -> Result<String> {
     appliance
         .ssh()
         .run(". /etc/os-release; echo $IMAGE_VERSION")
@@ -87,7 +87,7 @@ fn put_in(appliance: &Appliance, bundle: &Artifacts) -> Result<()> {
 }
 
 /// What the boot loader makes of the slot with this version.
-fn state(appliance: &Appliance, version: &str) -> Result<String> {
+pub(super) fn state(appliance: &Appliance, version: &str) -> Result<String> {
     let text = appliance
         .ssh()
         .run("/usr/lib/basalt/basalt-update status --json")?;
@@ -99,7 +99,7 @@ fn state(appliance: &Appliance, version: &str) -> Result<String> {
 }
 
 /// The image under test with another version, and perhaps with something laid over it.
-fn build_other(version: &str, overlay: Option<PathBuf>) -> Result<Artifacts> {
+pub(super) fn build_other(version: &str, overlay: Option<PathBuf>) -> Result<Artifacts> {
     let out = paths::workspace()
         .join("target/image")
         .join(format!("test-{version}"));
