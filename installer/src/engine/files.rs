@@ -65,7 +65,9 @@ fn write_esp_files(esp: &Esp, version: &Version, files: &BootFiles) -> anyhow::R
     write("EFI/systemd/systemd-bootx64.efi", &files.loader)?;
     write("loader/loader.conf", LOADER_CONFIG.as_bytes())?;
     esp.sync()?;
-    let name = UkiName::fresh(version.clone());
+    // Without a count of tries: there is no other version to return to, and a successful first boot
+    // would rename the disk's only kernel image, which on FAT leaves a moment in which there is none.
+    let name = UkiName::good(version.clone());
     write(&format!("{UKI_FOLDER}/{name}"), &files.uki)?;
     esp.sync().context("flushing the EFI system partition")
 }
@@ -123,7 +125,7 @@ mod tests {
             .unwrap()
             .map(|entry| entry.unwrap().file_name())
             .collect();
-        assert_eq!(names, ["basalt_0.1.0+3.efi"]);
+        assert_eq!(names, ["basalt_0.1.0.efi"]);
         assert!(dir.path().join("loader/loader.conf").exists());
     }
 }

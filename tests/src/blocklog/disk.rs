@@ -43,6 +43,14 @@ pub struct Bootable {
     pub data: Range<u64>,
 }
 
+/// A root file system and its hash tree, where they lie on the disk.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Root {
+    root: Range<u64>,
+    tree: Range<u64>,
+    root_hash: String,
+}
+
 /// Judges the states of one disk, and remembers what it found where nothing has changed since.
 #[derive(Debug)]
 pub struct Judge {
@@ -50,7 +58,7 @@ pub struct Judge {
     work: PathBuf,
     /// Digest of the boot loader where it was first found; it is never written twice.
     loader: Option<[u8; 32]>,
-    verified: HashMap<(Range<u64>, Range<u64>, String), (u64, u64)>,
+    verified: HashMap<Root, (u64, u64)>,
     kernels: HashMap<String, (u64, RootHash)>,
 }
 
@@ -80,22 +88,15 @@ impl Judge {
         let Ok(loader) = esp.file(LOADER) else {
             return Ok(None);
         };
-        let Some(name) = esp
-            .entries()
-            .ok()
-            .and_then(|names| names.into_iter().next())
-        else {
-            return Ok(None);
-        };
         let digest = Sha256::digest(&loader).into();
         ensure!(
             *self.loader.get_or_insert(digest) == digest,
             "the boot loader is damaged"
         );
         let stamp = replay.stamp(&esp_partition.range);
-        let root_hash = self
-            .kernel(&esp, &name, stamp)
-            .with_context(|| format!("the kernel image {name}"))?;
+        let Some((name, root_hash)) = self.kernel(&esp, stamp)? else {
+            return Ok(None);
+        };
         self.root(replay, &partitions, &root_hash)
             .with_context(|| format!("the root of {}", name.version))?;
         let data = find(&partitions, |p| p.label == DATA_LABEL).context("no data partition")?;
@@ -111,28 +112,42 @@ impl Judge {
             .context("the data partition")
     }
 
-    /// Checks that a kernel image is one of ours, byte for byte, and returns its root hash.
-    fn kernel(&mut self, esp: &Esp, name: &UkiName, stamp: u64) -> Result<RootHash> {
-        let path = Esp::path(name);
-        if let Some((when, root_hash)) = self.kernels.get(&path)
-            && *when == stamp
-        {
-            return Ok(*root_hash);
+    /// The kernel image that will be booted, which must be one of ours byte for byte, and its root
+    /// hash. Like the boot loader this passes over files that are no images: Linux renames on FAT
+    /// such that a file is empty for a moment.
+    fn kernel(&mut self, esp: &Esp, stamp: u64) -> Result<Option<(UkiName, RootHash)>> {
+        for name in esp.entries().unwrap_or_default() {
+            let path = Esp::path(&name);
+            if let Some((when, root_hash)) = self.kernels.get(&path)
+                && *when == stamp
+            {
+                return Ok(Some((name, *root_hash)));
+            }
+            let bytes = esp.file(&path)?;
+            if uki::section(&bytes, ".osrel").is_err() {
+                continue;
+            }
+            let root_hash = self
+                .root_hash(&name, &bytes)
+                .with_context(|| format!("the kernel image {name}"))?;
+            self.kernels.insert(path, (stamp, root_hash));
+            return Ok(Some((name, root_hash)));
         }
-        let bytes = esp.file(&path)?;
-        let image = self
+        Ok(None)
+    }
+
+    fn root_hash(&self, name: &UkiName, kernel: &[u8]) -> Result<RootHash> {
+        let known = self
             .images
             .iter()
             .find(|image| image.version == name.version);
-        let image = image.with_context(|| format!("version {} was never there", name.version))?;
+        let image = known.with_context(|| format!("version {} was never there", name.version))?;
         ensure!(
-            <[u8; 32]>::from(Sha256::digest(&bytes)) == image.uki,
+            <[u8; 32]>::from(Sha256::digest(kernel)) == image.uki,
             "it is damaged"
         );
-        let cmdline = String::from_utf8_lossy(uki::section(&bytes, ".cmdline")?).into_owned();
-        let root_hash = RootHash::from_cmdline(&cmdline).context("it names no root hash")?;
-        self.kernels.insert(path, (stamp, root_hash));
-        Ok(root_hash)
+        let cmdline = String::from_utf8_lossy(uki::section(kernel, ".cmdline")?).into_owned();
+        RootHash::from_cmdline(&cmdline).context("it names no root hash")
     }
 
     fn root(
@@ -148,9 +163,13 @@ impl Judge {
         let root = by_uuid(root_hash.root_partuuid())?.range.clone();
         let tree = by_uuid(root_hash.verity_partuuid())?.range.clone();
         let stamps = (replay.stamp(&root), replay.stamp(&tree));
-        let key = (root, tree, root_hash.to_string());
+        let key = Root {
+            root,
+            tree,
+            root_hash: root_hash.to_string(),
+        };
         if self.verified.get(&key) != Some(&stamps) {
-            verity::verify(replay.disk(), &key.0, &key.1, root_hash)?;
+            verity::verify(replay.disk(), &key.root, &key.tree, root_hash)?;
             self.verified.insert(key, stamps);
         }
         Ok(())

@@ -25,7 +25,7 @@ use basalt_model::host::HostConfig;
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -341,7 +341,7 @@ fn install_over(lab: &mut Lab<'_>, disk: &Path) -> Result<()> {
     Ok(())
 }
 
-fn convert(image: &Path, raw: &PathBuf) -> Result<()> {
+fn convert(image: &Path, raw: &Path) -> Result<()> {
     let output = Command::new("qemu-img")
         .args(["convert", "-O", "raw"])
         .args([image, raw])
