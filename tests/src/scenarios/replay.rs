@@ -3,7 +3,7 @@
 //! By default a few dozen instants are looked at and some of them booted. With
 //! `BASALT_EVERY_INSTANT=1` every flush boundary is, and hundreds of instants between them. A
 //! failing instant is named by entries of the log and a seed; `BASALT_POWER_SEED` chooses the same
-//! instants again in the same recording.
+//! instants again in the same recording, and `BASALT_POWER_BOOTS` says how many are booted.
 
 use super::update::{build_other, running_version, state};
 use crate::api::{Api, NODE};
@@ -51,10 +51,8 @@ struct Extent {
 
 impl Extent {
     fn chosen() -> Self {
-        let seed = std::env::var("BASALT_POWER_SEED")
-            .ok()
-            .and_then(|text| text.parse().ok())
-            .unwrap_or_else(rand::random);
+        let seed = number("BASALT_POWER_SEED").unwrap_or_else(rand::random);
+        let boots = number("BASALT_POWER_BOOTS").and_then(|boots| usize::try_from(boots).ok());
         let wanted = |boundaries, between| Wanted {
             boundaries,
             between,
@@ -62,7 +60,7 @@ impl Extent {
         if std::env::var_os("BASALT_EVERY_INSTANT").is_some() {
             Self {
                 update: wanted(usize::MAX, 300),
-                boots: 20,
+                boots: boots.unwrap_or(20),
                 installation: wanted(usize::MAX, 100),
                 second_installations: 3,
                 seed,
@@ -70,13 +68,17 @@ impl Extent {
         } else {
             Self {
                 update: wanted(20, 30),
-                boots: 1,
+                boots: boots.unwrap_or(2),
                 installation: wanted(8, 12),
                 second_installations: 0,
                 seed,
             }
         }
     }
+}
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
 }
 
 /// At every instant of an update, its reboot and its first boot, the slot that would be booted is
