@@ -80,8 +80,8 @@ impl Disk {
 /// Block device options that record what is done to the image below, whose own options must follow
 /// with the prefix `image.file.`; `log` is a file that exists.
 ///
-/// QEMU 7.2 damages the log when it records a "write zeroes" beside another write. An error
-/// injected above the recorder makes QEMU write plain zeros instead, and the guest sees no
+/// QEMU before 9.0 damages the log when it records a "write zeroes" beside another write. An error
+/// injected above the recorder makes any QEMU write plain zeros instead, and the guest sees no
 /// difference.
 pub fn recorder(log: &Path) -> String {
     let not_supported = nix::errno::Errno::EOPNOTSUPP as i32;

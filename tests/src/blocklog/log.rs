@@ -146,7 +146,6 @@ fn long(bytes: &[u8], at: usize) -> u64 {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use std::process::Command;
 
     /// A log of operations with their data, as QEMU would have written it.
     pub fn made_of(operations: &[(u64, u64, u64, &[u8])]) -> tempfile::NamedTempFile {
@@ -216,7 +215,9 @@ pub(super) mod tests {
                 ",image.file.driver=file,image.file.filename={}",
                 disk.display()
             );
-        let status = Command::new("qemu-io")
+        let status = basalt_image::build::Emulator::ensure()
+            .unwrap()
+            .command("qemu-io")
             .args(["-c", "write -P 5 4k 1k", "-c", "write -z 8k 4k"])
             .args(["-c", "discard 64k 64k", "-c", "flush", "--image-opts"])
             .arg(stack)

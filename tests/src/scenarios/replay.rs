@@ -19,14 +19,13 @@ use anyhow::{Context, Result, bail, ensure};
 use basalt_image::appliance::answer::Keys;
 use basalt_image::appliance::install::{self, Attempt, Outcome};
 use basalt_image::appliance::{poll, snapshot};
-use basalt_image::build::Artifacts;
+use basalt_image::build::{Artifacts, Emulator};
 use basalt_layout::disk::DATA_LABEL;
 use basalt_model::host::HostConfig;
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::ops::Range;
 use std::path::Path;
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -344,7 +343,8 @@ fn install_over(lab: &mut Lab<'_>, disk: &Path) -> Result<()> {
 }
 
 fn convert(image: &Path, raw: &Path) -> Result<()> {
-    let output = Command::new("qemu-img")
+    let output = Emulator::ensure()?
+        .command("qemu-img")
         .args(["convert", "-O", "raw"])
         .args([image, raw])
         .output()
