@@ -2,7 +2,8 @@
 //!
 //! The image builder, the installer, the updater and the supervisor all take their numbers and
 //! names from here; nothing in this crate does I/O. Start reading at [`disk`] for what lies where
-//! on the disk, then [`slot`] for how a slot's partitions and its kernel image are named.
+//! on the disk, then [`slot`] for how a slot's partitions and its kernel image are named; [`store`]
+//! says which format the configuration on the data partition has.
 //!
 //! ```text
 //! 1  basalt-esp              512 MiB  vfat   systemd-boot, EFI/Linux/basalt_<version>.efi
@@ -16,6 +17,7 @@
 pub mod disk;
 pub mod hash;
 pub mod slot;
+pub mod store;
 pub mod version;
 
 pub use disk::{PartitionType, Slot};

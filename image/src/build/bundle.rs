@@ -5,15 +5,21 @@ use super::error::{At, Error, Result};
 use super::stage::Stage;
 use super::stamp::{Hash, Stamp, sha256_file};
 use super::{Artifacts, tree};
+use crate::keys::Keys;
 use basalt_layout::Version;
-use basalt_update::manifest::{MANIFEST_FILE, Manifest, Part, Parts};
-use std::fs;
+use basalt_update::blocks;
+use basalt_update::manifest::{MANIFEST_FILE, Manifest, Part, Parts, SIGNATURE_FILE};
+use ed25519_dalek::{Signer, SigningKey};
+use std::fs::{self, File};
+use std::io::BufReader;
 use std::path::Path;
 
 /// Makes the bundle, unless nothing changed.
 pub(super) fn make(stage: &Stage, artifacts: &Artifacts, version: &Version) -> Result<()> {
+    let signer = signer()?;
     let mut key = Hash::new();
     key.text(&artifacts.roothash);
+    key.text(&hex::encode(signer.verifying_key().as_bytes()));
     stage.toolbox.add_to(&mut key);
     key.file(&artifacts.uki)?;
     let stamp = Stamp::new(
@@ -27,11 +33,8 @@ pub(super) fn make(stage: &Stage, artifacts: &Artifacts, version: &Version) -> R
     }
     stamp.clear()?;
     step("making the update bundle");
-    let manifest = manifest(artifacts, version)?;
-    let path = stage.work()?.join(MANIFEST_FILE);
-    let text = serde_json::to_string_pretty(&manifest)
-        .map_err(|error| Error::Invalid(format!("{}: {error}", path.display())))?;
-    fs::write(&path, text).at("write", &path)?;
+    let work = stage.work()?;
+    let head = head(artifacts, version, &work, &signer)?;
     tree::remove(&artifacts.bundle)?;
     let mut tar = stage.toolbox.command(&[&stage.out], "tar");
     tar.args([
@@ -44,15 +47,46 @@ pub(super) fn make(stage: &Stage, artifacts: &Artifacts, version: &Version) -> R
     tar.arg("--mode=0644")
         .arg(format!("--mtime=@{}", stage.epoch));
     tar.arg("--file").arg(&artifacts.bundle);
-    tar.arg("--directory").arg(stage.work()?).arg(MANIFEST_FILE);
+    tar.arg("--directory").arg(&work);
+    tar.args([MANIFEST_FILE, SIGNATURE_FILE, &head.parts.blocks.file]);
     tar.arg("--directory").arg(&stage.out);
-    tar.args(manifest.parts.in_order().map(|part| &part.file));
+    tar.args(head.parts.in_order()[1..].iter().map(|part| &part.file));
     command::run(&mut tar)?;
     stamp.set()
 }
 
-fn manifest(artifacts: &Artifacts, version: &Version) -> Result<Manifest> {
+/// The key that hosts with this image trust.
+fn signer() -> Result<SigningKey> {
+    Ok(Keys::ensure()?.update_key()?)
+}
+
+/// Writes what stands before the parts: list of blocks, manifest and its signature.
+fn head(
+    artifacts: &Artifacts,
+    version: &Version,
+    work: &Path,
+    signer: &SigningKey,
+) -> Result<Manifest> {
+    let list = work.join(Parts::blocks_file(version));
+    let mut digests = Vec::new();
+    for path in [&artifacts.root, &artifacts.verity, &artifacts.uki] {
+        let file = File::open(path).at("read", path)?;
+        blocks::append(&mut digests, BufReader::new(file)).at("read", path)?;
+    }
+    fs::write(&list, digests).at("write", &list)?;
+    let manifest = manifest(artifacts, &list, version)?;
+    let path = work.join(MANIFEST_FILE);
+    let text = serde_json::to_string_pretty(&manifest)
+        .map_err(|error| Error::Invalid(format!("{}: {error}", path.display())))?;
+    fs::write(&path, &text).at("write", &path)?;
+    let path = work.join(SIGNATURE_FILE);
+    fs::write(&path, signer.sign(text.as_bytes()).to_bytes()).at("write", &path)?;
+    Ok(manifest)
+}
+
+fn manifest(artifacts: &Artifacts, list: &Path, version: &Version) -> Result<Manifest> {
     let parts = Parts {
+        blocks: part(list, Parts::blocks_file(version))?,
         root: part(&artifacts.root, Parts::root_file(version))?,
         verity: part(&artifacts.verity, Parts::verity_file(version))?,
         uki: part(&artifacts.uki, Parts::uki_file(version))?,
@@ -92,7 +126,9 @@ mod tests {
             iso: file("iso"),
             bundle: file("bundle"),
         };
-        let manifest = manifest(&artifacts, &"0.1.0".parse().unwrap()).unwrap();
+        let signer = SigningKey::from_bytes(&[1; 32]);
+        let version = "0.1.0".parse().unwrap();
+        let manifest = head(&artifacts, &version, dir.path(), &signer).unwrap();
         let names: Vec<_> = manifest
             .parts
             .in_order()
@@ -101,11 +137,21 @@ mod tests {
         assert_eq!(
             names,
             [
+                "basalt_0.1.0.blocks",
                 "basalt_0.1.0.root",
                 "basalt_0.1.0.verity",
                 "basalt_0.1.0.efi"
             ]
         );
         assert_eq!(manifest.parts.uki.size, 3);
+        assert_eq!(manifest.parts.blocks.size, 3 * 16);
+        assert_eq!(blocks::list_size(&manifest.parts), 3 * 16);
+        let text = fs::read(dir.path().join(MANIFEST_FILE)).unwrap();
+        let signature = fs::read(dir.path().join(SIGNATURE_FILE)).unwrap();
+        let signature = signature.as_slice().try_into().unwrap();
+        signer
+            .verifying_key()
+            .verify_strict(&text, &signature)
+            .unwrap();
     }
 }

@@ -12,7 +12,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tokio::sync::watch;
 
-const FORMAT: i64 = 1;
+/// The newest format that is opened. Which formats there are, and in which release one may begin,
+/// is written down beside the disk layout: both slots share the store.
+const NEWEST: i64 = basalt_layout::store::NEWEST_FORMAT as i64;
 
 /// The configuration in one SQLite file.
 #[derive(Debug, Clone)]
@@ -211,11 +213,11 @@ fn prepare(connection: &mut Connection, path: &Path) -> Result<()> {
     let found: i64 = connection
         .query_row("PRAGMA user_version", [], |row| row.get(0))
         .map_err(fail)?;
-    if found > FORMAT {
+    if found > NEWEST {
         return Err(Error::TooNew {
             path: path.into(),
             found,
-            known: FORMAT,
+            known: NEWEST,
         });
     }
     if found == 0 {
@@ -228,6 +230,10 @@ fn prepare(connection: &mut Connection, path: &Path) -> Result<()> {
         )
         .and_then(|()| sql.commit())
         .map_err(fail)?;
+        // The updater reads the format from the head of the file itself.
+        connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+            .map_err(fail)?;
     }
     Ok(())
 }

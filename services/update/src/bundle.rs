@@ -1,16 +1,21 @@
-//! Reading an update bundle: one tar archive, manifest first, then the parts in order.
+//! Reading an update bundle: one tar archive, manifest and signature first, then the parts in
+//! order.
 //!
-//! [`verify`] reads a bundle once to its end and believes nothing; only what passed is installed.
+//! [`read`] believes nothing: not the manifest before its signature is right, and no part before
+//! its digest is.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{BufReader, Read};
 use std::path::Path;
 
 use basalt_layout::{ARCHITECTURE, IMAGE_ID};
 use sha2::Digest;
 
-use crate::Error;
-use crate::manifest::{FORMAT, MANIFEST_FILE, MANIFEST_MAX_SIZE, Manifest, Part, Sha256};
+use crate::blocks::read_full;
+use crate::manifest::{FORMAT, MANIFEST_FILE, MANIFEST_MAX_SIZE, Part, SIGNATURE_FILE, Sha256};
+use crate::observer::Span;
+use crate::signature::{Keys, SIGNATURE_SIZE};
+use crate::{Error, Manifest, Observer};
 
 /// Bytes moved at a time.
 const CHUNK: usize = 1 << 20;
@@ -28,6 +33,8 @@ pub trait Sink {
 /// The parts of a bundle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PartKind {
+    /// The list of blocks.
+    Blocks,
     /// The root file system.
     Root,
     /// Its hash tree.
@@ -38,10 +45,11 @@ pub enum PartKind {
 
 impl PartKind {
     /// All parts, in the order they come.
-    pub const ALL: [Self; 3] = [Self::Root, Self::Verity, Self::Uki];
+    pub const ALL: [Self; 4] = [Self::Blocks, Self::Root, Self::Verity, Self::Uki];
 
     fn of(self, manifest: &Manifest) -> &Part {
         match self {
+            Self::Blocks => &manifest.parts.blocks,
             Self::Root => &manifest.parts.root,
             Self::Verity => &manifest.parts.verity,
             Self::Uki => &manifest.parts.uki,
@@ -50,7 +58,7 @@ impl PartKind {
 }
 
 /// Takes nothing: for reading a bundle through.
-struct Nothing;
+pub struct Nothing;
 
 impl Sink for Nothing {
     fn begin(&mut self, _: PartKind) -> Result<(), Error> {
@@ -66,46 +74,42 @@ impl Sink for Nothing {
     }
 }
 
-/// Reads the manifest only, and checks that it is for this product and architecture.
-pub fn manifest(path: &Path) -> Result<Manifest, Error> {
+/// Reads the manifest only: signed, and for this product and architecture.
+pub fn manifest(path: &Path, keys: &Keys) -> Result<Manifest, Error> {
     let mut archive = open(path)?;
     let mut entries = archive.entries().map_err(damaged)?;
-    read_manifest(&mut entries)
-}
-
-/// Reads a bundle to its end and checks every part.
-pub fn verify(path: &Path) -> Result<Manifest, Error> {
-    read(path, &mut Nothing)
+    read_manifest(&mut entries, keys)
 }
 
 /// Reads a bundle to its end, checks every part, and passes the bytes on.
-pub fn read(path: &Path, sink: &mut dyn Sink) -> Result<Manifest, Error> {
+pub fn read(
+    path: &Path,
+    keys: &Keys,
+    sink: &mut dyn Sink,
+    span: Span,
+    observer: &mut dyn Observer,
+) -> Result<Manifest, Error> {
     let mut archive = open(path)?;
     let mut entries = archive.entries().map_err(damaged)?;
-    let manifest = read_manifest(&mut entries)?;
+    let manifest = read_manifest(&mut entries, keys)?;
+    let total = manifest.parts.in_order().iter().map(|p| p.size).sum();
+    let mut done = 0;
+    let mut moved = |count: u64| {
+        done += count;
+        span.reached(done, total, observer)
+    };
     for kind in PartKind::ALL {
         let part = kind.of(&manifest);
-        let missing = || Error::Bundle(format!("`{}` is missing", part.file));
-        let mut entry = entries.next().ok_or_else(missing)?.map_err(damaged)?;
-        let name = entry
-            .path()
-            .map_err(damaged)?
-            .to_string_lossy()
-            .into_owned();
-        if name != part.file {
-            return Err(Error::Bundle(format!(
-                "expected `{}`, found `{name}`",
-                part.file
-            )));
-        }
+        let mut entry = next(&mut entries, &part.file)?;
         if entry.size() != part.size {
             return Err(Error::Bundle(format!(
-                "`{name}` has {} bytes, the manifest says {}",
+                "`{}` has {} bytes, the manifest says {}",
+                part.file,
                 entry.size(),
                 part.size
             )));
         }
-        copy_part(&mut entry, kind, part, sink)?;
+        copy_part(&mut entry, kind, part, sink, &mut moved)?;
     }
     if entries.next().is_some() {
         return Err(Error::Bundle(
@@ -120,7 +124,27 @@ fn open(path: &Path) -> Result<tar::Archive<BufReader<File>>, Error> {
     Ok(tar::Archive::new(BufReader::with_capacity(CHUNK, file)))
 }
 
-fn read_manifest<R: Read>(entries: &mut tar::Entries<'_, R>) -> Result<Manifest, Error> {
+/// The next file of the archive, which has to be the named one.
+fn next<'a, R: Read>(
+    entries: &mut tar::Entries<'a, R>,
+    name: &str,
+) -> Result<tar::Entry<'a, R>, Error> {
+    let missing = || Error::Bundle(format!("`{name}` is missing"));
+    let entry = entries.next().ok_or_else(missing)?.map_err(damaged)?;
+    let path = entry.path().map_err(damaged)?;
+    if path.as_ref() == Path::new(name) {
+        drop(path);
+        return Ok(entry);
+    }
+    let found = path.to_string_lossy();
+    Err(Error::Bundle(format!("expected `{name}`, found `{found}`")))
+}
+
+/// Reads manifest and signature, the first two files of a bundle.
+pub(crate) fn read_manifest<R: Read>(
+    entries: &mut tar::Entries<'_, R>,
+    keys: &Keys,
+) -> Result<Manifest, Error> {
     let mut entry = entries
         .next()
         .ok_or_else(|| Error::Bundle("it is empty".to_owned()))?
@@ -135,9 +159,28 @@ fn read_manifest<R: Read>(entries: &mut tar::Entries<'_, R>) -> Result<Manifest,
     }
     let mut text = Vec::new();
     entry.read_to_end(&mut text).map_err(damaged)?;
+    let unsigned = || Error::Signature("there is none: the bundle is not signed".to_owned());
+    let entry = entries.next().ok_or_else(unsigned)?.map_err(damaged)?;
+    if !entry
+        .path()
+        .is_ok_and(|path| path == Path::new(SIGNATURE_FILE))
+    {
+        return Err(unsigned());
+    }
+    let mut signature = Vec::new();
+    entry
+        .take(SIGNATURE_SIZE + 1)
+        .read_to_end(&mut signature)
+        .map_err(damaged)?;
+    let key = keys.verify(&text, &signature)?;
+    tracing::debug!(key, "the manifest's signature is right");
+    parse(&text)
+}
+
+fn parse(text: &[u8]) -> Result<Manifest, Error> {
     // Product, architecture and format come first: a later format may have other fields.
     let wrong = |error| Error::Bundle(format!("`{MANIFEST_FILE}`: {error}"));
-    let value: serde_json::Value = serde_json::from_slice(&text).map_err(wrong)?;
+    let value: serde_json::Value = serde_json::from_slice(text).map_err(wrong)?;
     let word = |key: &str| value[key].as_str().unwrap_or_default().to_owned();
     for (what, key, expected) in [
         ("product", "name", IMAGE_ID),
@@ -165,6 +208,7 @@ fn copy_part(
     kind: PartKind,
     part: &Part,
     sink: &mut dyn Sink,
+    moved: &mut dyn FnMut(u64) -> Result<(), Error>,
 ) -> Result<(), Error> {
     sink.begin(kind)?;
     let mut digest = sha2::Sha256::new();
@@ -179,6 +223,7 @@ fn copy_part(
         digest.update(&buffer[..got]);
         sink.write(&buffer[..got])?;
         left -= got as u64;
+        moved(got as u64)?;
     }
     if Sha256(digest.finalize().into()) != part.sha256 {
         return Err(Error::Bundle(format!(
@@ -189,19 +234,6 @@ fn copy_part(
     sink.end(kind)
 }
 
-fn read_full(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match reader.read(&mut buffer[filled..]) {
-            Ok(0) => break,
-            Ok(count) => filled += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(filled)
-}
-
-fn damaged(error: io::Error) -> Error {
+pub(crate) fn damaged(error: std::io::Error) -> Error {
     Error::Bundle(format!("it is cut off or damaged ({error})"))
 }

@@ -33,6 +33,9 @@ pub enum Error {
     /// The file is no update bundle, or a damaged one.
     #[error("the bundle cannot be used: {0}")]
     Bundle(String),
+    /// Nobody this host trusts made the update.
+    #[error("the signature is not valid: {0}")]
+    Signature(String),
     /// The bundle is for something else.
     #[error("the bundle is for {what} `{found}`, this host is `{expected}`")]
     WrongTarget {
@@ -46,11 +49,54 @@ pub enum Error {
     /// The bundle's version is the one that runs.
     #[error("version {0} is already running")]
     AlreadyRunning(Version),
+    /// The bundle's version waits in the other slot already.
+    #[error(
+        "version {version} is already in slot {slot}: there is nothing to install; a roll-back \
+         boots it, and so does the next reboot when it is new"
+    )]
+    AlreadyInstalled {
+        /// The bundle's version.
+        version: Version,
+        /// The slot's letter.
+        slot: char,
+    },
     /// The bundle is older than what runs.
-    #[error("version {offered} is older than the running {running}; --allow-downgrade installs it")]
+    #[error(
+        "version {offered} is older than the running {running}: it is installed only when a \
+         downgrade is asked for (--allow-downgrade)"
+    )]
     Older {
         /// The bundle's version.
         offered: Version,
+        /// The running version.
+        running: Version,
+    },
+    /// A version could not open the configuration as it is.
+    #[error(
+        "version {version} cannot open this host's configuration: it is in format {found}, and \
+         that version understands formats {oldest} to {newest}"
+    )]
+    StoreFormat {
+        /// The version.
+        version: Version,
+        /// The store's format.
+        found: u32,
+        /// The oldest format the version opens.
+        oldest: u32,
+        /// The newest format the version opens.
+        newest: u32,
+    },
+    /// After the update there would be no way back.
+    #[error(
+        "version {version} writes the configuration in format {writes}, which the running \
+         {running} cannot open when it has to take over again: install a version between them \
+         first"
+    )]
+    NoWayBack {
+        /// The version.
+        version: Version,
+        /// The format it writes.
+        writes: u32,
         /// The running version.
         running: Version,
     },
@@ -69,6 +115,17 @@ pub enum Error {
     /// There is nothing to go back to.
     #[error("there is no other version to go back to: {0}")]
     NothingToRollBack(String),
+    /// The server does not give what was asked for.
+    #[error("{url}: {reason}")]
+    Http {
+        /// The address.
+        url: String,
+        /// Why.
+        reason: String,
+    },
+    /// Somebody asked to stop.
+    #[error("stopped by request")]
+    Cancelled,
     /// Somebody else is at it.
     #[error("another update is in progress")]
     Busy,

@@ -11,10 +11,17 @@ use crate::Error;
 use crate::block::Blocks;
 use crate::efivars::EfiVars;
 use crate::esp::Esp;
+use crate::signature::{self, Keys};
 use crate::table::Table;
 
 /// Where a failed attempt at another version is recorded, for the status screen.
 pub const FAILURE_RECORD: &str = "/var/lib/basalt/boot/failure.json";
+
+/// The folder of downloads and of what is remembered about versions.
+pub const STATE: &str = "/var/lib/basalt/update";
+
+/// The configuration store.
+pub const STORE: &str = "/var/lib/basalt/store.db";
 
 /// An installed host.
 #[derive(Debug, Clone)]
@@ -33,6 +40,12 @@ pub struct Host {
     pub lock: PathBuf,
     /// See [`FAILURE_RECORD`].
     pub failure_record: PathBuf,
+    /// Folder of the public keys that sign updates: [`signature::KEYS`].
+    pub keys: PathBuf,
+    /// See [`STATE`].
+    pub state: PathBuf,
+    /// See [`STORE`].
+    pub store: PathBuf,
 }
 
 /// How to reach the EFI system partition.
@@ -53,6 +66,32 @@ pub struct Target {
     pub offset: u64,
     /// Room in bytes.
     pub size: u64,
+}
+
+/// A file that one updater at a time holds.
+#[derive(Debug)]
+pub struct Lock(File);
+
+impl Lock {
+    /// Takes the lock of a file, or says that somebody else has it.
+    pub(crate) fn take(file: File) -> Result<Self, Error> {
+        flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|_| Error::Busy)?;
+        Ok(Self(file))
+    }
+
+    /// The file.
+    pub(crate) fn file(&self) -> &File {
+        &self.0
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing is not enough: a child that is just being started may hold a copy for a moment.
+        if let Err(errno) = flock(&self.0, FlockOperation::Unlock) {
+            tracing::warn!(%errno, "not unlocked");
+        }
+    }
 }
 
 /// The version and root hash of the running image.
@@ -94,6 +133,9 @@ impl Host {
             efivars: EfiVars::default(),
             lock: PathBuf::from("/run/lock/basalt-update.lock"),
             failure_record: PathBuf::from(FAILURE_RECORD),
+            keys: PathBuf::from(signature::KEYS),
+            state: PathBuf::from(STATE),
+            store: PathBuf::from(STORE),
         };
         host.running_slot(&Table::read(&host.disk)?)?;
         Ok(host)
@@ -105,6 +147,11 @@ impl Host {
             EspPlace::Device(device) => Esp::mount(device),
             EspPlace::Folder(folder) => Ok(Esp::folder(folder)),
         }
+    }
+
+    /// The keys that sign updates for this host.
+    pub fn keys(&self) -> Result<Keys, Error> {
+        Keys::read(&self.keys)
     }
 
     /// The slot that runs.
@@ -137,8 +184,8 @@ impl Host {
         })
     }
 
-    /// Keeps every other updater out until the file is dropped.
-    pub fn lock(&self) -> Result<File, Error> {
+    /// Keeps every other updater out until the value is dropped.
+    pub fn lock(&self) -> Result<Lock, Error> {
         let open = || {
             if let Some(folder) = self.lock.parent() {
                 fs::create_dir_all(folder)?;
@@ -150,8 +197,7 @@ impl Host {
                 .open(&self.lock)
         };
         let file = open().map_err(|e| Error::io(&self.lock, e))?;
-        flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|_| Error::Busy)?;
-        Ok(file)
+        Lock::take(file)
     }
 
     /// True for the kernel image of the running version.

@@ -2,7 +2,7 @@
 //!
 //! The order of the steps is what keeps the machine bootable at every instant:
 //!
-//! 1. the whole bundle is read and checked; until here nothing has changed;
+//! 1. the whole bundle is read and checked, its signature first; until here nothing has changed;
 //! 2. the other slot's kernel image is removed: what it boots is about to vanish;
 //! 3. the slot's partitions are marked empty and lose their identity;
 //! 4. root and hash tree are written and flushed, their digests checked once more;
@@ -16,11 +16,12 @@ use std::path::{Path, PathBuf};
 
 use basalt_layout::{Slot, SlotLabel, UkiName, Version};
 
-use crate::bundle::{self, PartKind, Sink};
-use crate::esp::Esp;
+use crate::bundle::{self, Nothing, PartKind, Sink};
+use crate::esp::{Esp, Uki};
 use crate::host::Target;
+use crate::observer::Span;
 use crate::table::Table;
-use crate::{Error, Host, Manifest, files};
+use crate::{Error, Host, Manifest, Observer, files, formats};
 
 /// Room left free in the EFI system partition.
 const ESP_RESERVE: u64 = 1 << 20;
@@ -41,24 +42,27 @@ pub struct Installed {
     pub slot: Slot,
 }
 
-/// Installs a bundle; the next boot tries it. `say` hears each step.
+/// Installs a bundle; the next boot tries it.
 pub fn install(
     host: &Host,
     path: &Path,
     options: Options,
-    say: &mut dyn FnMut(&str),
+    span: Span,
+    observer: &mut dyn Observer,
 ) -> Result<Installed, Error> {
     let _lock = host.lock()?;
-    let manifest = bundle::manifest(path)?;
-    check_version(host, &manifest, options)?;
+    let keys = host.keys()?;
+    let manifest = bundle::manifest(path, &keys)?;
     let mut table = Table::read(&host.disk)?;
     let slot = host.running_slot(&table)?.other();
     let esp = host.open_esp()?;
-    check_sizes(host, &table, slot, &esp, &manifest)?;
-    say("checking the bundle");
-    bundle::verify(path)?;
+    check(host, &table, slot, &esp, &manifest, options)?;
+    let half = span.from + (span.to - span.from) / 2;
+    observer.say("checking the bundle");
+    let first = Span { to: half, ..span };
+    bundle::read(path, &keys, &mut Nothing, first, observer)?;
 
-    say(&format!(
+    observer.say(&format!(
         "writing version {} to slot {}",
         manifest.version,
         slot.letter()
@@ -73,7 +77,9 @@ pub fn install(
         uki: esp.uki_folder().join("basalt-update.new"),
         current: None,
     };
-    let written = bundle::read(path, &mut writer)
+    formats::remember(host, &manifest)?;
+    let second = Span { from: half, ..span };
+    let written = bundle::read(path, &keys, &mut writer, second, observer)
         .and_then(|again| same(&manifest, &again))
         .and_then(|()| name_slot(&mut table, slot, &manifest))
         .and_then(|()| publish(&esp, &writer.uki, &manifest.version));
@@ -90,17 +96,36 @@ pub fn install(
     })
 }
 
-fn check_version(host: &Host, manifest: &Manifest, options: Options) -> Result<(), Error> {
-    if manifest.version == host.version {
-        return Err(Error::AlreadyRunning(manifest.version.clone()));
+/// Everything that can be refused by the manifest alone, before a byte is fetched or written.
+pub(crate) fn check(
+    host: &Host,
+    table: &Table,
+    slot: Slot,
+    esp: &Esp,
+    manifest: &Manifest,
+    options: Options,
+) -> Result<(), Error> {
+    let version = &manifest.version;
+    if *version == host.version {
+        return Err(Error::AlreadyRunning(version.clone()));
     }
-    if manifest.version < host.version && !options.allow_downgrade {
+    if *version < host.version && !options.allow_downgrade {
         return Err(Error::Older {
-            offered: manifest.version.clone(),
+            offered: version.clone(),
             running: host.version.clone(),
         });
     }
-    Ok(())
+    formats::check(host, manifest)?;
+    let same_image = table.content_of(slot).as_ref() == Some(version)
+        && table.slot_of(&manifest.root_hash.root_partuuid()) == Some(slot);
+    let works = |uki: &Uki| uki.name.version == *version && !uki.name.is_exhausted();
+    if same_image && esp.ukis()?.iter().any(works) {
+        return Err(Error::AlreadyInstalled {
+            version: version.clone(),
+            slot: slot.letter(),
+        });
+    }
+    check_sizes(host, table, slot, esp, manifest)
 }
 
 fn check_sizes(
@@ -213,6 +238,7 @@ struct SlotWriter {
 impl Sink for SlotWriter {
     fn begin(&mut self, part: PartKind) -> Result<(), Error> {
         let (file, path) = match part {
+            PartKind::Blocks => return Ok(()),
             PartKind::Root => (open_target(&self.root), &self.root.path),
             PartKind::Verity => (open_target(&self.verity), &self.verity.path),
             PartKind::Uki => (File::create(&self.uki), &self.uki),

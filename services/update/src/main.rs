@@ -1,11 +1,12 @@
 //! `basalt-update`: installs a bundle, shows the slots, goes back.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use basalt_update::channel::Channel;
+use basalt_update::source::Source;
 use basalt_update::status::State;
-use basalt_update::{Host, install, rollback, status};
+use basalt_update::{Host, Observer, install, rollback, status};
 use clap::{Parser, Subcommand};
 
 /// Updates this host as one image.
@@ -20,8 +21,15 @@ struct Arguments {
 enum Command {
     /// Installs a bundle into the slot that does not run.
     Install {
-        /// The bundle.
-        file: PathBuf,
+        /// The bundle: a file, or an address that begins with http:// or https://.
+        #[arg(required_unless_present = "from", conflicts_with = "from")]
+        bundle: Option<String>,
+        /// A folder on a web server that has the latest bundle of each channel.
+        #[arg(long, value_name = "URL")]
+        from: Option<String>,
+        /// The channel: stable or testing.
+        #[arg(long, requires = "from", default_value_t)]
+        channel: Channel,
         /// Also install a version older than the running one.
         #[arg(long)]
         allow_downgrade: bool,
@@ -64,12 +72,18 @@ fn run(command: Command) -> anyhow::Result<()> {
     let host = Host::detect()?;
     match command {
         Command::Install {
-            file,
+            bundle,
+            from,
+            channel,
             allow_downgrade,
             reboot,
         } => {
             let options = install::Options { allow_downgrade };
-            let done = install::install(&host, &file, options, &mut |step| println!("{step}"))?;
+            let source = match from {
+                Some(folder) => Source::Channel { folder, channel },
+                None => Source::of(&bundle.unwrap_or_default()),
+            };
+            let done = source.install(&host, options, &mut Printer)?;
             println!("version {} is in slot {}", done.version, done.slot.letter());
             restart(reboot)
         }
@@ -88,6 +102,15 @@ fn run(command: Command) -> anyhow::Result<()> {
             restart(reboot)
         }
         Command::Commit => Ok(rollback::commit(&host)?),
+    }
+}
+
+/// Tells every step to whoever sits in front of the terminal.
+struct Printer;
+
+impl Observer for Printer {
+    fn say(&mut self, text: &str) {
+        println!("{text}");
     }
 }
 

@@ -1,19 +1,23 @@
-//! What an update bundle says about itself: the file `manifest.json`, first in the archive.
+//! What an update bundle says about itself: the file `manifest.json`, first in the archive. The
+//! second entry is its signature, see [`crate::signature`].
 
 use std::fmt;
 use std::str::FromStr;
 
-use basalt_layout::{ARCHITECTURE, IMAGE_ID, RootHash, UkiName, Version};
+use basalt_layout::{ARCHITECTURE, IMAGE_ID, RootHash, UkiName, Version, store};
 use serde::{Deserialize, Serialize};
 
 /// Name of the manifest in the archive; always its first entry.
 pub const MANIFEST_FILE: &str = "manifest.json";
 
+/// Name of the manifest's signature in the archive; always its second entry.
+pub const SIGNATURE_FILE: &str = "manifest.json.sig";
+
 /// Longest manifest that is read.
 pub const MANIFEST_MAX_SIZE: u64 = 64 << 10;
 
 /// Version of the bundle format this code reads and writes.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// Describes a bundle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,14 +33,39 @@ pub struct Manifest {
     pub architecture: String,
     /// Root hash of the hash tree, which names the slot's partitions.
     pub root_hash: RootHash,
+    /// Formats of the configuration store that the image gets along with.
+    pub store: StoreFormats,
     /// The files, in the order they follow in the archive.
     pub parts: Parts,
 }
 
-/// The three files of an image, in the order they follow in the archive.
+/// Formats of the configuration store that an image gets along with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoreFormats {
+    /// The oldest format it opens.
+    pub oldest: u32,
+    /// The newest format it opens.
+    pub newest: u32,
+    /// The format it turns every older one into.
+    pub writes: u32,
+}
+
+impl StoreFormats {
+    /// What the code of this very build gets along with.
+    pub const OWN: Self = Self {
+        oldest: store::OLDEST_FORMAT,
+        newest: store::NEWEST_FORMAT,
+        writes: store::WRITTEN_FORMAT,
+    };
+}
+
+/// The files of an image, in the order they follow in the archive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Parts {
+    /// Digests of all blocks of the other parts, see [`crate::blocks`].
+    pub blocks: Part,
     /// The root file system.
     pub root: Part,
     /// Its hash tree.
@@ -66,6 +95,7 @@ impl Manifest {
             version,
             architecture: ARCHITECTURE.to_owned(),
             root_hash,
+            store: StoreFormats::OWN,
             parts,
         }
     }
@@ -73,8 +103,13 @@ impl Manifest {
 
 impl Parts {
     /// The parts in archive order.
-    pub fn in_order(&self) -> [&Part; 3] {
-        [&self.root, &self.verity, &self.uki]
+    pub fn in_order(&self) -> [&Part; 4] {
+        [&self.blocks, &self.root, &self.verity, &self.uki]
+    }
+
+    /// Name of the list of blocks in a bundle.
+    pub fn blocks_file(version: &Version) -> String {
+        format!("{IMAGE_ID}_{version}.blocks")
     }
 
     /// Name of the root file system's file in a bundle.

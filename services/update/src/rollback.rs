@@ -3,7 +3,7 @@
 use basalt_layout::Version;
 
 use crate::table::Table;
-use crate::{Error, Host};
+use crate::{Error, Host, formats};
 
 /// Boots the other slot at the next start; it stays once it has proved itself.
 pub fn roll_back(host: &Host) -> Result<Version, Error> {
@@ -25,6 +25,7 @@ pub fn roll_back(host: &Host) -> Result<Version, Error> {
             "version {version} did not become healthy when it was tried"
         )));
     }
+    formats::check_known(host, &version)?;
     host.efivars.set_next(&version)?;
     Ok(version)
 }

@@ -5,13 +5,16 @@ use std::path::{Path, PathBuf};
 use basalt_layout::disk::{FreshIds, MIN_DISK_SIZE, install_script};
 use basalt_layout::slot::UKI_FOLDER;
 use basalt_layout::{RootHash, UkiName, Version};
+use ed25519_dalek::pkcs8::EncodePublicKey;
+use ed25519_dalek::{Signer, SigningKey};
 use sha2::Digest;
 use tempfile::{NamedTempFile, TempDir};
 
 use crate::efivars::EfiVars;
 use crate::host::EspPlace;
-use crate::manifest::{MANIFEST_FILE, Manifest, Part, Parts, Sha256};
-use crate::{Host, command};
+use crate::manifest::{MANIFEST_FILE, Manifest, Part, Parts, SIGNATURE_FILE, Sha256};
+use crate::observer::Span;
+use crate::{Host, Observer, blocks, command};
 
 /// A sparse disk image with version 0.1.0 in slot A.
 pub fn blank_disk() -> NamedTempFile {
@@ -61,7 +64,11 @@ pub fn host() -> FakeHost {
         efivars: EfiVars::at(&folder("efivars")),
         lock: dir.path().join("lock"),
         failure_record: dir.path().join("failure.json"),
+        keys: folder("keys"),
+        state: dir.path().join("state"),
+        store: dir.path().join("store.db"),
     };
+    put_key(&host.keys, "development", KEY);
     let fake = FakeHost {
         host,
         dir,
@@ -99,22 +106,75 @@ impl FakeHost {
     }
 }
 
+/// The key that test bundles are signed with, and test hosts trust.
+pub const KEY: u8 = 1;
+
+/// A private key made from a number.
+pub fn key(seed: u8) -> SigningKey {
+    SigningKey::from_bytes(&[seed; 32])
+}
+
+/// Puts a public key into a folder.
+pub fn put_key(folder: &Path, name: &str, seed: u8) {
+    let text = key(seed)
+        .verifying_key()
+        .to_public_key_pem(Default::default())
+        .unwrap();
+    std::fs::write(folder.join(format!("{name}.pub")), text).unwrap();
+}
+
+/// What a test hears of an installation; it can ask to stop at a word.
+#[derive(Default)]
+pub struct Ears {
+    pub said: Vec<String>,
+    pub stop_at: Option<&'static str>,
+}
+
+impl Observer for Ears {
+    fn say(&mut self, text: &str) {
+        self.said.push(text.to_owned());
+    }
+
+    fn cancelled(&self) -> bool {
+        self.stop_at
+            .is_some_and(|word| self.said.iter().any(|text| text.contains(word)))
+    }
+}
+
+/// The whole of an installation.
+pub const ALL: Span = Span { from: 0, to: 100 };
+
 /// The content of a test bundle, open to changes before it is written.
 pub struct BundleBuilder {
     pub manifest: Manifest,
     pub files: Vec<(String, Vec<u8>)>,
+    /// The key's number; none leaves the bundle unsigned.
+    pub key: Option<u8>,
 }
 
 pub fn bundle(version: &str) -> BundleBuilder {
+    let text = format!("root of {version}; ");
+    bundle_with(version, text.bytes().cycle().take(3_000_000).collect())
+}
+
+/// A bundle with this root file system.
+pub fn bundle_with(version: &str, root: Vec<u8>) -> BundleBuilder {
     let version: Version = version.parse().unwrap();
     let content = |what: &str, size: usize| {
         let seed = format!("{what} of {version}; ");
         seed.bytes().cycle().take(size).collect::<Vec<u8>>()
     };
+    let verity = content("verity", 40_000);
+    let uki = content("uki", 100_000);
+    let mut list = Vec::new();
+    for part in [&root, &verity, &uki] {
+        blocks::append(&mut list, part.as_slice()).unwrap();
+    }
     let files = vec![
-        (Parts::root_file(&version), content("root", 3_000_000)),
-        (Parts::verity_file(&version), content("verity", 40_000)),
-        (Parts::uki_file(&version), content("uki", 100_000)),
+        (Parts::blocks_file(&version), list),
+        (Parts::root_file(&version), root),
+        (Parts::verity_file(&version), verity),
+        (Parts::uki_file(&version), uki),
     ];
     let part = |index: usize| {
         let (file, bytes): &(String, Vec<u8>) = &files[index];
@@ -125,12 +185,17 @@ pub fn bundle(version: &str) -> BundleBuilder {
         }
     };
     let parts = Parts {
-        root: part(0),
-        verity: part(1),
-        uki: part(2),
+        blocks: part(0),
+        root: part(1),
+        verity: part(2),
+        uki: part(3),
     };
     let manifest = Manifest::new(version.clone(), hash_of(&version.to_string()), parts);
-    BundleBuilder { manifest, files }
+    BundleBuilder {
+        manifest,
+        files,
+        key: Some(KEY),
+    }
 }
 
 impl BundleBuilder {
@@ -138,7 +203,9 @@ impl BundleBuilder {
         let path = dir.join("bundle.tar");
         let mut builder = tar::Builder::new(std::fs::File::create(&path).unwrap());
         let manifest = serde_json::to_vec(&self.manifest).unwrap();
-        let all = [(MANIFEST_FILE.to_owned(), manifest)];
+        let signature = self.key.map(|seed| key(seed).sign(&manifest).to_vec());
+        let mut all = vec![(MANIFEST_FILE.to_owned(), manifest)];
+        all.extend(signature.map(|bytes| (SIGNATURE_FILE.to_owned(), bytes)));
         for (name, bytes) in all.iter().chain(&self.files) {
             let mut header = tar::Header::new_gnu();
             header.set_size(bytes.len() as u64);

@@ -514,6 +514,62 @@ export type LogLine = {
   t: string;
 };
 
+/** What the slots of a node hold. */
+export type UpdateStatus = {
+  /** The version that runs. */
+  version: string;
+  /** Both slots. */
+  slots: Array<UpdateSlot>;
+  /** A version that was tried and left behind by itself. */
+  failure?: UpdateFailure;
+};
+
+/** One slot. */
+export type UpdateSlot = {
+  /** Its letter, a or b. */
+  slot: string;
+  /** The version in it. */
+  version?: string;
+  /** Whether it runs. */
+  running: Flag;
+  /** What the boot loader makes of it. */
+  state: SlotState;
+  /** Boots left for a version on trial. */
+  "tries-left"?: number;
+};
+
+/** What the boot loader makes of a slot. */
+export type SlotState = "empty" | "trial" | "good" | "failed";
+
+/** A version that was tried and left behind. */
+export type UpdateFailure = {
+  /** The version. */
+  version: string;
+  /** Why; empty when it did not get far enough to say. */
+  reasons: Array<string>;
+};
+
+/** What the channel of a node has. */
+export type UpdateAvailable = {
+  /** The channel that is followed. */
+  channel: UpdateChannel;
+  /** Its latest version; none when no place is configured that updates come from. */
+  version?: string;
+  /** Whether that is newer than what runs. */
+  newer: Flag;
+};
+
+/** Which releases a node follows. */
+export type UpdateChannel = "stable" | "testing";
+
+/** Where updates come from. */
+export type UpdateConfig = {
+  /** Folder on a web server that has the latest bundle of each channel. */
+  url?: string;
+  /** The channel that is followed. */
+  channel: UpdateChannel;
+};
+
 /** The configuration of a storage. */
 export type StorageInfo = {
   /** Name. */
@@ -1318,6 +1374,84 @@ export interface Methods {
   "GET /cluster/tasks": {
     params: Record<string, never>;
     output: Array<TaskEntry>;
+  };
+  /** Shows what is in the slots, and why an update was undone. */
+  "GET /nodes/{node}/update/status": {
+    params: {
+      /** Name of the node. */
+      node: string;
+    };
+    output: UpdateStatus;
+  };
+  /** Asks the configured channel for its latest version. */
+  "GET /nodes/{node}/update/available": {
+    params: {
+      /** Name of the node. */
+      node: string;
+    };
+    output: UpdateAvailable;
+  };
+  /** Installs an update into the slot that does not run. */
+  "POST /nodes/{node}/update/install": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** A bundle on the node, by its absolute path. */
+      file?: string;
+      /** A bundle on a web server. */
+      url?: string;
+      /** The channel (default the one that is configured). */
+      channel?: "stable" | "testing";
+      /** Also install a version older than the running one. */
+      "allow-downgrade"?: Flag;
+      /** Reboot into it at once. */
+      reboot?: Flag;
+    };
+    output: string;
+  };
+  /** Uploads a bundle and installs it into the slot that does not run. */
+  "POST /nodes/{node}/update/upload": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Name of the file; of no consequence. */
+      filename: string;
+      /** Also install a version older than the running one. */
+      "allow-downgrade"?: Flag;
+      /** Reboot into it at once. */
+      reboot?: Flag;
+    };
+    output: string;
+  };
+  /** Boots the other slot at the next start; shows its version. */
+  "POST /nodes/{node}/update/rollback": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Reboot into it at once. */
+      reboot?: Flag;
+    };
+    output: string;
+  };
+  /** Shows where updates come from. */
+  "GET /nodes/{node}/update/config": {
+    params: {
+      /** Name of the node. */
+      node: string;
+    };
+    output: UpdateConfig;
+  };
+  /** Says where updates come from. */
+  "PUT /nodes/{node}/update/config": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Folder on a web server that has the latest bundle of each channel; empty for none. */
+      url?: string;
+      /** The channel that is followed. */
+      channel?: "stable" | "testing";
+    };
+    output: null;
   };
   /** Lists the storages that the caller may see. */
   "GET /storage": {

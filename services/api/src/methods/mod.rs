@@ -16,6 +16,7 @@ pub mod nodes;
 pub mod qemu;
 pub mod storage;
 pub mod tasks;
+pub mod update;
 pub mod users;
 pub mod version;
 
@@ -28,6 +29,7 @@ pub const ALL: &[&[Declaration]] = &[
     cluster::DECLARED,
     nodes::DECLARED,
     tasks::DECLARED,
+    update::DECLARED,
     storage::DECLARED,
     qemu::DECLARED,
     lxc::DECLARED,

@@ -10,6 +10,7 @@ pub mod nodes;
 pub mod qemu;
 pub mod storage;
 pub mod tasks;
+pub mod update;
 pub mod users;
 pub mod version;
 
@@ -24,6 +25,7 @@ pub fn router() -> Router {
     qemu::register(&mut router);
     storage::register(&mut router);
     tasks::register(&mut router);
+    update::register(&mut router);
     users::register(&mut router);
     version::register(&mut router);
     crate::console::register(&mut router);

@@ -18,7 +18,7 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Folders below a node that have methods.
-const CHILDREN: [&str; 10] = [
+const CHILDREN: [&str; 11] = [
     "dns",
     "lxc",
     "network",
@@ -28,6 +28,7 @@ const CHILDREN: [&str; 10] = [
     "subscription",
     "tasks",
     "time",
+    "update",
     "version",
 ];
 

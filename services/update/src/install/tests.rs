@@ -12,7 +12,9 @@ use crate::status::{State, status};
 use crate::testing::{self, FakeHost};
 
 fn install_into(fake: &FakeHost, path: &Path) -> Result<Installed, Error> {
-    install(&fake.host, path, Options::default(), &mut |_| {})
+    let options = Options::default();
+    let ears = &mut testing::Ears::default();
+    install(&fake.host, path, options, testing::ALL, ears)
 }
 
 fn slot_bytes(fake: &FakeHost, number: u32, count: usize) -> Vec<u8> {
@@ -36,8 +38,8 @@ fn a_newer_version_goes_to_the_other_slot() {
         fake.boot_files(),
         ["basalt_0.1.0.efi", "basalt_0.2.0+3.efi"]
     );
-    assert_eq!(slot_bytes(&fake, 4, 3_000_000), bundle.files[0].1);
-    assert_eq!(slot_bytes(&fake, 5, 40_000), bundle.files[1].1);
+    assert_eq!(slot_bytes(&fake, 4, 3_000_000), bundle.files[1].1);
+    assert_eq!(slot_bytes(&fake, 5, 40_000), bundle.files[2].1);
     let table = Table::read(&fake.host.disk).unwrap();
     let hash = testing::hash_of("0.2.0");
     assert_eq!(table.entry(4).unwrap().uuid, hash.root_partuuid());
@@ -71,7 +73,7 @@ fn bad_bundles_change_nothing() {
         assert_eq!(fake.fingerprint(), before, "{expected}");
         assert_eq!(
             slot_bytes(&fake, 4, 100),
-            testing::bundle("0.1.1").files[0].1[..100]
+            testing::bundle("0.1.1").files[1].1[..100]
         );
     };
 
@@ -81,11 +83,19 @@ fn bad_bundles_change_nothing() {
         fs::write(&path, &whole[..length]).unwrap();
         refuse(&path, "cannot be used");
     }
-    for position in [10_000, 3_010_000, 3_060_000] {
+    // A bit of the list of blocks, of the root, of the hash tree and of the kernel image.
+    for position in [5_000, 20_000, 3_030_000, 3_090_000] {
         let mut flipped = whole.clone();
         flipped[position] ^= 1;
         fs::write(&path, flipped).unwrap();
         refuse(&path, "checksum is wrong");
+    }
+    // A bit of the manifest, and of its signature.
+    for position in [700, whole.iter().position(|byte| *byte == b'}').unwrap()] {
+        let mut flipped = whole.clone();
+        flipped[position] ^= 1;
+        fs::write(&path, flipped).unwrap();
+        refuse(&path, "or what it signs was changed");
     }
     fs::write(&path, "no archive at all".repeat(100)).unwrap();
     refuse(&path, "no tar archive");
@@ -95,6 +105,11 @@ fn bad_bundles_change_nothing() {
         change(&mut bundle);
         bundle.write(dir)
     };
+    refuse(&changed(&|b| b.key = None), "is not signed");
+    refuse(
+        &changed(&|b| b.key = Some(2)),
+        "no key that this host trusts (development)",
+    );
     refuse(
         &changed(&|b| b.manifest.architecture = "aarch64".into()),
         "architecture `aarch64`",
@@ -103,7 +118,7 @@ fn bad_bundles_change_nothing() {
         &changed(&|b| b.manifest.name = "granite".into()),
         "product `granite`",
     );
-    refuse(&changed(&|b| b.manifest.format = 2), "format is 2");
+    refuse(&changed(&|b| b.manifest.format = 9), "format is 9");
     refuse(
         &changed(&|b| b.manifest.parts.root.size = 2 << 30),
         "the root file system needs",
@@ -122,10 +137,10 @@ fn bad_bundles_change_nothing() {
     );
     refuse(
         &changed(&|b| b.files.swap(0, 1)),
-        "expected `basalt_0.2.0.root`",
+        "expected `basalt_0.2.0.blocks`",
     );
     refuse(
-        &changed(&|b| b.files.truncate(2)),
+        &changed(&|b| b.files.truncate(3)),
         "`basalt_0.2.0.efi` is missing",
     );
     refuse(
@@ -133,6 +148,10 @@ fn bad_bundles_change_nothing() {
         "more in it",
     );
     refuse(&testing::bundle("0.1.0").write(dir), "already running");
+    refuse(
+        &testing::bundle("0.1.1").write(dir),
+        "version 0.1.1 is already in slot b",
+    );
     refuse(
         &testing::bundle("0.0.9").write(dir),
         "older than the running",
@@ -148,11 +167,29 @@ fn a_failing_disk_leaves_the_running_version_alone() {
     fs::create_dir(&esp).unwrap();
     assert!(install_into(&fake, &path).is_err());
     fs::remove_dir(&esp).unwrap();
+    // There is no room left where it should go.
+    std::os::unix::fs::symlink("/dev/full", &esp).unwrap();
+    let error = install_into(&fake, &path).unwrap_err().to_string();
+    assert!(error.contains("No space left"), "{error}");
     assert_eq!(fake.boot_files(), ["basalt_0.1.0.efi"]);
     assert_eq!(
         Table::read(&fake.host.disk).unwrap().content_of(Slot::B),
         None
     );
+    // Somebody stops it in the middle of the slot.
+    let mut ears = testing::Ears {
+        stop_at: Some("writing"),
+        ..Default::default()
+    };
+    let stopped = install(
+        &fake.host,
+        &path,
+        Options::default(),
+        testing::ALL,
+        &mut ears,
+    );
+    assert!(matches!(stopped, Err(Error::Cancelled)));
+    assert_eq!(fake.boot_files(), ["basalt_0.1.0.efi"]);
     // And it can be tried again.
     assert!(install_into(&fake, &path).is_ok());
     // Two at a time are refused.
@@ -167,18 +204,35 @@ fn a_failing_disk_leaves_the_running_version_alone() {
 }
 
 #[test]
+fn a_slot_that_cannot_be_written_is_told() {
+    let fake = testing::host();
+    let path = testing::bundle("0.2.0").write(fake.dir.path());
+    let full = Target {
+        path: PathBuf::from("/dev/full"),
+        offset: 0,
+        size: 1 << 30,
+    };
+    let mut writer = SlotWriter {
+        root: full.clone(),
+        verity: full,
+        uki: fake.dir.path().join("uki"),
+        current: None,
+    };
+    let keys = fake.host.keys().unwrap();
+    let ears = &mut testing::Ears::default();
+    let error = bundle::read(&path, &keys, &mut writer, testing::ALL, ears).unwrap_err();
+    assert!(error.to_string().starts_with("/dev/full: "), "{error}");
+}
+
+#[test]
 fn an_older_version_is_booted_once_and_kept_when_healthy() {
     let mut fake = testing::host();
     let path = testing::bundle("0.0.9").write(fake.dir.path());
-    install(
-        &fake.host,
-        &path,
-        Options {
-            allow_downgrade: true,
-        },
-        &mut |_| {},
-    )
-    .unwrap();
+    let options = Options {
+        allow_downgrade: true,
+    };
+    let ears = &mut testing::Ears::default();
+    install(&fake.host, &path, options, testing::ALL, ears).unwrap();
     assert!(fake.dir.path().join("efivars").read_dir().unwrap().count() == 1);
     assert_eq!(fake.host.efivars.default_entry(), None);
 
