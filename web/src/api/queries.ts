@@ -146,6 +146,27 @@ export const queries = {
         timed(queryKey, () => api.get("/nodes/{node}/tasks", { node, limit: 100, source: "all" }, signal)),
       refetchInterval: paced(SLOW_MS),
     }),
+  updateStatus: (node: string) =>
+    queryOptions({
+      queryKey: ["node", node, "update", "status"],
+      queryFn: ({ queryKey, signal }) =>
+        timed(queryKey, () => api.get("/nodes/{node}/update/status", { node }, signal)),
+      refetchInterval: paced(SLOW_MS),
+      retry: false,
+    }),
+  updateConfig: (node: string) =>
+    queryOptions({
+      queryKey: ["node", node, "update", "config"],
+      queryFn: ({ signal }) => api.get("/nodes/{node}/update/config", { node }, signal),
+      staleTime: 30_000,
+    }),
+  updateAvailable: (node: string) =>
+    queryOptions({
+      queryKey: ["node", node, "update", "available"],
+      queryFn: ({ signal }) => api.get("/nodes/{node}/update/available", { node }, signal),
+      staleTime: 300_000,
+      retry: false,
+    }),
   bridges: (node: string) =>
     queryOptions({
       queryKey: ["node", node, "bridges"],

@@ -1,27 +1,37 @@
-/** Sending a file into a storage, with progress. XMLHttpRequest, because fetch reports no upload progress. */
+/** Sending a file, with progress. XMLHttpRequest, because fetch reports no upload progress. */
 import { csrfHeader, dataOf } from "./client";
 import { BASE, fillPath } from "./encode";
 import { ApiError, errorFrom } from "./error";
 import type { Upid } from "./types";
 
-export interface Upload {
+interface Sending {
   node: string;
-  storage: string;
-  content: string;
   file: File;
   filename: string;
   onProgress: (sent: number, total: number) => void;
   signal?: AbortSignal;
 }
 
+export interface Upload extends Sending {
+  storage: string;
+  content: string;
+}
+
 /** Resolves with the task that moves the received file into place. */
-export function upload(job: Upload): Promise<Upid> {
-  const { path } = fillPath("/nodes/{node}/storage/{storage}/upload", {
-    node: job.node,
-    storage: job.storage,
-  });
+export function upload({ storage, content, ...job }: Upload): Promise<Upid> {
+  const { node } = job;
+  return send(fillPath("/nodes/{node}/storage/{storage}/upload", { node, storage }).path, { content }, job);
+}
+
+/** Resolves with the task that installs the received bundle. */
+export function uploadUpdate(job: Sending, options: Record<string, string>): Promise<Upid> {
+  const { node } = job;
+  return send(fillPath("/nodes/{node}/update/upload", { node }).path, options, job);
+}
+
+function send(path: string, fields: Record<string, string>, job: Sending): Promise<Upid> {
   const form = new FormData();
-  form.append("content", job.content);
+  for (const [name, value] of Object.entries(fields)) form.append(name, value);
   form.append("filename", job.file, job.filename);
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();

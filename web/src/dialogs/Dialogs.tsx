@@ -6,6 +6,8 @@ import { closeDialog, useDialog, type Dialog } from "./store";
 const CreateVm = lazy(() => import("./CreateVm"));
 const CreateContainer = lazy(() => import("./CreateContainer"));
 const UploadDialog = lazy(() => import("./UploadDialog"));
+const UpdateDialog = lazy(() => import("./UpdateDialog"));
+const UpdateSourceDialog = lazy(() => import("./UpdateSourceDialog"));
 const TaskDialog = lazy(() => import("./TaskDialog"));
 
 export function Dialogs() {
@@ -23,6 +25,10 @@ function Opened({ dialog }: { dialog: Dialog }) {
       return <CreateContainer node={dialog.node} onClose={closeDialog} />;
     case "upload":
       return <UploadDialog {...dialog} onClose={closeDialog} />;
+    case "update":
+      return <UpdateDialog node={dialog.node} onClose={closeDialog} />;
+    case "update-source":
+      return <UpdateSourceDialog node={dialog.node} onClose={closeDialog} />;
     case "task":
       return <TaskDialog key={dialog.task.upid} task={dialog.task} onClose={closeDialog} />;
   }

@@ -8,17 +8,17 @@ import {
   ModalBody,
   ModalFooter,
   ModalHeader,
-  Progress,
   TextInput,
 } from "@patternfly/react-core";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
-import { useRef, useState, type DragEvent, type FormEvent } from "react";
+import { useState, type FormEvent } from "react";
 import { fieldsOf } from "../api/error";
 import { upload } from "../api/upload";
 import { taskWatch } from "../api/watch";
 import { ErrorNote } from "../components/ErrorNote";
+import { FilePicker } from "../components/FilePicker";
 import { described, FormField } from "../components/FormField";
-import { bytes, rate } from "../model/format";
+import { UploadProgress, useSending } from "../components/UploadProgress";
 import { guessKind, KINDS, UPLOAD_KINDS, type UploadKind } from "../model/volume";
 
 interface UploadDialogProps {
@@ -29,33 +29,20 @@ interface UploadDialogProps {
   onClose: () => void;
 }
 
-interface Sent {
-  sent: number;
-  total: number;
-  perSecond: number;
-}
-
 function useUpload({ node, storage, onClose }: UploadDialogProps) {
+  const { sent, sending, cancel } = useSending();
   const client = useQueryClient();
-  const [sent, setSent] = useState<Sent>();
-  const abort = useRef<AbortController>(undefined);
   const job = useMutation({
-    mutationFn: ({ file, filename, content }: { file: File; filename: string; content: string }) => {
-      abort.current = new AbortController();
-      const began = performance.now();
-      const onProgress = (done: number, total: number) =>
-        setSent({ sent: done, total, perSecond: done / Math.max((performance.now() - began) / 1000, 0.2) });
-      return upload({ node, storage, content, file, filename, onProgress, signal: abort.current.signal });
-    },
+    mutationFn: ({ file, filename, content }: { file: File; filename: string; content: string }) =>
+      sending((onProgress, signal) => upload({ node, storage, content, file, filename, onProgress, signal })),
     onSuccess: async (upid, { filename }) => {
       taskWatch.track(upid, `Upload ${filename}`);
       await client.invalidateQueries({ queryKey: ["tasks"] });
       void client.invalidateQueries({ queryKey: ["node", node] });
       onClose();
     },
-    onSettled: () => setSent(undefined),
   });
-  return { job, sent, cancel: () => abort.current?.abort() };
+  return { job, sent, cancel };
 }
 
 export default function UploadDialog(props: UploadDialogProps) {
@@ -93,7 +80,7 @@ export default function UploadDialog(props: UploadDialogProps) {
         <Form id="upload-form" onSubmit={submit} noValidate>
           {job.error && <ErrorNote title="The upload failed" error={job.error} />}
           <FormField id="upload-file" label="File" required complaint={fileComplaint ?? refused.tmpfilename}>
-            <FilePicker file={file} disabled={job.isPending} onPick={setFile} />
+            <FilePicker id="upload-file" file={file} disabled={job.isPending} onPick={setFile} />
           </FormField>
           <FormField
             id="upload-kind"
@@ -132,61 +119,5 @@ export default function UploadDialog(props: UploadDialogProps) {
         </Button>
       </ModalFooter>
     </Modal>
-  );
-}
-
-function UploadProgress({ sent, total, perSecond }: Sent) {
-  const finished = sent >= total;
-  return (
-    <Progress
-      aria-label="Upload progress"
-      title={
-        finished
-          ? "Received; the server is checking it"
-          : `${bytes(sent)} of ${bytes(total)} · ${rate(perSecond)}`
-      }
-      value={total > 0 ? (sent / total) * 100 : 0}
-      label={`${Math.floor((sent / Math.max(total, 1)) * 100)} %`}
-    />
-  );
-}
-
-interface FilePickerProps {
-  file: File | undefined;
-  disabled: boolean;
-  onPick: (file: File) => void;
-}
-
-/** A place to drop a file on, or to choose one from. */
-function FilePicker({ file, disabled, onPick }: FilePickerProps) {
-  const [over, setOver] = useState(false);
-  function drop(event: DragEvent): void {
-    event.preventDefault();
-    setOver(false);
-    const dropped = event.dataTransfer.files[0];
-    if (dropped && !disabled) onPick(dropped);
-  }
-  return (
-    <div
-      className={`file-drop ${over ? "file-drop-over" : ""}`}
-      onDragOver={(event) => {
-        event.preventDefault();
-        setOver(true);
-      }}
-      onDragLeave={() => setOver(false)}
-      onDrop={drop}
-    >
-      <input
-        id="upload-file"
-        type="file"
-        disabled={disabled}
-        aria-describedby="upload-file-help"
-        onChange={(event) => {
-          const chosen = event.target.files?.[0];
-          if (chosen) onPick(chosen);
-        }}
-      />
-      <span className="quiet">{file ? bytes(file.size) : "or drop it here"}</span>
-    </div>
   );
 }

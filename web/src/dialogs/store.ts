@@ -18,6 +18,8 @@ export type Dialog =
   | { kind: "create-vm"; node?: string | undefined }
   | { kind: "create-container"; node?: string | undefined }
   | { kind: "upload"; node: string; storage: string; kinds: string[]; preset?: string | undefined }
+  | { kind: "update"; node: string }
+  | { kind: "update-source"; node: string }
   | { kind: "task"; task: Pick<Task, "upid" | "node" | "type" | "id" | "user" | "starttime"> };
 
 let open: Dialog | undefined;

@@ -25,6 +25,7 @@ export function parseUpid(upid: string): ParsedUpid | undefined {
 }
 
 const VERBS: Record<string, string> = {
+  update: "Update",
   qmstart: "Start VM",
   qmstop: "Stop VM",
   qmshutdown: "Shut down VM",

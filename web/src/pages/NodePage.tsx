@@ -17,10 +17,12 @@ import { TaskTable } from "../components/TaskTable";
 import { usePageTitle } from "../components/usePageTitle";
 import { bytes, duration, share } from "../model/format";
 import { contentKinds, kindLabel } from "../model/volume";
+import { FallBackNote, NodeUpdates } from "./NodeUpdates";
 import NotFoundPage from "./NotFoundPage";
 
 const TABS = [
   { key: "summary", title: "Summary" },
+  { key: "updates", title: "Updates" },
   { key: "tasks", title: "Tasks" },
 ];
 
@@ -51,7 +53,14 @@ export default function NodePage() {
       />
       <PageTabs label="Node" base={`/nodes/${node}`} tabs={TABS} current={tab} />
       <div className="page-body stack" id={TAB_PANEL} role="tabpanel" aria-label={tab}>
-        {tab === "tasks" ? <NodeTasks node={node} /> : <Summary node={node} />}
+        {tab !== "updates" && <FallBackNote node={node} />}
+        {tab === "tasks" ? (
+          <NodeTasks node={node} />
+        ) : tab === "updates" ? (
+          <NodeUpdates node={node} />
+        ) : (
+          <Summary node={node} />
+        )}
       </div>
     </>
   );
