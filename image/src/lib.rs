@@ -6,5 +6,6 @@ pub mod appliance;
 pub mod build;
 pub mod keys;
 pub mod node;
+pub mod publish;
 pub mod testing;
 pub mod tools;

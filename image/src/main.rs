@@ -5,7 +5,7 @@ use basalt_image::appliance::instance::{Name, NodeName};
 use basalt_image::appliance::{console, run, sync};
 use basalt_image::build::{self, Variant, lock};
 use basalt_image::keys::Keys;
-use basalt_image::testing;
+use basalt_image::{publish, testing};
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -32,6 +32,16 @@ enum Command {
         /// The folder to make, which must not be there yet; BASALT_KEYS names it to later builds
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
+    },
+    /// Build, and put the update bundle into a folder that a web server offers to hosts
+    Publish {
+        /// The folder; what it holds of other versions stays
+        dir: PathBuf,
+        /// The channel whose latest version it becomes: stable or testing
+        #[arg(long, default_value_t)]
+        channel: publish::Channel,
+        #[command(flatten)]
+        build: BuildOptions,
     },
     /// Run appliances in QEMU; builds and installs what is missing
     Run(run::Options),
@@ -115,7 +125,14 @@ fn main() -> ExitCode {
 
 fn act(command: Command) -> Result<ExitCode> {
     match command {
-        Command::Build(options) => build_image(options)?,
+        Command::Build(options) => {
+            build_image(options)?;
+        }
+        Command::Publish {
+            dir,
+            channel,
+            build,
+        } => publish::publish(&build_image(build)?, &dir, channel)?,
         Command::Lock => {
             for change in lock::refresh()? {
                 println!("{change}");
@@ -145,7 +162,7 @@ fn act(command: Command) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn build_image(options: BuildOptions) -> Result<()> {
+fn build_image(options: BuildOptions) -> Result<build::Artifacts> {
     let variant = if options.release {
         Variant::Release
     } else {
@@ -165,5 +182,5 @@ fn build_image(options: BuildOptions) -> Result<()> {
         println!("iso      {}", built.iso.display());
         println!("bundle   {}", built.bundle.display());
     }
-    Ok(())
+    Ok(built)
 }

@@ -13,7 +13,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use basalt_layout::{SlotLabel, Version};
+use basalt_layout::{SlotLabel, UkiName, Version};
 use basalt_model::host::HostConfig;
 use basalt_update::block::Blocks;
 use basalt_update::efivars::EfiVars;
@@ -23,6 +23,7 @@ use tokio::time::Instant;
 
 use crate::paths::Paths;
 use crate::record;
+use crate::run::state;
 
 /// Pause between two rounds of checks.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -79,7 +80,7 @@ fn report(paths: &Paths, health: &Health) {
         tracing::error!("not healthy: {reason}");
     }
     publish(paths, health);
-    if let Err(error) = record::end_boot(paths, &health.reasons) {
+    if let Err(error) = record::end_boot(paths, &health.reasons, has_address(paths)) {
         tracing::warn!("the outcome of this boot is not recorded: {error:#}");
     }
 }
@@ -116,7 +117,10 @@ async fn wait(paths: &Paths, patience: Duration, pause: Duration) -> Health {
 
 /// One round of all checks; what did not pass.
 async fn check(paths: &Paths) -> Vec<String> {
-    let node = async { http::node(&paths.run("basalt/node.sock")).await };
+    let node = async {
+        let asked = http::node(&paths.run("basalt/node.sock")).await;
+        asked.map_err(|error| with_last_words(paths, error))
+    };
     let gateway = async { http::gateway(&paths.state("tls/cert.pem")).await };
     let (node, gateway) = tokio::join!(node, gateway);
     [
@@ -130,21 +134,51 @@ async fn check(paths: &Paths) -> Vec<String> {
     .collect()
 }
 
-/// The bridge has to be there; a missing DHCP server or an unplugged cable is no fault of the
-/// image and would be none the better for another boot.
+/// A node that could not start has left the reason behind.
+fn with_last_words(paths: &Paths, error: anyhow::Error) -> anyhow::Error {
+    match fs::read_to_string(paths.run("basalt/node.error")) {
+        Ok(words) if !words.trim().is_empty() => error.context(words.trim().to_owned()),
+        _ => error,
+    }
+}
+
+/// The bridge has to be there. A missing DHCP server or an unplugged cable is no fault of the
+/// image and would be none the better for another boot; but a version on trial must bring up what
+/// the version before it did.
 fn network(paths: &Paths) -> anyhow::Result<()> {
-    let bridge = fs::read(paths.state("host.json"))
-        .ok()
-        .and_then(|text| serde_json::from_slice::<HostConfig>(&text).ok())
-        .unwrap_or_else(HostConfig::fallback)
-        .network
-        .bridge;
+    let bridge = bridge(paths);
     let folder = paths.sys().join("class/net").join(&bridge);
     anyhow::ensure!(folder.exists(), "{bridge} does not exist");
     let flags = fs::read_to_string(folder.join("flags")).unwrap_or_default();
     let flags = u32::from_str_radix(flags.trim().trim_start_matches("0x"), 16).unwrap_or(0);
     anyhow::ensure!(flags & 1 != 0, "{bridge} is not up");
+    if counted(paths).is_some() && record::had_address(paths) {
+        anyhow::ensure!(
+            !state::addresses(&bridge).is_empty(),
+            "{bridge} has no address, and it had one before this version was tried"
+        );
+    }
     Ok(())
+}
+
+/// Whether the bridge can be reached from elsewhere.
+pub fn has_address(paths: &Paths) -> bool {
+    !state::addresses(&bridge(paths)).is_empty()
+}
+
+fn bridge(paths: &Paths) -> String {
+    fs::read(paths.state("host.json"))
+        .ok()
+        .and_then(|text| serde_json::from_slice::<HostConfig>(&text).ok())
+        .unwrap_or_else(HostConfig::fallback)
+        .network
+        .bridge
+        .to_string()
+}
+
+/// The kernel image of this boot, when its tries are counted: the version is on trial.
+fn counted(paths: &Paths) -> Option<UkiName> {
+    EfiVars::at(&paths.sys().join("firmware/efi/efivars")).counted_boot()
 }
 
 fn state_is_writable(paths: &Paths) -> anyhow::Result<()> {
@@ -157,8 +191,7 @@ fn state_is_writable(paths: &Paths) -> anyhow::Result<()> {
 
 /// Whether another boot could lead to something better.
 fn falls_back(paths: &Paths) -> bool {
-    let Some(counted) = EfiVars::at(&paths.sys().join("firmware/efi/efivars")).counted_boot()
-    else {
+    let Some(counted) = counted(paths) else {
         return false;
     };
     let tries_left = counted.tries.is_some_and(|tries| tries.left > 0);
@@ -242,6 +275,33 @@ mod tests {
         fs::write(disk.join("uevent"), "PARTNAME=basalt_0.1.0\n").unwrap();
         std::os::unix::fs::symlink(&disk, paths.at("/sys/class/block/vda2")).unwrap();
         assert_eq!(answer(&paths).await, Some(ExitCode::FAILURE));
+    }
+
+    #[test]
+    fn a_node_that_could_not_start_has_said_why() {
+        let (_dir, paths) = tree();
+        let error = || anyhow::anyhow!("does not answer");
+        assert_eq!(
+            with_last_words(&paths, error()).to_string(),
+            "does not answer"
+        );
+        fs::create_dir_all(paths.run("basalt")).unwrap();
+        fs::write(paths.run("basalt/node.error"), "the store is damaged\n").unwrap();
+        let told = format!("{:#}", with_last_words(&paths, error()));
+        assert_eq!(told, "the store is damaged: does not answer");
+    }
+
+    #[test]
+    fn a_version_on_trial_brings_up_the_address_there_was() {
+        let (_dir, paths) = tree();
+        let bridge = paths.at("/sys/class/net/vmbr0");
+        fs::create_dir_all(&bridge).unwrap();
+        fs::write(bridge.join("flags"), "0x1003\n").unwrap();
+        record::end_boot(&paths, &[], true).unwrap();
+        assert!(network(&paths).is_ok(), "this version has proved itself");
+        count(&paths, "basalt_0.3.0+2-1.efi");
+        let error = network(&paths).unwrap_err().to_string();
+        assert!(error.contains("vmbr0 has no address"), "{error}");
     }
 
     #[test]

@@ -26,6 +26,9 @@ pub struct Boot {
     /// This or an earlier boot of the version was healthy.
     #[serde(default)]
     pub proved: bool,
+    /// The bridge had an address when a boot was last healthy.
+    #[serde(default)]
+    pub addressed: bool,
 }
 
 /// How far a boot got.
@@ -60,6 +63,7 @@ pub fn running_version(paths: &Paths) -> anyhow::Result<Version> {
 /// Notes that a boot begins, and what became of the one before.
 pub fn begin_boot(paths: &Paths) -> anyhow::Result<()> {
     let version = running_version(paths)?;
+    let addressed = had_address(paths);
     let (reasons, proved) = match last(paths) {
         Some(boot) if boot.version == version => (boot.reasons, boot.proved),
         Some(boot) => {
@@ -88,6 +92,7 @@ pub fn begin_boot(paths: &Paths) -> anyhow::Result<()> {
             outcome: Outcome::Starting,
             reasons,
             proved,
+            addressed,
         },
     )
 }
@@ -96,8 +101,13 @@ fn last(paths: &Paths) -> Option<Boot> {
     read(&paths.state("boot/last.json"))
 }
 
+/// Whether the bridge had an address when a boot was last healthy.
+pub fn had_address(paths: &Paths) -> bool {
+    last(paths).is_some_and(|boot| boot.addressed)
+}
+
 /// Notes how this boot's health checks ended.
-pub fn end_boot(paths: &Paths, reasons: &[String]) -> anyhow::Result<()> {
+pub fn end_boot(paths: &Paths, reasons: &[String], has_address: bool) -> anyhow::Result<()> {
     let version = running_version(paths)?;
     let outcome = if reasons.is_empty() {
         Outcome::Healthy
@@ -111,6 +121,11 @@ pub fn end_boot(paths: &Paths, reasons: &[String]) -> anyhow::Result<()> {
     }
     let before = last(paths).is_some_and(|boot| boot.version == version && boot.proved);
     let proved = before || outcome == Outcome::Healthy;
+    let addressed = if outcome == Outcome::Healthy {
+        has_address
+    } else {
+        had_address(paths)
+    };
     let reasons = reasons.to_vec();
     write(
         paths,
@@ -120,6 +135,7 @@ pub fn end_boot(paths: &Paths, reasons: &[String]) -> anyhow::Result<()> {
             outcome,
             reasons,
             proved,
+            addressed,
         },
     )
 }
@@ -160,24 +176,25 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let paths = Paths::below(dir.path());
         boot(&paths, "0.1.0");
-        end_boot(&paths, &[]).unwrap();
+        end_boot(&paths, &[], true).unwrap();
         assert_eq!(failure(&paths), None);
 
         boot(&paths, "0.2.0");
-        end_boot(&paths, &["node: no answer".to_owned()]).unwrap();
+        end_boot(&paths, &["node: no answer".to_owned()], false).unwrap();
         // The last try dies before it can say anything.
         boot(&paths, "0.2.0");
         boot(&paths, "0.1.0");
         let failed = failure(&paths).unwrap();
         assert_eq!(failed.version.to_string(), "0.2.0");
         assert_eq!(failed.reasons, ["node: no answer"]);
+        assert!(had_address(&paths), "as it was before the failed version");
 
         // It stays visible until that version works.
-        end_boot(&paths, &[]).unwrap();
+        end_boot(&paths, &[], true).unwrap();
         boot(&paths, "0.1.0");
         assert!(failure(&paths).is_some());
         boot(&paths, "0.2.0");
-        end_boot(&paths, &[]).unwrap();
+        end_boot(&paths, &[], true).unwrap();
         assert_eq!(failure(&paths), None);
     }
 

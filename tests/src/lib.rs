@@ -15,3 +15,4 @@ pub mod guest;
 pub mod lab;
 pub mod runner;
 pub mod scenarios;
+pub mod web;

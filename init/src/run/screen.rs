@@ -18,7 +18,7 @@ const WIDTH: usize = 78;
 pub struct Screens {
     terminal: PathBuf,
     serial: Option<PathBuf>,
-    said: Option<String>,
+    said: Vec<String>,
 }
 
 impl Screens {
@@ -33,7 +33,7 @@ impl Screens {
         Self {
             terminal: paths.at("/dev/tty1"),
             serial,
-            said: None,
+            said: Vec::new(),
         }
     }
 
@@ -47,14 +47,18 @@ impl Screens {
         let Some(line) = summary(state) else {
             return;
         };
-        // The serial line is a log: only what changes is worth a line.
-        if self.said.as_ref() != Some(&line) {
+        let told = [Some(line), undone(state)];
+        for line in told.iter().flatten() {
+            // The serial line is a log: only what changes is worth a line.
+            if self.said.contains(line) {
+                continue;
+            }
             if let Some(serial) = &self.serial {
                 write(serial, &format!("\r\nbasalt: {line}\r\n"));
             }
             tracing::info!("{line}");
-            self.said = Some(line);
         }
+        self.said = told.into_iter().flatten().collect();
     }
 }
 
@@ -84,6 +88,20 @@ fn summary(state: &State) -> Option<String> {
             health.reasons.join("; ")
         )
     })
+}
+
+/// What became of an update that was undone.
+fn undone(state: &State) -> Option<String> {
+    let failed = state.failed_update.as_ref()?;
+    let why = if failed.reasons.is_empty() {
+        "it stopped before its health checks could say why".to_owned()
+    } else {
+        failed.reasons.join("; ")
+    };
+    Some(format!(
+        "version {} failed and was undone: {why}",
+        failed.version
+    ))
 }
 
 /// The lines of the screen.
@@ -120,16 +138,8 @@ pub fn lines(state: &State) -> Vec<String> {
     for problem in &state.problems {
         row("Problem", problem);
     }
-    if let Some(failed) = &state.failed_update {
-        let why = if failed.reasons.is_empty() {
-            "it did not get far enough to say why".to_owned()
-        } else {
-            failed.reasons.join("; ")
-        };
-        row(
-            "Update",
-            &format!("version {} failed and was undone: {why}", failed.version),
-        );
+    if let Some(undone) = undone(state) {
+        row("Update", &undone);
     }
     lines.extend([String::new(), "  Alt+F2 brings a login prompt.".to_owned()]);
     lines

@@ -122,7 +122,7 @@ fn url(address: &IpAddr) -> String {
 }
 
 /// Addresses of an interface that can be reached from elsewhere, IPv4 first.
-fn addresses(interface: &str) -> Vec<IpAddr> {
+pub fn addresses(interface: &str) -> Vec<IpAddr> {
     let Ok(all) = nix::ifaddrs::getifaddrs() else {
         return Vec::new();
     };

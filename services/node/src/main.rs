@@ -39,6 +39,10 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// So long a request's headers may take.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// File in the folder of sockets in which a node that could not go on leaves the reason, for the
+/// health checks to tell.
+const LAST_WORDS: &str = "node.error";
+
 /// The privileged side of Basalt.
 #[derive(Debug, Parser)]
 #[command(version)]
@@ -59,6 +63,18 @@ async fn main() -> Result<()> {
         .with_ansi(false)
         .without_time()
         .init();
+    let last_words = options.settings.run.join(LAST_WORDS);
+    let ended = run(options, &last_words).await;
+    if let Err(error) = &ended
+        && let Err(unsaid) = std::fs::write(&last_words, format!("{error:#}\n"))
+    {
+        tracing::warn!(error = %unsaid, "the reason is not left behind");
+    }
+    ended
+}
+
+/// Serves until it is asked to end.
+async fn run(options: Options, last_words: &Path) -> Result<()> {
     let core = core::Core::open(options.settings).await?;
     let node = Arc::new(state::Node::open(Arc::clone(&core)).await?);
     let router = handlers::router();
@@ -75,6 +91,10 @@ async fn main() -> Result<()> {
     let listener = listen(&options.socket)?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    match std::fs::remove_file(last_words) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e.into()),
+        Ok(()) | Err(_) => {}
+    }
     sd_notify::notify(&[sd_notify::NotifyState::Ready])?;
     tracing::info!(node = core.name, "ready");
     let starting = Arc::clone(&node);

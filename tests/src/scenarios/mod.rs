@@ -39,10 +39,7 @@ const fn scenario(name: &'static str, run: fn(&mut Lab<'_>) -> Result<()>) -> Sc
 /// All of them; long ones first, so that the last to end is a short one.
 pub const ALL: &[Scenario] = &[
     scenario("update_installs_boots_and_commits", update::commits),
-    scenario(
-        "update_with_a_broken_supervisor_falls_back",
-        update::falls_back,
-    ),
+    scenario("faulty_updates_fall_back", update::falls_back),
     scenario(
         "every_instant_of_an_update_survives_a_power_cut",
         replay::update,

@@ -84,7 +84,7 @@ fn number(variable: &str) -> Option<u64> {
 /// whole, and what was acknowledged is there.
 pub fn update(lab: &mut Lab<'_>) -> Result<()> {
     let extent = Extent::chosen();
-    let bundle = build_other("2.0.0", None)?;
+    let bundle = build_other()?;
     let log = lab.work().join("writes.log");
     let recording = record(lab, &bundle, &log)?;
     let log = Log::open(&log)?;
