@@ -20,6 +20,7 @@ use uuid::Uuid;
 
 use crate::plan::Plan;
 use crate::report::Report;
+use crate::secure_boot;
 use crate::source::Source;
 
 /// Bytes copied at a time.
@@ -57,8 +58,15 @@ pub fn install(plan: &Plan, source: &Source, report: &mut Report) -> anyhow::Res
     report.line("Writing the host's configuration");
     files::write_state(&partition(DATA_PARTITION), plan, report.log())?;
     report.line("Writing the boot loader");
-    files::write_esp(&partition(ESP_PARTITION), &source.version, &boot_files)?;
-    flush(disk)
+    files::write_esp(
+        &partition(ESP_PARTITION),
+        &source.version,
+        &boot_files,
+        plan.secure_boot,
+    )?;
+    flush(disk)?;
+    secure_boot::enrol(plan.secure_boot, &boot_files.certificates, report);
+    Ok(())
 }
 
 fn partition_disk(disk: &Path, source: &Source) -> anyhow::Result<()> {

@@ -12,6 +12,7 @@ mod engine;
 mod password;
 mod plan;
 mod report;
+mod secure_boot;
 mod source;
 mod terminal;
 

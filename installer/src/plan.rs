@@ -4,11 +4,12 @@ use std::path::Path;
 
 use anyhow::{Context, bail, ensure};
 use basalt_layout::disk::{MIN_DISK_SIZE, ROOT_SIZE, VERITY_SIZE};
-use basalt_model::host::answer::{After, AnswerFile, DiskChoice, RootPassword};
+use basalt_model::host::answer::{After, AnswerFile, DiskChoice, Enrol, RootPassword};
 use basalt_model::host::{HostConfig, MacAddress, Port};
 
 use crate::disks::{Disk, gib};
 use crate::password;
+use crate::secure_boot;
 use crate::source::Source;
 
 /// A decided installation.
@@ -20,6 +21,8 @@ pub struct Plan {
     pub host: HostConfig,
     /// What follows.
     pub after: After,
+    /// Whether the firmware is told of our certificates.
+    pub secure_boot: Enrol,
 }
 
 /// Makes a plan out of an answer file.
@@ -41,6 +44,7 @@ pub fn from_answers(answers: &AnswerFile, disks: &[Disk], source: &Source) -> an
             root_ssh_keys: answers.root_ssh_keys.clone(),
         },
         after: answers.after,
+        secure_boot: answers.secure_boot,
     })
 }
 
@@ -90,6 +94,7 @@ fn choose_disk<'a>(choice: &DiskChoice, disks: &'a [Disk]) -> anyhow::Result<&'a
 /// Checks everything that can be known before writing.
 pub fn check(plan: &Plan, source: &Source) -> anyhow::Result<()> {
     check_disk(&plan.disk)?;
+    secure_boot::check(plan.secure_boot)?;
     check_network(plan.host.network.port, Path::new("/sys/class/net"))?;
     let zone = Path::new("/usr/share/zoneinfo").join(plan.host.timezone.as_str());
     ensure!(

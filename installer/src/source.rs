@@ -9,7 +9,10 @@ use basalt_layout::{RootHash, SlotLabel, UkiName, Version};
 use basalt_update::block::Blocks;
 use basalt_update::esp::Esp;
 use basalt_update::host;
+use basalt_update::secureboot::Enrolment;
 use rustix::mount::MountFlags;
+
+use crate::secure_boot;
 
 /// Where the medium's EFI system partition is looked at.
 const MOUNT_POINT: &str = "/run/basalt-installer/medium";
@@ -36,6 +39,8 @@ pub struct BootFiles {
     pub loader: Vec<u8>,
     /// The kernel image.
     pub uki: Vec<u8>,
+    /// The certificates that both are signed for.
+    pub certificates: Vec<Enrolment>,
 }
 
 impl Source {
@@ -78,6 +83,7 @@ impl Source {
         Ok(BootFiles {
             loader: read(&loader)?,
             uki: read(&uki.path)?,
+            certificates: secure_boot::certificates()?,
         })
     }
 

@@ -3,7 +3,9 @@
 use super::answer::Keys;
 use super::install::Base;
 use super::node::Node;
+use super::qemu::{FIRMWARE_VARS, Firmware};
 use super::root;
+use crate::build::Emulator;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
@@ -57,6 +59,12 @@ pub struct State {
     pub memory_mib: u32,
     /// Port that carries the private network, when there are several nodes.
     pub private_port: Option<u16>,
+    /// What starts its nodes.
+    #[serde(default)]
+    pub firmware: Firmware,
+    /// Whether they have a TPM 2.0.
+    #[serde(default)]
+    pub tpm: bool,
     /// The kernel image it was installed from, with which the host's virtualisation is tried.
     pub uki: PathBuf,
     /// The nodes in order.
@@ -150,8 +158,14 @@ impl Instance {
             let base = Base {
                 dir: member.base.clone(),
             };
-            let node = Node::new(&self.dir.join(&member.name), &keys.private, &member.name)?;
-            node.prepare_disk(&base.disk(), &base.vars())?;
+            let mut node = Node::new(&self.dir.join(&member.name), &keys.private, &member.name)?;
+            node.set_firmware(self.state.firmware, self.state.tpm);
+            let vars = match self.state.firmware {
+                Firmware::Uefi => base.vars(),
+                // Another firmware has its own, and is told of the keys by the boot loader.
+                Firmware::Secure => Emulator::ensure()?.file(FIRMWARE_VARS),
+            };
+            node.prepare_disk(&base.disk(), &vars)?;
             node.save()?;
         }
         self.save()

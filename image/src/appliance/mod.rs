@@ -27,6 +27,7 @@ pub mod serial;
 pub mod snapshot;
 pub mod ssh;
 pub mod sync;
+mod tpm;
 pub mod uki;
 
 use std::path::PathBuf;

@@ -5,14 +5,14 @@
 
 use super::accel::Accel;
 use super::https::Client;
-use super::process::ProcessId;
+use super::process::{self, ProcessId};
 use super::qemu::{
-    self, Disk, Format, Forward, Machine, Memory, PrivateNet, QMP_SOCKET, SERIAL_LOG,
+    self, Disk, Firmware, Format, Forward, Machine, Memory, PrivateNet, QMP_SOCKET, SERIAL_LOG,
 };
 use super::qmp::Qmp;
 use super::serial::SerialLog;
 use super::ssh::Ssh;
-use super::{poll, ports};
+use super::{poll, ports, tpm};
 use crate::build::Emulator;
 use crate::tools::{self, Tool};
 use anyhow::{Context, Result, bail};
@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
 /// The overlay that keeps everything a node ever wrote.
@@ -43,6 +43,12 @@ pub struct NodeState {
     pub process: Option<ProcessId>,
     /// How QEMU ran it.
     pub accel: Accel,
+    /// What starts it.
+    #[serde(default)]
+    pub firmware: Firmware,
+    /// Whether it has a TPM 2.0.
+    #[serde(default)]
+    pub tpm: bool,
 }
 
 /// How a node is to be started.
@@ -83,8 +89,16 @@ impl Node {
             ssh_port: 0,
             process: None,
             accel: Accel::Tcg,
+            firmware: Firmware::default(),
+            tpm: false,
         };
         Ok(Self::from_state(dir, key, state))
+    }
+
+    /// Chooses what starts the node, from its next start on.
+    pub fn set_firmware(&mut self, firmware: Firmware, tpm: bool) {
+        self.state.firmware = firmware;
+        self.state.tpm = tpm;
     }
 
     /// The node whose state an earlier process saved in `dir`.
@@ -218,6 +232,8 @@ impl Node {
             cpus: 2,
             memory_mib: start.memory_mib,
             memory: start.memory.clone(),
+            firmware: self.state.firmware,
+            tpm: self.state.tpm,
             disks: Vec::new(),
             cdrom: None,
             forwards: Some(vec![
@@ -240,15 +256,10 @@ impl Node {
         self.ssh().close();
         let qemu_log = self.dir.join(QEMU_LOG);
         self.log = SerialLog::from_now(&self.dir.join(SERIAL_LOG));
-        let mut command = if detached {
-            Command::new("setsid")
-        } else {
-            // QEMU ends with us, however we end.
-            let mut command = Command::new("setpriv");
-            command.args(["--pdeathsig", "TERM", "setsid"]);
-            command
-        };
-        let child = command
+        if machine.tpm {
+            tpm::start(&self.dir, detached)?;
+        }
+        let child = process::apart(detached)
             .args(machine.emulator.words("qemu-system-x86_64"))
             .args(machine.args())
             .current_dir(&self.dir)

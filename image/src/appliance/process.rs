@@ -1,9 +1,21 @@
-//! Naming a process so that a reused process id is never mistaken for it.
+//! Starting a process apart from us, and naming it so that a reused process id is never mistaken for it.
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 use std::fs;
+use std::process::Command;
+
+/// A command that runs the words added to it apart from our terminal; unless `detached` it ends with
+/// us, however we end.
+pub fn apart(detached: bool) -> Command {
+    if detached {
+        return Command::new("setsid");
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "TERM", "setsid"]);
+    command
+}
 
 /// A process id together with the process's start time (in clock ticks since the host's boot).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

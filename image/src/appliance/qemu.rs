@@ -4,6 +4,7 @@
 
 use super::accel::Accel;
 use crate::build::Emulator;
+use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -17,8 +18,24 @@ pub const SERIAL_LOG: &str = "serial.log";
 pub const VARS: &str = "vars.fd";
 /// Firmware code in the emulator, shared and read-only.
 pub const FIRMWARE_CODE: &str = "/usr/share/OVMF/OVMF_CODE_4M.fd";
+/// The same with its variables in memory that only it can reach.
+const SECURE_FIRMWARE_CODE: &str = "/usr/share/OVMF/OVMF_CODE_4M.secboot.fd";
 /// Empty UEFI variables in the emulator, copied for each node.
 pub const FIRMWARE_VARS: &str = "/usr/share/OVMF/OVMF_VARS_4M.fd";
+
+/// Where the TPM's process listens.
+pub const TPM_SOCKET: &str = "tpm.sock";
+
+/// What starts the machine.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Firmware {
+    /// UEFI whose variables the system could also write behind its back: quicker to emulate.
+    #[default]
+    Uefi,
+    /// UEFI in system management mode, as on a real machine: its variables are its own.
+    Secure,
+}
 
 /// Image format of a disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,6 +167,10 @@ pub struct Machine {
     pub memory_mib: u32,
     /// Kind of memory.
     pub memory: Memory,
+    /// What starts it.
+    pub firmware: Firmware,
+    /// Whether there is a TPM 2.0, whose process listens on [`TPM_SOCKET`].
+    pub tpm: bool,
     /// Disks in boot order.
     pub disks: Vec<Disk>,
     /// An optical drive with this ISO, tried after the disks.
@@ -192,28 +213,21 @@ impl Machine {
         }
     }
 
-    fn firmware(&self, args: &mut Args) {
-        args.pair(
-            "-drive",
-            with_path(
-                "if=pflash,unit=0,format=raw,readonly=on,file=",
-                &self.emulator.file(FIRMWARE_CODE),
-            ),
-        );
-        args.pair("-drive", format!("if=pflash,unit=1,format=raw,file={VARS}"));
-    }
-
     fn memory(&self, args: &mut Args) {
         args.pair("-m", format!("{}M", self.memory_mib));
+        let kind = match self.firmware {
+            Firmware::Uefi => "q35",
+            Firmware::Secure => "q35,smm=on",
+        };
         let (file, share) = match &self.memory {
             Memory::Plain => {
-                args.pair("-machine", "q35");
+                args.pair("-machine", kind);
                 return;
             }
             Memory::Kept(file) => (file, "on"),
             Memory::Restored { memory, .. } => (memory, "off"),
         };
-        args.pair("-machine", "q35,memory-backend=ram");
+        args.pair("-machine", format!("{kind},memory-backend=ram"));
         let size = self.memory_mib;
         args.pair(
             "-object",
@@ -225,6 +239,29 @@ impl Machine {
         if matches!(self.memory, Memory::Restored { .. }) {
             // The state is sent through QMP once the capability for kept memory is set.
             args.pair("-incoming", "defer");
+        }
+    }
+
+    fn firmware(&self, args: &mut Args) {
+        let code = match self.firmware {
+            Firmware::Uefi => FIRMWARE_CODE,
+            Firmware::Secure => SECURE_FIRMWARE_CODE,
+        };
+        args.pair(
+            "-drive",
+            with_path(
+                "if=pflash,unit=0,format=raw,readonly=on,file=",
+                &self.emulator.file(code),
+            ),
+        );
+        args.pair("-drive", format!("if=pflash,unit=1,format=raw,file={VARS}"));
+        if self.firmware == Firmware::Secure {
+            args.pair("-global", "driver=cfi.pflash01,property=secure,value=on");
+        }
+        if self.tpm {
+            args.pair("-chardev", format!("socket,id=tpm,path={TPM_SOCKET}"));
+            args.pair("-tpmdev", "emulator,id=tpm,chardev=tpm");
+            args.pair("-device", "tpm-crb,tpmdev=tpm");
         }
     }
 
@@ -325,6 +362,8 @@ mod tests {
             cpus: 2,
             memory_mib: 1024,
             memory: Memory::Plain,
+            firmware: Firmware::Uefi,
+            tpm: false,
             disks: vec![Disk {
                 file: "/a,b/disk.qcow2".into(),
                 format: Format::Qcow2,
@@ -400,6 +439,23 @@ mod tests {
         });
         assert!(text.contains("share=off,mem-path=/m"), "{text}");
         assert!(text.contains("-incoming defer"), "{text}");
+    }
+
+    #[test]
+    fn secure_firmware_keeps_its_variables_to_itself() {
+        let text = line(&Machine {
+            firmware: Firmware::Secure,
+            tpm: true,
+            ..machine()
+        });
+        for part in [
+            "q35,smm=on",
+            "secboot.fd",
+            "property=secure,value=on",
+            "tpm-crb",
+        ] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::health::{self, Healthy};
 use super::install::{self, Keep};
 use super::instance::{self, Instance, Member, Name, State};
 use super::node::{Node, Start};
-use super::qemu::{Memory, PrivateNet};
+use super::qemu::{Firmware, Memory, PrivateNet};
 use super::{poll, ports, root, say, snapshot};
 use crate::build::{self, Artifacts, Variant};
 use anyhow::{Context, Result, bail};
@@ -48,6 +48,13 @@ pub struct Options {
     /// Print one JSON object once healthy
     #[arg(long)]
     pub json: bool,
+    /// Firmware as on a real machine, which takes our keys at the first start and then checks all it
+    /// starts
+    #[arg(long)]
+    pub secure_boot: bool,
+    /// A TPM 2.0
+    #[arg(long)]
+    pub tpm: bool,
     /// Hardware virtualisation or emulation, instead of what is found to work
     #[arg(long, value_name = "KIND")]
     pub accel: Option<Accel>,
@@ -111,6 +118,12 @@ impl Instance {
                 self.state.name
             );
         }
+        if options.secure_boot || options.tpm {
+            bail!(
+                "`{}` has its firmware already; `cargo image delete {0}` first to choose another",
+                self.state.name
+            );
+        }
         if let Some(memory) = options.memory {
             self.state.memory_mib = memory;
             self.save()?;
@@ -162,6 +175,12 @@ fn create(options: &Options, keys: &Keys) -> Result<Instance> {
             name: options.name.clone(),
             memory_mib: options.memory.unwrap_or(DEFAULT_MEMORY),
             private_port,
+            firmware: if options.secure_boot {
+                Firmware::Secure
+            } else {
+                Firmware::Uefi
+            },
+            tpm: options.tpm,
             uki: built.uki,
             nodes: members,
         },

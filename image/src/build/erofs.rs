@@ -4,10 +4,8 @@ use super::command::{self, step};
 use super::error::{At, Error, Result};
 use super::stage::Stage;
 use super::stamp::{Hash, Stamp};
-use super::{tree, verity};
-use crate::keys::Keys;
+use super::{sign, tree, verity};
 use basalt_layout::Version;
-use basalt_update::signature;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -56,9 +54,7 @@ fn key(stage: &Stage, system: &Path, version: &Version) -> Result<Hash> {
     if let Some(web) = &stage.programs.web {
         key.tree(web)?;
     }
-    for path in Keys::ensure()?.update_publics()? {
-        key.file(&path)?;
-    }
+    sign::add_public_to(stage, &mut key)?;
     Ok(key)
 }
 
@@ -94,22 +90,11 @@ fn layer(stage: &Stage, version: &Version) -> Result<PathBuf> {
     let os_release = layer.join("usr/lib/os-release");
     fs::write(&os_release, self::os_release(stage, version)).at("write", &os_release)?;
     tree::set_mode(&os_release, 0o644)?;
-    lay_update_keys(&layer)?;
+    sign::lay_public(stage, &layer)?;
     if let Some(overlay) = overlay {
         tree::lay_over(&overlay, &layer)?;
     }
     Ok(layer)
-}
-
-/// The keys whose updates a host with this image takes.
-fn lay_update_keys(layer: &Path) -> Result<()> {
-    for path in Keys::ensure()?.update_publics()? {
-        let target = layer
-            .join(signature::KEYS.trim_start_matches('/'))
-            .join(path.file_name().unwrap_or_default());
-        tree::copy(&path, &target)?;
-    }
-    Ok(())
 }
 
 fn add_program(stage: &Stage, program: &Path, layer: &Path) -> Result<()> {

@@ -9,7 +9,7 @@ use super::gpt::{self, Identity};
 use super::stage::Stage;
 use super::stamp::{Hash, Stamp};
 use super::uki::{INSTALL, STUBS, make_addon};
-use super::{Artifacts, erofs, tree};
+use super::{Artifacts, erofs, sign, tree};
 use basalt_layout::slot::UKI_FOLDER;
 use basalt_layout::{PartitionType, RootHash, SlotLabel, UkiName, Version};
 use std::path::PathBuf;
@@ -30,6 +30,9 @@ pub(super) fn make(stage: &Stage, artifacts: &Artifacts, version: &Version) -> R
     stage.toolbox.add_to(&mut key);
     key.file(&stage.script("make-iso"))?;
     key.file(&artifacts.uki)?;
+    key.file(&stage.image().join("iso/loader.conf"))?;
+    sign::add_to(stage, &mut key)?;
+    sign::add_public_to(stage, &mut key)?;
     let stamp = Stamp::new(
         &stage.out,
         &format!("iso-{version}"),
@@ -62,8 +65,14 @@ pub(super) fn make(stage: &Stage, artifacts: &Artifacts, version: &Version) -> R
 fn esp_content(stage: &Stage, artifacts: &Artifacts, version: &Version) -> Result<PathBuf> {
     let esp = stage.work()?.join("esp");
     tree::fresh_dir(&esp)?;
-    let loader = stage.toolbox.file(STUBS).join("systemd-bootx64.efi");
-    tree::copy(&loader, &esp.join("EFI/BOOT/BOOTX64.EFI"))?;
+    let unsigned = stage.work()?.join("systemd-bootx64.efi");
+    tree::copy(
+        &stage.toolbox.file(STUBS).join("systemd-bootx64.efi"),
+        &unsigned,
+    )?;
+    tree::make_dir(&esp.join("EFI/BOOT"))?;
+    sign::sign(stage, &unsigned, &esp.join("EFI/BOOT/BOOTX64.EFI"))?;
+    sign::lay_enrolment(stage, &esp)?;
     let kernel = UkiName::good(version.clone()).to_string();
     let folder = esp.join(UKI_FOLDER);
     tree::copy(&artifacts.uki, &folder.join(&kernel))?;

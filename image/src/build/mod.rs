@@ -22,6 +22,7 @@ pub mod lock;
 pub(crate) mod mirror;
 pub mod paths;
 mod programs;
+mod sign;
 mod stage;
 mod stamp;
 mod toolbox;
@@ -29,6 +30,7 @@ mod tree;
 mod uki;
 mod verity;
 
+use crate::keys::Keys;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -101,7 +103,8 @@ pub fn build(options: &Options) -> Result<Artifacts> {
     let toolbox = toolbox::ensure(&paths, &lock)?;
     let base = base::ensure(&paths, &lock)?;
     let programs = programs::build(&paths, options)?;
-    let stage = stage::Stage::new(options, &paths, toolbox, base, programs, &lock);
+    let keys = Keys::ensure()?;
+    let stage = stage::Stage::new(options, &paths, toolbox, base, programs, keys, &lock);
     stage.run()
 }
 

@@ -13,6 +13,7 @@ use super::programs::Programs;
 use super::toolbox::{self, Toolbox};
 use super::{Artifacts, Options, erofs, initrd, iso, uki};
 use super::{stamp, tree};
+use crate::keys::Keys;
 use basalt_layout::Version;
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -33,6 +34,7 @@ pub(super) struct Stage {
     pub toolbox: Toolbox,
     pub base: Base,
     pub programs: Programs,
+    pub keys: Keys,
 }
 
 /// Runs the stage that a parent has described in `task`.
@@ -53,6 +55,7 @@ impl Stage {
         toolbox: Toolbox,
         base: Base,
         programs: Programs,
+        keys: Keys,
         lock: &Lock,
     ) -> Self {
         Self {
@@ -64,6 +67,7 @@ impl Stage {
             toolbox,
             base,
             programs,
+            keys,
         }
     }
 

@@ -8,11 +8,14 @@ use std::path::Path;
 use anyhow::Context;
 use basalt_layout::slot::UKI_FOLDER;
 use basalt_layout::{UkiName, Version};
+use basalt_model::host::answer::Enrol;
 use basalt_update::esp::Esp;
 use basalt_update::files::write_atomic;
+use basalt_update::secureboot::LOADER_FOLDER;
 
 use super::Mounted;
 use crate::plan::Plan;
+use crate::secure_boot;
 use crate::source::BootFiles;
 
 const DATA_MOUNT: &str = "/run/basalt-installer/data";
@@ -48,13 +51,23 @@ fn write_state_files(var: &Path, plan: &Plan, log: &str) -> anyhow::Result<()> {
 }
 
 /// Writes boot loader and kernel image, the latter last.
-pub fn write_esp(device: &Path, version: &Version, files: &BootFiles) -> anyhow::Result<()> {
+pub fn write_esp(
+    device: &Path,
+    version: &Version,
+    files: &BootFiles,
+    wish: Enrol,
+) -> anyhow::Result<()> {
     let esp = Esp::mount(device)?;
-    write_esp_files(&esp, version, files)
+    write_esp_files(&esp, version, files, wish)
 }
 
-fn write_esp_files(esp: &Esp, version: &Version, files: &BootFiles) -> anyhow::Result<()> {
-    for folder in ["EFI/BOOT", "EFI/systemd", "loader", UKI_FOLDER] {
+fn write_esp_files(
+    esp: &Esp,
+    version: &Version,
+    files: &BootFiles,
+    wish: Enrol,
+) -> anyhow::Result<()> {
+    for folder in ["EFI/BOOT", "EFI/systemd", LOADER_FOLDER, UKI_FOLDER] {
         let path = esp.path().join(folder);
         fs::create_dir_all(&path).with_context(|| path.display().to_string())?;
     }
@@ -63,7 +76,12 @@ fn write_esp_files(esp: &Esp, version: &Version, files: &BootFiles) -> anyhow::R
     };
     write("EFI/BOOT/BOOTX64.EFI", &files.loader)?;
     write("EFI/systemd/systemd-bootx64.efi", &files.loader)?;
-    write("loader/loader.conf", LOADER_CONFIG.as_bytes())?;
+    for certificate in &files.certificates {
+        let name = format!("{LOADER_FOLDER}/{}.auth", certificate.variable);
+        write(&name, &certificate.bytes)?;
+    }
+    let config = format!("{LOADER_CONFIG}{}", secure_boot::loader_option(wish));
+    write("loader/loader.conf", config.as_bytes())?;
     esp.sync()?;
     // Without a count of tries: there is no other version to return to, and a successful first boot
     // would rename the disk's only kernel image, which on FAT leaves a moment in which there is none.
@@ -77,6 +95,7 @@ mod tests {
     use super::*;
     use basalt_model::host::HostConfig;
     use basalt_model::host::answer::After;
+    use basalt_update::secureboot::Enrolment;
     use std::os::unix::fs::PermissionsExt;
 
     #[test]
@@ -86,6 +105,7 @@ mod tests {
             disk: crate::terminal::tests::disk(),
             host: HostConfig::fallback(),
             after: After::Reboot,
+            secure_boot: Enrol::Auto,
         };
         write_state_files(dir.path(), &plan, "said\n").unwrap();
         let text = fs::read(dir.path().join("lib/basalt/host.json")).unwrap();
@@ -115,8 +135,12 @@ mod tests {
         let files = BootFiles {
             loader: b"loader".to_vec(),
             uki: b"kernel".to_vec(),
+            certificates: vec![Enrolment {
+                variable: "PK",
+                bytes: b"platform".to_vec(),
+            }],
         };
-        write_esp_files(&esp, &"0.1.0".parse().unwrap(), &files).unwrap();
+        write_esp_files(&esp, &"0.1.0".parse().unwrap(), &files, Enrol::Leave).unwrap();
         assert_eq!(
             fs::read(dir.path().join("EFI/BOOT/BOOTX64.EFI")).unwrap(),
             b"loader"
@@ -126,6 +150,9 @@ mod tests {
             .map(|entry| entry.unwrap().file_name())
             .collect();
         assert_eq!(names, ["basalt_0.1.0.efi"]);
-        assert!(dir.path().join("loader/loader.conf").exists());
+        let config = fs::read_to_string(dir.path().join("loader/loader.conf")).unwrap();
+        assert!(config.ends_with("secure-boot-enroll manual\n"), "{config}");
+        let key = fs::read(dir.path().join("loader/keys/auto/PK.auth")).unwrap();
+        assert_eq!(key, b"platform");
     }
 }

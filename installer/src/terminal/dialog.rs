@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use anyhow::Context;
 use basalt_layout::Version;
-use basalt_model::host::answer::{After, check_password};
+use basalt_model::host::answer::{After, Enrol, check_password};
 use basalt_model::host::{
     Addressing, HostConfig, HostNetwork, Hostname, InterfaceAddress, MacAddress, PasswordHash,
     Port, TimeZone,
@@ -79,6 +79,7 @@ impl<'a, L: Fn() -> anyhow::Result<Vec<Disk>>> Dialog<'a, L> {
                 root_ssh_keys: Vec::new(),
             },
             after: After::Reboot,
+            secure_boot: Enrol::Auto,
         })
     }
 

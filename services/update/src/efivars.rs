@@ -13,6 +13,9 @@ use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
 
 use crate::Error;
 
+/// Where the kernel shows the firmware's variables.
+pub(crate) const FOLDER: &str = "/sys/firmware/efi/efivars";
+
 /// Vendor of the boot loader's variables.
 const LOADER: &str = "4a67b082-0a4c-41cf-b6c7-440b29bb8c4f";
 
@@ -28,7 +31,7 @@ pub struct EfiVars {
 impl Default for EfiVars {
     fn default() -> Self {
         Self {
-            folder: PathBuf::from("/sys/firmware/efi/efivars"),
+            folder: PathBuf::from(FOLDER),
         }
     }
 }
@@ -39,6 +42,11 @@ impl EfiVars {
         Self {
             folder: folder.to_owned(),
         }
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Boots `version` at the next start only.
@@ -127,7 +135,7 @@ impl EfiVars {
 }
 
 /// The kernel guards variables against careless removal with a flag.
-fn make_mutable(path: &Path) -> io::Result<()> {
+pub(crate) fn make_mutable(path: &Path) -> io::Result<()> {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),

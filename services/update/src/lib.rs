@@ -28,6 +28,7 @@ pub mod install;
 pub mod manifest;
 pub mod observer;
 pub mod rollback;
+pub mod secureboot;
 pub mod signature;
 pub mod source;
 pub mod status;

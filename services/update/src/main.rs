@@ -115,6 +115,7 @@ impl Observer for Printer {
 }
 
 fn print(status: &status::Status) {
+    println!("Secure Boot: {}", status.secure_boot.as_str());
     for slot in &status.slots {
         let version = slot
             .version

@@ -3,6 +3,7 @@
 use basalt_layout::{Slot, Version};
 use serde::Serialize;
 
+use crate::secureboot::{Firmware, SecureBoot};
 use crate::table::Table;
 use crate::{Error, Host};
 
@@ -11,6 +12,8 @@ use crate::{Error, Host};
 pub struct Status {
     /// The version that runs.
     pub version: Version,
+    /// Whether the firmware checks what it starts.
+    pub secure_boot: SecureBoot,
     /// The slots.
     pub slots: Vec<SlotStatus>,
 }
@@ -74,6 +77,7 @@ pub fn status(host: &Host) -> Result<Status, Error> {
         .collect();
     Ok(Status {
         version: host.version.clone(),
+        secure_boot: Firmware::at(host.efivars.folder()).state(),
         slots,
     })
 }

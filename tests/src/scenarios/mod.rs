@@ -16,6 +16,7 @@ mod instances;
 mod power;
 mod replay;
 mod sync;
+mod trust;
 mod update;
 
 /// One thing the appliance must do.
@@ -50,6 +51,7 @@ pub const ALL: &[Scenario] = &[
     scenario("reboot_brings_onboot_guests_back", power::onboot),
     scenario("instances_run_stop_and_go_on", instances::pair),
     scenario("proxmoxer_drives_a_vm_and_a_container", client::proxmoxer),
+    scenario("secure_boot_starts_only_what_is_signed", trust::chain),
     scenario("flipped_byte_is_refused", immutable::flipped_byte),
     scenario("guests_reach_the_bridge_and_are_contained", boot::guests),
     scenario("install_refuses_a_wrong_answer_file", install::wrong_answer),
@@ -70,6 +72,7 @@ pub const ALL: &[Scenario] = &[
     scenario("cli_manages_guests", cli::manages),
     scenario("sync_replaces_programs", sync::replaces),
     scenario("read_only_parts_stay_as_shipped", immutable::read_only),
+    scenario("units_expose_little", trust::exposure),
     scenario("healthy_boot_has_no_failed_unit", boot::healthy),
     Scenario {
         name: "figures",

@@ -6,6 +6,8 @@
 //! root_ssh_keys = ["ssh-ed25519 AAAA… me"]
 //! timezone = "Europe/Berlin"        # default: UTC
 //! after = "reboot"                  # or "poweroff"
+//! secure_boot = "auto"              # in a virtual machine whose firmware has no keys; or "enroll"
+//!                                   # on any machine, or "leave" for never
 //!
 //! [network]                         # default: DHCP on the first card
 //! port = "52:54:00:12:34:56"
@@ -47,6 +49,8 @@ pub struct AnswerFile {
     pub disk: DiskChoice,
     /// What follows a finished installation.
     pub after: After,
+    /// Whether the firmware is told of our certificates.
+    pub secure_boot: Enrol,
 }
 
 /// Root's password as an answer file may give it.
@@ -92,6 +96,19 @@ pub enum After {
     Poweroff,
 }
 
+/// Whether a firmware in setup mode is told of our certificates, so that it starts nothing else.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Enrol {
+    /// In a virtual machine.
+    #[default]
+    Auto,
+    /// On any machine; it must be in setup mode.
+    Enroll,
+    /// Never.
+    Leave,
+}
+
 /// Why an answer file cannot be used: where, which key, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AnswerError {
@@ -135,6 +152,8 @@ struct Raw {
     disk: RawDisk,
     #[serde(default)]
     after: After,
+    #[serde(default)]
+    secure_boot: Enrol,
 }
 
 #[derive(Default, Deserialize)]
@@ -171,6 +190,7 @@ impl AnswerFile {
             timezone: raw.timezone,
             root_ssh_keys: raw.root_ssh_keys,
             after: raw.after,
+            secure_boot: raw.secure_boot,
         })
     }
 }
@@ -368,6 +388,7 @@ serial = "BASALT0"
         assert_eq!(answers.network, HostNetwork::default());
         assert_eq!(answers.disk, DiskChoice::Only);
         assert_eq!(answers.after, After::Reboot);
+        assert_eq!(answers.secure_boot, Enrol::Auto);
         assert_eq!(answers.timezone, TimeZone::default());
     }
 
