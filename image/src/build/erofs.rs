@@ -108,11 +108,14 @@ fn add_program(stage: &Stage, program: &Path, layer: &Path) -> Result<()> {
     strip(stage, &target)
 }
 
-/// Removes symbols and debug information from a program in place.
+/// Removes symbols and debug information from a program in place, and with them what tells of the
+/// machine it was made on: the build identity is a hash that includes the debug information of C
+/// code, which has its folders, and the comment names the linking C compiler.
 pub(super) fn strip(stage: &Stage, program: &Path) -> Result<()> {
     let dir = program.parent().unwrap_or(program);
     let mut strip = stage.toolbox.command(&[dir], "strip");
-    command::run(strip.arg("--strip-all").arg(program))
+    strip.args(["--strip-all", "--remove-section=.note.gnu.build-id"]);
+    command::run(strip.arg("--remove-section=.comment").arg(program))
 }
 
 fn os_release(stage: &Stage, version: &Version) -> String {
