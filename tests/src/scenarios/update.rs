@@ -155,7 +155,8 @@ pub fn falls_back(lab: &mut Lab<'_>) -> Result<()> {
 fn one_fault(appliance: &mut Appliance, fault: &Fault, good: &str, tries: u32) -> Result<()> {
     // Three tries behave like one, and cost two more failing boots.
     appliance.ssh().run(&format!(
-        "cd /efi/EFI/Linux && mv basalt_{VERSION}+*.efi basalt_{VERSION}+{tries}.efi && sync -f . \
+        "cd /efi/EFI/Linux && mv basalt_{VERSION}+*.efi new && mv new basalt_{VERSION}+{tries}.efi \
+         && sync -f . \
          && rm -f /var/lib/basalt/boot/failure.json && echo {} > {FAULT}",
         fault.name
     ))?;
@@ -182,9 +183,10 @@ fn one_fault(appliance: &mut Appliance, fault: &Fault, good: &str, tries: u32) -
         appliance.limit(),
     )?;
     let said = format!("version {VERSION} failed and was undone");
+    appliance.wait_serial(&said, appliance.limit())?;
     let journal = appliance.ssh().run("journalctl -b -u basalt-init -o cat")?;
     ensure!(journal.contains(&said), "not in the journal:\n{journal}");
-    appliance.wait_serial(&said, appliance.limit())
+    Ok(())
 }
 
 /// The API tells which version was left, and why.
