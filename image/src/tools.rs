@@ -44,6 +44,10 @@ pub enum Tool {
     Objcopy,
     /// Makes keys and certificates.
     Openssl,
+    /// Runs the appliance.
+    Qemu,
+    /// Makes disk images.
+    QemuImg,
     /// Emulates a TPM 2.0.
     Swtpm,
     /// Talks to the appliance.
@@ -82,6 +86,8 @@ impl Tool {
             Self::Cpio => &["cpio"],
             Self::Objcopy => &["objcopy"],
             Self::Openssl => &["openssl"],
+            Self::Qemu => &["qemu-system-x86_64"],
+            Self::QemuImg => &["qemu-img", "qemu-io"],
             Self::Swtpm => &["swtpm"],
             Self::Ssh => &["ssh"],
             Self::Setpriv => &["setpriv"],
@@ -112,6 +118,8 @@ impl Tool {
             Self::Cpio => "cpio",
             Self::Objcopy => "binutils",
             Self::Openssl => "openssl",
+            Self::Qemu => "qemu-system-x86",
+            Self::QemuImg => "qemu-utils",
             Self::Swtpm => "swtpm",
             Self::Ssh => "openssh-client",
             Self::Setpriv => "util-linux",

@@ -90,7 +90,7 @@ impl Host {
         let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         Ok(Self {
             boot_id: boot_id.trim().into(),
-            qemu: Emulator::ensure()?.key(),
+            qemu: Emulator::ensure()?.key()?,
         })
     }
 }

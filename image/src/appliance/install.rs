@@ -81,7 +81,7 @@ fn base_key(iso: &Path, answer: &str, keep: Keep) -> Result<String> {
     hash.update(answer);
     hash.update(DISK_SIZE);
     // The firmware's variables belong to the firmware.
-    hash.update(Emulator::ensure()?.key());
+    hash.update(Emulator::ensure()?.key()?);
     if keep == Keep::DiskAndLog {
         hash.update("log");
     }

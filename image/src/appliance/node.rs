@@ -260,7 +260,7 @@ impl Node {
             tpm::start(&self.dir, detached)?;
         }
         let child = process::apart(detached)
-            .args(machine.emulator.words("qemu-system-x86_64"))
+            .arg("qemu-system-x86_64")
             .args(machine.args())
             .current_dir(&self.dir)
             .stdin(Stdio::null())

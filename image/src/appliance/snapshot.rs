@@ -73,7 +73,7 @@ impl Snapshot {
         let answer = keys.answer(HOSTNAME)?;
         let keep = Keep::DiskAndLog;
         let base = install::ensure(&built.iso, &answer, &keys.private, accel, keep)?;
-        let emulator = Emulator::ensure()?.key();
+        let emulator = Emulator::ensure()?.key()?;
         let dir = dir();
         let memory_mib = run::DEFAULT_MEMORY;
         if let Some(kept) = read(&dir)

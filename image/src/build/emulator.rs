@@ -1,82 +1,62 @@
-//! QEMU and its firmware, from the lock like everything else: every machine tests with the same one.
+//! QEMU and the firmware that appliances run in: the machine's QEMU, the lock's firmware.
 //!
-//! An emulator's faults look like the appliance's, so which one it is must not depend on the build
-//! machine. Its packages are only unpacked; [`Emulator::command`] starts a program of it through
-//! its own dynamic loader, which needs no root rights and no namespace.
+//! The firmware is part of what is tested (it checks signatures and keeps the boot loader's
+//! variables), so it is the same everywhere. QEMU is the machine's own: the 10.0 of the image's
+//! suite now and then lets an emulated guest's guest stand still for good, Debian 12's 7.2 does not.
 
 use super::lock::{Group, Lock};
 use super::paths::Paths;
-use super::{Options, Result, require_tools, toolbox};
+use super::{Error, Options, Result, command, require_tools, toolbox};
+use crate::tools::{self, Tool};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Where its own libraries are, below its root.
-const LIBRARIES: &str = "usr/lib/x86_64-linux-gnu";
-/// Where it looks for the firmware of devices, below its root.
-const DATA: [&str; 3] = ["usr/share/qemu", "usr/share/seabios", "usr/lib/ipxe/qemu"];
-
-/// The unpacked emulator.
+/// QEMU with its firmware.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Emulator {
     root: PathBuf,
 }
 
 impl Emulator {
-    /// Unpacks the emulator, unless the cache has it.
+    /// Installs QEMU unless it is there, and unpacks the firmware unless the cache has it.
     pub fn ensure() -> Result<Self> {
+        tools::ensure(&[Tool::Qemu, Tool::QemuImg])
+            .map_err(|error| Error::Invalid(format!("{error:#}")))?;
         let paths = Paths::find(&Options::default())?;
         let lock = Lock::read(&paths)?;
-        let root = toolbox::folder(&paths, &lock, Group::Emulator);
+        let root = toolbox::folder(&paths, &lock, Group::Firmware);
         if !root.exists() {
             let _building = paths.lock_builds()?;
             require_tools()?;
-            toolbox::ensure_unpacked(&paths, &lock, Group::Emulator)?;
+            toolbox::ensure_unpacked(&paths, &lock, Group::Firmware)?;
         }
         Ok(Self::at(&root))
     }
 
-    /// The emulator unpacked in `root`.
+    /// QEMU with the firmware unpacked in `root`.
     pub fn at(root: &Path) -> Self {
         Self {
             root: root.to_owned(),
         }
     }
 
-    /// Names the exact build: it changes with any of its packages.
-    pub fn key(&self) -> String {
-        let name = self.root.file_name().unwrap_or_default();
-        name.to_string_lossy().into_owned()
+    /// Names QEMU's version and the exact firmware.
+    pub fn key(&self) -> Result<String> {
+        let version = command::output(self.command("qemu-system-x86_64").arg("--version"))?;
+        let firmware = self.root.file_name().unwrap_or_default().to_string_lossy();
+        Ok(format!(
+            "{} {firmware}",
+            version.lines().next().unwrap_or_default()
+        ))
     }
 
-    /// Where a file of it is, given by its absolute path inside.
+    /// Where a file of the firmware is, given by its absolute path inside.
     pub fn file(&self, path: &str) -> PathBuf {
         self.root.join(path.trim_start_matches('/'))
     }
 
-    /// A command that runs `program`, as `qemu-img`.
+    /// A command that runs a program of QEMU, as `qemu-img`.
     pub fn command(&self, program: &str) -> Command {
-        let mut words = self.words(program).into_iter();
-        let mut command = Command::new(words.next().unwrap_or_default());
-        command
-            .args(words)
-            .env("QEMU_MODULE_DIR", self.root.join(LIBRARIES).join("qemu"));
-        command
-    }
-
-    /// The words that start `program`, for a command that starts it in its turn. They find
-    /// everything but modules without an environment.
-    pub fn words(&self, program: &str) -> Vec<PathBuf> {
-        let mut words = vec![
-            self.root.join("usr/lib64/ld-linux-x86-64.so.2"),
-            "--library-path".into(),
-            self.root.join(LIBRARIES),
-            self.root.join("usr/bin").join(program),
-        ];
-        if program.starts_with("qemu-system") {
-            for folder in DATA {
-                words.extend(["-L".into(), self.root.join(folder)]);
-            }
-        }
-        words
+        Command::new(program)
     }
 }

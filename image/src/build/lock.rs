@@ -32,7 +32,7 @@ struct List {
     root: Vec<String>,
     kernel: String,
     toolbox: Vec<String>,
-    emulator: Vec<String>,
+    firmware: Vec<String>,
 }
 
 /// Where in the build a package is used.
@@ -44,8 +44,8 @@ pub(super) enum Group {
     Kernel,
     /// Unpacked into the folder of build tools.
     Toolbox,
-    /// Unpacked into the folder of the emulator that tests run in.
-    Emulator,
+    /// Unpacked as the firmware of the machines that tests run in.
+    Firmware,
 }
 
 impl Group {
@@ -55,7 +55,7 @@ impl Group {
             Self::Root => "root",
             Self::Kernel => "kernel",
             Self::Toolbox => "toolbox",
-            Self::Emulator => "emulator",
+            Self::Firmware => "firmware",
         }
     }
 }
@@ -64,7 +64,7 @@ impl FromStr for Group {
     type Err = String;
 
     fn from_str(text: &str) -> std::result::Result<Self, String> {
-        [Self::Root, Self::Kernel, Self::Toolbox, Self::Emulator]
+        [Self::Root, Self::Kernel, Self::Toolbox, Self::Firmware]
             .into_iter()
             .find(|group| group.as_str() == text)
             .ok_or_else(|| format!("unknown group {text:?}"))
@@ -265,7 +265,7 @@ fn resolve(apt: &Apt, list: List, hash: String) -> Result<Lock> {
         (Group::Root, apt.closure(&with_essential(list.root))?),
         (Group::Kernel, kernel),
         (Group::Toolbox, apt.closure(&with_essential(list.toolbox))?),
-        (Group::Emulator, apt.closure(&list.emulator)?),
+        (Group::Firmware, apt.closure(&list.firmware)?),
     ];
     let mut packages = Vec::new();
     for (group, names) in groups {
