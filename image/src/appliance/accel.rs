@@ -49,6 +49,16 @@ impl Accel {
         }
     }
 
+    /// Number of virtual CPUs. Emulated ones race where real ones do not: a kernel that patches itself
+    /// was seen to run stale code, and one that runs virtual machines to lose its stack. With one
+    /// there is nobody to race with, and several appliances share the host's cores anyway.
+    pub fn cpus(self) -> u8 {
+        match self {
+            Self::Kvm => 2,
+            Self::Tcg => 1,
+        }
+    }
+
     /// How many times longer than hardware everything may take.
     pub fn patience(self) -> u32 {
         match self {

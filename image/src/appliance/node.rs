@@ -229,7 +229,7 @@ impl Node {
             emulator: Emulator::ensure()?,
             name: self.state.name.clone(),
             accel: start.accel,
-            cpus: 2,
+            cpus: start.accel.cpus(),
             memory_mib: start.memory_mib,
             memory: start.memory.clone(),
             firmware: self.state.firmware,
