@@ -251,6 +251,7 @@ impl<'a> Fetch<'a> {
             if observer.cancelled() {
                 return Err(Error::Cancelled);
             }
+            // Time itself is meant: the server gets a rest, in steps short enough to hear a cancel.
             std::thread::sleep(Duration::from_millis(100).min(pause));
         }
         Ok(())
