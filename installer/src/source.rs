@@ -5,7 +5,8 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 use anyhow::Context;
-use basalt_layout::{RootHash, SlotLabel, UkiName, Version};
+use basalt_layout::{RootHash, SlotLabel, UkiName, Version, bios};
+use basalt_update::bios::BootCode;
 use basalt_update::block::Blocks;
 use basalt_update::esp::Esp;
 use basalt_update::host;
@@ -36,6 +37,10 @@ pub struct BootFiles {
     pub loader: Vec<u8>,
     /// The kernel image.
     pub uki: Vec<u8>,
+    /// What takes the boot loader's part on legacy BIOS.
+    pub bios: BootCode,
+    /// The configuration of that.
+    pub bios_config: Vec<u8>,
 }
 
 impl Source {
@@ -78,6 +83,8 @@ impl Source {
         Ok(BootFiles {
             loader: read(&loader)?,
             uki: read(&uki.path)?,
+            bios: BootCode::read(esp.path())?,
+            bios_config: read(&esp.path().join(bios::CONFIG))?,
         })
     }
 
