@@ -4,6 +4,7 @@ use crate::api::Api;
 use anyhow::{Context, Result, bail};
 use basalt_image::appliance::health::{self, Healthy};
 use basalt_image::appliance::node::{Node, Start};
+use basalt_image::appliance::qemu::Firmware;
 use basalt_image::appliance::ssh::Ssh;
 use basalt_image::appliance::{poll, serial};
 use std::path::Path;
@@ -118,6 +119,14 @@ impl Appliance {
             Ok::<_, anyhow::Error>(self.node.log().text().contains(text).then_some(()))
         })?;
         seen.with_context(|| format!("{text:?} did not appear on the serial console"))
+    }
+
+    /// Switches the machine on under another firmware than UEFI.
+    pub fn power_on_under(&mut self, firmware: Firmware) -> Result<()> {
+        self.node.start_with(&self.start, |machine| {
+            machine.disks = vec![Node::own_disk(None)];
+            machine.firmware = firmware;
+        })
     }
 
     /// Copies a file from this machine onto the appliance.

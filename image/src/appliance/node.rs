@@ -7,7 +7,7 @@ use super::accel::Accel;
 use super::https::Client;
 use super::process::ProcessId;
 use super::qemu::{
-    self, Disk, Format, Forward, Machine, Memory, PrivateNet, QMP_SOCKET, SERIAL_LOG,
+    self, Disk, Firmware, Format, Forward, Machine, Memory, PrivateNet, QMP_SOCKET, SERIAL_LOG,
 };
 use super::qmp::Qmp;
 use super::serial::SerialLog;
@@ -175,14 +175,18 @@ impl Node {
         if let Some(log) = log {
             File::create(log).with_context(|| format!("cannot make {}", log.display()))?;
         }
-        let disks = vec![Disk {
+        self.start_with(start, |machine| machine.disks = vec![Self::own_disk(log)])
+    }
+
+    /// A node's own disk, as it is plugged into its machine; `log` is where it is recorded.
+    pub fn own_disk(log: Option<&Path>) -> Disk {
+        Disk {
             file: DISK.into(),
             format: Format::Qcow2,
             readonly: false,
             serial: "basalt-system",
             log: log.map(Path::to_owned),
-        }];
-        self.start_with(start, |machine| machine.disks = disks.clone())
+        }
     }
 
     /// Starts the node as a machine that `change` completes. A port that somebody else took
@@ -218,8 +222,10 @@ impl Node {
             cpus: 2,
             memory_mib: start.memory_mib,
             memory: start.memory.clone(),
+            firmware: Firmware::default(),
             disks: Vec::new(),
             cdrom: None,
+            stick: None,
             forwards: Some(vec![
                 Forward {
                     host: self.state.port,

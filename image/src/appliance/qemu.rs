@@ -20,6 +20,16 @@ pub const FIRMWARE_CODE: &str = "/usr/share/OVMF/OVMF_CODE_4M.fd";
 /// Empty UEFI variables in the emulator, copied for each node.
 pub const FIRMWARE_VARS: &str = "/usr/share/OVMF/OVMF_VARS_4M.fd";
 
+/// What starts the machine.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Firmware {
+    /// UEFI.
+    #[default]
+    Uefi,
+    /// Legacy BIOS.
+    Bios,
+}
+
 /// Image format of a disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
@@ -150,10 +160,14 @@ pub struct Machine {
     pub memory_mib: u32,
     /// Kind of memory.
     pub memory: Memory,
+    /// What starts it.
+    pub firmware: Firmware,
     /// Disks in boot order.
     pub disks: Vec<Disk>,
     /// An optical drive with this ISO, tried after the disks.
     pub cdrom: Option<PathBuf>,
+    /// A USB stick with this ISO, tried after the disks.
+    pub stick: Option<PathBuf>,
     /// Ports forwarded through the user network; none at all means no network card.
     pub forwards: Option<Vec<Forward>>,
     /// The private network, if any.
@@ -168,7 +182,9 @@ impl Machine {
         let mut args = Args::default();
         self.base(&mut args);
         self.memory(&mut args);
-        self.firmware(&mut args);
+        if self.firmware == Firmware::Uefi {
+            self.uefi(&mut args);
+        }
         self.disks(&mut args);
         self.network(&mut args);
         channels(&mut args);
@@ -192,7 +208,7 @@ impl Machine {
         }
     }
 
-    fn firmware(&self, args: &mut Args) {
+    fn uefi(&self, args: &mut Args) {
         args.pair(
             "-drive",
             with_path(
@@ -248,6 +264,15 @@ impl Machine {
             );
             let order = self.disks.len() + 1;
             args.pair("-device", format!("ide-cd,drive=cd,bootindex={order}"));
+        }
+        if let Some(iso) = &self.stick {
+            let before = "if=none,id=stick,format=raw,readonly=on,file=";
+            args.pair("-drive", with_path(before, iso));
+            let order = self.disks.len() + 1;
+            args.pair("-device", "qemu-xhci").pair(
+                "-device",
+                format!("usb-storage,drive=stick,bootindex={order}"),
+            );
         }
     }
 
@@ -325,6 +350,7 @@ mod tests {
             cpus: 2,
             memory_mib: 1024,
             memory: Memory::Plain,
+            firmware: Firmware::Uefi,
             disks: vec![Disk {
                 file: "/a,b/disk.qcow2".into(),
                 format: Format::Qcow2,
@@ -333,6 +359,7 @@ mod tests {
                 log: None,
             }],
             cdrom: None,
+            stick: None,
             forwards: Some(vec![Forward {
                 host: 18006,
                 guest: 8006,
@@ -377,6 +404,15 @@ mod tests {
             text.contains("image.file.driver=qcow2,") && text.contains("filename=/a,,b/disk.qcow2"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn legacy_bios_has_no_variables() {
+        let text = line(&Machine {
+            firmware: Firmware::Bios,
+            ..machine()
+        });
+        assert!(!text.contains("pflash"), "{text}");
     }
 
     #[test]
