@@ -11,7 +11,7 @@ use basalt_image::appliance::qemu::Firmware;
 use std::time::Duration;
 
 /// Names of the kernel images, in one line.
-const IMAGES: &str = "cd /efi/EFI/Linux && echo *.efi";
+const IMAGES: &str = "systemctl start efi.mount && cd /efi/EFI/Linux && echo *.efi";
 
 /// The medium starts the installer, as a USB stick; with `BASALT_ALL_MEDIA` as a disc too.
 pub fn medium(lab: &mut Lab<'_>) -> Result<()> {
@@ -67,7 +67,7 @@ pub fn installed_disk(lab: &mut Lab<'_>) -> Result<()> {
 /// disk is told of no root.
 fn plant(appliance: &Appliance, version: &str) -> Result<()> {
     let line = format!(
-        "set -e; cd /efi/EFI/Linux; \
+        "set -e; systemctl start efi.mount; cd /efi/EFI/Linux; \
          cp basalt_{version}.efi basalt_9.9.9+2.efi; \
          mv basalt_{version}.efi basalt_{version}+3.efi; \
          cd /efi/basalt; \
