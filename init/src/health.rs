@@ -16,7 +16,7 @@ use std::time::Duration;
 use basalt_layout::{SlotLabel, UkiName, Version};
 use basalt_model::host::HostConfig;
 use basalt_update::block::Blocks;
-use basalt_update::efivars::EfiVars;
+use basalt_update::bootloader;
 use basalt_update::files::write_atomic;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
@@ -178,7 +178,7 @@ fn bridge(paths: &Paths) -> String {
 
 /// The kernel image of this boot, when its tries are counted: the version is on trial.
 fn counted(paths: &Paths) -> Option<UkiName> {
-    EfiVars::at(&paths.sys().join("firmware/efi/efivars")).counted_boot()
+    bootloader::counted_boot(&paths.sys(), &paths.at("/proc/cmdline"))
 }
 
 fn state_is_writable(paths: &Paths) -> anyhow::Result<()> {

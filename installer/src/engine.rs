@@ -57,7 +57,8 @@ pub fn install(plan: &Plan, source: &Source, report: &mut Report) -> anyhow::Res
 
     report.line("Writing the host's configuration");
     files::write_state(&partition(DATA_PARTITION), plan, report.log())?;
-    report.line("Writing the boot loader");
+    report.line("Writing the boot loaders");
+    boot_files.bios.install(disk)?;
     files::write_esp(
         &partition(ESP_PARTITION),
         &source.version,

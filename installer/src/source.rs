@@ -5,7 +5,8 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 use anyhow::Context;
-use basalt_layout::{RootHash, SlotLabel, UkiName, Version};
+use basalt_layout::{RootHash, SlotLabel, UkiName, Version, bios};
+use basalt_update::bios::BootCode;
 use basalt_update::block::Blocks;
 use basalt_update::esp::Esp;
 use basalt_update::host;
@@ -41,6 +42,10 @@ pub struct BootFiles {
     pub uki: Vec<u8>,
     /// The certificates that both are signed for.
     pub certificates: Vec<Enrolment>,
+    /// What takes the boot loader's part on legacy BIOS.
+    pub bios: BootCode,
+    /// The configuration of that.
+    pub bios_config: Vec<u8>,
 }
 
 impl Source {
@@ -84,6 +89,8 @@ impl Source {
             loader: read(&loader)?,
             uki: read(&uki.path)?,
             certificates: secure_boot::certificates()?,
+            bios: BootCode::read(esp.path())?,
+            bios_config: read(&esp.path().join(bios::CONFIG))?,
         })
     }
 

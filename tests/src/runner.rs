@@ -29,11 +29,19 @@ pub fn run(words: &[String]) -> Result<usize> {
     let tally = if alone.is_empty() && together.is_empty() {
         Tally::default()
     } else {
-        let shared = Shared::prepare()?;
-        let mut tally = in_parallel(&shared, together, jobs(), &results);
-        tally += in_parallel(&shared, alone, 1, &results);
-        shared.figures.publish(&testing::figures_file())?;
-        tally
+        match Shared::prepare() {
+            Ok(shared) => {
+                let mut tally = in_parallel(&shared, together, jobs(), &results);
+                tally += in_parallel(&shared, alone, 1, &results);
+                shared.figures.publish(&testing::figures_file())?;
+                tally
+            }
+            Err(error) => {
+                let why = format!("{error:#}");
+                eprintln!("    FAIL no scenario could begin: {why}");
+                Tally::failed("no scenario could begin", &why)
+            }
+        }
     };
     fs::write(
         results.join(testing::TALLY_FILE),
@@ -86,7 +94,7 @@ fn one(shared: &Shared, scenario: &Scenario, results: &Path) -> Tally {
     let why = match outcome {
         Ok(Ok(())) => {
             eprintln!("    PASS {name} ({seconds:.0} s)");
-            return Tally::one(&name, true);
+            return Tally::passed();
         }
         Ok(Err(error)) => format!("{error:#}"),
         // The panic's own message has been printed where it happened.
@@ -100,5 +108,5 @@ fn one(shared: &Shared, scenario: &Scenario, results: &Path) -> Tally {
         "    FAIL {name} ({seconds:.0} s): {why}\n         kept: {}",
         dir.display()
     );
-    Tally::one(&name, false)
+    Tally::failed(&name, &why)
 }

@@ -19,6 +19,8 @@ pub const MIN_DISK_SIZE: u64 = MARGIN + ESP_SIZE + 2 * (ROOT_SIZE + VERITY_SIZE)
 
 /// Partition label of the EFI system partition.
 pub const ESP_LABEL: &str = "basalt-esp";
+/// Partition label of the BIOS boot partition.
+pub const BIOS_LABEL: &str = "basalt-bios";
 /// File system label of the EFI system partition.
 pub const ESP_FS_LABEL: &str = "BASALT-ESP";
 /// Partition label, and file system label, of the data partition.
@@ -42,6 +44,8 @@ pub enum PartitionType {
     Verity,
     /// Linux file system data.
     Data,
+    /// GRUB's core, on a disk that also boots by legacy BIOS.
+    BiosBoot,
 }
 
 impl PartitionType {
@@ -52,6 +56,7 @@ impl PartitionType {
             Self::Root => "4f68bce3-e8cd-4db1-96e7-fbcaf984b709",
             Self::Verity => "2c7357ed-ebd2-46d9-aec1-23d437ec2bf5",
             Self::Data => "0fc63daf-8483-4772-8e79-3d69d8477de4",
+            Self::BiosBoot => "21686148-6449-6e6f-744e-656564454649",
         }
     }
 }
@@ -103,6 +108,15 @@ impl Slot {
 pub const ESP_PARTITION: u32 = 1;
 /// Number of the data partition.
 pub const DATA_PARTITION: u32 = 6;
+/// Number of the BIOS boot partition. It lies before all others, in room that their alignment leaves
+/// free anyway.
+pub const BIOS_PARTITION: u32 = 7;
+/// First sector of the BIOS boot partition: behind the partition table, aligned to 4 KiB.
+const BIOS_FIRST_SECTOR: u64 = 40;
+/// First sector of the EFI system partition.
+const ESP_FIRST_SECTOR: u64 = 2048;
+/// First sector behind the partition table. Programs leave more room by themselves.
+const FIRST_SECTOR: u64 = 34;
 
 /// UUIDs an installation draws by chance: one for the disk and one for each partition whose
 /// identity does not follow from a root hash.
@@ -122,14 +136,21 @@ pub struct FreshIds {
 
 /// The `sfdisk` script that partitions a whole disk, slot A already carrying `version`.
 ///
-/// The data partition takes what is left.
+/// The data partition takes what is left. Sectors are taken to have 512 bytes; on disks with larger
+/// ones, from which no legacy BIOS boots, the first partitions merely begin later.
 pub fn install_script(ids: &FreshIds, version: &Version, root_hash: &RootHash) -> String {
     let root = root_hash.root_partuuid();
     let verity = root_hash.verity_partuuid();
     let root_label = SlotLabel::Root(version.clone()).to_string();
     let verity_label = SlotLabel::Verity(version.clone()).to_string();
     let empty = SlotLabel::Empty.to_string();
-    let mut script = format!("label: gpt\nlabel-id: {}\nunit: sectors\n\n", ids.disk);
+    let mut script = format!(
+        "label: gpt\nlabel-id: {}\nunit: sectors\nfirst-lba: {FIRST_SECTOR}\n\n\
+         {BIOS_PARTITION} : start={BIOS_FIRST_SECTOR}, size={}, type={}, name=\"{BIOS_LABEL}\"\n",
+        ids.disk,
+        ESP_FIRST_SECTOR - BIOS_FIRST_SECTOR,
+        PartitionType::BiosBoot.guid()
+    );
     let rows = [
         (Some(ESP_SIZE), PartitionType::Esp, &ids.esp, ESP_LABEL),
         (Some(ROOT_SIZE), PartitionType::Root, &root, &root_label),
@@ -153,7 +174,11 @@ pub fn install_script(ids: &FreshIds, version: &Version, root_hash: &RootHash) -
         ),
         (None, PartitionType::Data, &ids.data, DATA_LABEL),
     ];
-    for (size, kind, uuid, label) in rows {
+    for (number, (size, kind, uuid, label)) in (ESP_PARTITION..).zip(rows) {
+        script.push_str(&format!("{number} : "));
+        if number == ESP_PARTITION {
+            script.push_str(&format!("start={ESP_FIRST_SECTOR}, "));
+        }
         if let Some(size) = size {
             script.push_str(&format!("size={}MiB, ", size / MIB));
         }
@@ -195,10 +220,10 @@ mod tests {
         let mut numbers: Vec<u32> = Slot::ALL
             .into_iter()
             .flat_map(|slot| [slot.root_partition(), slot.verity_partition()])
-            .chain([ESP_PARTITION, DATA_PARTITION])
+            .chain([ESP_PARTITION, DATA_PARTITION, BIOS_PARTITION])
             .collect();
         numbers.sort_unstable();
-        assert_eq!(numbers, [1, 2, 3, 4, 5, 6]);
+        assert_eq!(numbers, [1, 2, 3, 4, 5, 6, 7]);
         assert_eq!(Slot::A.other().other(), Slot::A);
     }
 
@@ -218,12 +243,14 @@ mod tests {
             .lines()
             .filter(|line| line.contains("type="))
             .collect();
-        assert_eq!(rows.len(), 6);
-        assert!(rows[1].contains("size=1536MiB"));
-        assert!(rows[1].contains("uuid=abababab-abab-abab-abab-abababababab"));
-        assert!(rows[1].contains("name=\"basalt_0.1.0\""));
-        assert!(rows[2].contains("name=\"basalt_0.1.0_verity\""));
-        assert!(rows[3].contains("name=\"_empty\""));
-        assert!(rows[5].starts_with("type=0fc63daf"));
+        assert_eq!(rows.len(), 7);
+        assert!(rows[0].starts_with("7 : start=40, size=2008, type=21686148"));
+        assert!(rows[1].starts_with("1 : start=2048, size=512MiB"));
+        assert!(rows[2].starts_with("2 : size=1536MiB"));
+        assert!(rows[2].contains("uuid=abababab-abab-abab-abab-abababababab"));
+        assert!(rows[2].contains("name=\"basalt_0.1.0\""));
+        assert!(rows[3].contains("name=\"basalt_0.1.0_verity\""));
+        assert!(rows[4].contains("name=\"_empty\""));
+        assert!(rows[6].starts_with("6 : type=0fc63daf"));
     }
 }

@@ -3,9 +3,11 @@
 //! The image builder, the installer, the updater and the supervisor all take their numbers and
 //! names from here; nothing in this crate does I/O. Start reading at [`disk`] for what lies where
 //! on the disk, then [`slot`] for how a slot's partitions and its kernel image are named; [`store`]
-//! says which format the configuration on the data partition has.
+//! says which format the configuration on the data partition has. [`bios`]
+//! names what the EFI system partition carries for machines without UEFI.
 //!
 //! ```text
+//! 7  basalt-bios               1 MiB         GRUB's core, for legacy BIOS; before all others
 //! 1  basalt-esp              512 MiB  vfat   systemd-boot, EFI/Linux/basalt_<version>.efi
 //! 2  basalt_<version>        1.5 GiB  erofs  slot A: root          (or "_empty")
 //! 3  basalt_<version>_verity  64 MiB         slot A: hash tree     (or "_empty")
@@ -14,6 +16,7 @@
 //! 6  basalt-data             rest     ext4   /var
 //! ```
 
+pub mod bios;
 pub mod disk;
 pub mod hash;
 pub mod slot;

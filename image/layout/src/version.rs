@@ -34,6 +34,24 @@ impl Version {
     pub fn is_prerelease(&self) -> bool {
         self.pre.is_some()
     }
+
+    /// A text that sorts, byte by byte, as versions do: for boot loaders that compare only texts.
+    pub fn sort_key(&self) -> String {
+        let mut key: String = self.numbers.map(|number| format!("{number:010}")).concat();
+        let Some(pre) = &self.pre else {
+            key.push('1');
+            return key;
+        };
+        key.push('0');
+        for run in runs(pre) {
+            match run {
+                Run::Letters(text) => key.push_str(&format!("a{text}.")),
+                Run::Digits(length, text) => key.push_str(&format!("b{length:02}{text}.")),
+            }
+        }
+        key.push_str(&format!("-{pre}"));
+        key
+    }
 }
 
 impl FromStr for Version {
@@ -181,7 +199,9 @@ mod tests {
             "10.0.0",
         ];
         for pair in ascending.windows(2) {
-            assert!(version(pair[0]) < version(pair[1]), "{pair:?}");
+            let [older, newer] = [version(pair[0]), version(pair[1])];
+            assert!(older < newer, "{pair:?}");
+            assert!(older.sort_key() < newer.sort_key(), "{pair:?}");
         }
     }
 

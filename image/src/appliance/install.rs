@@ -4,7 +4,7 @@ use super::accel::Accel;
 use super::answer::{self, Answer};
 use super::health;
 use super::node::{DISK, Node, Start};
-use super::qemu::{Disk, FIRMWARE_VARS, Format, Memory, VARS};
+use super::qemu::{Disk, FIRMWARE_VARS, Firmware, Format, Memory, VARS};
 use super::{poll, root, say};
 use crate::build::Emulator;
 use anyhow::{Context, Result, bail};
@@ -150,6 +150,10 @@ pub struct Attempt<'a> {
     pub found: Option<&'a Path>,
     /// Where everything done to the disk is recorded.
     pub log: Option<&'a Path>,
+    /// What starts the machine.
+    pub firmware: Firmware,
+    /// Whether the medium is a USB stick and no disc.
+    pub stick: bool,
 }
 
 impl Default for Attempt<'_> {
@@ -160,6 +164,8 @@ impl Default for Attempt<'_> {
             network: true,
             found: None,
             log: None,
+            firmware: Firmware::Uefi,
+            stick: false,
         }
     }
 }
@@ -199,7 +205,13 @@ pub fn attempt(
     };
     node.start_with(&start, |machine| {
         machine.disks.clone_from(&disks);
-        machine.cdrom = Some(iso.into());
+        let medium = if attempt.stick {
+            &mut machine.stick
+        } else {
+            &mut machine.cdrom
+        };
+        *medium = Some(iso.into());
+        machine.firmware = attempt.firmware;
         machine.exit_on_reboot = true;
         if !attempt.network {
             machine.forwards = None;

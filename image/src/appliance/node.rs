@@ -236,6 +236,7 @@ impl Node {
             tpm: self.state.tpm,
             disks: Vec::new(),
             cdrom: None,
+            stick: None,
             forwards: Some(vec![
                 Forward {
                     host: self.state.port,

@@ -4,6 +4,7 @@
 
 use super::accel::Accel;
 use crate::build::Emulator;
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -27,14 +28,16 @@ pub const FIRMWARE_VARS: &str = "/usr/share/OVMF/OVMF_VARS_4M.fd";
 pub const TPM_SOCKET: &str = "tpm.sock";
 
 /// What starts the machine.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Firmware {
-    /// UEFI whose variables the system could also write behind its back: quicker to emulate.
+    /// UEFI; the system could write its variables behind its back, so Secure Boot would prove nothing
     #[default]
     Uefi,
-    /// UEFI in system management mode, as on a real machine: its variables are its own.
+    /// UEFI as on a real machine, which takes our keys at the first start and then checks all it starts
     Secure,
+    /// Legacy BIOS
+    Bios,
 }
 
 /// Image format of a disk.
@@ -175,6 +178,9 @@ pub struct Machine {
     pub disks: Vec<Disk>,
     /// An optical drive with this ISO, tried after the disks.
     pub cdrom: Option<PathBuf>,
+    /// A USB stick with this ISO, tried before the disks: to a BIOS it is a disk too, and of all
+    /// disks it tries only the first.
+    pub stick: Option<PathBuf>,
     /// Ports forwarded through the user network; none at all means no network card.
     pub forwards: Option<Vec<Forward>>,
     /// The private network, if any.
@@ -216,7 +222,7 @@ impl Machine {
     fn memory(&self, args: &mut Args) {
         args.pair("-m", format!("{}M", self.memory_mib));
         let kind = match self.firmware {
-            Firmware::Uefi => "q35",
+            Firmware::Uefi | Firmware::Bios => "q35",
             Firmware::Secure => "q35,smm=on",
         };
         let (file, share) = match &self.memory {
@@ -243,10 +249,22 @@ impl Machine {
     }
 
     fn firmware(&self, args: &mut Args) {
-        let code = match self.firmware {
-            Firmware::Uefi => FIRMWARE_CODE,
-            Firmware::Secure => SECURE_FIRMWARE_CODE,
-        };
+        match self.firmware {
+            Firmware::Bios => {}
+            Firmware::Uefi => self.uefi(FIRMWARE_CODE, args),
+            Firmware::Secure => {
+                self.uefi(SECURE_FIRMWARE_CODE, args);
+                args.pair("-global", "driver=cfi.pflash01,property=secure,value=on");
+            }
+        }
+        if self.tpm {
+            args.pair("-chardev", format!("socket,id=tpm,path={TPM_SOCKET}"));
+            args.pair("-tpmdev", "emulator,id=tpm,chardev=tpm");
+            args.pair("-device", "tpm-crb,tpmdev=tpm");
+        }
+    }
+
+    fn uefi(&self, code: &str, args: &mut Args) {
         args.pair(
             "-drive",
             with_path(
@@ -255,14 +273,6 @@ impl Machine {
             ),
         );
         args.pair("-drive", format!("if=pflash,unit=1,format=raw,file={VARS}"));
-        if self.firmware == Firmware::Secure {
-            args.pair("-global", "driver=cfi.pflash01,property=secure,value=on");
-        }
-        if self.tpm {
-            args.pair("-chardev", format!("socket,id=tpm,path={TPM_SOCKET}"));
-            args.pair("-tpmdev", "emulator,id=tpm,chardev=tpm");
-            args.pair("-device", "tpm-crb,tpmdev=tpm");
-        }
     }
 
     fn disks(&self, args: &mut Args) {
@@ -285,6 +295,12 @@ impl Machine {
             );
             let order = self.disks.len() + 1;
             args.pair("-device", format!("ide-cd,drive=cd,bootindex={order}"));
+        }
+        if let Some(iso) = &self.stick {
+            let before = "if=none,id=stick,format=raw,readonly=on,file=";
+            args.pair("-drive", with_path(before, iso));
+            args.pair("-device", "qemu-xhci")
+                .pair("-device", "usb-storage,drive=stick,bootindex=0");
         }
     }
 
@@ -372,6 +388,7 @@ mod tests {
                 log: None,
             }],
             cdrom: None,
+            stick: None,
             forwards: Some(vec![Forward {
                 host: 18006,
                 guest: 8006,
@@ -416,6 +433,15 @@ mod tests {
             text.contains("image.file.driver=qcow2,") && text.contains("filename=/a,,b/disk.qcow2"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn legacy_bios_has_no_variables() {
+        let text = line(&Machine {
+            firmware: Firmware::Bios,
+            ..machine()
+        });
+        assert!(!text.contains("pflash"), "{text}");
     }
 
     #[test]

@@ -48,10 +48,9 @@ pub struct Options {
     /// Print one JSON object once healthy
     #[arg(long)]
     pub json: bool,
-    /// Firmware as on a real machine, which takes our keys at the first start and then checks all it
-    /// starts
-    #[arg(long)]
-    pub secure_boot: bool,
+    /// What starts the machine
+    #[arg(long, value_name = "KIND", value_enum)]
+    pub firmware: Option<Firmware>,
     /// A TPM 2.0
     #[arg(long)]
     pub tpm: bool,
@@ -118,7 +117,7 @@ impl Instance {
                 self.state.name
             );
         }
-        if options.secure_boot || options.tpm {
+        if options.firmware.is_some() || options.tpm {
             bail!(
                 "`{}` has its firmware already; `cargo image delete {0}` first to choose another",
                 self.state.name
@@ -175,11 +174,7 @@ fn create(options: &Options, keys: &Keys) -> Result<Instance> {
             name: options.name.clone(),
             memory_mib: options.memory.unwrap_or(DEFAULT_MEMORY),
             private_port,
-            firmware: if options.secure_boot {
-                Firmware::Secure
-            } else {
-                Firmware::Uefi
-            },
+            firmware: options.firmware.unwrap_or_default(),
             tpm: options.tpm,
             uki: built.uki,
             nodes: members,

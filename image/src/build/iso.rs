@@ -1,17 +1,20 @@
 //! The installer's medium: an ISO that boots the very root image it installs.
 //!
 //! Its GPT has an EFI system partition with boot loader, kernel image and an add-on that asks for the
-//! installer, then hash tree and root, found by the same UUIDs as on an installed disk.
+//! installer, then hash tree and root, found by the same UUIDs as on an installed disk. Machines
+//! without UEFI find GRUB, the same kernel and the same initial RAM disk in the ISO file system,
+//! whether the medium is a disc or a USB stick.
 
 use super::command::{self, step};
-use super::error::{Error, Result};
+use super::error::{At, Error, Result};
 use super::gpt::{self, Identity};
 use super::stage::Stage;
 use super::stamp::{Hash, Stamp};
 use super::uki::{INSTALL, STUBS, make_addon};
-use super::{Artifacts, erofs, sign, tree};
+use super::{Artifacts, bios, erofs, sign, tree};
 use basalt_layout::slot::UKI_FOLDER;
 use basalt_layout::{PartitionType, RootHash, SlotLabel, UkiName, Version};
+use std::fs;
 use std::path::PathBuf;
 
 /// Partition label of the medium's EFI system partition, so that nobody takes it for a disk's.
@@ -29,6 +32,7 @@ pub(super) fn make(stage: &Stage, artifacts: &Artifacts, version: &Version) -> R
     key.text(INSTALL);
     stage.toolbox.add_to(&mut key);
     key.file(&stage.script("make-iso"))?;
+    bios::add_to(stage, &mut key)?;
     key.file(&artifacts.uki)?;
     key.file(&stage.image().join("iso/loader.conf"))?;
     sign::add_to(stage, &mut key)?;
@@ -45,12 +49,15 @@ pub(super) fn make(stage: &Stage, artifacts: &Artifacts, version: &Version) -> R
     stamp.clear()?;
     step("making the ISO");
     let esp = esp_content(stage, artifacts, version)?;
+    let content = iso_content(stage, artifacts)?;
     let script = stage.script("make-iso");
     let mut make = stage
         .toolbox
         .command(&[&stage.image(), &stage.out], &script.to_string_lossy());
     make.arg(stage.work()?)
         .arg(&esp)
+        .arg(&content)
+        .arg(bios::part_inside("boot_hybrid.img"))
         .arg(&artifacts.verity)
         .arg(&artifacts.root);
     make.arg(&artifacts.iso)
@@ -87,7 +94,21 @@ fn esp_content(stage: &Stage, artifacts: &Artifacts, version: &Version) -> Resul
         &stage.image().join("iso/loader.conf"),
         &esp.join("loader/loader.conf"),
     )?;
+    bios::disk(stage, &esp)?;
     Ok(esp)
+}
+
+/// The files of the ISO file system itself.
+fn iso_content(stage: &Stage, artifacts: &Artifacts) -> Result<PathBuf> {
+    let content = stage.work()?.join("iso");
+    let boot = content.join("boot");
+    tree::fresh_dir(&content)?;
+    tree::make_dir(&boot)?;
+    let readme = content.join("README.TXT");
+    let text = "This medium installs Basalt. Start a computer from it.\n";
+    fs::write(&readme, text).at("write", &readme)?;
+    bios::medium(stage, &artifacts.uki, &boot)?;
+    Ok(content)
 }
 
 /// What the writer of the ISO cannot set itself.

@@ -9,6 +9,7 @@
 
 mod apt;
 mod base;
+mod bios;
 mod bundle;
 mod command;
 mod emulator;

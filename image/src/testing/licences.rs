@@ -17,10 +17,11 @@ pub fn test(filter: Option<&str>) -> Result<Tally> {
         return Ok(Tally::default());
     }
     let refused = refused()?;
-    for line in &refused {
-        eprintln!("licence not allowed: {line}");
-    }
-    Ok(Tally::one(NAME, refused.is_empty()))
+    Ok(if refused.is_empty() {
+        Tally::passed()
+    } else {
+        Tally::failed(NAME, &format!("not allowed: {}", refused.join(", ")))
+    })
 }
 
 fn refused() -> Result<Vec<String>> {

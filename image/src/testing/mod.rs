@@ -69,7 +69,8 @@ pub fn test(options: &Options) -> Result<ExitCode> {
             Part::Web => web::test(filter),
             Part::System => system::test(filter),
         };
-        let tally = tally.unwrap_or_else(|error| Tally::broken(&format!("{part:?}: {error:#}")));
+        let tally = tally
+            .unwrap_or_else(|error| Tally::failed(&format!("{part:?}"), &format!("{error:#}")));
         say(&format!(
             "{part:?}: {tally} ({} s)",
             began.elapsed().as_secs()

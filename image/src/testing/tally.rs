@@ -11,27 +11,26 @@ pub struct Tally {
     pub passed: usize,
     /// Tests that failed.
     pub failed: usize,
-    /// Names of those that failed, as far as they are known.
+    /// Names of those that failed, and why, as far as that is known.
     pub failures: Vec<String>,
 }
 
 impl Tally {
-    /// One test.
-    pub fn one(name: &str, passed: bool) -> Self {
+    /// One test that passed.
+    pub fn passed() -> Self {
         Self {
-            passed: usize::from(passed),
-            failed: usize::from(!passed),
-            failures: if passed {
-                Vec::new()
-            } else {
-                vec![name.to_owned()]
-            },
+            passed: 1,
+            ..Self::default()
         }
     }
 
-    /// A part that could not even run counts as one failure.
-    pub fn broken(why: &str) -> Self {
-        Self::one(why, false)
+    /// One test that failed, or a part that could not even run.
+    pub fn failed(name: &str, why: &str) -> Self {
+        Self {
+            failed: 1,
+            failures: vec![format!("{name}: {}", clipped(why))],
+            ..Self::default()
+        }
     }
 
     /// Reads nextest's summary line: `Summary [ 1.2s] 9 tests run: 7 passed (1 slow), 2 failed, …`.
@@ -94,6 +93,19 @@ impl Tally {
                 .collect(),
         })
     }
+}
+
+/// The beginning and the end of a long reason: what failed stands in the one, why in the other.
+fn clipped(why: &str) -> String {
+    const HEAD: usize = 200;
+    const TAIL: usize = 800;
+    let length = why.chars().count();
+    if length <= HEAD + TAIL {
+        return why.trim().to_owned();
+    }
+    let head: String = why.chars().take(HEAD).collect();
+    let tail: String = why.chars().skip(length - TAIL).collect();
+    format!("{} [...] {}", head.trim(), tail.trim())
 }
 
 /// The last words of the lines that start with `sign`, once each: nextest repeats its failures.
@@ -166,8 +178,17 @@ mod tests {
 
     #[test]
     fn the_sum_is_printed_as_promised() {
-        let mut total = Tally::one("a", true);
-        total += Tally::broken("b");
+        let mut total = Tally::passed();
+        total += Tally::failed("b", "why");
         assert_eq!(total.to_string(), "1 passed, 1 failed");
+        assert_eq!(total.failures, ["b: why"]);
+    }
+
+    #[test]
+    fn a_long_reason_keeps_its_ends() {
+        let why = format!("mkfs failed: {}no space left", "x".repeat(5000));
+        let failure = &Tally::failed("b", &why).failures[0];
+        assert!(failure.starts_with("b: mkfs failed") && failure.ends_with("no space left"));
+        assert!(failure.len() < 1100);
     }
 }

@@ -7,8 +7,10 @@ use std::path::Path;
 
 use anyhow::Context;
 use basalt_layout::slot::UKI_FOLDER;
-use basalt_layout::{UkiName, Version};
+use basalt_layout::{UkiName, Version, bios};
 use basalt_model::host::answer::Enrol;
+use basalt_update::bios::write_entry;
+use basalt_update::environment::Environment;
 use basalt_update::esp::Esp;
 use basalt_update::files::write_atomic;
 use basalt_update::secureboot::LOADER_FOLDER;
@@ -19,6 +21,9 @@ use crate::secure_boot;
 use crate::source::BootFiles;
 
 const DATA_MOUNT: &str = "/run/basalt-installer/data";
+
+/// Name of the kernel image until it is whole; no boot loader looks at it.
+const NEW_IMAGE: &str = "basalt-install.new";
 
 /// No menu unless a key is held; nobody edits a kernel command line in passing.
 const LOADER_CONFIG: &str = "timeout 0\nconsole-mode keep\neditor no\n";
@@ -50,7 +55,8 @@ fn write_state_files(var: &Path, plan: &Plan, log: &str) -> anyhow::Result<()> {
     write_atomic(&logs.join("install.log"), log.as_bytes(), 0o640).context("install.log")
 }
 
-/// Writes boot loader and kernel image, the latter last.
+/// Writes boot loader and kernel image, the latter last; and for legacy BIOS what GRUB needs beside
+/// them.
 pub fn write_esp(
     device: &Path,
     version: &Version,
@@ -67,7 +73,13 @@ fn write_esp_files(
     files: &BootFiles,
     wish: Enrol,
 ) -> anyhow::Result<()> {
-    for folder in ["EFI/BOOT", "EFI/systemd", LOADER_FOLDER, UKI_FOLDER] {
+    for folder in [
+        "EFI/BOOT",
+        "EFI/systemd",
+        LOADER_FOLDER,
+        UKI_FOLDER,
+        bios::FOLDER,
+    ] {
         let path = esp.path().join(folder);
         fs::create_dir_all(&path).with_context(|| path.display().to_string())?;
     }
@@ -82,11 +94,18 @@ fn write_esp_files(
     }
     let config = format!("{LOADER_CONFIG}{}", secure_boot::loader_option(wish));
     write("loader/loader.conf", config.as_bytes())?;
-    esp.sync()?;
+    write(bios::BOOT_CODE, &files.bios.code)?;
+    write(bios::CORE, &files.bios.core)?;
+    write(bios::CONFIG, &files.bios_config)?;
+    esp.write_environment(&Environment::default())?;
+    let new = esp.uki_folder().join(NEW_IMAGE);
+    fs::write(&new, &files.uki).with_context(|| new.display().to_string())?;
+    write_entry(esp, version, &new)?;
+    esp.sync().context("flushing the EFI system partition")?;
     // Without a count of tries: there is no other version to return to, and a successful first boot
     // would rename the disk's only kernel image, which on FAT leaves a moment in which there is none.
-    let name = UkiName::good(version.clone());
-    write(&format!("{UKI_FOLDER}/{name}"), &files.uki)?;
+    let name = UkiName::good(version.clone()).to_string();
+    fs::rename(&new, esp.uki_folder().join(&name)).context(name)?;
     esp.sync().context("flushing the EFI system partition")
 }
 
@@ -95,6 +114,7 @@ mod tests {
     use super::*;
     use basalt_model::host::HostConfig;
     use basalt_model::host::answer::After;
+    use basalt_update::bios::BootCode;
     use basalt_update::secureboot::Enrolment;
     use std::os::unix::fs::PermissionsExt;
 
@@ -128,17 +148,45 @@ mod tests {
         );
     }
 
+    /// A PE file with the three sections that GRUB is told about.
+    fn kernel_image() -> Vec<u8> {
+        let mut image = vec![0; 2048];
+        image[0x3c] = 0x40;
+        image[0x40..0x44].copy_from_slice(b"PE\0\0");
+        image[0x46] = 3;
+        let sections = [
+            (".cmdline", &b"quiet"[..]),
+            (".linux", b"l"),
+            (".initrd", b"i"),
+        ];
+        for (index, (name, content)) in sections.into_iter().enumerate() {
+            let start = 512 * (index + 1);
+            image[start..start + content.len()].copy_from_slice(content);
+            let entry = &mut image[0x58 + 40 * index..][..40];
+            entry[..name.len()].copy_from_slice(name.as_bytes());
+            entry[8] = content.len() as u8;
+            entry[17] = 2;
+            entry[20..22].copy_from_slice(&(start as u16).to_le_bytes());
+        }
+        image
+    }
+
     #[test]
     fn the_firmware_finds_loader_and_kernel() {
         let dir = tempfile::tempdir().unwrap();
         let esp = Esp::folder(dir.path());
         let files = BootFiles {
             loader: b"loader".to_vec(),
-            uki: b"kernel".to_vec(),
+            uki: kernel_image(),
             certificates: vec![Enrolment {
                 variable: "PK",
                 bytes: b"platform".to_vec(),
             }],
+            bios: BootCode {
+                code: b"code".to_vec(),
+                core: b"core".to_vec(),
+            },
+            bios_config: b"rules".to_vec(),
         };
         write_esp_files(&esp, &"0.1.0".parse().unwrap(), &files, Enrol::Leave).unwrap();
         assert_eq!(
@@ -154,5 +202,11 @@ mod tests {
         assert!(config.ends_with("secure-boot-enroll manual\n"), "{config}");
         let key = fs::read(dir.path().join("loader/keys/auto/PK.auth")).unwrap();
         assert_eq!(key, b"platform");
+        assert!(dir.path().join("loader/loader.conf").exists());
+        let grub = |name: &str| fs::read_to_string(dir.path().join("basalt").join(name)).unwrap();
+        assert_eq!(grub("bios-core.img"), "core");
+        assert_eq!(grub("grub.cfg"), "rules");
+        assert_eq!(grub("grubenv").len(), 1024);
+        assert!(grub("0.1.0.cfg").contains("cmdline='quiet'"));
     }
 }

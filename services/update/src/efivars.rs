@@ -1,6 +1,6 @@
 //! The boot loader's variables in the firmware: which entry it takes next and which one always.
 //!
-//! By itself the boot loader takes the newest version that still has tries. The variables are
+//! By itself systemd-boot takes the newest version that still has tries. The variables are
 //! needed only to go back: once (`LoaderEntryOneShot`), and for good after the older version has
 //! proved itself (`LoaderEntryDefault`).
 

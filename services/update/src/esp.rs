@@ -6,10 +6,11 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use basalt_layout::UkiName;
 use basalt_layout::slot::UKI_FOLDER;
+use basalt_layout::{UkiName, Version, bios};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
+use crate::environment::Environment;
 use crate::{Error, files};
 
 /// Where the partition is mounted while it is used.
@@ -25,7 +26,7 @@ pub struct Esp {
 /// A kernel image on the partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Uki {
-    /// What its file name says.
+    /// What its file name says, boots included that GRUB has begun since.
     pub name: UkiName,
     /// Its file.
     pub path: PathBuf,
@@ -71,7 +72,47 @@ impl Esp {
         self.folder.join(UKI_FOLDER)
     }
 
-    /// Our kernel images, newest version first.
+    /// GRUB's environment block.
+    pub fn environment(&self) -> Result<Environment, Error> {
+        Environment::read(&self.folder.join(bios::ENVIRONMENT))
+    }
+
+    /// Writes GRUB's environment block.
+    pub fn write_environment(&self, environment: &Environment) -> Result<(), Error> {
+        environment.write(&self.folder.join(bios::ENVIRONMENT))
+    }
+
+    /// Moves the boots that GRUB has begun into the file names, where tries are counted.
+    pub fn settle(&self) -> Result<(), Error> {
+        let mut environment = self.environment()?;
+        for uki in self.ukis()? {
+            self.rename(&uki, &uki.name)?;
+        }
+        if environment.unset(bios::COUNTED) | environment.unset(bios::BOOTS) {
+            self.write_environment(&environment)?;
+        }
+        Ok(())
+    }
+
+    /// Keeps a kernel image for good: no tries are counted any more.
+    pub fn bless(&self, version: &Version) -> Result<(), Error> {
+        let ukis = self.ukis()?;
+        match ukis.iter().find(|uki| uki.name.version == *version) {
+            Some(uki) => self.rename(uki, &UkiName::good(version.clone())),
+            None => Ok(()),
+        }
+    }
+
+    fn rename(&self, uki: &Uki, name: &UkiName) -> Result<(), Error> {
+        let target = self.uki_folder().join(name.to_string());
+        if target == uki.path {
+            return Ok(());
+        }
+        fs::rename(&uki.path, &target).map_err(|e| Error::io(&target, e))?;
+        self.sync()
+    }
+
+    /// Our kernel images under the names that tell their tries, newest version first.
     pub fn ukis(&self) -> Result<Vec<Uki>, Error> {
         let folder = self.uki_folder();
         let entries = match fs::read_dir(&folder) {
@@ -79,10 +120,13 @@ impl Esp {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(Error::io(&folder, error)),
         };
+        let environment = self.environment()?;
         let mut ukis = Vec::new();
         for entry in entries {
             let entry = entry.map_err(|e| Error::io(&folder, e))?;
-            let Ok(name) = entry.file_name().to_string_lossy().parse::<UkiName>() else {
+            let file_name = entry.file_name();
+            let file_name = file_name.to_string_lossy();
+            let Ok(name) = file_name.parse::<UkiName>() else {
                 continue;
             };
             let size = entry
@@ -90,7 +134,7 @@ impl Esp {
                 .map_err(|e| Error::io(&entry.path(), e))?
                 .len();
             ukis.push(Uki {
-                name,
+                name: environment.count(&file_name, name),
                 path: entry.path(),
                 size,
             });
@@ -109,7 +153,8 @@ impl Esp {
     /// Removes a kernel image for good.
     pub fn remove(&self, uki: &Uki) -> Result<(), Error> {
         files::remove_if_there(&uki.path).map_err(|e| Error::io(&uki.path, e))?;
-        self.sync()
+        self.sync()?;
+        crate::bios::remove_entry(self, &uki.name.version)
     }
 
     /// Flushes everything to the disk.

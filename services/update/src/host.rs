@@ -9,7 +9,7 @@ use rustix::fs::{FlockOperation, flock};
 
 use crate::Error;
 use crate::block::Blocks;
-use crate::efivars::EfiVars;
+use crate::bootloader::Bootloader;
 use crate::esp::Esp;
 use crate::signature::{self, Keys};
 use crate::table::Table;
@@ -34,8 +34,8 @@ pub struct Host {
     pub version: Version,
     /// The root hash of what runs.
     pub root_hash: RootHash,
-    /// The boot loader's variables.
-    pub efivars: EfiVars,
+    /// What starts this machine.
+    pub loader: Bootloader,
     /// Held while something changes.
     pub lock: PathBuf,
     /// See [`FAILURE_RECORD`].
@@ -55,6 +55,16 @@ pub enum EspPlace {
     Device(PathBuf),
     /// It is already here.
     Folder(PathBuf),
+}
+
+impl EspPlace {
+    /// Opens the EFI system partition.
+    pub fn open(&self) -> Result<Esp, Error> {
+        match self {
+            Self::Device(device) => Esp::mount(device),
+            Self::Folder(folder) => Ok(Esp::folder(folder)),
+        }
+    }
 }
 
 /// Where a partition's bytes are written: a device, or a stretch of an image file.
@@ -125,12 +135,13 @@ impl Host {
         let (version, root_hash) = running()?;
         let disk = Blocks::default().running_root()?.disk_path();
         let esp = disk::partition_path(&disk.to_string_lossy(), ESP_PARTITION);
+        let esp = EspPlace::Device(PathBuf::from(esp));
         let host = Self {
             disk,
-            esp: EspPlace::Device(PathBuf::from(esp)),
+            loader: Bootloader::detect(&esp),
+            esp,
             version,
             root_hash,
-            efivars: EfiVars::default(),
             lock: PathBuf::from("/run/lock/basalt-update.lock"),
             failure_record: PathBuf::from(FAILURE_RECORD),
             keys: PathBuf::from(signature::KEYS),
@@ -143,10 +154,7 @@ impl Host {
 
     /// Opens the EFI system partition.
     pub fn open_esp(&self) -> Result<Esp, Error> {
-        match &self.esp {
-            EspPlace::Device(device) => Esp::mount(device),
-            EspPlace::Folder(folder) => Ok(Esp::folder(folder)),
-        }
+        self.esp.open()
     }
 
     /// The keys that sign updates for this host.

@@ -21,7 +21,7 @@ use crate::esp::{Esp, Uki};
 use crate::host::Target;
 use crate::observer::Span;
 use crate::table::Table;
-use crate::{Error, Host, Manifest, Observer, files, formats};
+use crate::{Error, Host, Manifest, Observer, bios, files, formats};
 
 /// Room left free in the EFI system partition.
 const ESP_RESERVE: u64 = 1 << 20;
@@ -67,6 +67,7 @@ pub fn install(
         manifest.version,
         slot.letter()
     ));
+    esp.settle()?;
     for uki in esp.ukis()?.iter().filter(|uki| !host.runs(&uki.name)) {
         esp.remove(uki)?;
     }
@@ -203,6 +204,7 @@ fn name_slot(table: &mut Table, slot: Slot, manifest: &Manifest) -> Result<(), E
 fn publish(esp: &Esp, new: &Path, version: &Version) -> Result<(), Error> {
     let name = UkiName::fresh(version.clone()).to_string();
     let path = esp.uki_folder().join(name);
+    bios::write_entry(esp, version, new)?;
     std::fs::rename(new, &path).map_err(|e| Error::io(&path, e))?;
     esp.sync()
 }
@@ -211,12 +213,12 @@ fn publish(esp: &Esp, new: &Path, version: &Version) -> Result<(), Error> {
 /// only once: it stays only after it has proved itself.
 fn choose(host: &Host, version: &Version) -> Result<(), Error> {
     if *version < host.version {
-        return host.efivars.set_next(version);
+        return host.loader.set_next(version);
     }
     match host
-        .efivars
+        .loader
         .clear_default()
-        .and_then(|()| host.efivars.clear_next())
+        .and_then(|()| host.loader.clear_next())
     {
         // Without variables there is nothing that could stand in the way.
         Err(Error::Firmware(reason)) => {

@@ -9,15 +9,19 @@
 //! says which bundle is the latest of a [`channel`].
 //!
 //! Start reading at [`install`] for the order of the steps and why it is that order; [`host`] says
-//! what the updater knows of the machine. [`table`], [`block`], [`esp`] and [`efivars`] are the
-//! small tools it works with; the installer and the supervisor share them.
+//! what the updater knows of the machine, [`bootloader`] what starts it. [`table`], [`block`],
+//! [`esp`], [`efivars`], and for legacy BIOS [`bios`] and [`environment`] are the small tools it
+//! works with; the installer and the supervisor share them.
 
+pub mod bios;
 pub mod block;
 pub mod blocks;
+pub mod bootloader;
 pub mod bundle;
 pub mod channel;
 pub mod command;
 pub mod efivars;
+pub mod environment;
 mod error;
 pub mod esp;
 pub mod fetch;
@@ -27,6 +31,7 @@ pub mod host;
 pub mod install;
 pub mod manifest;
 pub mod observer;
+pub mod pe;
 pub mod rollback;
 pub mod secureboot;
 pub mod signature;

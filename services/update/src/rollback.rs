@@ -26,7 +26,7 @@ pub fn roll_back(host: &Host) -> Result<Version, Error> {
         )));
     }
     formats::check_known(host, &version)?;
-    host.efivars.set_next(&version)?;
+    host.loader.set_next(&version)?;
     Ok(version)
 }
 
@@ -34,7 +34,12 @@ pub fn roll_back(host: &Host) -> Result<Version, Error> {
 /// have passed.
 pub fn commit(host: &Host) -> Result<(), Error> {
     let _lock = host.lock()?;
-    let ukis = host.open_esp()?.ukis()?;
+    let esp = host.open_esp()?;
+    esp.settle()?;
+    if host.loader.leaves_blessing_to_us() {
+        esp.bless(&host.version)?;
+    }
+    let ukis = esp.ukis()?;
     // A newer version that is still to be tried, or was just left behind by a roll-back?
     let newest = ukis
         .iter()
@@ -49,10 +54,10 @@ pub fn commit(host: &Host) -> Result<(), Error> {
         if waiting {
             Ok(())
         } else {
-            host.efivars.set_default(&host.version)
+            host.loader.set_default(&host.version)
         }
-    } else if host.efivars.default_entry().is_some() {
-        host.efivars.clear_default()
+    } else if host.loader.has_default()? {
+        host.loader.clear_default()
     } else {
         Ok(())
     }

@@ -10,6 +10,7 @@ use ed25519_dalek::{Signer, SigningKey};
 use sha2::Digest;
 use tempfile::{NamedTempFile, TempDir};
 
+use crate::bootloader::Bootloader;
 use crate::efivars::EfiVars;
 use crate::host::EspPlace;
 use crate::manifest::{MANIFEST_FILE, Manifest, Part, Parts, SIGNATURE_FILE, Sha256};
@@ -61,7 +62,7 @@ pub fn host() -> FakeHost {
         esp: EspPlace::Folder(esp),
         version: "0.1.0".parse().unwrap(),
         root_hash: hash_of("0.1.0"),
-        efivars: EfiVars::at(&folder("efivars")),
+        loader: Bootloader::SystemdBoot(EfiVars::at(&folder("efivars"))),
         lock: dir.path().join("lock"),
         failure_record: dir.path().join("failure.json"),
         keys: folder("keys"),
@@ -95,13 +96,18 @@ impl FakeHost {
         names
     }
 
+    /// The version the boot loader always takes, as the firmware keeps it.
+    pub fn default_entry(&self) -> Option<String> {
+        EfiVars::at(&self.dir.path().join("efivars")).default_entry()
+    }
+
     /// Everything that decides what boots: slots, ESP, variables.
     pub fn fingerprint(&self) -> String {
         let table = crate::table::Table::read(&self.host.disk).unwrap();
         format!(
             "{table:?} {:?} {:?}",
             self.boot_files(),
-            self.host.efivars.default_entry()
+            self.default_entry()
         )
     }
 }

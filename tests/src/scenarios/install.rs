@@ -50,7 +50,8 @@ pub fn no_network(lab: &mut Lab<'_>) -> Result<()> {
     )
 }
 
-fn refused(lab: &mut Lab<'_>, attempt: &Attempt<'_>, words: &[&str]) -> Result<()> {
+/// Attempts an installation that must be refused with these words, and leave the disk alone.
+pub fn refused(lab: &mut Lab<'_>, attempt: &Attempt<'_>, words: &[&str]) -> Result<()> {
     let mut machine = lab.bare_machine()?;
     let accel = lab.shared.snapshot.accel();
     match install::attempt(&mut machine.node, &lab.shared.built.iso, attempt, accel)? {

@@ -4,6 +4,7 @@ use crate::lab::Lab;
 use anyhow::Result;
 
 mod bad_input;
+mod bios;
 mod boot;
 mod browser;
 mod cli;
@@ -46,6 +47,10 @@ pub const ALL: &[Scenario] = &[
         replay::update,
     ),
     scenario("power_cuts_lose_nothing_acknowledged", power::cuts),
+    scenario(
+        "bios_boots_an_installed_disk_and_counts_tries",
+        bios::installed_disk,
+    ),
     scenario("browser_runs_a_vm_and_a_container", browser::guests),
     scenario("daemons_restart_under_running_guests", daemons::restarts),
     scenario("reboot_brings_onboot_guests_back", power::onboot),
@@ -56,6 +61,7 @@ pub const ALL: &[Scenario] = &[
     scenario("guests_reach_the_bridge_and_are_contained", boot::guests),
     scenario("install_refuses_a_wrong_answer_file", install::wrong_answer),
     scenario("install_refuses_a_small_disk", install::small_disk),
+    scenario("bios_starts_the_installer", bios::medium),
     scenario(
         "every_instant_of_an_installation_survives_a_power_cut",
         replay::installation,

@@ -234,22 +234,19 @@ fn an_older_version_is_booted_once_and_kept_when_healthy() {
     let ears = &mut testing::Ears::default();
     install(&fake.host, &path, options, testing::ALL, ears).unwrap();
     assert!(fake.dir.path().join("efivars").read_dir().unwrap().count() == 1);
-    assert_eq!(fake.host.efivars.default_entry(), None);
+    assert_eq!(fake.default_entry(), None);
 
     // It came up healthy: from now on it is the default.
     fake.host.version = "0.0.9".parse().unwrap();
     fake.host.root_hash = testing::hash_of("0.0.9");
     rollback::commit(&fake.host).unwrap();
-    assert_eq!(
-        fake.host.efivars.default_entry().as_deref(),
-        Some("basalt_0.0.9[+.]*")
-    );
+    assert_eq!(fake.default_entry().as_deref(), Some("basalt_0.0.9[+.]*"));
 
     // An update that waits for its reboot must not be shut out.
     install_into(&fake, &testing::bundle("0.2.0").write(fake.dir.path())).unwrap();
-    assert_eq!(fake.host.efivars.default_entry(), None);
+    assert_eq!(fake.default_entry(), None);
     rollback::commit(&fake.host).unwrap();
-    assert_eq!(fake.host.efivars.default_entry(), None);
+    assert_eq!(fake.default_entry(), None);
 }
 
 #[test]
