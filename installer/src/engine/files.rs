@@ -50,6 +50,13 @@ fn write_state_files(var: &Path, plan: &Plan, log: &str) -> anyhow::Result<()> {
     write_atomic(&logs.join("install.log"), log.as_bytes(), 0o640).context("install.log")
 }
 
+/// Whether a data partition that is to be kept can take the host's configuration.
+pub fn check_state(data: &Path) -> anyhow::Result<()> {
+    Mounted::new(data, DATA_MOUNT, "ext4")
+        .and_then(Mounted::close)
+        .context("existing.action: the data partition cannot be kept")
+}
+
 /// Writes boot loader and kernel image, the latter last.
 pub fn write_esp(
     device: &Path,
@@ -103,6 +110,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let plan = Plan {
             disk: crate::terminal::tests::disk(),
+            mode: crate::plan::Mode::Fresh,
             host: HostConfig::fallback(),
             after: After::Reboot,
             secure_boot: Enrol::Auto,

@@ -9,6 +9,7 @@ mod browser;
 mod cli;
 mod client;
 mod daemons;
+mod faces;
 mod figures;
 mod immutable;
 mod install;
@@ -47,6 +48,11 @@ pub const ALL: &[Scenario] = &[
     ),
     scenario("power_cuts_lose_nothing_acknowledged", power::cuts),
     scenario("browser_runs_a_vm_and_a_container", browser::guests),
+    scenario("install_repairs_a_basalt_in_use", faces::existing),
+    scenario(
+        "install_by_url_survives_a_vanishing_disk",
+        faces::vanishing_disk,
+    ),
     scenario("daemons_restart_under_running_guests", daemons::restarts),
     scenario("reboot_brings_onboot_guests_back", power::onboot),
     scenario("instances_run_stop_and_go_on", instances::pair),
