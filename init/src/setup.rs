@@ -8,6 +8,7 @@
 mod card;
 mod grow;
 mod identity;
+mod keyboard;
 mod network;
 mod ssh;
 mod tls;
@@ -31,7 +32,7 @@ pub fn run(paths: &Paths) -> Vec<String> {
         ));
         HostConfig::fallback()
     });
-    let steps: [(&str, &dyn Fn() -> anyhow::Result<()>); 8] = [
+    let steps: [(&str, &dyn Fn() -> anyhow::Result<()>); 9] = [
         ("boot record", &|| record::begin_boot(paths)),
         ("host name", &|| identity::host_name(paths, &config)),
         ("root password", &|| identity::root_password(paths, &config)),
@@ -41,6 +42,7 @@ pub fn run(paths: &Paths) -> Vec<String> {
         // Late, because the network card may still be on its way.
         ("network", &|| network::write(paths, &config.network)),
         ("data partition", &|| grow::grow(paths)),
+        ("keyboard", &|| keyboard::load(paths, &config)),
     ];
     for (what, step) in steps {
         match step() {

@@ -4,9 +4,10 @@
 //! installation that is interrupted leaves a disk that does not boot, and can simply be repeated.
 
 mod files;
+mod repair;
 
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -18,7 +19,7 @@ use basalt_layout::disk::{
 use basalt_update::command;
 use uuid::Uuid;
 
-use crate::plan::Plan;
+use crate::plan::{Mode, Plan};
 use crate::report::Report;
 use crate::secure_boot;
 use crate::source::Source;
@@ -31,6 +32,33 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Installs; the disk is bootable when this returns, and not a moment before.
 pub fn install(plan: &Plan, source: &Source, report: &mut Report) -> anyhow::Result<()> {
+    let outcome = match plan.mode {
+        Mode::Fresh => install_afresh(plan, source, report),
+        Mode::KeepData | Mode::Repair => repair::run(plan, source, report),
+    };
+    let disk = &plan.disk.path;
+    // Whatever failed first, this is what somebody has to look after.
+    outcome.with_context(|| {
+        if is_alive(disk) {
+            format!("installing on {}", disk.display())
+        } else {
+            format!("the disk {} is gone or broken", disk.display())
+        }
+    })
+}
+
+/// Whether a disk is there and can be read, at a place that is hardly in memory.
+fn is_alive(disk: &Path) -> bool {
+    let read = || {
+        let mut file = File::open(disk)?;
+        let end = file.seek(SeekFrom::End(0))?;
+        file.seek(SeekFrom::Start(end / 2))?;
+        file.read_exact(&mut [0; 4096])
+    };
+    read().is_ok()
+}
+
+fn install_afresh(plan: &Plan, source: &Source, report: &mut Report) -> anyhow::Result<()> {
     let boot_files = source.boot_files()?;
     let disk = &plan.disk.path;
     let partition = |number| PathBuf::from(disk::partition_path(&disk.to_string_lossy(), number));
@@ -56,7 +84,7 @@ pub fn install(plan: &Plan, source: &Source, report: &mut Report) -> anyhow::Res
     )?;
 
     report.line("Writing the host's configuration");
-    files::write_state(&partition(DATA_PARTITION), plan, report.log())?;
+    files::write_state(&partition(DATA_PARTITION), plan, &report.log())?;
     report.line("Writing the boot loaders");
     boot_files.bios.install(disk)?;
     files::write_esp(

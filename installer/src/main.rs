@@ -1,14 +1,20 @@
-//! From booted ISO to installed disk: one engine, two faces.
+//! From booted ISO to installed disk: one engine, three faces.
 //!
-//! A medium with an answer file installs without questions ([`answers`]); otherwise the questions
-//! are asked on every console ([`terminal`]). Both end in one checked [`plan::Plan`], and the
-//! [`engine`] turns that into an installed disk, telling [`report`] how it goes.
+//! With an answer file nothing is asked ([`answers`]); otherwise the questions are asked everywhere
+//! at once ([`faces`]): on every console ([`terminal`]) and in a browser on the network
+//! ([`browser`]). All end in one checked [`plan::Plan`], and the [`engine`] turns that into an
+//! installed disk, telling [`report`] how it goes. [`existing`] recognises a Basalt that is there.
 //!
 //! The installer runs from the very image it installs: [`source`] finds its partitions.
 
 mod answers;
+mod browser;
 mod disks;
 mod engine;
+mod existing;
+mod faces;
+mod keyboard;
+mod network;
 mod password;
 mod plan;
 mod report;
@@ -21,7 +27,8 @@ use std::process::{Command, ExitCode};
 use anyhow::Context;
 use basalt_model::host::answer::After;
 
-use report::Report;
+use faces::Faces;
+use report::{Phase, Report};
 use source::Source;
 
 /// Begins the line that says that everything is on the disk.
@@ -44,36 +51,50 @@ fn main() -> ExitCode {
     }
     let consoles = terminal::consoles();
     let mut report = Report::new(&consoles);
+    let mut faces = None;
     let outcome = Source::running().and_then(|source| {
         report.line(&format!("Basalt {} installer", source.version));
-        install(&source, &mut report, &consoles)
+        install(&source, &mut report, &consoles, &mut faces)
     });
     match outcome {
-        Ok(after) => leave(after),
+        Ok(after) => {
+            if let Some(faces) = &faces {
+                faces.farewell();
+            }
+            leave(after)
+        }
         Err(error) => {
             report.line(&format!("{FAILED}: {error:#}"));
             report.line("Nothing was changed that could be booted. Press Enter to start over.");
-            terminal::wait_for_enter(&consoles);
+            report.phase(Phase::Failed);
+            faces::wait_for_again(faces.as_ref(), &consoles);
             // systemd starts the installer again, with a fresh view of the disks.
             ExitCode::FAILURE
         }
     }
 }
 
-fn install(source: &Source, report: &mut Report, consoles: &[String]) -> anyhow::Result<After> {
-    let plan = match answers::find()? {
-        Some(answers) => {
-            report.line("Installing by answer file.");
-            plan::from_answers(&answers, &disks::list()?, source)?
+fn install(
+    source: &Source,
+    report: &mut Report,
+    consoles: &[String],
+    faces: &mut Option<Faces>,
+) -> anyhow::Result<After> {
+    let plan = match answers::find(source, report)? {
+        Some(answers) => plan::from_answers(&answers, &disks::list()?, source)?,
+        None => {
+            let faces = faces.insert(Faces::open(consoles, source, report)?);
+            faces.decide()?
         }
-        None => terminal::ask(consoles, source)?,
     };
     plan::check(&plan, source)?;
+    report.phase(Phase::Installing);
     engine::install(&plan, source, report)?;
     report.line(&format!(
         "{FINISHED} on {}. Remove the installation medium.",
         plan.disk.path.display()
     ));
+    report.phase(Phase::Finished);
     Ok(plan.after)
 }
 

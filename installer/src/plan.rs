@@ -3,21 +3,26 @@
 use std::path::Path;
 
 use anyhow::{Context, bail, ensure};
+use basalt_layout::Version;
 use basalt_layout::disk::{MIN_DISK_SIZE, ROOT_SIZE, VERITY_SIZE};
-use basalt_model::host::answer::{After, AnswerFile, DiskChoice, Enrol, RootPassword};
+use basalt_model::host::answer::{
+    After, AnswerFile, DiskChoice, DiskRule, Enrol, Existing as Wish, RootPassword, Take,
+};
 use basalt_model::host::{HostConfig, MacAddress, Port};
 
 use crate::disks::{Disk, gib};
-use crate::password;
-use crate::secure_boot;
+use crate::existing::{self, Existing};
 use crate::source::Source;
+use crate::{keyboard, password, secure_boot};
 
 /// A decided installation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
     /// Where to.
     pub disk: Disk,
-    /// What makes this host this host.
+    /// How much of the disk is written.
+    pub mode: Mode,
+    /// What makes this host this host; a repair leaves what is there.
     pub host: HostConfig,
     /// What follows.
     pub after: After,
@@ -25,9 +30,24 @@ pub struct Plan {
     pub secure_boot: Enrol,
 }
 
+/// How much of a disk is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// Everything.
+    #[default]
+    Fresh,
+    /// Boot files, system and configuration; everything else on the data partition stays.
+    KeepData,
+    /// Boot files and system only.
+    Repair,
+}
+
 /// Makes a plan out of an answer file.
 pub fn from_answers(answers: &AnswerFile, disks: &[Disk], source: &Source) -> anyhow::Result<Plan> {
     let disk = choose_disk(&answers.disk, disks)?;
+    check_disk(disk)?;
+    let found = existing::find(&disk.path);
+    let mode = choose_mode(answers.existing, disk, found.as_ref(), &source.version)?;
     let root_password_hash = match &answers.root_password {
         RootPassword::Plain(text) => Some(password::hash(text)?),
         RootPassword::Hash(hash) => Some(hash.clone()),
@@ -36,16 +56,67 @@ pub fn from_answers(answers: &AnswerFile, disks: &[Disk], source: &Source) -> an
     tracing::info!(disk = %disk.path.display(), version = %source.version, "planned");
     Ok(Plan {
         disk: disk.clone(),
+        mode,
         host: HostConfig {
             hostname: answers.hostname.clone(),
             network: answers.network.clone(),
             timezone: answers.timezone.clone(),
+            keyboard: answers.keyboard.clone(),
+            email: answers.email.clone(),
             root_password_hash,
             root_ssh_keys: answers.root_ssh_keys.clone(),
         },
         after: answers.after,
         secure_boot: answers.secure_boot,
     })
+}
+
+/// Plans the repair of the Basalt on a disk, whose configuration stays.
+pub fn repair(device: &str, disks: &[Disk], source: &Source) -> anyhow::Result<Plan> {
+    let disk = choose_disk(&DiskChoice::Device(device.to_owned()), disks)?;
+    check_disk(disk)?;
+    let found = existing::find(&disk.path);
+    Ok(Plan {
+        disk: disk.clone(),
+        mode: choose_mode(Wish::Repair, disk, found.as_ref(), &source.version)?,
+        host: HostConfig::fallback(),
+        after: After::Reboot,
+        // The firmware stays as it is.
+        secure_boot: Enrol::Leave,
+    })
+}
+
+/// What may be done with a disk, by the wish and by what is there.
+pub fn choose_mode(
+    wish: Wish,
+    disk: &Disk,
+    found: Option<&Existing>,
+    version: &Version,
+) -> anyhow::Result<Mode> {
+    let path = disk.path.display();
+    let mode = match (wish, found) {
+        (Wish::Repair, None) => {
+            bail!("existing.action: {path} holds no Basalt that could be repaired")
+        }
+        // The same answer file serves the first installation and every later one.
+        (_, None) | (Wish::Wipe, Some(_)) => Mode::Fresh,
+        (Wish::Refuse, Some(found)) => bail!(
+            "existing.action: {path} already holds {found}; say `repair`, `keep-data` or `wipe`"
+        ),
+        (Wish::Repair, Some(_)) => Mode::Repair,
+        (Wish::KeepData, Some(_)) => Mode::KeepData,
+    };
+    if let (Mode::Repair | Mode::KeepData, Some(found)) = (mode, found)
+        && let Some(newest) = found.versions.iter().max()
+    {
+        // An older version may not understand the newer one's data.
+        ensure!(
+            newest <= version,
+            "existing.action: {path} holds Basalt {newest}, this medium is {version}; use a medium \
+             that is not older"
+        );
+    }
+    Ok(mode)
 }
 
 fn choose_disk<'a>(choice: &DiskChoice, disks: &'a [Disk]) -> anyhow::Result<&'a Disk> {
@@ -74,6 +145,9 @@ fn choose_disk<'a>(choice: &DiskChoice, disks: &'a [Disk]) -> anyhow::Result<&'a
                     known()
                 )
             }),
+        DiskChoice::Rule(rule) => {
+            choose_by_rule(rule, disks).with_context(|| format!("disk: found {}", known()))
+        }
         DiskChoice::Only => {
             let free: Vec<&Disk> = disks
                 .iter()
@@ -91,6 +165,25 @@ fn choose_disk<'a>(choice: &DiskChoice, disks: &'a [Disk]) -> anyhow::Result<&'a
     }
 }
 
+fn choose_by_rule<'a>(rule: &DiskRule, disks: &'a [Disk]) -> anyhow::Result<&'a Disk> {
+    let mut fitting: Vec<&Disk> = disks
+        .iter()
+        .filter(|disk| disk.busy.is_none() && !disk.is_medium)
+        .filter(|disk| rule.fits(&disk.model, disk.size))
+        .collect();
+    fitting.sort_by_key(|disk| disk.size);
+    match (fitting.as_slice(), rule.take) {
+        ([], _) => bail!("no disk fits the rule"),
+        ([disk], _) => Ok(disk),
+        ([first, second, ..], Some(Take::Smallest)) if first.size < second.size => Ok(first),
+        ([.., second, last], Some(Take::Largest)) if last.size > second.size => Ok(last),
+        (several, _) => bail!(
+            "{} disks fit the rule: make it say which one, by `take` or by `serial`",
+            several.len()
+        ),
+    }
+}
+
 /// Checks everything that can be known before writing.
 pub fn check(plan: &Plan, source: &Source) -> anyhow::Result<()> {
     check_disk(&plan.disk)?;
@@ -101,6 +194,11 @@ pub fn check(plan: &Plan, source: &Source) -> anyhow::Result<()> {
         zone.is_file(),
         "timezone: there is no time zone `{}`",
         plan.host.timezone
+    );
+    let keyboard = &plan.host.keyboard;
+    ensure!(
+        keyboard::exists(keyboard),
+        "keyboard: there is no keyboard `{keyboard}`"
     );
     for (what, size, room) in [
         ("root file system", source.root_size()?, ROOT_SIZE),
@@ -232,6 +330,81 @@ mod tests {
                 .unwrap_err()
                 .contains("no disk at all")
         );
+    }
+
+    #[test]
+    fn a_rule_chooses_one_disk_or_none() {
+        let named = |path, model: &str, gib: u64| Disk {
+            model: model.to_owned(),
+            ..disk(path, path, gib << 30)
+        };
+        let disks = [
+            named("/dev/sda", "ACME Fast", 200),
+            named("/dev/sdb", "ACME Fast", 100),
+            named("/dev/sdc", "Other", 50),
+            named("/dev/sdd", "Other", 50),
+        ];
+        let choose = |rule: DiskRule| {
+            choose_disk(&DiskChoice::Rule(rule), &disks)
+                .map(|disk| disk.path.display().to_string())
+                .map_err(|error| format!("{error:#}"))
+        };
+        let acme = DiskRule {
+            model: Some("acme".to_owned()),
+            ..DiskRule::default()
+        };
+        assert!(choose(acme.clone()).unwrap_err().contains("2 disks fit"));
+        let smallest = |rule: DiskRule| DiskRule {
+            take: Some(Take::Smallest),
+            ..rule
+        };
+        assert_eq!(choose(smallest(acme.clone())).unwrap(), "/dev/sdb");
+        let largest = DiskRule {
+            take: Some(Take::Largest),
+            ..DiskRule::default()
+        };
+        assert_eq!(choose(largest).unwrap(), "/dev/sda");
+        // Two of the same size are not told apart by it.
+        assert!(choose(smallest(DiskRule::default())).is_err());
+        let huge = DiskRule {
+            min_size: Some("1 TB".parse().unwrap()),
+            ..DiskRule::default()
+        };
+        let error = choose(huge).unwrap_err();
+        assert!(
+            error.contains("no disk fits") && error.contains("/dev/sdc"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn what_is_there_is_kept_unless_the_wish_says_otherwise() {
+        let disk = disk("/dev/vda", "S", 1 << 40);
+        let found = Existing {
+            versions: vec!["0.2.0".parse().unwrap()],
+            host: None,
+        };
+        let (old, new) = ("0.1.0".parse().unwrap(), "0.2.0".parse().unwrap());
+        let choose = |wish, found: Option<&Existing>, version: &Version| {
+            choose_mode(wish, &disk, found, version).map_err(|error| error.to_string())
+        };
+        for wish in [Wish::Refuse, Wish::KeepData, Wish::Wipe] {
+            assert_eq!(choose(wish, None, &new), Ok(Mode::Fresh));
+        }
+        assert!(choose(Wish::Repair, None, &new).is_err());
+        let refused = choose(Wish::Refuse, Some(&found), &new).unwrap_err();
+        assert!(
+            refused.contains("/dev/vda already holds Basalt 0.2.0"),
+            "{refused}"
+        );
+        assert_eq!(choose(Wish::Repair, Some(&found), &new), Ok(Mode::Repair));
+        assert_eq!(
+            choose(Wish::KeepData, Some(&found), &new),
+            Ok(Mode::KeepData)
+        );
+        assert_eq!(choose(Wish::Wipe, Some(&found), &old), Ok(Mode::Fresh));
+        let older = choose(Wish::Repair, Some(&found), &old).unwrap_err();
+        assert!(older.contains("not older"), "{older}");
     }
 
     #[test]

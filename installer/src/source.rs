@@ -94,6 +94,12 @@ impl Source {
         })
     }
 
+    /// Reads a text file beside the boot loader on the medium, if somebody put it there.
+    pub fn file(&self, name: &str, limit: u64) -> anyhow::Result<Option<String>> {
+        let esp = Esp::mount_at(&self.esp, MOUNT_POINT.as_ref(), MountFlags::RDONLY)?;
+        crate::answers::read_file(&esp.path().join(name), limit)
+    }
+
     /// Size of the root file system in bytes.
     pub fn root_size(&self) -> anyhow::Result<u64> {
         device_size(&self.root)

@@ -4,19 +4,23 @@
 //! console is asked at once; the one where the last question is answered first decides.
 
 mod dialog;
+mod stop;
 mod tty;
 
 use std::fs;
-use std::sync::mpsc;
+use std::sync::mpsc::Sender;
 
-use anyhow::Context;
+use basalt_model::host::{Keyboard, MacAddress};
 
-use crate::disks;
-use crate::plan::Plan;
+use crate::disks::{self, Disk};
+use crate::existing::{self, Existing};
+use crate::faces::Decision;
 use crate::source::Source;
-use dialog::Dialog;
+use crate::{keyboard, plan};
+use dialog::{Dialog, Machine};
 use tty::Tty;
 
+pub use stop::Stop;
 pub use tty::write;
 
 /// The consoles somebody may sit at: the first screen, and the serial lines in use.
@@ -28,67 +32,72 @@ pub fn consoles() -> Vec<String> {
         .filter(|name| !name.starts_with("tty0"));
     consoles.extend(serial.map(|name| format!("/dev/{name}")));
     consoles.dedup();
-    consoles.retain(|console| Tty::open(console).is_ok());
+    consoles.retain(|console| tty::can_open(console));
     consoles
 }
 
-/// Asks on every console; the first complete set of answers is the plan.
-pub fn ask(consoles: &[String], source: &Source) -> anyhow::Result<Plan> {
-    let (sender, receiver) = mpsc::channel();
-    for console in consoles {
-        let (sender, console, version) = (sender.clone(), console.clone(), source.version.clone());
-        std::thread::spawn(move || {
-            let answer = Tty::open(&console)
-                .map_err(anyhow::Error::from)
-                .and_then(|mut tty| {
-                    let cards = crate::plan::network_cards("/sys/class/net".as_ref());
-                    Dialog::new(&mut tty, disks::list, &cards).run(&version)
-                });
-            // Nobody listens any more when another console was faster.
-            let _ = sender.send((console, answer));
-        });
-    }
-    drop(sender);
-    let mut last = None;
-    while let Ok((console, answer)) = receiver.recv() {
-        match answer {
-            Ok(plan) => {
-                for other in consoles.iter().filter(|other| **other != console) {
-                    write(
-                        other,
-                        "\r\nThe installation was started on another console.\r\n",
-                    );
-                }
-                return Ok(plan);
-            }
-            Err(error) => {
-                tracing::warn!(console, "the dialog ended: {error:#}");
-                last = Some(error);
-            }
-        }
-    }
-    Err(last.context("there is no console to ask on, and no answer file")?)
+/// This machine, as the questions see it.
+struct Here {
+    cards: Vec<(String, MacAddress)>,
 }
 
-/// Waits until somebody presses Enter on any console.
-pub fn wait_for_enter(consoles: &[String]) {
-    let (sender, receiver) = mpsc::channel();
+impl Machine for Here {
+    fn disks(&self) -> anyhow::Result<Vec<Disk>> {
+        disks::list()
+    }
+
+    fn cards(&self) -> &[(String, MacAddress)] {
+        &self.cards
+    }
+
+    fn existing(&self, disk: &Disk) -> Option<Existing> {
+        existing::find(&disk.path)
+    }
+
+    fn has_keyboard(&self, keyboard: &Keyboard) -> bool {
+        keyboard::exists(keyboard)
+    }
+
+    fn use_keyboard(&self, keyboard: &Keyboard) {
+        keyboard::load(keyboard);
+    }
+}
+
+/// Begins to ask on every console.
+pub fn start(consoles: &[String], source: &Source, stop: &Stop, sender: &Sender<Decision>) {
     for console in consoles {
         let (sender, console) = (sender.clone(), console.clone());
+        let (stop, version) = (stop.clone(), source.version.clone());
         std::thread::spawn(move || {
-            if let Ok(mut tty) = Tty::open(&console)
+            let plan = Tty::open(&console, &stop)
+                .map_err(anyhow::Error::from)
+                .and_then(|mut tty| {
+                    let here = Here {
+                        cards: plan::network_cards("/sys/class/net".as_ref()),
+                    };
+                    Dialog::new(&mut tty, &here).run(&version)
+                });
+            // Nobody listens any more when another one was faster.
+            let _ = sender.send(Decision {
+                from: console,
+                plan,
+            });
+        });
+    }
+}
+
+/// Sends a word when somebody presses Enter on any console.
+pub fn on_enter(consoles: &[String], stop: &Stop, sender: &Sender<()>) {
+    for console in consoles {
+        let (sender, console, stop) = (sender.clone(), console.clone(), stop.clone());
+        std::thread::spawn(move || {
+            if let Ok(mut tty) = Tty::open(&console, &stop)
                 && dialog::Talk::ask(&mut tty, "").is_ok()
             {
-                // Nobody listens any more when another console was faster.
+                // Nobody listens any more when another one was faster.
                 let _ = sender.send(());
             }
         });
-    }
-    drop(sender);
-    if receiver.recv().is_err() {
-        // Without any console the reason stays in the journal; starting over at once would only
-        // repeat it.
-        std::thread::park();
     }
 }
 

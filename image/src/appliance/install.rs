@@ -154,6 +154,12 @@ pub struct Attempt<'a> {
     pub firmware: Firmware,
     /// Whether the medium is a USB stick and no disc.
     pub stick: bool,
+    /// Another empty disk of the same size beside it.
+    pub second: Option<&'a str>,
+    /// The node has a disk already, which is kept as it is.
+    pub used: bool,
+    /// Words for the kernel's command line.
+    pub kernel_arguments: Option<&'a str>,
 }
 
 impl Default for Attempt<'_> {
@@ -166,30 +172,55 @@ impl Default for Attempt<'_> {
             log: None,
             firmware: Firmware::Uefi,
             stick: false,
+            second: None,
+            used: false,
+            kernel_arguments: None,
         }
     }
 }
 
-/// Boots the ISO on a machine with a disk, empty unless said otherwise, and waits for the end. The
-/// node's folder keeps disk and logs whatever the outcome.
+/// Boots the ISO on the machine that is meant, and waits for the end. The node's folder keeps
+/// disk and logs whatever the outcome.
 pub fn attempt(
     node: &mut Node,
     iso: &Path,
     attempt: &Attempt<'_>,
     accel: Accel,
 ) -> Result<Outcome> {
-    new_disk(&node.dir().join(DISK), attempt)?;
+    begin(node, iso, attempt, accel)?;
+    let outcome = wait(node, LIMIT * accel.patience());
+    node.kill();
+    outcome
+}
+
+/// Boots the ISO on the machine that is meant, and leaves it running.
+pub fn begin(node: &mut Node, iso: &Path, attempt: &Attempt<'_>, accel: Accel) -> Result<()> {
+    if !attempt.used {
+        new_disk(&node.dir().join(DISK), attempt)?;
+        node.copy_vars(&Emulator::ensure()?.file(FIRMWARE_VARS))?;
+    }
     if let Some(log) = attempt.log {
         File::create(log).with_context(|| format!("cannot make {}", log.display()))?;
     }
-    node.copy_vars(&Emulator::ensure()?.file(FIRMWARE_VARS))?;
-    let mut disks = vec![Disk {
-        file: DISK.into(),
+    let disk = |file: &str, serial| Disk {
+        file: file.into(),
         format: Format::Qcow2,
         readonly: false,
-        serial: answer::SYSTEM_SERIAL,
+        serial,
+        log: None,
+    };
+    let mut disks = vec![Disk {
         log: attempt.log.map(Path::to_owned),
+        ..disk(DISK, answer::SYSTEM_SERIAL)
     }];
+    if let Some(file) = attempt.second {
+        let empty = Attempt {
+            found: None,
+            ..attempt.clone()
+        };
+        new_disk(&node.dir().join(file), &empty)?;
+        disks.push(disk(file, "basalt-second"));
+    }
     if let Some(text) = attempt.answer {
         let volume = node.dir().join("answer.img");
         answer::volume(text, &volume)?;
@@ -212,14 +243,12 @@ pub fn attempt(
         };
         *medium = Some(iso.into());
         machine.firmware = attempt.firmware;
+        machine.kernel_arguments = attempt.kernel_arguments.map(str::to_owned);
         machine.exit_on_reboot = true;
         if !attempt.network {
             machine.forwards = None;
         }
-    })?;
-    let outcome = wait(node, LIMIT * accel.patience());
-    node.kill();
-    outcome
+    })
 }
 
 /// Waits until the installer has said how it ended, and after a success for the power-off that

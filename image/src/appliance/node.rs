@@ -20,6 +20,7 @@ use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::fs::{self, File};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::Duration;
@@ -161,6 +162,11 @@ impl Node {
         Qmp::connect(&self.dir, QMP_SOCKET)
     }
 
+    /// The keyboard of its serial console.
+    pub fn serial(&self) -> Result<UnixStream> {
+        super::qmp::connect_in(&self.dir, qemu::SERIAL_SOCKET)
+    }
+
     /// Whether its QEMU runs.
     pub fn running(&self) -> bool {
         self.state.process.is_some_and(ProcessId::alive)
@@ -237,6 +243,7 @@ impl Node {
             disks: Vec::new(),
             cdrom: None,
             stick: None,
+            kernel_arguments: None,
             forwards: Some(vec![
                 Forward {
                     host: self.state.port,

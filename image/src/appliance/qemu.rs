@@ -176,11 +176,13 @@ pub struct Machine {
     pub tpm: bool,
     /// Disks in boot order.
     pub disks: Vec<Disk>,
-    /// An optical drive with this ISO, tried after the disks.
+    /// An optical drive with this ISO, tried before the disks.
     pub cdrom: Option<PathBuf>,
     /// A USB stick with this ISO, tried before the disks: to a BIOS it is a disk too, and of all
     /// disks it tries only the first.
     pub stick: Option<PathBuf>,
+    /// Words that the kernel image adds to its command line, where the firmware trusts all of it.
+    pub kernel_arguments: Option<String>,
     /// Ports forwarded through the user network; none at all means no network card.
     pub forwards: Option<Vec<Forward>>,
     /// The private network, if any.
@@ -216,6 +218,13 @@ impl Machine {
         args.pair("-device", "virtio-rng-pci");
         if self.exit_on_reboot {
             args.flag("-no-reboot");
+        }
+        if let Some(words) = &self.kernel_arguments {
+            let escaped = words.replace(',', ",,");
+            args.pair(
+                "-smbios",
+                format!("type=11,value=io.systemd.stub.kernel-cmdline-extra={escaped}"),
+            );
         }
     }
 
@@ -293,8 +302,7 @@ impl Machine {
                     iso,
                 ),
             );
-            let order = self.disks.len() + 1;
-            args.pair("-device", format!("ide-cd,drive=cd,bootindex={order}"));
+            args.pair("-device", "ide-cd,drive=cd,bootindex=0");
         }
         if let Some(iso) = &self.stick {
             let before = "if=none,id=stick,format=raw,readonly=on,file=";
@@ -389,6 +397,7 @@ mod tests {
             }],
             cdrom: None,
             stick: None,
+            kernel_arguments: None,
             forwards: Some(vec![Forward {
                 host: 18006,
                 guest: 8006,

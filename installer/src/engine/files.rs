@@ -55,6 +55,13 @@ fn write_state_files(var: &Path, plan: &Plan, log: &str) -> anyhow::Result<()> {
     write_atomic(&logs.join("install.log"), log.as_bytes(), 0o640).context("install.log")
 }
 
+/// Whether a data partition that is to be kept can take the host's configuration.
+pub fn check_state(data: &Path) -> anyhow::Result<()> {
+    Mounted::new(data, DATA_MOUNT, "ext4")
+        .and_then(Mounted::close)
+        .context("existing.action: the data partition cannot be kept")
+}
+
 /// Writes boot loader and kernel image, the latter last; and for legacy BIOS what GRUB needs beside
 /// them.
 pub fn write_esp(
@@ -123,6 +130,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let plan = Plan {
             disk: crate::terminal::tests::disk(),
+            mode: crate::plan::Mode::Fresh,
             host: HostConfig::fallback(),
             after: After::Reboot,
             secure_boot: Enrol::Auto,

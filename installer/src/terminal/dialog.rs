@@ -6,15 +6,16 @@ use std::str::FromStr;
 
 use anyhow::Context;
 use basalt_layout::Version;
-use basalt_model::host::answer::{After, Enrol, check_password};
+use basalt_model::host::answer::{After, Enrol, Existing as Wish, check_password};
 use basalt_model::host::{
-    Addressing, HostConfig, HostNetwork, Hostname, InterfaceAddress, MacAddress, PasswordHash,
-    Port, TimeZone,
+    Addressing, Email, HostConfig, HostNetwork, Hostname, InterfaceAddress, Keyboard, MacAddress,
+    PasswordHash, Port, TimeZone,
 };
 
 use crate::disks::Disk;
-use crate::plan::{Plan, check_disk};
-use crate::{password, plan};
+use crate::existing::Existing;
+use crate::password;
+use crate::plan::{Mode, Plan, check_disk, choose_mode};
 
 /// Someone to talk to.
 pub trait Talk {
@@ -26,21 +27,30 @@ pub trait Talk {
     fn ask_secret(&mut self, question: &str) -> io::Result<String>;
 }
 
-/// One run through the questions.
-pub struct Dialog<'a, L> {
-    talk: &'a mut dyn Talk,
-    list_disks: L,
-    cards: &'a [(String, MacAddress)],
+/// What the questions are about.
+pub trait Machine {
+    /// Its disks.
+    fn disks(&self) -> anyhow::Result<Vec<Disk>>;
+    /// Names and addresses of its network cards.
+    fn cards(&self) -> &[(String, MacAddress)];
+    /// The Basalt on one of its disks.
+    fn existing(&self, disk: &Disk) -> Option<Existing>;
+    /// Whether there is a map for this keyboard.
+    fn has_keyboard(&self, keyboard: &Keyboard) -> bool;
+    /// Makes its keyboard this one.
+    fn use_keyboard(&self, keyboard: &Keyboard);
 }
 
-impl<'a, L: Fn() -> anyhow::Result<Vec<Disk>>> Dialog<'a, L> {
-    /// A dialog about the disks that `list_disks` finds and these network cards.
-    pub fn new(talk: &'a mut dyn Talk, list_disks: L, cards: &'a [(String, MacAddress)]) -> Self {
-        Self {
-            talk,
-            list_disks,
-            cards,
-        }
+/// One run through the questions.
+pub struct Dialog<'a> {
+    talk: &'a mut dyn Talk,
+    machine: &'a dyn Machine,
+}
+
+impl<'a> Dialog<'a> {
+    /// A dialog about this machine.
+    pub fn new(talk: &'a mut dyn Talk, machine: &'a dyn Machine) -> Self {
+        Self { talk, machine }
     }
 
     /// Asks until there is a plan that was said yes to.
@@ -49,13 +59,18 @@ impl<'a, L: Fn() -> anyhow::Result<Vec<Disk>>> Dialog<'a, L> {
             .say(&format!("\nBasalt {version}: installation\n"))?;
         self.talk.ask("Press Enter to begin. ")?;
         anyhow::ensure!(
-            !self.cards.is_empty(),
+            !self.machine.cards().is_empty(),
             "this machine has no network card; add one, for Basalt is managed over it"
         );
         loop {
-            let plan = self.questions()?;
+            let plan = self.questions(version)?;
             self.summary(&plan)?;
-            let answer = self.talk.ask("Type YES to erase the disk and install: ")?;
+            let question = match plan.mode {
+                Mode::Fresh => "Type YES to erase the disk and install: ",
+                Mode::KeepData => "Type YES to install and keep the data: ",
+                Mode::Repair => "Type YES to repair: ",
+            };
+            let answer = self.talk.ask(question)?;
             if answer.trim() == "YES" {
                 return Ok(plan);
             }
@@ -63,61 +78,120 @@ impl<'a, L: Fn() -> anyhow::Result<Vec<Disk>>> Dialog<'a, L> {
         }
     }
 
-    fn questions(&mut self) -> anyhow::Result<Plan> {
-        let disk = self.disk()?;
-        let root_password_hash = Some(self.root_password()?);
-        let hostname = self.value::<Hostname>("Host name", Some("basalt"))?;
-        let network = self.network()?;
-        let timezone = self.value::<TimeZone>("Time zone", Some("UTC"))?;
+    fn questions(&mut self, version: &Version) -> anyhow::Result<Plan> {
+        let keyboard = self.keyboard()?;
+        let (disk, mode) = self.disk(version)?;
+        let host = match mode {
+            // It stays what it was.
+            Mode::Repair => HostConfig::fallback(),
+            Mode::Fresh | Mode::KeepData => self.host(keyboard)?,
+        };
         Ok(Plan {
             disk,
-            host: HostConfig {
-                hostname,
-                network,
-                timezone,
-                root_password_hash,
-                root_ssh_keys: Vec::new(),
-            },
+            mode,
+            host,
             after: After::Reboot,
             secure_boot: Enrol::Auto,
         })
     }
 
-    fn disk(&mut self) -> anyhow::Result<Disk> {
+    fn host(&mut self, keyboard: Keyboard) -> anyhow::Result<HostConfig> {
+        let root_password_hash = Some(self.root_password()?);
+        Ok(HostConfig {
+            hostname: self.value::<Hostname>("Host name", Some("basalt"))?,
+            network: self.network()?,
+            timezone: self.value::<TimeZone>("Time zone", Some("UTC"))?,
+            keyboard,
+            email: self.optional::<Email>("Administrator's e-mail address (Enter: none): ")?,
+            root_password_hash,
+            root_ssh_keys: Vec::new(),
+        })
+    }
+
+    fn keyboard(&mut self) -> anyhow::Result<Keyboard> {
         loop {
-            let disks: Vec<Disk> = (self.list_disks)()?
+            let keyboard = self.value::<Keyboard>("Keyboard, as us, de, fr", Some("us"))?;
+            if self.machine.has_keyboard(&keyboard) {
+                self.machine.use_keyboard(&keyboard);
+                return Ok(keyboard);
+            }
+            self.talk
+                .say(&format!("There is no keyboard `{keyboard}`."))?;
+        }
+    }
+
+    fn disk(&mut self, version: &Version) -> anyhow::Result<(Disk, Mode)> {
+        loop {
+            let disks: Vec<Disk> = self
+                .machine
+                .disks()?
                 .into_iter()
                 .filter(|disk| !disk.is_medium)
                 .collect();
-            self.talk.say("Disks:")?;
-            for (index, disk) in disks.iter().enumerate() {
-                self.talk.say(&format!(
-                    "  {}) {}  {}  {}, serial {}\n     holds {}{}",
-                    index + 1,
-                    disk.path.display(),
-                    disk.size_text(),
-                    disk.model,
-                    disk.serial,
-                    disk.content,
-                    check_disk(disk)
-                        .err()
-                        .map_or(String::new(), |_| " (cannot be used)".into())
-                ))?;
-            }
+            self.list(&disks)?;
             let answer = self
                 .talk
                 .ask("Install on disk number (Enter looks again): ")?;
-            let Some(disk) = answer
-                .trim()
-                .parse::<usize>()
-                .ok()
-                .and_then(|number| disks.get(number.checked_sub(1)?))
-            else {
+            let Some(disk) = numbered(&answer, &disks) else {
                 continue;
             };
-            match check_disk(disk) {
-                Ok(()) => return Ok(disk.clone()),
-                Err(error) => self.talk.say(&format!("{error:#}"))?,
+            if let Err(error) = check_disk(disk) {
+                self.talk.say(&format!("{error:#}"))?;
+                continue;
+            }
+            if let Some(mode) = self.mode(disk, version)? {
+                return Ok((disk.clone(), mode));
+            }
+        }
+    }
+
+    fn list(&mut self, disks: &[Disk]) -> anyhow::Result<()> {
+        self.talk.say("Disks:")?;
+        for (index, disk) in disks.iter().enumerate() {
+            self.talk.say(&format!(
+                "  {}) {}  {}  {}, serial {}\n     holds {}{}",
+                index + 1,
+                disk.path.display(),
+                disk.size_text(),
+                disk.model,
+                disk.serial,
+                disk.content,
+                check_disk(disk)
+                    .err()
+                    .map_or(String::new(), |_| " (cannot be used)".into())
+            ))?;
+        }
+        Ok(())
+    }
+
+    /// What to do with a disk; `None` means another one.
+    fn mode(&mut self, disk: &Disk, version: &Version) -> anyhow::Result<Option<Mode>> {
+        let Some(found) = self.machine.existing(disk) else {
+            return Ok(Some(Mode::Fresh));
+        };
+        self.talk.say(&format!(
+            "{} already holds {found}.\n  \
+             1) Repair it: boot files and system anew; configuration and guests stay\n  \
+             2) Install and keep the data: the host is configured anew; guests stay\n  \
+             3) Erase everything\n  \
+             4) Choose another disk",
+            disk.path.display()
+        ))?;
+        let wishes = [
+            Some(Wish::Repair),
+            Some(Wish::KeepData),
+            Some(Wish::Wipe),
+            None,
+        ];
+        loop {
+            let answer = self.talk.ask("What to do, by number: ")?;
+            match numbered(&answer, &wishes) {
+                None => continue,
+                Some(None) => return Ok(None),
+                Some(Some(wish)) => match choose_mode(*wish, disk, Some(&found), version) {
+                    Ok(mode) => return Ok(Some(mode)),
+                    Err(error) => self.talk.say(&format!("{error:#}"))?,
+                },
             }
         }
     }
@@ -172,11 +246,12 @@ impl<'a, L: Fn() -> anyhow::Result<Vec<Disk>>> Dialog<'a, L> {
     }
 
     fn port(&mut self) -> anyhow::Result<Port> {
-        if let [_] = self.cards {
+        let cards = self.machine.cards();
+        if let [_] = cards {
             return Ok(Port::First);
         }
         self.talk.say("Network cards:")?;
-        for (index, (name, mac)) in self.cards.iter().enumerate() {
+        for (index, (name, mac)) in cards.iter().enumerate() {
             self.talk.say(&format!("  {}) {name}  {mac}", index + 1))?;
         }
         loop {
@@ -186,11 +261,7 @@ impl<'a, L: Fn() -> anyhow::Result<Vec<Disk>>> Dialog<'a, L> {
             } else {
                 answer.trim()
             };
-            let card = number
-                .parse::<usize>()
-                .ok()
-                .and_then(|number| self.cards.get(number.checked_sub(1)?));
-            if let Some((_, mac)) = card {
+            if let Some((_, mac)) = numbered(number, cards) {
                 return Ok(Port::Mac(*mac));
             }
         }
@@ -231,8 +302,23 @@ impl<'a, L: Fn() -> anyhow::Result<Vec<Disk>>> Dialog<'a, L> {
         }
     }
 
-    fn summary(&mut self, plan: &plan::Plan) -> anyhow::Result<()> {
+    fn summary(&mut self, plan: &Plan) -> anyhow::Result<()> {
         let disk = &plan.disk;
+        let what = match plan.mode {
+            Mode::Fresh => format!("everything on it is lost: {}", disk.content),
+            Mode::KeepData => "boot files and system anew; its data stays".to_owned(),
+            Mode::Repair => "boot files and system anew; configuration and data stay".to_owned(),
+        };
+        self.talk.say(&format!(
+            "\n  Disk       {} ({}, {}, serial {})\n             {what}",
+            disk.path.display(),
+            disk.size_text(),
+            disk.model,
+            disk.serial,
+        ))?;
+        if plan.mode == Mode::Repair {
+            return Ok(());
+        }
         let network = match &plan.host.network.addressing {
             Addressing::Dhcp => "by DHCP".to_owned(),
             Addressing::Static {
@@ -244,20 +330,22 @@ impl<'a, L: Fn() -> anyhow::Result<Vec<Disk>>> Dialog<'a, L> {
             }
             Addressing::Static { address, .. } => address.to_string(),
         };
+        let host = &plan.host;
+        let email = host.email.as_ref().map_or("none", |email| email.as_str());
         self.talk
             .say(&format!(
-                "\n  Disk       {} ({}, {}, serial {})\n             everything on it is lost: {}\n  \
-                 Host       {}\n  Network    {network}\n  Time zone  {}\n",
-                disk.path.display(),
-                disk.size_text(),
-                disk.model,
-                disk.serial,
-                disk.content,
-                plan.host.hostname,
-                plan.host.timezone,
+                "  Host       {}\n  Network    {network}\n  Time zone  {}\n  Keyboard   {}\n  \
+                 E-mail     {email}\n",
+                host.hostname, host.timezone, host.keyboard,
             ))
             .context("the console is gone")
     }
+}
+
+/// The item that a number counted from 1 names.
+fn numbered<'a, T>(answer: &str, items: &'a [T]) -> Option<&'a T> {
+    let number: usize = answer.trim().parse().ok()?;
+    items.get(number.checked_sub(1)?)
 }
 
 #[cfg(test)]
@@ -292,39 +380,79 @@ mod tests {
         }
     }
 
+    /// A machine with a disk in use, a small one and a medium.
+    struct Fake {
+        cards: Vec<(String, MacAddress)>,
+    }
+
+    impl Machine for Fake {
+        fn disks(&self) -> anyhow::Result<Vec<Disk>> {
+            let named = |path: &str| Disk {
+                path: path.into(),
+                ..disk()
+            };
+            let small = Disk {
+                size: 1 << 30,
+                ..named("/dev/vdb")
+            };
+            let medium = Disk {
+                is_medium: true,
+                ..named("/dev/vdc")
+            };
+            Ok(vec![disk(), small, named("/dev/vdd"), medium])
+        }
+
+        fn cards(&self) -> &[(String, MacAddress)] {
+            &self.cards
+        }
+
+        fn existing(&self, disk: &Disk) -> Option<Existing> {
+            disk.path.ends_with("vdd").then(|| Existing {
+                versions: vec!["0.1.0".parse().unwrap()],
+                host: Some("node1".parse().unwrap()),
+            })
+        }
+
+        fn has_keyboard(&self, keyboard: &Keyboard) -> bool {
+            ["us", "de"].contains(&keyboard.as_str())
+        }
+
+        fn use_keyboard(&self, _: &Keyboard) {}
+    }
+
     fn run(answers: &[&'static str], cards: usize) -> (anyhow::Result<Plan>, String) {
         let mut script = Script {
             answers: answers.iter().copied().collect(),
             heard: String::new(),
         };
-        let cards: Vec<(String, MacAddress)> = (0..cards)
-            .map(|n| {
-                (
-                    format!("eth{n}"),
-                    format!("52:54:00:00:00:0{n}").parse().unwrap(),
-                )
-            })
-            .collect();
-        let disks = || {
-            let small = Disk {
-                path: "/dev/vdb".into(),
-                size: 1 << 30,
-                ..disk()
-            };
-            let medium = Disk {
-                path: "/dev/vdc".into(),
-                is_medium: true,
-                ..disk()
-            };
-            Ok(vec![disk(), small, medium])
+        let card = |n| {
+            let mac = format!("52:54:00:00:00:0{n}").parse().unwrap();
+            (format!("eth{n}"), mac)
         };
-        let plan = Dialog::new(&mut script, disks, &cards).run(&"0.1.0".parse().unwrap());
+        let machine = Fake {
+            cards: (0..cards).map(card).collect(),
+        };
+        let plan = Dialog::new(&mut script, &machine).run(&"0.1.0".parse().unwrap());
         (plan, script.heard)
     }
 
     #[test]
     fn defaults_make_a_plan() {
-        let (plan, heard) = run(&["", "1", "longenough", "longenough", "", "", "", "YES"], 1);
+        let (plan, heard) = run(
+            &[
+                "",
+                "",
+                "1",
+                "longenough",
+                "longenough",
+                "",
+                "",
+                "",
+                "",
+                "YES",
+            ],
+            1,
+        );
         let plan = plan.unwrap();
         assert_eq!(plan.disk, disk());
         assert_eq!(plan.host.hostname.as_str(), "basalt");
@@ -339,6 +467,8 @@ mod tests {
     fn wrong_answers_are_explained_and_asked_again() {
         let answers = [
             "",
+            "xx",
+            "de",
             "",
             "9",
             "2",
@@ -359,10 +489,14 @@ mod tests {
             "192.0.2.53",
             "",
             "Europe/Berlin",
+            "me",
+            "me@example.org",
             "yes", //
+            "",
             "1",
             "longenough",
             "longenough",
+            "",
             "",
             "",
             "",
@@ -373,6 +507,9 @@ mod tests {
         let plan = plan.unwrap();
         for words in [
             "/dev/vdb is too small: it has 1.0 GiB, Basalt needs 5.7 GiB",
+            "There is no keyboard `xx`",
+            "`me` is no e-mail address",
+            "E-mail     me@example.org",
             "at least 8 characters",
             "two different passwords",
             "`no name` is no host name",
@@ -386,6 +523,30 @@ mod tests {
         assert_eq!(
             plan.host.network.port,
             Port::Mac("52:54:00:00:00:00".parse().unwrap())
+        );
+    }
+
+    #[test]
+    fn a_basalt_that_is_there_can_be_repaired_or_left_alone() {
+        let (plan, heard) = run(&["", "", "3", "0", "1", "YES"], 1);
+        let plan = plan.unwrap();
+        assert_eq!(plan.mode, Mode::Repair);
+        assert!(heard.contains("/dev/vdd already holds Basalt 0.1.0 of the host node1"));
+        assert!(heard.contains("Type YES to repair"));
+
+        let password = ["longenough", "longenough"];
+        let rest = ["", "", "", "", "YES"];
+        let answers = [&["", "", "3", "2"][..], &password, &rest].concat();
+        let (plan, heard) = run(&answers, 1);
+        assert_eq!(plan.unwrap().mode, Mode::KeepData);
+        assert!(heard.contains("its data stays"));
+
+        let answers = [&["", "", "3", "4", "1"][..], &password, &rest].concat();
+        let (plan, _) = run(&answers, 1);
+        let plan = plan.unwrap();
+        assert_eq!(
+            (plan.mode, plan.disk.path.to_str()),
+            (Mode::Fresh, Some("/dev/vda"))
         );
     }
 

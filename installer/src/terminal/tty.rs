@@ -2,11 +2,13 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 
 use rustix::termios::{InputModes, LocalModes, OptionalActions, OutputModes, tcgetattr, tcsetattr};
 
 use super::dialog::Talk;
+use super::stop::Stop;
 
 /// Opening a console must never make it ours: a hang-up on it would end the installer.
 const NOCTTY: i32 = rustix::fs::OFlags::NOCTTY.bits() as i32;
@@ -15,11 +17,12 @@ const NOCTTY: i32 = rustix::fs::OFlags::NOCTTY.bits() as i32;
 pub struct Tty {
     input: BufReader<File>,
     output: File,
+    stop: Stop,
 }
 
 impl Tty {
     /// Opens a console and makes sure it edits lines.
-    pub fn open(path: &str) -> io::Result<Self> {
+    pub fn open(path: &str, stop: &Stop) -> io::Result<Self> {
         let file = File::options()
             .read(true)
             .write(true)
@@ -33,6 +36,7 @@ impl Tty {
         Ok(Self {
             input: BufReader::new(file.try_clone()?),
             output: file,
+            stop: stop.clone(),
         })
     }
 
@@ -44,6 +48,9 @@ impl Tty {
     }
 
     fn line(&mut self) -> io::Result<String> {
+        if self.input.buffer().is_empty() {
+            self.stop.wait_readable(self.input.get_ref().as_fd())?;
+        }
         let mut line = String::new();
         if self.input.read_line(&mut line)? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
@@ -68,10 +75,21 @@ impl Talk for Tty {
         self.output.flush()?;
         self.echo(false)?;
         let line = self.line();
+        // Also after a stop: the next dialog is to be seen again.
         self.echo(true)?;
         writeln!(self.output)?;
         line
     }
+}
+
+/// Whether there is a terminal behind this path.
+pub fn can_open(path: &str) -> bool {
+    File::options()
+        .read(true)
+        .write(true)
+        .custom_flags(NOCTTY)
+        .open(path)
+        .is_ok_and(|file| tcgetattr(&file).is_ok())
 }
 
 /// Writes to a console in passing; one that is gone or held back is left alone.

@@ -18,8 +18,10 @@ pub mod networkd;
 pub const DEFAULT_BRIDGE: &str = "vmbr0";
 
 /// What makes one installed host differ from another.
+///
+/// A key that this version does not know is left alone: after a return to an older image, that
+/// image must still find its host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct HostConfig {
     /// The host's name.
     pub hostname: Hostname,
@@ -29,6 +31,12 @@ pub struct HostConfig {
     /// Its time zone.
     #[serde(default)]
     pub timezone: TimeZone,
+    /// Its console's keyboard.
+    #[serde(default, skip_serializing_if = "Keyboard::is_default")]
+    pub keyboard: Keyboard,
+    /// Where its administrator is reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<Email>,
     /// Root's password; root cannot log in with a password when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub root_password_hash: Option<PasswordHash>,
@@ -45,6 +53,8 @@ impl HostConfig {
             hostname: Hostname("basalt".to_owned()),
             network: HostNetwork::default(),
             timezone: TimeZone::default(),
+            keyboard: Keyboard::default(),
+            email: None,
             root_password_hash: None,
             root_ssh_keys: Vec::new(),
         }
@@ -165,6 +175,16 @@ checked_text!(
     check_time_zone
 );
 checked_text!(
+    /// The name of a console's keyboard map, as `us` or `de`.
+    Keyboard,
+    check_keyboard
+);
+checked_text!(
+    /// An e-mail address.
+    Email,
+    check_email
+);
+checked_text!(
     /// A password's hash as `/etc/shadow` holds it: yescrypt (`$y$`) or SHA-512 (`$6$`).
     PasswordHash,
     check_password_hash
@@ -179,6 +199,19 @@ impl Hostname {
     /// The name without its domain; also the node's name.
     pub fn short(&self) -> &str {
         self.0.split('.').next().unwrap_or(&self.0)
+    }
+}
+
+impl Default for Keyboard {
+    fn default() -> Self {
+        Self("us".to_owned())
+    }
+}
+
+impl Keyboard {
+    /// Whether this is the map that the kernel has by itself.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
     }
 }
 
@@ -231,6 +264,34 @@ fn check_time_zone(text: &str) -> Result<String, String> {
         Err(format!(
             "`{text}` is no time zone: expected a name such as `Europe/Berlin` or `UTC`"
         ))
+    }
+}
+
+fn check_keyboard(text: &str) -> Result<String, String> {
+    let letter = |b: u8| b.is_ascii_alphanumeric() || b"_-".contains(&b);
+    if (1..=32).contains(&text.len()) && text.bytes().all(letter) && !text.starts_with('-') {
+        Ok(text.to_owned())
+    } else {
+        Err(format!(
+            "`{text}` is no keyboard: expected a name such as `us`, `de` or `fr`"
+        ))
+    }
+}
+
+fn check_email(text: &str) -> Result<String, String> {
+    let wrong = || format!("`{text}` is no e-mail address, as `admin@example.org`");
+    let (name, domain) = text.rsplit_once('@').ok_or_else(wrong)?;
+    let plain = |c: char| !c.is_whitespace() && !c.is_control() && !"<>\"(),:;@[]\\".contains(c);
+    let domain_is_good = domain
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b".-".contains(&b))
+        && !domain.is_empty()
+        && !domain.starts_with(['.', '-'])
+        && !domain.ends_with(['.', '-']);
+    if text.len() <= 254 && !name.is_empty() && name.chars().all(plain) && domain_is_good {
+        Ok(text.to_owned())
+    } else {
+        Err(wrong())
     }
 }
 
@@ -452,6 +513,15 @@ mod tests {
         for zone in ["", "/etc/passwd", "../x", "Europe/", "a b"] {
             assert!(zone.parse::<TimeZone>().is_err(), "{zone}");
         }
+        for keyboard in ["", "../de", "-x", "d e"] {
+            assert!(keyboard.parse::<Keyboard>().is_err(), "{keyboard}");
+        }
+        for email in [
+            "", "a", "a@", "@b", "a b@c", "a@b c", "a@.c", "a@@b", "<a@b>",
+        ] {
+            assert!(email.parse::<Email>().is_err(), "{email}");
+        }
+        assert!("admin+x@mail.example.org".parse::<Email>().is_ok());
         for hash in ["", "secret", "$1$a$b", "$6$a", "$6$a$b:c", "$6$a$b\n"] {
             assert!(hash.parse::<PasswordHash>().is_err(), "{hash}");
         }

@@ -116,7 +116,8 @@ impl BootCode {
     }
 
     /// Makes a disk bootable: the core goes to the BIOS boot partition, then the code that loads it
-    /// to the first sector, whose partition table stays as it is.
+    /// to the first sector, whose partition table stays as it is. What is there already is not
+    /// written again, so that an interruption cannot break it.
     pub fn install(&self, disk: &Path) -> Result<(), Error> {
         let table = Table::read(disk)?;
         let place = table.entry(BIOS_PARTITION)?;
@@ -132,13 +133,9 @@ impl BootCode {
         }
         let code = self.code_for(first)?;
         let write = || {
-            let mut file = File::options().write(true).open(disk)?;
-            file.seek(SeekFrom::Start(place.offset))?;
-            file.write_all(&core)?;
-            file.sync_all()?;
-            file.rewind()?;
-            file.write_all(&code)?;
-            file.sync_all()
+            let mut file = File::options().read(true).write(true).open(disk)?;
+            replace(&mut file, place.offset, &core)?;
+            replace(&mut file, 0, &code)
         };
         write().map_err(|e| Error::io(disk, e))
     }
@@ -165,6 +162,19 @@ impl BootCode {
         core[REST_SECTOR..REST_SECTOR + 8].copy_from_slice(&(first + 1).to_le_bytes());
         Ok(core)
     }
+}
+
+/// Writes and flushes `bytes` at `offset`, unless they are there.
+fn replace(file: &mut File, offset: u64, bytes: &[u8]) -> io::Result<()> {
+    let mut found = vec![0; bytes.len()];
+    file.seek(SeekFrom::Start(offset))?;
+    file.read_exact(&mut found)?;
+    if found == bytes {
+        return Ok(());
+    }
+    file.seek(SeekFrom::Start(offset))?;
+    file.write_all(bytes)?;
+    file.sync_all()
 }
 
 fn malformed(name: &str) -> Error {

@@ -154,7 +154,11 @@ impl Esp {
     pub fn remove(&self, uki: &Uki) -> Result<(), Error> {
         files::remove_if_there(&uki.path).map_err(|e| Error::io(&uki.path, e))?;
         self.sync()?;
-        crate::bios::remove_entry(self, &uki.name.version)
+        let version = &uki.name.version;
+        if self.ukis()?.iter().any(|uki| uki.name.version == *version) {
+            return Ok(());
+        }
+        crate::bios::remove_entry(self, version)
     }
 
     /// Flushes everything to the disk.

@@ -5,18 +5,13 @@ use anyhow::{Context, Result, ensure};
 use basalt_image::build::paths;
 use basalt_image::node::Npm;
 use basalt_image::tools::{self, Tool};
+use std::ffi::OsStr;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 /// Logs in, creates a virtual machine and a container, and uses their consoles.
-/// Screenshots are kept under `target/screenshots/`, whatever the outcome.
 pub fn guests(lab: &mut Lab<'_>) -> Result<()> {
-    tools::ensure(&[Tool::Chromium])?;
-    let folder = paths::workspace().join("tests/browser");
-    let npm = Npm::ensure()?;
-    npm.install(&folder)?;
-    let screenshots = paths::workspace().join("target/screenshots");
-    fs::create_dir_all(&screenshots)?;
     let appliance = lab.appliance()?;
     let guests = &lab.shared.guests;
     // Under other names than those of the volumes that are there already.
@@ -32,18 +27,37 @@ pub fn guests(lab: &mut Lab<'_>) -> Result<()> {
     let bridge = appliance
         .ssh()
         .run("ip -4 -o addr show dev vmbr0 | sed 's/.*inet \\([0-9.]*\\).*/\\1/'")?;
+    run(
+        "scenario.mjs",
+        &[
+            ("BASALT_URL", appliance.node.url().as_ref()),
+            ("BASALT_USER", "root".as_ref()),
+            ("BASALT_PASSWORD", appliance.password().as_ref()),
+            ("BASALT_BRIDGE_ADDRESS", bridge.as_ref()),
+            ("BASALT_KERNEL", kernel.as_ref()),
+            ("BASALT_INITRD", initrd.as_ref()),
+            ("BASALT_DISK", disk.as_ref()),
+            ("BASALT_TEMPLATE", template.as_ref()),
+        ],
+    )?;
+    appliance.done();
+    Ok(())
+}
+
+/// Runs a script of `tests/browser/` with these settings. Screenshots are kept under
+/// `target/screenshots/`, whatever the outcome.
+pub fn run(script: &str, settings: &[(&str, &OsStr)]) -> Result<()> {
+    tools::ensure(&[Tool::Chromium])?;
+    let folder = paths::workspace().join("tests/browser");
+    let npm = Npm::ensure()?;
+    install_packages(&npm, &folder)?;
+    let screenshots = paths::workspace().join("target/screenshots");
+    fs::create_dir_all(&screenshots)?;
     let output = npm
         .node(&folder)
-        .arg("scenario.mjs")
-        .env("BASALT_URL", appliance.node.url())
-        .env("BASALT_USER", "root")
-        .env("BASALT_PASSWORD", appliance.password())
-        .env("BASALT_BRIDGE_ADDRESS", bridge)
+        .arg(script)
+        .envs(settings.iter().copied())
         .env("BASALT_SCREENSHOTS", &screenshots)
-        .env("BASALT_KERNEL", kernel)
-        .env("BASALT_INITRD", initrd)
-        .env("BASALT_DISK", disk)
-        .env("BASALT_TEMPLATE", template)
         .env(
             "BASALT_CHROMIUM",
             tools::find("chromium").context("no chromium")?,
@@ -56,6 +70,12 @@ pub fn guests(lab: &mut Lab<'_>) -> Result<()> {
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr)
     );
-    appliance.done();
     Ok(())
+}
+
+/// Installs the packages of the browser's driver; scenarios run beside each other.
+fn install_packages(npm: &Npm, folder: &Path) -> Result<()> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    npm.install(folder)
 }

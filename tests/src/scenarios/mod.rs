@@ -10,6 +10,7 @@ mod browser;
 mod cli;
 mod client;
 mod daemons;
+mod faces;
 mod figures;
 mod immutable;
 mod install;
@@ -52,6 +53,11 @@ pub const ALL: &[Scenario] = &[
         bios::installed_disk,
     ),
     scenario("browser_runs_a_vm_and_a_container", browser::guests),
+    scenario("install_repairs_a_basalt_in_use", faces::existing),
+    scenario(
+        "install_by_url_survives_a_vanishing_disk",
+        faces::vanishing_disk,
+    ),
     scenario("daemons_restart_under_running_guests", daemons::restarts),
     scenario("reboot_brings_onboot_guests_back", power::onboot),
     scenario("instances_run_stop_and_go_on", instances::pair),

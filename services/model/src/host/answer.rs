@@ -5,6 +5,8 @@
 //! root_password = "a good one"      # or root_password_hash = "$6$…"
 //! root_ssh_keys = ["ssh-ed25519 AAAA… me"]
 //! timezone = "Europe/Berlin"        # default: UTC
+//! keyboard = "de"                   # default: us
+//! email = "admin@example.org"
 //! after = "reboot"                  # or "poweroff"
 //! secure_boot = "auto"              # in a virtual machine whose firmware has no keys; or "enroll"
 //!                                   # on any machine, or "leave" for never
@@ -16,18 +18,36 @@
 //! dns = ["192.0.2.1"]
 //!
 //! [disk]                            # default: the only disk
-//! device = "/dev/vda"               # or serial = "…"
+//! device = "/dev/vda"               # or serial = "…", or a rule:
+//! # model = "ACME"
+//! # min_size = "100 GiB"
+//! # take = "smallest"
+//!
+//! [existing]
+//! action = "refuse"                 # or "repair", "keep-data", "wipe"
 //! ```
+//!
+//! [`written`] has the keys and the JSON Schema made of them, [`fault`] finds every mistake at once.
+
+mod fault;
+mod written;
 
 use std::fmt;
 use std::net::IpAddr;
+use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Addressing, HostNetwork, Hostname, InterfaceAddress, MacAddress, PasswordHash, Port,
-    SshPublicKey, TimeZone,
+    Addressing, Email, HostNetwork, Hostname, Keyboard, PasswordHash, Port, SshPublicKey, TimeZone,
+    ValueError,
 };
+use fault::Reading;
+use written::{Written, WrittenDisk, WrittenNetwork};
+
+pub use fault::{AnswerError, AnswerErrors};
+pub use written::schema;
 
 /// Least length of a root password in characters.
 pub const MIN_PASSWORD_LENGTH: usize = 8;
@@ -39,6 +59,10 @@ pub struct AnswerFile {
     pub hostname: Hostname,
     /// Its time zone.
     pub timezone: TimeZone,
+    /// Its console's keyboard.
+    pub keyboard: Keyboard,
+    /// Where its administrator is reached.
+    pub email: Option<Email>,
     /// Root's password.
     pub root_password: RootPassword,
     /// Keys that may log in as root over SSH.
@@ -47,6 +71,8 @@ pub struct AnswerFile {
     pub network: HostNetwork,
     /// The disk Basalt is installed on.
     pub disk: DiskChoice,
+    /// What is done with a Basalt that is already there.
+    pub existing: Existing,
     /// What follows a finished installation.
     pub after: After,
     /// Whether the firmware is told of our certificates.
@@ -83,10 +109,109 @@ pub enum DiskChoice {
     Device(String),
     /// The disk with this serial number.
     Serial(String),
+    /// A disk that is like this.
+    Rule(DiskRule),
+}
+
+/// What a disk has to be like.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DiskRule {
+    /// A part of its model's name, in lower case.
+    pub model: Option<String>,
+    /// Its least size.
+    pub min_size: Option<Size>,
+    /// Its greatest size.
+    pub max_size: Option<Size>,
+    /// Which one of several; without it there must be only one.
+    pub take: Option<Take>,
+}
+
+impl DiskRule {
+    /// Whether a disk of this model and size in bytes fits.
+    pub fn fits(&self, model: &str, size: u64) -> bool {
+        let named = |part: &String| model.to_lowercase().contains(part.as_str());
+        self.model.as_ref().is_none_or(named)
+            && self.min_size.is_none_or(|least| size >= least.bytes())
+            && self.max_size.is_none_or(|most| size <= most.bytes())
+    }
+}
+
+/// Which one of several disks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Take {
+    /// The one with the least room.
+    Smallest,
+    /// The one with the most room.
+    Largest,
+}
+
+/// A size in bytes, written with its unit: `500 GB`, `1.5 TiB`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
+#[serde(try_from = "String")]
+#[schemars(with = "String")]
+pub struct Size(u64);
+
+impl Size {
+    /// The size in bytes.
+    pub fn bytes(self) -> u64 {
+        self.0
+    }
+}
+
+impl FromStr for Size {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong = || ValueError(format!("`{text}` is no size, as `500 GB` or `1.5 TiB`"));
+        let text = text.trim();
+        let end = text
+            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .ok_or_else(wrong)?;
+        let number: f64 = text[..end].parse().map_err(|_| wrong())?;
+        let unit: u64 = match text[end..].trim() {
+            "MB" => 1_000_000,
+            "GB" => 1_000_000_000,
+            "TB" => 1_000_000_000_000,
+            "MiB" => 1 << 20,
+            "GiB" => 1 << 30,
+            "TiB" => 1 << 40,
+            _ => return Err(wrong()),
+        };
+        let bytes = number * unit as f64;
+        // Beyond this a disk's size is a slip of the hand, and floating point loses bytes.
+        if !(1.0..=1e15).contains(&bytes) {
+            return Err(wrong());
+        }
+        Ok(Self(bytes as u64))
+    }
+}
+
+impl TryFrom<String> for Size {
+    type Error = ValueError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+/// What is done when the disk already holds a Basalt that has been in use.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Existing {
+    /// Nothing is installed: no answer file destroys guests by saying nothing.
+    #[default]
+    Refuse,
+    /// Boot files and system are written anew; configuration and guests stay as they are.
+    Repair,
+    /// The host is configured anew; guests and everything else on the data partition stay.
+    KeepData,
+    /// Everything on the disk is lost.
+    Wipe,
 }
 
 /// What follows a finished installation.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum After {
     /// Boot the installed system.
@@ -97,7 +222,7 @@ pub enum After {
 }
 
 /// Whether a firmware in setup mode is told of our certificates, so that it starts nothing else.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Enrol {
     /// In a virtual machine.
@@ -109,112 +234,62 @@ pub enum Enrol {
     Leave,
 }
 
-/// Why an answer file cannot be used: where, which key, and what to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AnswerError {
-    /// Line of the file, counted from 1.
-    pub line: Option<usize>,
-    /// The key with its table, as `network.gateway`.
-    pub key: Option<String>,
-    /// What is wrong and how to put it right.
-    pub message: String,
-}
-
-impl fmt::Display for AnswerError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("answer file")?;
-        if let Some(line) = self.line {
-            write!(f, ", line {line}")?;
-        }
-        if let Some(key) = &self.key {
-            write!(f, ", `{key}`")?;
-        }
-        write!(f, ": {}", self.message)
-    }
-}
-
-impl std::error::Error for AnswerError {}
-
-/// The file as it is written.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Raw {
-    hostname: Hostname,
-    #[serde(default)]
-    timezone: TimeZone,
-    root_password: Option<String>,
-    root_password_hash: Option<PasswordHash>,
-    #[serde(default)]
-    root_ssh_keys: Vec<SshPublicKey>,
-    #[serde(default)]
-    network: RawNetwork,
-    #[serde(default)]
-    disk: RawDisk,
-    #[serde(default)]
-    after: After,
-    #[serde(default)]
-    secure_boot: Enrol,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawNetwork {
-    port: Option<MacAddress>,
-    address: Option<InterfaceAddress>,
-    gateway: Option<IpAddr>,
-    #[serde(default)]
-    dns: Vec<IpAddr>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawDisk {
-    device: Option<String>,
-    serial: Option<String>,
-}
-
 impl AnswerFile {
     /// Reads and checks an answer file as a whole.
-    pub fn parse(text: &str) -> Result<Self, AnswerError> {
-        let raw: Raw = toml::from_str(text).map_err(|error| from_toml(text, &error))?;
-        let at = |key: &str, message: &str| AnswerError {
-            line: line_of(text, key),
-            key: Some(key.to_owned()),
-            message: message.to_owned(),
+    pub fn parse(text: &str) -> Result<Self, AnswerErrors> {
+        let (mut reading, written) = Reading::new(text);
+        let root_password = root_password(&written, &mut reading);
+        let network = network(written.network, &mut reading);
+        let disk = disk(written.disk, &mut reading);
+        if written.hostname.is_none() {
+            reading.wrong("hostname", "missing: every host needs a name");
+        }
+        let Some(hostname) = written.hostname else {
+            return Err(reading.end().err().unwrap_or(AnswerErrors(Vec::new())));
         };
+        reading.end()?;
         Ok(Self {
-            root_password: root_password(&raw, at)?,
-            network: network(raw.network, at)?,
-            disk: disk(raw.disk, at)?,
-            hostname: raw.hostname,
-            timezone: raw.timezone,
-            root_ssh_keys: raw.root_ssh_keys,
-            after: raw.after,
-            secure_boot: raw.secure_boot,
+            hostname,
+            timezone: written.timezone.unwrap_or_default(),
+            keyboard: written.keyboard.unwrap_or_default(),
+            email: written.email,
+            root_password,
+            root_ssh_keys: written.root_ssh_keys,
+            network,
+            disk,
+            existing: written.existing.action.unwrap_or_default(),
+            after: written.after.unwrap_or_default(),
+            secure_boot: written.secure_boot.unwrap_or_default(),
         })
     }
 }
 
-fn root_password(
-    raw: &Raw,
-    at: impl Fn(&str, &str) -> AnswerError,
-) -> Result<RootPassword, AnswerError> {
-    match (&raw.root_password, &raw.root_password_hash) {
-        (Some(_), Some(_)) => Err(at(
-            "root_password",
-            "give either this or `root_password_hash`, not both",
-        )),
-        (None, Some(hash)) => Ok(RootPassword::Hash(hash.clone())),
-        (Some(password), None) => {
-            check_password(password).map_err(|message| at("root_password", &message))?;
-            Ok(RootPassword::Plain(password.clone()))
+fn root_password(written: &Written, reading: &mut Reading<'_>) -> RootPassword {
+    match (&written.root_password, &written.root_password_hash) {
+        (Some(_), Some(_)) => {
+            reading.wrong(
+                "root_password",
+                "give either this or `root_password_hash`, not both",
+            );
         }
-        (None, None) if raw.root_ssh_keys.is_empty() => Err(at(
-            "root_password",
-            "nobody could log in: give `root_password`, `root_password_hash` or `root_ssh_keys`",
-        )),
-        (None, None) => Ok(RootPassword::Locked),
+        (None, Some(hash)) => return RootPassword::Hash(hash.clone()),
+        (Some(password), None) => match check_password(password) {
+            Ok(()) => return RootPassword::Plain(password.clone()),
+            Err(message) => reading.wrong("root_password", message),
+        },
+        (None, None) if written.root_ssh_keys.is_empty() => {
+            let keys = ["root_password_hash", "root_ssh_keys"];
+            if !keys.iter().any(|key| reading.is_wrong(key)) {
+                reading.wrong(
+                    "root_password",
+                    "nobody could log in: give `root_password`, `root_password_hash` or \
+                     `root_ssh_keys`",
+                );
+            }
+        }
+        (None, None) => {}
     }
+    RootPassword::Locked
 }
 
 /// Checks a password somebody chose for root.
@@ -230,230 +305,81 @@ pub fn check_password(password: &str) -> Result<(), String> {
     }
 }
 
-fn network(
-    raw: RawNetwork,
-    at: impl Fn(&str, &str) -> AnswerError,
-) -> Result<HostNetwork, AnswerError> {
-    let addressing = match raw.address {
-        None if raw.gateway.is_some() => {
-            return Err(at(
-                "network.gateway",
-                "only used with `network.address`; give that too",
-            ));
+fn network(written: WrittenNetwork, reading: &mut Reading<'_>) -> HostNetwork {
+    let addressing = match written.address {
+        None => {
+            let set: [(&str, bool); 2] = [
+                ("network.gateway", written.gateway.is_some()),
+                ("network.dns", !written.dns.is_empty()),
+            ];
+            for (key, _) in set.iter().filter(|(_, set)| *set) {
+                if !reading.is_wrong("network.address") {
+                    reading.wrong(key, "only used with `network.address`; give that too");
+                }
+            }
+            Addressing::Dhcp
         }
-        None if !raw.dns.is_empty() => {
-            return Err(at(
-                "network.dns",
-                "only used with `network.address`; give that too",
-            ));
-        }
-        None => Addressing::Dhcp,
         Some(address) => {
-            if raw
-                .gateway
-                .is_some_and(|gateway| !address.contains(&gateway))
-            {
-                return Err(at(
+            let outside = |gateway: &IpAddr| !address.contains(gateway);
+            if written.gateway.as_ref().is_some_and(outside) {
+                reading.wrong(
                     "network.gateway",
-                    &format!("lies outside the network of `network.address` ({address})"),
-                ));
+                    format!("lies outside the network of `network.address` ({address})"),
+                );
             }
             Addressing::Static {
                 address,
-                gateway: raw.gateway,
-                dns: raw.dns,
+                gateway: written.gateway,
+                dns: written.dns,
             }
         }
     };
-    let port = raw.port.map_or(Port::First, Port::Mac);
-    Ok(HostNetwork {
-        port,
+    HostNetwork {
+        port: written.port.map_or(Port::First, Port::Mac),
         addressing,
         ..HostNetwork::default()
-    })
+    }
 }
 
-fn disk(raw: RawDisk, at: impl Fn(&str, &str) -> AnswerError) -> Result<DiskChoice, AnswerError> {
-    match (raw.device, raw.serial) {
-        (Some(_), Some(_)) => Err(at(
+fn disk(written: WrittenDisk, reading: &mut Reading<'_>) -> DiskChoice {
+    let rule = DiskRule {
+        model: written.model.map(|part| part.trim().to_lowercase()),
+        min_size: written.min_size,
+        max_size: written.max_size,
+        take: written.take,
+    };
+    let by_rule = rule != DiskRule::default();
+    match (written.device, written.serial) {
+        (Some(_), Some(_)) => {
+            reading.wrong("disk.serial", "give either this or `disk.device`, not both")
+        }
+        (Some(_), None) if by_rule => reading.wrong(
+            "disk.device",
+            "give either this or a rule for choosing, not both",
+        ),
+        (None, Some(_)) if by_rule => reading.wrong(
             "disk.serial",
-            "give either this or `disk.device`, not both",
-        )),
+            "give either this or a rule for choosing, not both",
+        ),
         (Some(device), None) if !device.starts_with("/dev/") => {
-            Err(at("disk.device", "expected a path below /dev, as /dev/sda"))
+            reading.wrong("disk.device", "expected a path below /dev, as /dev/sda");
         }
-        (Some(device), None) => Ok(DiskChoice::Device(device)),
+        (Some(device), None) => return DiskChoice::Device(device),
         (None, Some(serial)) if serial.trim().is_empty() => {
-            Err(at("disk.serial", "the serial number is empty"))
+            reading.wrong("disk.serial", "the serial number is empty");
         }
-        (None, Some(serial)) => Ok(DiskChoice::Serial(serial)),
-        (None, None) => Ok(DiskChoice::Only),
-    }
-}
-
-fn from_toml(text: &str, error: &toml::de::Error) -> AnswerError {
-    let message = error.message().trim().replace('\n', "; ");
-    // serde reports a missing key at the whole document or table, where no line helps.
-    if message.starts_with("missing field") {
-        return AnswerError {
-            line: None,
-            key: None,
-            message,
-        };
-    }
-    let line = error.span().map(|span| {
-        let start = span.start.min(text.len());
-        1 + text.as_bytes()[..start]
-            .iter()
-            .filter(|byte| **byte == b'\n')
-            .count()
-    });
-    let key = line
-        .and_then(|line| keys(text).find(|(at, _)| *at == line))
-        .map(|(_, key)| key);
-    AnswerError { line, key, message }
-}
-
-/// The line on which a key is set.
-fn line_of(text: &str, key: &str) -> Option<usize> {
-    keys(text)
-        .find(|(_, found)| found == key)
-        .map(|(line, _)| line)
-}
-
-/// Every `key =` with the line it stands on, the table's name before it.
-fn keys(text: &str) -> impl Iterator<Item = (usize, String)> + '_ {
-    let mut table = String::new();
-    text.lines().enumerate().filter_map(move |(index, line)| {
-        let line = line.trim();
-        if let Some(name) = line
-            .strip_prefix('[')
-            .and_then(|rest| rest.split(']').next())
-        {
-            if !line.contains('=') {
-                table = format!("{}.", name.trim());
+        (None, Some(serial)) => return DiskChoice::Serial(serial),
+        (None, None) if by_rule => {
+            let (least, most) = (rule.min_size, rule.max_size);
+            if least.zip(most).is_some_and(|(least, most)| least > most) {
+                reading.wrong("disk.max_size", "less than `disk.min_size`: no disk fits");
             }
-            return None;
+            return DiskChoice::Rule(rule);
         }
-        let (key, _) = line.split_once('=')?;
-        let key = key.trim().trim_matches('"');
-        (!key.starts_with('#')).then(|| (index + 1, format!("{table}{key}")))
-    })
+        (None, None) => {}
+    }
+    DiskChoice::Only
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const GOOD: &str = r#"
-hostname = "node1"
-root_password = "longenough"
-after = "poweroff"
-
-[network]
-port = "52:54:00:12:34:56"
-address = "192.0.2.10/24"
-gateway = "192.0.2.1"
-dns = ["192.0.2.1", "2001:db8::1"]
-
-[disk]
-serial = "BASALT0"
-"#;
-
-    fn error(text: &str) -> String {
-        AnswerFile::parse(text).unwrap_err().to_string()
-    }
-
-    #[test]
-    fn whole_file_is_read() {
-        let answers = AnswerFile::parse(GOOD).unwrap();
-        assert_eq!(answers.hostname.as_str(), "node1");
-        assert_eq!(
-            answers.root_password,
-            RootPassword::Plain("longenough".to_owned())
-        );
-        assert_eq!(answers.after, After::Poweroff);
-        assert_eq!(answers.disk, DiskChoice::Serial("BASALT0".to_owned()));
-        assert!(matches!(answers.network.port, Port::Mac(_)));
-        assert!(matches!(
-            answers.network.addressing,
-            Addressing::Static { .. }
-        ));
-    }
-
-    #[test]
-    fn least_file_takes_defaults() {
-        let answers =
-            AnswerFile::parse("hostname = \"n\"\nroot_password = \"longenough\"").unwrap();
-        assert_eq!(answers.network, HostNetwork::default());
-        assert_eq!(answers.disk, DiskChoice::Only);
-        assert_eq!(answers.after, After::Reboot);
-        assert_eq!(answers.secure_boot, Enrol::Auto);
-        assert_eq!(answers.timezone, TimeZone::default());
-    }
-
-    #[test]
-    fn errors_name_line_and_key() {
-        let cases = [
-            (
-                GOOD.replace("hostname =", "hostnam ="),
-                "line 2, `hostnam`: unknown field",
-            ),
-            (
-                GOOD.replace("\"node1\"", "\"no de\""),
-                "line 2, `hostname`: `no de` is no host name",
-            ),
-            (
-                GOOD.replace("longenough", "short"),
-                "line 3, `root_password`: the password needs",
-            ),
-            (
-                GOOD.replace("poweroff", "sleep"),
-                "line 4, `after`: unknown variant `sleep`",
-            ),
-            (
-                GOOD.replace("10/24", "10"),
-                "line 8, `network.address`: `192.0.2.10`: the length",
-            ),
-            (
-                GOOD.replace("\"192.0.2.1\"\ndns", "\"198.51.100.1\"\ndns"),
-                "line 9, `network.gateway`: lies outside",
-            ),
-            (
-                GOOD.replace("address =", "# address ="),
-                "line 9, `network.gateway`: only used with",
-            ),
-            (
-                GOOD.replace("serial =", "serail ="),
-                "line 13, `disk.serail`: unknown field",
-            ),
-            (
-                GOOD.replace("[disk]", "[disk]\ndevice = \"/dev/vda\""),
-                "line 14, `disk.serial`",
-            ),
-            (
-                GOOD.replace("serial = \"B", "device = \"B"),
-                "line 13, `disk.device`: expected a path",
-            ),
-            (
-                GOOD.replace("root_password", "#"),
-                "`root_password`: nobody could log in",
-            ),
-            (
-                GOOD.replace("hostname = \"node1\"", "hostname = node1"),
-                "line 2, `hostname`",
-            ),
-        ];
-        for (text, expected) in cases {
-            let error = error(&text);
-            assert!(error.contains(expected), "{error}\nexpected: {expected}");
-        }
-        assert!(error("root_password = \"longenough\"").contains("missing field `hostname`"));
-    }
-
-    #[test]
-    fn passwords_are_not_printed() {
-        let answers = AnswerFile::parse(GOOD).unwrap();
-        assert!(!format!("{answers:?}").contains("longenough"));
-    }
-}
+mod tests;

@@ -1,0 +1,172 @@
+//! A Basalt that is already on a disk: recognised, so that nothing of it is lost by accident.
+//!
+//! Only one that has been in use counts. What an interrupted installation left behind holds nothing
+//! of anybody's and may be overwritten by repeating it.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use basalt_layout::Version;
+use basalt_layout::disk::{
+    DATA_LABEL, DATA_PARTITION, ESP_LABEL, ESP_PARTITION, Slot, partition_path,
+};
+use basalt_model::host::{HostConfig, Hostname};
+use basalt_update::command;
+use basalt_update::esp::Esp;
+use basalt_update::table::Table;
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+
+/// Where its data partition is looked at.
+const MOUNT_POINT: &str = "/run/basalt-installer/existing";
+
+/// What is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Existing {
+    /// The versions in its slots, newest first.
+    pub versions: Vec<Version>,
+    /// The host's name, where its data can be read.
+    pub host: Option<Hostname>,
+}
+
+impl fmt::Display for Existing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Basalt")?;
+        for (index, version) in self.versions.iter().enumerate() {
+            write!(f, "{}{version}", if index == 0 { " " } else { " and " })?;
+        }
+        match &self.host {
+            Some(host) => write!(f, " of the host {host}"),
+            None => f.write_str(" with data that cannot be read"),
+        }
+    }
+}
+
+/// Looks for a Basalt in use on a disk that nobody has mounted.
+pub fn find(disk: &Path) -> Option<Existing> {
+    let table = Table::read(disk).ok()?;
+    let has = |number, label| table.entry(number).is_ok_and(|entry| entry.label == label);
+    if !has(ESP_PARTITION, ESP_LABEL) || !has(DATA_PARTITION, DATA_LABEL) {
+        return None;
+    }
+    let partition = |number| PathBuf::from(partition_path(&disk.to_string_lossy(), number));
+    let host = match look(&partition(DATA_PARTITION), &partition(ESP_PARTITION)) {
+        State::Unused => return None,
+        State::Used(host) => host,
+        State::Unknown => None,
+    };
+    let mut versions: Vec<Version> = Slot::ALL
+        .into_iter()
+        .filter_map(|slot| table.content_of(slot))
+        .collect();
+    versions.sort_by(|a, b| b.cmp(a));
+    Some(Existing { versions, host })
+}
+
+/// What a data partition tells.
+#[derive(Debug, PartialEq, Eq)]
+enum State {
+    /// No host has ever booted from it.
+    Unused,
+    /// A host of this name lives on it.
+    Used(Option<Hostname>),
+    /// It cannot be looked into: encrypted, damaged, or of another kind.
+    Unknown,
+}
+
+fn look(data: &Path, esp: &Path) -> State {
+    let readable = File::open(data).and_then(|mut file| file.read_exact(&mut [0; 4096]));
+    if readable.is_err() {
+        return State::Unknown;
+    }
+    let arguments = ["--probe", "--output", "value", "--match-tag", "TYPE", "--"];
+    let data_text = data.to_string_lossy();
+    let kind = command::run("blkid", &[&arguments[..], &[&data_text]].concat(), "");
+    match kind.as_deref().map(str::trim) {
+        Err(_) => State::Unused,
+        Ok("ext4") => match look_inside(data) {
+            // Half a file system, and nothing yet that could boot: making it was interrupted.
+            State::Unknown if has_no_kernel(esp) => State::Unused,
+            state => state,
+        },
+        Ok(_) => State::Unknown,
+    }
+}
+
+fn has_no_kernel(esp: &Path) -> bool {
+    Esp::mount_at(esp, Path::new(MOUNT_POINT), MountFlags::RDONLY)
+        .and_then(|esp| esp.ukis())
+        .is_ok_and(|ukis| ukis.is_empty())
+}
+
+fn look_inside(data: &Path) -> State {
+    let folder = Path::new(MOUNT_POINT);
+    let flags = MountFlags::RDONLY | MountFlags::NODEV | MountFlags::NOSUID | MountFlags::NOEXEC;
+    // Without replaying the journal, looking changes nothing.
+    let mounted =
+        fs::create_dir_all(folder).is_ok() && mount(data, folder, "ext4", flags, c"noload").is_ok();
+    if !mounted {
+        return State::Unknown;
+    }
+    let state = judge(folder);
+    if let Err(errno) = unmount(folder, UnmountFlags::DETACH) {
+        tracing::warn!(%errno, "{MOUNT_POINT} is not unmounted");
+    }
+    state
+}
+
+/// The first boot makes the machine id; before it, a data partition is what the installer wrote.
+fn judge(var: &Path) -> State {
+    let state = var.join("lib/basalt");
+    if !state.join("machine-id").exists() {
+        return State::Unused;
+    }
+    let host = fs::read(state.join("host.json"))
+        .ok()
+        .and_then(|text| serde_json::from_slice::<HostConfig>(&text).ok());
+    State::Used(host.map(|host| host.hostname))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_lives_there_once_it_has_booted() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(judge(dir.path()), State::Unused);
+        let state = dir.path().join("lib/basalt");
+        fs::create_dir_all(&state).unwrap();
+        fs::write(state.join("host.json"), r#"{"hostname": "node1"}"#).unwrap();
+        assert_eq!(judge(dir.path()), State::Unused, "never booted");
+        fs::write(state.join("machine-id"), "x").unwrap();
+        let host = Some("node1".parse().unwrap());
+        assert_eq!(judge(dir.path()), State::Used(host));
+        fs::write(state.join("host.json"), "{").unwrap();
+        assert_eq!(judge(dir.path()), State::Used(None));
+    }
+
+    #[test]
+    fn a_disk_of_somebody_else_is_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = dir.path().join("disk");
+        File::create(&disk).unwrap().set_len(8 << 20).unwrap();
+        assert_eq!(find(&disk), None);
+        let script = "label: gpt\nsize=1MiB, name=\"basalt-esp\"\n";
+        command::run("sfdisk", &["--quiet", &disk.to_string_lossy()], script).unwrap();
+        assert_eq!(find(&disk), None);
+    }
+
+    #[test]
+    fn it_is_described_in_words() {
+        let existing = Existing {
+            versions: vec!["0.2.0".parse().unwrap(), "0.1.0".parse().unwrap()],
+            host: Some("node1".parse().unwrap()),
+        };
+        assert_eq!(
+            existing.to_string(),
+            "Basalt 0.2.0 and 0.1.0 of the host node1"
+        );
+    }
+}
