@@ -10,6 +10,8 @@
 mod apt;
 mod base;
 mod bundle;
+mod changelog;
+pub mod changes;
 mod command;
 mod emulator;
 mod erofs;
@@ -20,11 +22,16 @@ mod initrd;
 mod iso;
 pub mod lock;
 pub(crate) mod mirror;
+pub mod parts;
 pub mod paths;
 mod programs;
+pub(crate) mod prune;
+pub mod reproduce;
+mod sbom;
 mod stage;
 mod stamp;
 mod toolbox;
+mod toolchain;
 mod tree;
 mod uki;
 mod verity;
@@ -65,6 +72,8 @@ pub struct Options {
     pub version: Option<String>,
     /// Which image.
     pub variant: Variant,
+    /// The sources to build; the workspace this program was compiled from when not given.
+    pub workspace: Option<PathBuf>,
     /// Where the results go; `target/image/<variant>` when not given.
     pub out: Option<PathBuf>,
     /// A folder laid over the finished root last. Tests use it to make a deliberately broken image.
@@ -82,6 +91,8 @@ pub struct Artifacts {
     pub roothash: String,
     /// The root file system, erofs.
     pub root: PathBuf,
+    /// What is in the root: a line for each file, sorted.
+    pub files: PathBuf,
     /// Its hash tree.
     pub verity: PathBuf,
     /// The unified kernel image.
@@ -97,12 +108,26 @@ pub fn build(options: &Options) -> Result<Artifacts> {
     let paths = paths::Paths::find(options)?;
     let _building = paths.lock_builds()?;
     require_tools()?;
+    toolchain::check(&paths, options.variant)?;
     let lock = lock::Lock::read(&paths)?;
     let toolbox = toolbox::ensure(&paths, &lock)?;
     let base = base::ensure(&paths, &lock)?;
     let programs = programs::build(&paths, options)?;
-    let stage = stage::Stage::new(options, &paths, toolbox, base, programs, &lock);
+    let components = sbom::shipped(&paths, &lock, &programs)?;
+    let stage = stage::Stage::new(options, &paths, toolbox, base, programs, components, &lock);
     stage.run()
+}
+
+/// Brings every input of a build into the caches: packages, crates and npm's modules. After this a
+/// build needs no network.
+pub fn fetch_inputs() -> Result<()> {
+    let options = Options::default();
+    let paths = paths::Paths::find(&options)?;
+    let _building = paths.lock_builds()?;
+    require_tools()?;
+    let lock = lock::Lock::read(&paths)?;
+    fetch::ensure(&paths, &lock, &lock.packages.iter().collect::<Vec<_>>())?;
+    programs::fetch(&paths)
 }
 
 /// Compiles our programs and the web interface, and makes no image.

@@ -8,11 +8,12 @@ use super::bundle;
 use super::command::{self, step};
 use super::error::{At, Error, Result};
 use super::lock::Lock;
-use super::paths::Paths;
+use super::paths::{Paths, this_program};
 use super::programs::Programs;
+use super::sbom::Component;
 use super::toolbox::{self, Toolbox};
 use super::{Artifacts, Options, erofs, initrd, iso, uki};
-use super::{stamp, tree};
+use super::{prune, stamp, tree};
 use basalt_layout::Version;
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -33,6 +34,7 @@ pub(super) struct Stage {
     pub toolbox: Toolbox,
     pub base: Base,
     pub programs: Programs,
+    pub components: Vec<Component>,
 }
 
 /// Runs the stage that a parent has described in `task`.
@@ -53,6 +55,7 @@ impl Stage {
         toolbox: Toolbox,
         base: Base,
         programs: Programs,
+        components: Vec<Component>,
         lock: &Lock,
     ) -> Self {
         Self {
@@ -64,6 +67,7 @@ impl Stage {
             toolbox,
             base,
             programs,
+            components,
         }
     }
 
@@ -76,7 +80,7 @@ impl Stage {
         let description = self.out.join("stage.json");
         let text = serde_json::to_string(self).map_err(|error| invalid(&description, &error))?;
         fs::write(&description, text).at("write", &description)?;
-        let program = std::env::current_exe().at("find", "this program")?;
+        let program = this_program()?;
         let mut unshare = Command::new("unshare");
         unshare
             .args(["--map-root-user", "--map-auto", "--"])
@@ -98,6 +102,11 @@ impl Stage {
         uki::make(self, &system, &initrd, &artifacts)?;
         iso::make(self, &artifacts, &version)?;
         bundle::make(self, &artifacts, &version)?;
+        for used in [&self.base.archive, &system] {
+            prune::mark(used);
+        }
+        self.toolbox.mark();
+        prune::prune(&self.cache)?;
         Ok(artifacts)
     }
 
@@ -118,6 +127,7 @@ impl Stage {
             version: version.to_string(),
             roothash,
             root: file("root"),
+            files: file("files"),
             verity: file("verity"),
             uki: file("efi"),
             iso: file("iso"),

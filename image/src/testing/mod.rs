@@ -5,6 +5,7 @@
 
 pub mod guests;
 pub mod licences;
+mod reproducible;
 mod system;
 mod tally;
 mod units;
@@ -39,6 +40,9 @@ pub enum Part {
     Units,
     /// Lint, format, unit tests and build of the web interface
     Web,
+    /// Two builds of the image are the same (the short form of `cargo image reproduce`); runs only
+    /// when it is asked for
+    Reproducible,
     /// Scenarios on the real image
     System,
 }
@@ -57,8 +61,15 @@ pub fn figures_file() -> PathBuf {
 pub fn test(options: &Options) -> Result<ExitCode> {
     std::fs::create_dir_all(root())?;
     let mut total = Tally::default();
-    for part in [Part::Licences, Part::Units, Part::Web, Part::System] {
-        if !options.part.is_empty() && !options.part.contains(&part) {
+    for part in [
+        Part::Licences,
+        Part::Units,
+        Part::Web,
+        Part::Reproducible,
+        Part::System,
+    ] {
+        let unasked = options.part.is_empty() && part != Part::Reproducible;
+        if !unasked && !options.part.contains(&part) {
             continue;
         }
         let began = Instant::now();
@@ -67,6 +78,7 @@ pub fn test(options: &Options) -> Result<ExitCode> {
             Part::Licences => licences::test(filter),
             Part::Units => units::test(filter),
             Part::Web => web::test(filter),
+            Part::Reproducible => reproducible::test(filter),
             Part::System => system::test(filter),
         };
         let tally = tally.unwrap_or_else(|error| Tally::broken(&format!("{part:?}: {error:#}")));

@@ -14,7 +14,9 @@ mod immutable;
 mod install;
 mod instances;
 mod power;
+mod replay;
 mod sync;
+mod trust;
 mod update;
 
 /// One thing the appliance must do.
@@ -38,9 +40,10 @@ const fn scenario(name: &'static str, run: fn(&mut Lab<'_>) -> Result<()>) -> Sc
 /// All of them; long ones first, so that the last to end is a short one.
 pub const ALL: &[Scenario] = &[
     scenario("update_installs_boots_and_commits", update::commits),
+    scenario("faulty_updates_fall_back", update::falls_back),
     scenario(
-        "update_with_a_broken_supervisor_falls_back",
-        update::falls_back,
+        "every_instant_of_an_update_survives_a_power_cut",
+        replay::update,
     ),
     scenario("power_cuts_lose_nothing_acknowledged", power::cuts),
     scenario("browser_runs_a_vm_and_a_container", browser::guests),
@@ -48,10 +51,15 @@ pub const ALL: &[Scenario] = &[
     scenario("reboot_brings_onboot_guests_back", power::onboot),
     scenario("instances_run_stop_and_go_on", instances::pair),
     scenario("proxmoxer_drives_a_vm_and_a_container", client::proxmoxer),
+    scenario("secure_boot_starts_only_what_is_signed", trust::chain),
     scenario("flipped_byte_is_refused", immutable::flipped_byte),
     scenario("guests_reach_the_bridge_and_are_contained", boot::guests),
     scenario("install_refuses_a_wrong_answer_file", install::wrong_answer),
     scenario("install_refuses_a_small_disk", install::small_disk),
+    scenario(
+        "every_instant_of_an_installation_survives_a_power_cut",
+        replay::installation,
+    ),
     scenario(
         "install_refuses_a_machine_without_network",
         install::no_network,
@@ -64,6 +72,7 @@ pub const ALL: &[Scenario] = &[
     scenario("cli_manages_guests", cli::manages),
     scenario("sync_replaces_programs", sync::replaces),
     scenario("read_only_parts_stay_as_shipped", immutable::read_only),
+    scenario("units_expose_little", trust::exposure),
     scenario("healthy_boot_has_no_failed_unit", boot::healthy),
     Scenario {
         name: "figures",
