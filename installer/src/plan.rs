@@ -8,7 +8,7 @@ use basalt_layout::disk::{MIN_DISK_SIZE, ROOT_SIZE, VERITY_SIZE};
 use basalt_model::host::answer::{
     After, AnswerFile, DiskChoice, DiskRule, Enrol, Existing as Wish, RootPassword, Take,
 };
-use basalt_model::host::{HostConfig, MacAddress, Port};
+use basalt_model::host::{HostConfig, MacAddress, Port, TimeZone};
 
 use crate::disks::{Disk, gib};
 use crate::existing::{self, Existing};
@@ -184,16 +184,22 @@ fn choose_by_rule<'a>(rule: &DiskRule, disks: &'a [Disk]) -> anyhow::Result<&'a 
     }
 }
 
+/// Whether the time zone database has this zone.
+pub fn has_time_zone(zone: &TimeZone) -> bool {
+    Path::new("/usr/share/zoneinfo")
+        .join(zone.as_str())
+        .is_file()
+}
+
 /// Checks everything that can be known before writing.
 pub fn check(plan: &Plan, source: &Source) -> anyhow::Result<()> {
     check_disk(&plan.disk)?;
     secure_boot::check(plan.secure_boot)?;
     check_network(plan.host.network.port, Path::new("/sys/class/net"))?;
-    let zone = Path::new("/usr/share/zoneinfo").join(plan.host.timezone.as_str());
+    let zone = &plan.host.timezone;
     ensure!(
-        zone.is_file(),
-        "timezone: there is no time zone `{}`",
-        plan.host.timezone
+        has_time_zone(zone),
+        "timezone: there is no time zone `{zone}`"
     );
     let keyboard = &plan.host.keyboard;
     ensure!(

@@ -10,7 +10,7 @@ mod tty;
 use std::fs;
 use std::sync::mpsc::Sender;
 
-use basalt_model::host::{Keyboard, MacAddress};
+use basalt_model::host::{Keyboard, MacAddress, TimeZone};
 
 use crate::disks::{self, Disk};
 use crate::existing::{self, Existing};
@@ -60,6 +60,10 @@ impl Machine for Here {
 
     fn use_keyboard(&self, keyboard: &Keyboard) {
         keyboard::load(keyboard);
+    }
+
+    fn has_time_zone(&self, zone: &TimeZone) -> bool {
+        plan::has_time_zone(zone)
     }
 }
 

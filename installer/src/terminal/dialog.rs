@@ -39,6 +39,8 @@ pub trait Machine {
     fn has_keyboard(&self, keyboard: &Keyboard) -> bool;
     /// Makes its keyboard this one.
     fn use_keyboard(&self, keyboard: &Keyboard);
+    /// Whether there is this time zone.
+    fn has_time_zone(&self, zone: &TimeZone) -> bool;
 }
 
 /// One run through the questions.
@@ -100,12 +102,22 @@ impl<'a> Dialog<'a> {
         Ok(HostConfig {
             hostname: self.value::<Hostname>("Host name", Some("basalt"))?,
             network: self.network()?,
-            timezone: self.value::<TimeZone>("Time zone", Some("UTC"))?,
+            timezone: self.time_zone()?,
             keyboard,
             email: self.optional::<Email>("Administrator's e-mail address (Enter: none): ")?,
             root_password_hash,
             root_ssh_keys: Vec::new(),
         })
+    }
+
+    fn time_zone(&mut self) -> anyhow::Result<TimeZone> {
+        loop {
+            let zone = self.value::<TimeZone>("Time zone, as Europe/Berlin", Some("UTC"))?;
+            if self.machine.has_time_zone(&zone) {
+                return Ok(zone);
+            }
+            self.talk.say(&format!("There is no time zone `{zone}`."))?;
+        }
     }
 
     fn keyboard(&mut self) -> anyhow::Result<Keyboard> {
@@ -418,6 +430,10 @@ mod tests {
         }
 
         fn use_keyboard(&self, _: &Keyboard) {}
+
+        fn has_time_zone(&self, zone: &TimeZone) -> bool {
+            ["UTC", "Europe/Berlin"].contains(&zone.as_str())
+        }
     }
 
     fn run(answers: &[&'static str], cards: usize) -> (anyhow::Result<Plan>, String) {

@@ -7,6 +7,7 @@ mod bad_input;
 mod bios;
 mod boot;
 mod browser;
+mod by_hand;
 mod cli;
 mod client;
 mod daemons;
@@ -65,6 +66,8 @@ pub const ALL: &[Scenario] = &[
     scenario("secure_boot_starts_only_what_is_signed", trust::chain),
     scenario("flipped_byte_is_refused", immutable::flipped_byte),
     scenario("guests_reach_the_bridge_and_are_contained", boot::guests),
+    scenario("install_by_terminal", by_hand::by_terminal),
+    scenario("install_by_browser", by_hand::by_browser),
     scenario("install_refuses_a_wrong_answer_file", install::wrong_answer),
     scenario("install_refuses_a_small_disk", install::small_disk),
     scenario("bios_starts_the_installer", bios::medium),
