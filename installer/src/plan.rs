@@ -20,6 +20,8 @@ use crate::{keyboard, password, secure_boot};
 pub struct Plan {
     /// Where to.
     pub disk: Disk,
+    /// The second disk that holds everything once more.
+    pub mirror: Option<Disk>,
     /// How much of the disk is written.
     pub mode: Mode,
     /// What makes this host this host; a repair leaves what is there.
@@ -44,10 +46,20 @@ pub enum Mode {
 
 /// Makes a plan out of an answer file.
 pub fn from_answers(answers: &AnswerFile, disks: &[Disk], source: &Source) -> anyhow::Result<Plan> {
-    let disk = choose_disk(&answers.disk, disks)?;
+    let disk = choose_disk("disk", &answers.disk, disks)?;
     check_disk(disk)?;
     let found = existing::find(&disk.path);
     let mode = choose_mode(answers.existing, disk, found.as_ref(), &source.version)?;
+    let mirror = match &answers.mirror {
+        None => None,
+        Some(choice) => Some(choose_mirror(
+            choice,
+            answers.existing,
+            disk,
+            disks,
+            source,
+        )?),
+    };
     let root_password_hash = match &answers.root_password {
         RootPassword::Plain(text) => Some(password::hash(text)?),
         RootPassword::Hash(hash) => Some(hash.clone()),
@@ -56,6 +68,7 @@ pub fn from_answers(answers: &AnswerFile, disks: &[Disk], source: &Source) -> an
     tracing::info!(disk = %disk.path.display(), version = %source.version, "planned");
     Ok(Plan {
         disk: disk.clone(),
+        mirror,
         mode,
         host: HostConfig {
             hostname: answers.hostname.clone(),
@@ -73,17 +86,52 @@ pub fn from_answers(answers: &AnswerFile, disks: &[Disk], source: &Source) -> an
 
 /// Plans the repair of the Basalt on a disk, whose configuration stays.
 pub fn repair(device: &str, disks: &[Disk], source: &Source) -> anyhow::Result<Plan> {
-    let disk = choose_disk(&DiskChoice::Device(device.to_owned()), disks)?;
+    let disk = choose_disk("disk", &DiskChoice::Device(device.to_owned()), disks)?;
     check_disk(disk)?;
     let found = existing::find(&disk.path);
     Ok(Plan {
         disk: disk.clone(),
+        // The running host brings the other disk of a mirror up to date by itself.
+        mirror: None,
         mode: choose_mode(Wish::Repair, disk, found.as_ref(), &source.version)?,
         host: HostConfig::fallback(),
         after: After::Reboot,
         // The firmware stays as it is.
         secure_boot: Enrol::Leave,
     })
+}
+
+/// The second disk, when it is another one that can be used and holds nothing to be kept.
+fn choose_mirror(
+    choice: &DiskChoice,
+    wish: Wish,
+    disk: &Disk,
+    disks: &[Disk],
+    source: &Source,
+) -> anyhow::Result<Disk> {
+    let others: Vec<Disk> = match choice {
+        // Whatever is named must be found, even if it is the first disk: that is the mistake then.
+        DiskChoice::Device(_) | DiskChoice::Serial(_) => disks.to_vec(),
+        DiskChoice::Rule(_) | DiskChoice::Only => {
+            let is_other = |other: &&Disk| other.path != disk.path;
+            disks.iter().filter(is_other).cloned().collect()
+        }
+    };
+    let mirror = choose_disk("mirror", choice, &others)?;
+    check_mirror(disk, mirror)?;
+    let found = existing::find(&mirror.path);
+    choose_mode(wish, mirror, found.as_ref(), &source.version).context("mirror")?;
+    Ok(mirror.clone())
+}
+
+/// Whether `mirror` can be the second disk beside `disk`.
+pub fn check_mirror(disk: &Disk, mirror: &Disk) -> anyhow::Result<()> {
+    let path = mirror.path.display();
+    ensure!(
+        mirror.path != disk.path,
+        "mirror: {path} is also the first disk; a mirror needs another one"
+    );
+    check_usable("mirror", mirror)
 }
 
 /// What may be done with a disk, by the wish and by what is there.
@@ -119,7 +167,12 @@ pub fn choose_mode(
     Ok(mode)
 }
 
-fn choose_disk<'a>(choice: &DiskChoice, disks: &'a [Disk]) -> anyhow::Result<&'a Disk> {
+/// The disk that the answer file's table `table` chooses.
+fn choose_disk<'a>(
+    table: &str,
+    choice: &DiskChoice,
+    disks: &'a [Disk],
+) -> anyhow::Result<&'a Disk> {
     let known = || {
         let list: Vec<String> = disks
             .iter()
@@ -135,18 +188,18 @@ fn choose_disk<'a>(choice: &DiskChoice, disks: &'a [Disk]) -> anyhow::Result<&'a
         DiskChoice::Device(path) => disks
             .iter()
             .find(|disk| disk.path == Path::new(path))
-            .with_context(|| format!("disk.device: there is no {path}; found {}", known())),
+            .with_context(|| format!("{table}.device: there is no {path}; found {}", known())),
         DiskChoice::Serial(serial) => disks
             .iter()
             .find(|disk| disk.serial == *serial)
             .with_context(|| {
                 format!(
-                    "disk.serial: no disk has the serial {serial}; found {}",
+                    "{table}.serial: no disk has the serial {serial}; found {}",
                     known()
                 )
             }),
         DiskChoice::Rule(rule) => {
-            choose_by_rule(rule, disks).with_context(|| format!("disk: found {}", known()))
+            choose_by_rule(rule, disks).with_context(|| format!("{table}: found {}", known()))
         }
         DiskChoice::Only => {
             let free: Vec<&Disk> = disks
@@ -155,9 +208,9 @@ fn choose_disk<'a>(choice: &DiskChoice, disks: &'a [Disk]) -> anyhow::Result<&'a
                 .collect();
             match free.as_slice() {
                 [disk] => Ok(disk),
-                [] => bail!("there is no disk to install on; found {}", known()),
+                [] => bail!("{table}: there is no disk to install on; found {}", known()),
                 _ => bail!(
-                    "disk: say which one by `device` or `serial`; found {}",
+                    "{table}: say which one by `device` or `serial`; found {}",
                     known()
                 ),
             }
@@ -187,6 +240,14 @@ fn choose_by_rule<'a>(rule: &DiskRule, disks: &'a [Disk]) -> anyhow::Result<&'a 
 /// Checks everything that can be known before writing.
 pub fn check(plan: &Plan, source: &Source) -> anyhow::Result<()> {
     check_disk(&plan.disk)?;
+    if let Some(mirror) = &plan.mirror {
+        ensure!(
+            plan.mode == Mode::Fresh,
+            "mirror: made only by an installation that keeps nothing; leave it out, and add the \
+             second disk afterwards: basalt-update mirror add DISK"
+        );
+        check_mirror(&plan.disk, mirror)?;
+    }
     secure_boot::check(plan.secure_boot)?;
     check_network(plan.host.network.port, Path::new("/sys/class/net"))?;
     let zone = Path::new("/usr/share/zoneinfo").join(plan.host.timezone.as_str());
@@ -214,13 +275,17 @@ pub fn check(plan: &Plan, source: &Source) -> anyhow::Result<()> {
 
 /// Whether a disk can be installed on.
 pub fn check_disk(disk: &Disk) -> anyhow::Result<()> {
+    check_usable("disk", disk)
+}
+
+fn check_usable(table: &str, disk: &Disk) -> anyhow::Result<()> {
     let path = disk.path.display();
     if let Some(reason) = &disk.busy {
-        bail!("disk: {path} cannot be used: {reason}");
+        bail!("{table}: {path} cannot be used: {reason}");
     }
     ensure!(
         disk.size >= MIN_DISK_SIZE,
-        "disk: {path} is too small: it has {}, Basalt needs {}",
+        "{table}: {path} is too small: it has {}, Basalt needs {}",
         disk.size_text(),
         gib(MIN_DISK_SIZE + (1 << 30) / 10)
     );
@@ -300,7 +365,7 @@ mod tests {
         };
         let mut disks = vec![disk("/dev/vda", "S", 1 << 40), medium];
         let choose = |choice: DiskChoice, disks: &[Disk]| {
-            choose_disk(&choice, disks)
+            choose_disk("disk", &choice, disks)
                 .map(|disk| disk.path.clone())
                 .map_err(|e| e.to_string())
         };
@@ -345,7 +410,7 @@ mod tests {
             named("/dev/sdd", "Other", 50),
         ];
         let choose = |rule: DiskRule| {
-            choose_disk(&DiskChoice::Rule(rule), &disks)
+            choose_disk("disk", &DiskChoice::Rule(rule), &disks)
                 .map(|disk| disk.path.display().to_string())
                 .map_err(|error| format!("{error:#}"))
         };
@@ -427,6 +492,29 @@ mod tests {
                 .contains("runs from it")
         );
         assert!(check_disk(&disk("/dev/vda", "S", MIN_DISK_SIZE)).is_ok());
+    }
+
+    #[test]
+    fn a_second_disk_is_another_one_and_large_enough() {
+        let first = disk("/dev/vda", "S", 1 << 40);
+        let refused = |second: &Disk| check_mirror(&first, second).unwrap_err().to_string();
+        assert!(refused(&first).starts_with("mirror: /dev/vda is also the first disk"));
+        let small = refused(&disk("/dev/vdb", "T", 4 << 30));
+        assert!(
+            small.starts_with("mirror: /dev/vdb is too small"),
+            "{small}"
+        );
+        let busy = Disk {
+            busy: Some("/dev/vdb1 is in use at /mnt".to_owned()),
+            ..disk("/dev/vdb", "T", 1 << 40)
+        };
+        assert!(refused(&busy).contains("in use at /mnt"));
+        check_mirror(&first, &disk("/dev/vdb", "T", MIN_DISK_SIZE)).unwrap();
+        let error = choose_disk("mirror", &DiskChoice::Serial("X".into()), &[first]).unwrap_err();
+        assert!(
+            error.to_string().starts_with("mirror.serial: no disk"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use basalt_layout::disk::{
-    BIOS_PARTITION, DATA_PARTITION, ESP_FS_LABEL, ESP_PARTITION, ROOT_SIZE, Slot, VERITY_SIZE, partition_path,
+    BIOS_PARTITION, DATA_PARTITION, ESP_FS_LABEL, ESP_PARTITION, ROOT_SIZE, Slot, VERITY_SIZE,
+    partition_path,
 };
 use basalt_layout::slot::SlotLabel;
 use basalt_layout::{UkiName, Version};

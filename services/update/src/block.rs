@@ -112,7 +112,8 @@ impl Blocks {
         self.children(name, "holders")
     }
 
-    fn children(&self, name: &str, folder: &str) -> Vec<String> {
+    /// Names of what a device has in one of its folders.
+    pub fn children(&self, name: &str, folder: &str) -> Vec<String> {
         let Ok(entries) = fs::read_dir(self.block().join(name).join(folder)) else {
             return Vec::new();
         };
