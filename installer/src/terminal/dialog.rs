@@ -494,6 +494,7 @@ mod tests {
                 "",
                 "",
                 "1",
+                "",
                 "longenough",
                 "longenough",
                 "",
@@ -524,6 +525,11 @@ mod tests {
             "9",
             "2",
             "1",
+            "9",
+            "1",
+            "2",
+            "no",
+            "",
             "short",
             "longenough",
             "otherwise",
@@ -545,6 +551,8 @@ mod tests {
             "yes", //
             "",
             "1",
+            "2",
+            "ERASE",
             "longenough",
             "longenough",
             "",
@@ -568,9 +576,14 @@ mod tests {
             "198.51.100.1 is not in the network of 192.0.2.10/24",
             "192.0.2.10/24 by way of 192.0.2.1",
             "Starting over",
+            "mirror: /dev/vdb is too small",
+            "/dev/vdd already holds Basalt 0.1.0 of the host node1",
+            "Mirror     /dev/vdd",
         ] {
             assert!(heard.contains(words), "{words}\n{heard}");
         }
+        let second = plan.mirror.as_ref();
+        assert!(second.is_some_and(|disk| disk.path.ends_with("vdd")));
         assert_eq!(
             plan.host.network.port,
             Port::Mac("52:54:00:00:00:00".parse().unwrap())
@@ -592,7 +605,7 @@ mod tests {
         assert_eq!(plan.unwrap().mode, Mode::KeepData);
         assert!(heard.contains("its data stays"));
 
-        let answers = [&["", "", "3", "4", "1"][..], &password, &rest].concat();
+        let answers = [&["", "", "3", "4", "1", ""][..], &password, &rest].concat();
         let (plan, _) = run(&answers, 1);
         let plan = plan.unwrap();
         assert_eq!(

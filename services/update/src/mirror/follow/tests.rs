@@ -13,7 +13,8 @@ use std::os::unix::fs::FileExt;
 fn mirrored() -> (FakeHost, SystemDisk) {
     let mut fake = testing::host();
     let path = fake.dir.path().join("second");
-    fs::copy(&fake.host.disk, &path).unwrap();
+    // It stays sparse: the file is only given another name.
+    fs::rename(testing::blank_disk().into_temp_path().keep().unwrap(), &path).unwrap();
     let esp = fake.dir.path().join("second-esp");
     fs::create_dir_all(esp.join(UKI_FOLDER)).unwrap();
     fs::write(esp.join(UKI_FOLDER).join("basalt_0.1.0.efi"), b"kernel").unwrap();
