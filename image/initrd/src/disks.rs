@@ -36,6 +36,8 @@ pub struct Found {
     pub esp: Option<PathBuf>,
     /// The members of the mirror that the state is on; none when it is on one disk only.
     pub mirror: Vec<Part>,
+    /// The same root and hash tree on another disk of the mirror.
+    pub twin: Option<(PathBuf, PathBuf)>,
     /// Whether the boot loader came from this disk.
     pub booted: bool,
 }
@@ -138,25 +140,47 @@ impl Table {
             .map(|(_, path)| path)
     }
 
+    /// Root and hash tree of the image that is to be booted.
+    fn image(&self, cmdline: &Cmdline) -> Option<(PathBuf, PathBuf)> {
+        Some((
+            self.with_uuid(&cmdline.root_hash.root_partuuid())?,
+            self.with_uuid(&cmdline.root_hash.verity_partuuid())?,
+        ))
+    }
+
+    fn data(&self) -> Option<PathBuf> {
+        self.labelled(DATA_LABEL).map(|(_, path)| path)
+    }
+
     /// What can be booted from this disk, with what belongs to it on all of them.
     fn found(&self, all: &[Self], cmdline: &Cmdline) -> Option<Found> {
-        let data = self.labelled(DATA_LABEL).map(|(_, path)| path);
-        let others: Vec<PathBuf> = all
+        let (root, verity) = self.image(cmdline)?;
+        let data = self.data();
+        let every: Vec<PathBuf> = all.iter().filter_map(Self::data).collect();
+        let mirror = data
+            .as_ref()
+            .map(|data| array::members_of(data, &every))
+            .unwrap_or_default();
+        let is_member = |table: &&Self| {
+            mirror
+                .iter()
+                .any(|part| Some(&part.path) == table.data().as_ref())
+        };
+        let twin = all
             .iter()
-            .filter_map(|table| table.labelled(DATA_LABEL).map(|(_, path)| path))
-            .collect();
+            .filter(is_member)
+            .filter_map(|table| table.image(cmdline))
+            .find(|(other, _)| *other != root);
         let esp = self.labelled(ESP_LABEL);
         let booted = |(esp, _): &(&Partition, PathBuf)| Some(&esp.uuid) == cmdline.esp.as_ref();
         Some(Found {
-            root: self.with_uuid(&cmdline.root_hash.root_partuuid())?,
-            verity: self.with_uuid(&cmdline.root_hash.verity_partuuid())?,
-            mirror: data
-                .as_ref()
-                .map(|data| array::members_of(data, &others))
-                .unwrap_or_default(),
+            root,
+            verity,
             data,
             booted: esp.as_ref().is_some_and(booted),
             esp: esp.map(|(_, path)| path),
+            mirror,
+            twin,
         })
     }
 }
@@ -196,6 +220,7 @@ mod tests {
             data: data.then(|| "d".into()),
             esp: None,
             mirror: Vec::new(),
+            twin: None,
             booted: false,
         }
     }

@@ -54,6 +54,7 @@ fn boot() -> Result<std::convert::Infallible> {
         (Mode::Host, parts) => Some(array::start(parts)?),
     };
     root::mount_state(mirror.as_deref().or(found.data.as_deref()), cmdline.mode)?;
+    root::name_boot_disk(&found.root)?;
     root::name_devices(mirror.as_deref(), found.esp.as_deref())?;
     root::mount_etc()?;
     root::switch()?;

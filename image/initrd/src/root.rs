@@ -3,6 +3,7 @@
 use crate::cmdline::Mode;
 use crate::error::{At, Error, Result};
 use basalt_layout::disk::DATA_LABEL;
+use basalt_layout::mirror::ROOT_PARTITION;
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_move, unmount};
 use std::fs;
 use std::io::{Read, Write};
@@ -193,6 +194,13 @@ pub fn mount_etc() -> Result<()> {
     let target = etc.join("machine-id");
     fs::write(&target, id).at("write", &target)?;
     fs::set_permissions(&target, fs::Permissions::from_mode(0o444)).at("set the mode of", &target)
+}
+
+/// Tells the running system which of two equal roots is on the disk it was started from.
+pub fn name_boot_disk(root: &Path) -> Result<()> {
+    let path = Path::new("/run").join(ROOT_PARTITION);
+    let name = root.file_name().unwrap_or_default();
+    fs::write(&path, name.as_encoded_bytes()).at("write", &path)
 }
 
 /// Tells systemd which devices its mounts are about: with two system disks, their labels do not.

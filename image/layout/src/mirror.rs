@@ -11,6 +11,9 @@ pub const DEVICE: &str = "md0";
 /// Name of the array, as its members carry it.
 pub const NAME: &str = "basalt-data";
 
+/// File below `/run` with the kernel name of the root partition on the disk that was booted from.
+pub const ROOT_PARTITION: &str = "basalt-root";
+
 /// Number of members.
 pub const MEMBERS: usize = 2;
 

@@ -169,7 +169,15 @@ impl Host {
     pub fn detect() -> Result<Self, Error> {
         let (version, root_hash) = running()?;
         let blocks = Blocks::default();
-        let disk = blocks.running_root()?.disk_path();
+        // Of a mirror's disks the one booted from counts, unless it has died since.
+        let mut disks = blocks
+            .running_roots()?
+            .into_iter()
+            .map(|root| root.disk_path());
+        let disk = match disks.find(|disk| Table::read(disk).is_ok()) {
+            Some(disk) => disk,
+            None => blocks.running_root()?.disk_path(),
+        };
         let esp = disk::partition_path(&disk.to_string_lossy(), ESP_PARTITION);
         let esp = EspPlace::Device(PathBuf::from(esp));
         let host = Self {

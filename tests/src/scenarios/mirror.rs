@@ -8,6 +8,7 @@ use basalt_image::appliance::install::{self, Attempt, Outcome};
 use basalt_image::appliance::node::DISK;
 use basalt_image::appliance::poll;
 use basalt_image::appliance::qemu::{Disk, Firmware, Format};
+use serde_json::json;
 use std::time::Duration;
 
 /// Image of the second disk.
@@ -53,11 +54,13 @@ fn with(lab: &mut Lab<'_>, firmware: Firmware) -> Result<()> {
     let both = [first.clone(), second.clone()];
     boot(&mut machine, &both, "mirror: whole").context("from both disks")?;
     write(&machine, "together")?;
+    pull_first(&machine).context("without the disk it was booted from")?;
     machine.node.kill();
 
     let alone = "degraded: the data is on vda6 alone";
     boot(&mut machine, &[second], alone).context("from the second disk")?;
     read(&machine, "together")?;
+    read(&machine, "first-pulled")?;
     write(&machine, "second-alone")?;
     let status = machine.api()?.get("/nodes/basalt/status")?;
     ensure!(
@@ -70,7 +73,7 @@ fn with(lab: &mut Lab<'_>, firmware: Firmware) -> Result<()> {
     boot(&mut machine, &both, "mirror: ").context("from both disks again")?;
     read(&machine, "together")?;
     read(&machine, "second-alone")?;
-    whole(&machine)?;
+    says(&machine, "mirror: whole")?;
     machine.node.kill();
 
     boot(&mut machine, &[first], alone).context("from the first disk")?;
@@ -78,6 +81,18 @@ fn with(lab: &mut Lab<'_>, firmware: Firmware) -> Result<()> {
     read(&machine, "second-alone")?;
     machine.done();
     Ok(())
+}
+
+/// Takes the disk away that the host was booted from: it runs on, with its system and its data.
+fn pull_first(machine: &Appliance) -> Result<()> {
+    let pull = json!({ "command-line": "drive_del disk0" });
+    machine.node.qmp()?.execute("human-monitor-command", pull)?;
+    write(machine, "first-pulled")?;
+    // What is read now comes from a disk, not from memory.
+    machine
+        .ssh()
+        .run("echo 3 > /proc/sys/vm/drop_caches; cat /usr/lib/basalt/* > /dev/null")?;
+    says(machine, "mirror: degraded: the data is on vdb6 alone")
 }
 
 fn disk(file: &str, serial: &'static str) -> Disk {
@@ -106,14 +121,14 @@ fn boot(machine: &mut Appliance, disks: &[Disk], expected: &str) -> Result<()> {
     Ok(())
 }
 
-/// Waits until both disks have everything, boot files too.
-fn whole(machine: &Appliance) -> Result<()> {
+/// Waits until the host says this of its mirror.
+fn says(machine: &Appliance, expected: &str) -> Result<()> {
     let mut said = String::new();
     let came = poll::until(machine.limit(), Duration::from_secs(2), || {
         said = machine.ssh().run(STATUS)?;
-        Ok::<_, anyhow::Error>((said == "mirror: whole").then_some(()))
+        Ok::<_, anyhow::Error>((said == expected).then_some(()))
     })?;
-    came.with_context(|| format!("the mirror does not become whole: {said}"))
+    came.with_context(|| format!("the host says {said:?}, not {expected:?}"))
 }
 
 fn write(machine: &Appliance, word: &str) -> Result<()> {

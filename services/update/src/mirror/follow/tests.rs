@@ -14,7 +14,11 @@ fn mirrored() -> (FakeHost, SystemDisk) {
     let mut fake = testing::host();
     let path = fake.dir.path().join("second");
     // It stays sparse: the file is only given another name.
-    fs::rename(testing::blank_disk().into_temp_path().keep().unwrap(), &path).unwrap();
+    fs::rename(
+        testing::blank_disk().into_temp_path().keep().unwrap(),
+        &path,
+    )
+    .unwrap();
     let esp = fake.dir.path().join("second-esp");
     fs::create_dir_all(esp.join(UKI_FOLDER)).unwrap();
     fs::write(esp.join(UKI_FOLDER).join("basalt_0.1.0.efi"), b"kernel").unwrap();
