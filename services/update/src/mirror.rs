@@ -177,7 +177,7 @@ pub fn complete(host: &Host) -> Result<(), Error> {
         tracing::info!(disk = %path, "has returned");
         array.add_again(&away.disk.data(), &away.member, &source.member)?;
     }
-    array.wait()?;
+    array.wait(&blocks);
     let _lock = host.lock()?;
     let disks = SystemDisks::detect(&blocks, &host.disk)?;
     disks.follow(host);

@@ -3,12 +3,16 @@
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use basalt_layout::mirror::{DEVICE, MEMBERS, Member, NAME, SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE};
 use serde::{Deserialize, Serialize};
 
 use crate::block::Blocks;
 use crate::{Error, command};
+
+/// Pause between two looks.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// Reads a partition's superblock; `None` when it is no member of a mirror, or cannot be read.
 pub fn read_member(partition: &Path) -> Option<Member> {
@@ -19,10 +23,11 @@ pub fn read_member(partition: &Path) -> Option<Member> {
     Member::parse(&bytes)
 }
 
-/// A mirror that has just been made.
+/// A mirror that has just been made; it is stopped when dropped, so that its disks are free again.
 #[derive(Debug)]
 pub struct Mirror {
     device: PathBuf,
+    runs: bool,
 }
 
 impl Mirror {
@@ -52,7 +57,7 @@ impl Mirror {
         command::run("mdadm", &arguments, "")?;
         // Who looks at the new device must be done before it is formatted.
         command::run("udevadm", &["settle", "--timeout=30"], "")?;
-        Ok(Self { device })
+        Ok(Self { device, runs: true })
     }
 
     /// Its device.
@@ -61,10 +66,25 @@ impl Mirror {
     }
 
     /// Stops it; both members are then marked as equal.
-    pub fn stop(self) -> Result<(), Error> {
-        command::run("udevadm", &["settle", "--timeout=30"], "")?;
-        command::run("mdadm", &["--stop", &self.device.to_string_lossy()], "").map(drop)
+    pub fn stop(mut self) -> Result<(), Error> {
+        self.runs = false;
+        stop(&self.device)
     }
+}
+
+impl Drop for Mirror {
+    fn drop(&mut self) {
+        if self.runs
+            && let Err(error) = stop(&self.device)
+        {
+            tracing::warn!(%error, "the mirror is not stopped");
+        }
+    }
+}
+
+fn stop(device: &Path) -> Result<(), Error> {
+    command::run("udevadm", &["settle", "--timeout=30"], "")?;
+    command::run("mdadm", &["--stop", &device.to_string_lossy()], "").map(drop)
 }
 
 /// What the kernel makes of a member.
@@ -177,13 +197,18 @@ impl Array {
         manage(&["--add", &path.to_string_lossy()])
     }
 
-    /// Waits until nothing is being copied.
-    pub fn wait(&self) -> Result<(), Error> {
+    /// Waits until no member is being brought up to date.
+    pub fn wait(&self, blocks: &Blocks) {
         let device = format!("/dev/{DEVICE}");
-        // It fails when there is nothing to wait for.
-        match command::run("mdadm", &["--quiet", "--wait", &device], "") {
-            Ok(_) | Err(Error::Tool { .. }) => Ok(()),
-            Err(error) => Err(error),
+        let recovers = |array: Self| {
+            let mut states = array.members.iter();
+            states.any(|(_, state)| *state == MemberState::Recovering)
+        };
+        while Self::read(blocks).is_some_and(recovers) {
+            // It fails when the kernel has not begun to copy yet; then a moment later it has.
+            if command::run("mdadm", &["--quiet", "--wait", &device], "").is_err() {
+                std::thread::sleep(PAUSE);
+            }
         }
     }
 }

@@ -55,7 +55,7 @@ pub fn join(host: &Host, disk: &Path, observer: &mut dyn Observer) -> Result<(),
     command::run("mkfs.vfat", &arguments, "")?;
     observer.say("copying the data");
     array.add(&member)?;
-    array.wait()?;
+    array.wait(&blocks);
     observer.say("copying the system");
     let _lock = host.lock()?;
     follow::follow(&host.as_disk(), &SystemDisk::at(disk))?;
