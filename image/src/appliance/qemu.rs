@@ -289,9 +289,18 @@ impl Machine {
             args.pair("-drive", disk.drive(index));
             let order = index + 1;
             let serial = disk.serial;
+            // The recorder adds two pieces to each write: one put together from as many as the
+            // build machine takes at once would fail.
+            let merging = if disk.log.is_some() {
+                ",request-merging=off"
+            } else {
+                ""
+            };
             args.pair(
                 "-device",
-                format!("virtio-blk-pci,drive=disk{index},serial={serial},bootindex={order}"),
+                format!(
+                    "virtio-blk-pci,drive=disk{index},serial={serial},bootindex={order}{merging}"
+                ),
             );
         }
         if let Some(iso) = &self.cdrom {
@@ -438,6 +447,7 @@ mod tests {
         let text = line(&machine);
         assert!(text.contains("driver=blkdebug"), "{text}");
         assert!(text.contains("image.log.filename=/x/log,"), "{text}");
+        assert!(text.contains("request-merging=off"), "{text}");
         assert!(
             text.contains("image.file.driver=qcow2,") && text.contains("filename=/a,,b/disk.qcow2"),
             "{text}"
