@@ -3,6 +3,7 @@
 use anyhow::Result;
 use basalt_image::appliance::instance::{Name, NodeName};
 use basalt_image::appliance::{console, run, sync};
+use basalt_image::build::reproduce::{self, Depth};
 use basalt_image::build::{self, Variant, lock};
 use basalt_image::keys::Keys;
 use basalt_image::{publish, testing};
@@ -42,6 +43,26 @@ enum Command {
         channel: publish::Channel,
         #[command(flatten)]
         build: BuildOptions,
+    },
+    /// Bring every input of a build into the caches, so that builds need no network
+    Fetch,
+    /// Build a second time elsewhere, and check that every result is the same bit for bit
+    Reproduce {
+        /// Check what users get, instead of the development image
+        #[arg(long)]
+        release: bool,
+        /// Take over what the first build made of other people's code
+        #[arg(long)]
+        short: bool,
+    },
+    /// List what takes the space in the root
+    Parts {
+        /// Of what users get, instead of the development image
+        #[arg(long)]
+        release: bool,
+        /// How many parts to list
+        #[arg(long, default_value_t = 10)]
+        count: usize,
     },
     /// Run appliances in QEMU; builds and installs what is missing
     Run(run::Options),
@@ -83,6 +104,14 @@ enum Command {
     },
     /// Test everything: units, the web interface, and scenarios on the real image
     Test(testing::Options),
+    /// Compile and make no image, started by `reproduce` under another user id
+    #[command(name = reproduce::COMPILE_COMMAND, hide = true)]
+    BuildPrograms {
+        #[arg(long)]
+        workspace: PathBuf,
+        #[arg(long)]
+        release: bool,
+    },
     /// Second half of a build, started by the first in a namespace of its own
     #[command(name = build::STAGE_COMMAND, hide = true)]
     Stage {
@@ -99,6 +128,9 @@ struct BuildOptions {
     /// Build what users get, instead of the development image
     #[arg(long)]
     release: bool,
+    /// The sources to build, instead of those of this program
+    #[arg(long, value_name = "DIR")]
+    workspace: Option<PathBuf>,
     /// Where the results go
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -145,6 +177,12 @@ fn act(command: Command) -> Result<ExitCode> {
             };
             println!("{}", keys.dir().display());
         }
+        Command::Fetch => build::fetch_inputs()?,
+        Command::Reproduce { release, short } => {
+            let depth = if short { Depth::Short } else { Depth::Full };
+            return reproduce_image(variant(release), depth);
+        }
+        Command::Parts { release, count } => list_parts(variant(release), count)?,
         Command::Run(options) => run::run(&options)?,
         Command::List { json } => run::list(json)?,
         Command::Exec { name, command } => {
@@ -157,20 +195,70 @@ fn act(command: Command) -> Result<ExitCode> {
         Command::Delete { name } => run::delete(&name)?,
         Command::Sync { name } => sync::sync(&name.running()?)?,
         Command::Test(options) => return testing::test(&options),
+        Command::BuildPrograms { workspace, release } => {
+            build::compile(&build::Options {
+                workspace: Some(workspace),
+                variant: variant(release),
+                ..build::Options::default()
+            })?;
+        }
         Command::Stage { task } => build::enter_stage(&task)?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn build_image(options: BuildOptions) -> Result<build::Artifacts> {
-    let variant = if options.release {
+fn variant(release: bool) -> Variant {
+    if release {
         Variant::Release
     } else {
         Variant::Development
+    }
+}
+
+fn reproduce_image(variant: Variant, depth: Depth) -> Result<ExitCode> {
+    let report = reproduce::reproduce(variant, depth)?;
+    for (name, sha256) in &report.artefacts {
+        println!("{sha256}  {name}");
+    }
+    for fault in &report.faults {
+        eprintln!("error: {fault}");
+    }
+    if let Some(kept) = &report.kept {
+        eprintln!("the second build is kept in {}", kept.display());
+        return Ok(ExitCode::FAILURE);
+    }
+    println!("both builds are the same");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn list_parts(variant: Variant, count: usize) -> Result<()> {
+    let built = build::build(&build::Options {
+        variant,
+        ..build::Options::default()
+    })?;
+    let parts = build::parts::parts(&built)?;
+    let all: u64 = parts.iter().map(|part| part.size).sum();
+    let line = |size: u64, path: &str| {
+        let share = size * 100 / all.max(1);
+        println!("{:>8.1} MB {share:>3} %  {path}", size as f64 / 1e6);
     };
+    for part in parts.iter().take(count) {
+        line(part.size, &part.path);
+    }
+    let rest = parts.iter().skip(count).map(|part| part.size).sum();
+    line(
+        rest,
+        &format!("{} others", parts.len().saturating_sub(count)),
+    );
+    line(all, "the whole root, uncompressed");
+    Ok(())
+}
+
+fn build_image(options: BuildOptions) -> Result<build::Artifacts> {
     let built = build::build(&build::Options {
         version: options.version,
-        variant,
+        variant: variant(options.release),
+        workspace: options.workspace,
         out: options.out,
         overlay: options.overlay,
         programs: options.programs,

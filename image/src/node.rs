@@ -83,7 +83,9 @@ impl Npm {
         if changed(&installed).is_some_and(|there| Some(there) >= changed(&lock)) {
             return Ok(());
         }
-        run(self.command(folder).args(["ci", "--no-audit", "--no-fund"]))
+        // What is in npm's own cache is taken from there: the lock file names each module's hash.
+        let arguments = ["ci", "--prefer-offline", "--no-audit", "--no-fund"];
+        run(self.command(folder).args(arguments))
     }
 
     fn settle(&self, command: &mut Command, folder: &Path) {

@@ -161,6 +161,7 @@ impl Instance {
             let mut node = Node::new(&self.dir.join(&member.name), &keys.private, &member.name)?;
             node.set_firmware(self.state.firmware, self.state.tpm);
             let vars = match self.state.firmware {
+                // A BIOS has none, and does not look at them.
                 Firmware::Uefi | Firmware::Bios => base.vars(),
                 // Another firmware has its own, and is told of the keys by the boot loader.
                 Firmware::Secure => Emulator::ensure()?.file(FIRMWARE_VARS),

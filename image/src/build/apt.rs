@@ -7,9 +7,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Keys that sign the archives.
-const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
-
 /// apt with a state of its own, in which nothing is installed.
 pub(super) struct Apt {
     config: PathBuf,
@@ -42,8 +39,9 @@ impl Apt {
         write(
             "sources.list",
             format!(
-                "deb [signed-by={KEYRING}] {main} {suite} main\n\
-                 deb [signed-by={KEYRING}] {security} {suite}-security main\n"
+                "deb {} {main} {suite} main\ndeb {} {security} {suite}-security main\n",
+                Mirrors::options(main),
+                Mirrors::options(security)
             ),
         )?;
         let dir = dir.display();

@@ -121,6 +121,7 @@ mod tests {
             version: "0.1.0".to_owned(),
             roothash: "ab".repeat(32),
             root: file("root"),
+            files: file("files"),
             verity: file("verity"),
             uki: file("efi"),
             iso: file("iso"),

@@ -12,6 +12,27 @@ pub(super) fn output(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
+/// Runs to the end with its messages shown as they come, and returns what it printed as a result.
+pub(super) fn output_with_messages(command: &mut Command) -> Result<String> {
+    let output = command
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|source| Error::Start {
+            command: line(command),
+            source,
+        })?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    if output.status.success() {
+        return Ok(said);
+    }
+    Err(Error::Command {
+        command: line(command),
+        status: output.status,
+        output: last_lines(&said, LAST_LINES),
+    })
+}
+
 /// Runs to the end, in silence unless it fails.
 pub(super) fn run(command: &mut Command) -> Result<()> {
     finish(command).map(drop)

@@ -4,7 +4,7 @@ use super::command::{self, step};
 use super::error::{At, Error, Result};
 use super::stage::Stage;
 use super::stamp::{Hash, Stamp};
-use super::{sign, tree, verity};
+use super::{sbom, sign, tree, verity};
 use basalt_layout::Version;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,18 +18,19 @@ const TOOL: &str = "basalt";
 pub(super) fn make(stage: &Stage, system: &Path, version: &Version) -> Result<String> {
     let file = |suffix: &str| stage.out.join(format!("basalt_{version}.{suffix}"));
     let (root, verity, roothash) = (file("root"), file("verity"), file("roothash"));
+    let files = file("files");
     let key = key(stage, system, version)?;
     let stamp = Stamp::new(
         &stage.out,
         &format!("root-{version}"),
         &key,
-        &[&root, &verity, &roothash],
+        &[&root, &files, &verity, &roothash],
     );
     if !stamp.is_fresh() {
         stamp.clear()?;
         step("making the root file system");
-        let layer = layer(stage, version)?;
-        compose(stage, system, &layer, &root, &uuid(version, "root"))?;
+        let layer = layer(stage, system, version)?;
+        compose(stage, system, &layer, &root, &files, &uuid(version, "root"))?;
         let hash = verity::format(stage, &root, &verity, version)?;
         fs::write(&roothash, &hash).at("write", &roothash)?;
         stamp.set()?;
@@ -55,6 +56,9 @@ fn key(stage: &Stage, system: &Path, version: &Version) -> Result<Hash> {
         key.tree(web)?;
     }
     sign::add_public_to(stage, &mut key)?;
+    for component in &stage.components {
+        key.text(&format!("{component:?}"));
+    }
     Ok(key)
 }
 
@@ -68,7 +72,7 @@ fn layers(stage: &Stage) -> Vec<PathBuf> {
 }
 
 /// Puts all that is ours into one folder.
-fn layer(stage: &Stage, version: &Version) -> Result<PathBuf> {
+fn layer(stage: &Stage, system: &Path, version: &Version) -> Result<PathBuf> {
     let layer = stage.work()?.join("layer");
     tree::fresh_dir(&layer)?;
     let mut dirs = layers(stage);
@@ -87,6 +91,13 @@ fn layer(stage: &Stage, version: &Version) -> Result<PathBuf> {
     if let Some(web) = &stage.programs.web {
         tree::lay_over(web, &layer.join("usr/share/basalt/web"))?;
     }
+    sbom::write(
+        &stage.components,
+        system,
+        &layer,
+        &version.to_string(),
+        stage.epoch,
+    )?;
     let os_release = layer.join("usr/lib/os-release");
     fs::write(&os_release, self::os_release(stage, version)).at("write", &os_release)?;
     tree::set_mode(&os_release, 0o644)?;
@@ -128,7 +139,14 @@ fn os_release(stage: &Stage, version: &Version) -> String {
 }
 
 /// Runs `finish-root`, which joins base and layer and writes the image.
-fn compose(stage: &Stage, system: &Path, layer: &Path, root: &Path, uuid: &str) -> Result<()> {
+fn compose(
+    stage: &Stage,
+    system: &Path,
+    layer: &Path,
+    root: &Path,
+    files: &Path,
+    uuid: &str,
+) -> Result<()> {
     let work = stage.work()?;
     for name in ["changes", "scratch", "merged"] {
         tree::fresh_dir(&work.join(name))?;
@@ -139,7 +157,7 @@ fn compose(stage: &Stage, system: &Path, layer: &Path, root: &Path, uuid: &str) 
         .toolbox
         .command(&[&image, system, &stage.out], &script);
     finish.arg(system).arg(layer).arg(&work).arg(root).arg(uuid);
-    finish.arg(stage.epoch.to_string());
+    finish.arg(stage.epoch.to_string()).arg(files);
     command::run(&mut finish)
 }
 

@@ -70,6 +70,17 @@ pub enum Error {
         /// ` (it has 1.2-3 now)`, or nothing when unknown.
         newer: String,
     },
+    /// A release was asked for with another compiler than the pinned one.
+    #[error(
+        "this is Rust {found}, but releases are made with {pinned}; \
+         run `rustup toolchain install {pinned}`, then `cargo +{pinned} image build --release`"
+    )]
+    Toolchain {
+        /// The compiler's version.
+        found: String,
+        /// The version in `image/toolchain.toml`.
+        pinned: String,
+    },
     /// No Debian mirror is known on this machine.
     #[error("no Debian mirror in this machine's apt sources; set BASALT_MIRROR to one")]
     NoMirror,

@@ -4,6 +4,7 @@
 //! second from the first and the mirror's present state; builds only ever read it.
 
 use super::apt::{Apt, Record};
+use super::changes::{self, Change};
 use super::command::step;
 use super::error::{At, Error, Result};
 use super::mirror::Mirrors;
@@ -20,6 +21,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub(super) const LIST: &str = "packages.toml";
 /// The lock's file name under `image/`.
 pub(super) const LOCK: &str = "packages.lock";
+
+/// Where the archive of security updates has its packages.
+pub(super) const SECURITY_POOL: &str = "pool/updates/";
 
 /// Essential packages, less apt, which counts itself among them.
 const ESSENTIAL: &str = "?and(?essential,?not(?name(^apt$)))";
@@ -90,6 +94,11 @@ impl Package {
         let version = self.version.replace(':', "-");
         format!("{}_{version}_{}.deb", self.name, self.architecture)
     }
+
+    /// Whether it comes from the archive of security updates.
+    pub fn is_security_update(&self) -> bool {
+        self.path.starts_with(SECURITY_POOL)
+    }
 }
 
 /// All locked packages.
@@ -113,6 +122,17 @@ impl Lock {
             return Err(Error::LockStale);
         }
         Ok(parsed)
+    }
+
+    /// A lock of these packages, for tests.
+    #[cfg(test)]
+    pub fn of(suite: &str, packages: Vec<Package>) -> Self {
+        Self {
+            suite: suite.to_owned(),
+            epoch: 1,
+            list: String::new(),
+            packages,
+        }
     }
 
     /// The packages of one group.
@@ -219,8 +239,8 @@ fn list_hash(list: &str) -> String {
     hash.short()
 }
 
-/// Locks what the mirror has today. Returns what changed, a line for each package.
-pub fn refresh() -> Result<Vec<String>> {
+/// Locks what the mirror has today. Returns what changed; the old lock stays when anything fails.
+pub fn refresh() -> Result<Vec<Change>> {
     let paths = Paths::find(&super::Options::default())?;
     super::require_tools()?;
     let list_path = paths.package_list();
@@ -228,13 +248,14 @@ pub fn refresh() -> Result<Vec<String>> {
     let list: List = toml::from_str(&text)
         .map_err(|error| Error::Invalid(format!("{}: {error}", list_path.display())))?;
     step("asking the mirror for its packages");
-    let apt = Apt::update(&paths.cache.join("apt"), &Mirrors::find()?, &list.suite)?;
+    let mirrors = Mirrors::find()?;
+    let apt = Apt::update(&paths.cache.join("apt"), &mirrors, &list.suite)?;
     let lock = resolve(&apt, list, list_hash(&text))?;
     let path = paths.package_lock();
     let before = fs::read_to_string(&path)
         .ok()
         .and_then(|old| Lock::parse(&old, &path).ok());
-    let changes = changes(before.as_ref(), &lock);
+    let mut changes = changes::between(before.as_ref(), &lock);
     if changes.is_empty()
         && before
             .as_ref()
@@ -242,6 +263,7 @@ pub fn refresh() -> Result<Vec<String>> {
     {
         return Ok(changes);
     }
+    changes::name_fixes(&paths, &mirrors, &lock, &mut changes)?;
     fs::write(&path, lock.render()).at("write", &path)?;
     Ok(changes)
 }
@@ -305,41 +327,15 @@ fn package(group: Group, record: Record) -> Package {
 }
 
 /// The newer version of a package that left the mirror, if the mirror can tell.
-pub(super) fn version_now(paths: &Paths, suite: &str, name: &str) -> Option<String> {
-    let apt = Apt::update(&paths.cache.join("apt"), &Mirrors::find().ok()?, suite).ok()?;
+pub(super) fn version_now(
+    mirrors: &Mirrors,
+    paths: &Paths,
+    suite: &str,
+    name: &str,
+) -> Option<String> {
+    let apt = Apt::update(&paths.cache.join("apt"), mirrors, suite).ok()?;
     let records = apt.show(&[name.to_owned()]).ok()?;
     records.into_iter().next().map(|record| record.version)
-}
-
-fn changes(before: Option<&Lock>, after: &Lock) -> Vec<String> {
-    let old = |package: &Package| {
-        before?
-            .packages
-            .iter()
-            .find(|p| p.group == package.group && p.name == package.name)
-    };
-    let mut changes = Vec::new();
-    for package in &after.packages {
-        let (group, name) = (package.group.as_str(), &package.name);
-        match old(package) {
-            None => changes.push(format!("{group}: {name} {} (new)", package.version)),
-            Some(old) if old.sha256 != package.sha256 => {
-                changes.push(format!(
-                    "{group}: {name} {} → {}",
-                    old.version, package.version
-                ));
-            }
-            Some(_) => {}
-        }
-    }
-    let gone = before.iter().flat_map(|lock| &lock.packages).filter(|old| {
-        !after
-            .packages
-            .iter()
-            .any(|p| p.group == old.group && p.name == old.name)
-    });
-    changes.extend(gone.map(|old| format!("{}: {} (gone)", old.group.as_str(), old.name)));
-    changes
 }
 
 #[cfg(test)]
@@ -396,23 +392,6 @@ mod tests {
         let hash = |lock: &Lock, group| lock.hash_groups(&[group]).hex();
         assert_eq!(hash(&lock, Group::Root), hash(&other, Group::Root));
         assert_ne!(hash(&lock, Group::Toolbox), hash(&other, Group::Toolbox));
-    }
-
-    #[test]
-    fn changes_tell_new_moved_and_gone() {
-        let (before, mut after) = (sample(), sample());
-        after.packages[0].version = "1:3".to_owned();
-        after.packages[0].sha256 = "cd".repeat(32);
-        after.packages[1].name = "linux-7".to_owned();
-        assert_eq!(
-            changes(Some(&before), &after),
-            [
-                "root: a 1:2 → 1:3",
-                "kernel: linux-7 6 (new)",
-                "kernel: linux (gone)"
-            ]
-        );
-        assert!(changes(Some(&before), &before).is_empty());
     }
 
     #[test]

@@ -1,8 +1,12 @@
 //! Which Debian mirror to use: the one this machine's own apt uses.
 
 use super::error::{Error, Result};
+use super::lock::SECURITY_POOL;
 use std::fs;
 use std::path::Path;
+
+/// Keys that sign the archives.
+const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// The two archives our packages come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,7 +18,8 @@ pub(crate) struct Mirrors {
 }
 
 impl Mirrors {
-    /// Reads `BASALT_MIRROR` and `BASALT_SECURITY_MIRROR`, else this machine's apt sources.
+    /// Reads `BASALT_MIRROR` and `BASALT_SECURITY_MIRROR`, else this machine's apt sources. A mirror
+    /// in a folder of this machine is written `file:/folder`.
     pub fn find() -> Result<Self> {
         let mut uris = Vec::new();
         for file in source_files() {
@@ -39,12 +44,26 @@ impl Mirrors {
 
     /// Where a locked package's path in the pool is to be fetched.
     pub fn uri(&self, pool_path: &str) -> String {
-        let base = if pool_path.starts_with("pool/updates/") {
+        let base = if pool_path.starts_with(SECURITY_POOL) {
             &self.security
         } else {
             &self.main
         };
-        format!("{base}/{pool_path}")
+        // apt only points to a file of this machine's own; `copy:` really fetches it.
+        match base.strip_prefix("file:") {
+            Some(folder) => format!("copy:{folder}/{pool_path}"),
+            None => format!("{base}/{pool_path}"),
+        }
+    }
+
+    /// The options of a line in `sources.list` for the archive at `uri`: archives are signed, unless
+    /// they lie in this machine's own file system.
+    pub fn options(uri: &str) -> String {
+        if uri.starts_with("file:") {
+            "[trusted=yes]".to_owned()
+        } else {
+            format!("[signed-by={KEYRING}]")
+        }
     }
 }
 

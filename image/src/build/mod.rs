@@ -11,6 +11,8 @@ mod apt;
 mod base;
 mod bios;
 mod bundle;
+mod changelog;
+pub mod changes;
 mod command;
 mod emulator;
 mod erofs;
@@ -21,12 +23,17 @@ mod initrd;
 mod iso;
 pub mod lock;
 pub(crate) mod mirror;
+pub mod parts;
 pub mod paths;
 mod programs;
+pub(crate) mod prune;
+pub mod reproduce;
+mod sbom;
 mod sign;
 mod stage;
 mod stamp;
 mod toolbox;
+mod toolchain;
 mod tree;
 mod uki;
 mod verity;
@@ -68,6 +75,8 @@ pub struct Options {
     pub version: Option<String>,
     /// Which image.
     pub variant: Variant,
+    /// The sources to build; the workspace this program was compiled from when not given.
+    pub workspace: Option<PathBuf>,
     /// Where the results go; `target/image/<variant>` when not given.
     pub out: Option<PathBuf>,
     /// A folder laid over the finished root last. Tests use it to make a deliberately broken image.
@@ -85,6 +94,8 @@ pub struct Artifacts {
     pub roothash: String,
     /// The root file system, erofs.
     pub root: PathBuf,
+    /// What is in the root: a line for each file, sorted.
+    pub files: PathBuf,
     /// Its hash tree.
     pub verity: PathBuf,
     /// The unified kernel image.
@@ -97,16 +108,38 @@ pub struct Artifacts {
 
 /// Builds the image, or what changed of it since last time.
 pub fn build(options: &Options) -> Result<Artifacts> {
+    // Files of the image must not have other modes because the builder keeps theirs private.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     let paths = paths::Paths::find(options)?;
     let _building = paths.lock_builds()?;
     require_tools()?;
+    toolchain::check(&paths, options.variant)?;
     let lock = lock::Lock::read(&paths)?;
     let toolbox = toolbox::ensure(&paths, &lock)?;
     let base = base::ensure(&paths, &lock)?;
     let programs = programs::build(&paths, options)?;
     let keys = Keys::ensure()?;
-    let stage = stage::Stage::new(options, &paths, toolbox, base, programs, keys, &lock);
-    stage.run()
+    let components = sbom::shipped(&paths, &lock, &programs)?;
+    let ingredients = stage::Ingredients {
+        toolbox,
+        base,
+        programs,
+        keys,
+        components,
+    };
+    stage::Stage::new(options, &paths, ingredients, &lock).run()
+}
+
+/// Brings every input of a build into the caches: packages, crates and npm's modules. After this a
+/// build needs no network.
+pub fn fetch_inputs() -> Result<()> {
+    let options = Options::default();
+    let paths = paths::Paths::find(&options)?;
+    let _building = paths.lock_builds()?;
+    require_tools()?;
+    let lock = lock::Lock::read(&paths)?;
+    fetch::ensure(&paths, &lock, &lock.packages.iter().collect::<Vec<_>>())?;
+    programs::fetch(&paths)
 }
 
 /// Compiles our programs and the web interface, and makes no image.

@@ -19,7 +19,10 @@ pub(super) struct Paths {
 impl Paths {
     /// Finds (and makes) the folders for `options`.
     pub fn find(options: &Options) -> Result<Self> {
-        let workspace = workspace();
+        let workspace = match &options.workspace {
+            Some(dir) => std::path::absolute(dir).at("find", dir)?,
+            None => workspace(),
+        };
         let out = match &options.out {
             Some(out) => std::path::absolute(out).at("find", out)?,
             None => workspace
@@ -70,6 +73,17 @@ pub fn target_dir(workspace: &Path) -> PathBuf {
         .map_or_else(|| workspace.join("target"), |dir| workspace.join(dir))
 }
 
+/// This program's file. Compiling the workspace replaces it while it runs, of which the kernel tells
+/// by a mark at its name; the new file serves as well.
+pub(super) fn this_program() -> Result<PathBuf> {
+    let program = std::env::current_exe().at("find", "this program")?;
+    let name = program.to_string_lossy();
+    Ok(match name.strip_suffix(" (deleted)") {
+        Some(name) => PathBuf::from(name),
+        None => program,
+    })
+}
+
 /// The workspace this program was compiled from.
 pub fn workspace() -> PathBuf {
     let image = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -85,7 +99,13 @@ pub fn cache() -> Result<PathBuf> {
     if let Some(dir) = from("XDG_CACHE_HOME") {
         return Ok(PathBuf::from(dir).join("basalt"));
     }
-    let home = from("HOME")
-        .ok_or_else(|| Error::Invalid("set BASALT_CACHE or HOME: nowhere to cache".to_owned()))?;
-    Ok(PathBuf::from(home).join(".cache/basalt"))
+    Ok(home()?.join(".cache/basalt"))
+}
+
+/// The user's home folder.
+pub(super) fn home() -> Result<PathBuf> {
+    std::env::var_os("HOME")
+        .filter(|value| !value.is_empty())
+        .map(PathBuf::from)
+        .ok_or_else(|| Error::Invalid("set BASALT_CACHE or HOME: nowhere to cache".to_owned()))
 }

@@ -26,6 +26,16 @@ const PACKAGES: [&str; 8] = [
 /// The program of the initial RAM disk.
 const INITRD: &str = "basalt-initrd";
 
+/// Where npm unpacks modules, below `web/`.
+pub(super) const MODULES: &str = "node_modules";
+/// Where npm notes what it has unpacked, below `web/`.
+pub(super) const MODULES_NOTE: &str = "node_modules/.package-lock.json";
+
+/// Whether a package's programs go into the image.
+pub(super) fn is_shipped(package: &str) -> bool {
+    PACKAGES.contains(&package) || package == INITRD
+}
+
 /// What was compiled.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Programs {
@@ -50,23 +60,21 @@ pub(super) fn build(paths: &Paths, options: &Options) -> Result<Programs> {
     build
         .current_dir(&paths.workspace)
         .args(["build", "--quiet", "--locked", "--bins"]);
-    let profile = match options.variant {
+    match options.variant {
         Variant::Development => {
             // With one selection everywhere, dependencies get one set of features and are
             // compiled once for the tests, the lints and the image.
             build.arg("--workspace");
-            "debug"
         }
         Variant::Release => {
             build.arg("--release");
             for package in PACKAGES.iter().chain([&INITRD]) {
                 build.args(["--package", package]);
             }
-            "release"
         }
-    };
+    }
     command::run_visibly(&mut build)?;
-    let dir = target_dir(&paths.workspace).join(profile);
+    let dir = target_dir(&paths.workspace).join(profile(options.variant));
     let appliance = names
         .iter()
         .filter(|name| *name != INITRD)
@@ -77,6 +85,14 @@ pub(super) fn build(paths: &Paths, options: &Options) -> Result<Programs> {
         initrd: dir.join(INITRD),
         web,
     })
+}
+
+/// The folder of a variant's programs below cargo's target folder.
+pub(super) fn profile(variant: Variant) -> &'static str {
+    match variant {
+        Variant::Development => "debug",
+        Variant::Release => "release",
+    }
 }
 
 /// What lies ready in `dir`: programs, and the web interface in the folder `web`.
@@ -116,10 +132,7 @@ fn program_names(paths: &Paths, cargo: &std::ffi::OsStr) -> Result<Vec<String>> 
     let list = |value: &Value, name: &str| value[name].as_array().cloned().unwrap_or_default();
     let mut names = Vec::new();
     for package in list(&metadata, "packages") {
-        let ours = PACKAGES
-            .iter()
-            .chain([&INITRD])
-            .any(|name| package["name"] == **name);
+        let ours = package["name"].as_str().is_some_and(is_shipped);
         for target in list(&package, "targets").iter().filter(|_| ours) {
             if list(target, "kind").iter().any(|kind| kind == "bin") {
                 names.extend(target["name"].as_str().map(str::to_owned));
@@ -143,16 +156,11 @@ fn web(paths: &Paths) -> Result<Option<PathBuf>> {
         key.text(&path.to_string_lossy());
         key.file(&sources.join(path))?;
     }
-    let stamps = paths.workspace.join("target/image");
-    std::fs::create_dir_all(&stamps).at("make", &stamps)?;
-    let build = Stamp::new(&stamps, "web", &key, &[&dist]);
+    let build = Stamp::new(&stamps(paths)?, "web", &key, &[&dist]);
     if build.is_fresh() {
         return Ok(Some(dist));
     }
-    let npm = Npm::ensure().map_err(|error| Error::Invalid(format!("{error:#}")))?;
-    step("fetching the web interface's modules");
-    npm.install(&sources)
-        .map_err(|error| Error::Invalid(format!("{error:#}")))?;
+    let npm = modules(&sources)?;
     step("building the web interface");
     build.clear()?;
     command::run(npm.command(&sources).args(["run", "build"]))?;
@@ -160,9 +168,35 @@ fn web(paths: &Paths) -> Result<Option<PathBuf>> {
     Ok(Some(dist))
 }
 
+/// Unpacks the modules of the web interface, unless those of its lock file are there.
+fn modules(sources: &Path) -> Result<Npm> {
+    let invalid = |error| Error::Invalid(format!("{error:#}"));
+    let npm = Npm::ensure().map_err(invalid)?;
+    step("fetching the web interface's modules");
+    npm.install(sources).map_err(invalid)?;
+    Ok(npm)
+}
+
+/// The folder of the stamps of what is made once for all images.
+fn stamps(paths: &Paths) -> Result<PathBuf> {
+    let dir = paths.workspace.join("target/image");
+    std::fs::create_dir_all(&dir).at("make", &dir)?;
+    Ok(dir)
+}
+
+/// Brings crates and npm's modules into their caches.
+pub(super) fn fetch(paths: &Paths) -> Result<()> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    step("fetching crates");
+    let mut fetch = Command::new(cargo);
+    fetch.current_dir(&paths.workspace);
+    command::run(fetch.args(["fetch", "--quiet", "--locked"]))?;
+    modules(&paths.workspace.join("web")).map(drop)
+}
+
 /// The files the web interface is built from.
 fn web_sources(root: &Path) -> Result<Vec<PathBuf>> {
-    const MADE: [&str; 4] = ["node_modules", "dist", "test-results", "playwright-report"];
+    const MADE: [&str; 4] = [MODULES, "dist", "test-results", "playwright-report"];
     let mut found = Vec::new();
     for entry in std::fs::read_dir(root).at("read", root)? {
         let entry = entry.at("read", root)?;

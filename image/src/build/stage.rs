@@ -8,11 +8,12 @@ use super::bundle;
 use super::command::{self, step};
 use super::error::{At, Error, Result};
 use super::lock::Lock;
-use super::paths::Paths;
+use super::paths::{Paths, this_program};
 use super::programs::Programs;
+use super::sbom::Component;
 use super::toolbox::{self, Toolbox};
 use super::{Artifacts, Options, erofs, initrd, iso, uki};
-use super::{stamp, tree};
+use super::{prune, stamp, tree};
 use crate::keys::Keys;
 use basalt_layout::Version;
 use serde::{Deserialize, Serialize};
@@ -35,6 +36,16 @@ pub(super) struct Stage {
     pub base: Base,
     pub programs: Programs,
     pub keys: Keys,
+    pub components: Vec<Component>,
+}
+
+/// What the first half of a build makes for the stage.
+pub(super) struct Ingredients {
+    pub toolbox: Toolbox,
+    pub base: Base,
+    pub programs: Programs,
+    pub keys: Keys,
+    pub components: Vec<Component>,
 }
 
 /// Runs the stage that a parent has described in `task`.
@@ -49,25 +60,18 @@ fn invalid(path: &Path, error: &serde_json::Error) -> Error {
 }
 
 impl Stage {
-    pub fn new(
-        options: &Options,
-        paths: &Paths,
-        toolbox: Toolbox,
-        base: Base,
-        programs: Programs,
-        keys: Keys,
-        lock: &Lock,
-    ) -> Self {
+    pub fn new(options: &Options, paths: &Paths, made: Ingredients, lock: &Lock) -> Self {
         Self {
             options: options.clone(),
             workspace: paths.workspace.clone(),
             cache: paths.cache.clone(),
             out: paths.out.clone(),
             epoch: lock.epoch,
-            toolbox,
-            base,
-            programs,
-            keys,
+            toolbox: made.toolbox,
+            base: made.base,
+            programs: made.programs,
+            keys: made.keys,
+            components: made.components,
         }
     }
 
@@ -80,7 +84,7 @@ impl Stage {
         let description = self.out.join("stage.json");
         let text = serde_json::to_string(self).map_err(|error| invalid(&description, &error))?;
         fs::write(&description, text).at("write", &description)?;
-        let program = std::env::current_exe().at("find", "this program")?;
+        let program = this_program()?;
         let mut unshare = Command::new("unshare");
         unshare
             .args(["--map-root-user", "--map-auto", "--"])
@@ -102,6 +106,11 @@ impl Stage {
         uki::make(self, &system, &initrd, &artifacts)?;
         iso::make(self, &artifacts, &version)?;
         bundle::make(self, &artifacts, &version)?;
+        for used in [&self.base.archive, &system] {
+            prune::mark(used);
+        }
+        self.toolbox.mark();
+        prune::prune(&self.cache)?;
         Ok(artifacts)
     }
 
@@ -122,6 +131,7 @@ impl Stage {
             version: version.to_string(),
             roothash,
             root: file("root"),
+            files: file("files"),
             verity: file("verity"),
             uki: file("efi"),
             iso: file("iso"),

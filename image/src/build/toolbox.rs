@@ -8,7 +8,7 @@ use super::error::{At, Error, Result};
 use super::lock::{Group, Lock, Package};
 use super::paths::Paths;
 use super::stamp::Hash;
-use super::{fetch, tree};
+use super::{fetch, prune, tree};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -114,6 +114,11 @@ impl Toolbox {
             .env("TZ", "UTC")
             .env("HOME", "/tmp");
         command
+    }
+
+    /// Notes that a build uses it.
+    pub fn mark(&self) {
+        prune::mark(&self.root);
     }
 
     /// Where a file of the toolbox is, seen from outside.

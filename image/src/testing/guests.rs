@@ -4,8 +4,7 @@
 //! template for a container from it. The result is cached by recipe.
 
 use crate::appliance::say;
-use crate::build::mirror;
-use crate::build::paths;
+use crate::build::{mirror, paths, prune};
 use crate::tools::{self, Tool};
 use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
@@ -39,6 +38,7 @@ impl Guests {
             say("making the guests of the tests (once)");
             make(&recipe, &dir)?;
         }
+        prune::mark(&dir);
         Ok(Self { dir })
     }
 

@@ -5,6 +5,7 @@
 
 pub mod guests;
 pub mod licences;
+mod reproducible;
 mod system;
 mod tally;
 mod units;
@@ -39,6 +40,8 @@ pub enum Part {
     Units,
     /// Lint, format, unit tests and build of the web interface
     Web,
+    /// Two builds of the image are the same (the short form of `cargo image reproduce`)
+    Reproducible,
     /// Scenarios on the real image
     System,
 }
@@ -57,7 +60,13 @@ pub fn figures_file() -> PathBuf {
 pub fn test(options: &Options) -> Result<ExitCode> {
     std::fs::create_dir_all(root())?;
     let mut total = Tally::default();
-    for part in [Part::Licences, Part::Units, Part::Web, Part::System] {
+    for part in [
+        Part::Licences,
+        Part::Units,
+        Part::Web,
+        Part::Reproducible,
+        Part::System,
+    ] {
         if !options.part.is_empty() && !options.part.contains(&part) {
             continue;
         }
@@ -67,6 +76,7 @@ pub fn test(options: &Options) -> Result<ExitCode> {
             Part::Licences => licences::test(filter),
             Part::Units => units::test(filter),
             Part::Web => web::test(filter),
+            Part::Reproducible => reproducible::test(filter),
             Part::System => system::test(filter),
         };
         let tally = tally

@@ -3,7 +3,7 @@
 use super::Tally;
 use crate::appliance::say;
 use crate::build::paths::workspace;
-use crate::tools;
+use crate::tools::{self, Tool};
 use anyhow::{Context, Result, bail};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Command, Stdio};
@@ -13,8 +13,12 @@ use std::thread;
 /// scenarios are no unit tests: they need the image and are run by their own program.
 const SELECTION: [&str; 1] = ["--workspace"];
 
+/// Programs that the image brings for the tested code, and that the tests run on this machine.
+const TOOLS: [Tool; 4] = [Tool::Sfdisk, Tool::MkfsExt4, Tool::MkfsVfat, Tool::Mtools];
+
 /// Runs the unit tests whose name contains `filter`.
 pub fn test(filter: Option<&str>) -> Result<Tally> {
+    tools::ensure(&TOOLS)?;
     let nextest = tools::find("cargo-nextest").is_some();
     say(if nextest {
         "unit tests"

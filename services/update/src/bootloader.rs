@@ -14,6 +14,7 @@ use crate::Error;
 use crate::efivars::EfiVars;
 use crate::environment::{Environment, counted_name};
 use crate::host::EspPlace;
+use crate::secureboot::{Firmware, SecureBoot};
 
 /// What starts this machine.
 #[derive(Debug, Clone)]
@@ -72,6 +73,14 @@ impl Bootloader {
             Self::SystemdBoot(variables) => variables.default_entry().is_some(),
             Self::Grub(esp) => esp.open()?.environment()?.get(DEFAULT).is_some(),
         })
+    }
+
+    /// What the firmware makes of signatures; legacy BIOS knows none.
+    pub fn secure_boot(&self) -> SecureBoot {
+        match self {
+            Self::SystemdBoot(variables) => Firmware::at(variables.folder()).state(),
+            Self::Grub(_) => SecureBoot::Absent,
+        }
     }
 
     /// True when nobody else gives a proved version its good name: on UEFI,

@@ -3,7 +3,7 @@
 use basalt_layout::{Slot, Version};
 use serde::Serialize;
 
-use crate::secureboot::{Firmware, SecureBoot};
+use crate::secureboot::SecureBoot;
 use crate::table::Table;
 use crate::{Error, Host};
 
@@ -77,7 +77,7 @@ pub fn status(host: &Host) -> Result<Status, Error> {
         .collect();
     Ok(Status {
         version: host.version.clone(),
-        secure_boot: Firmware::default().state(),
+        secure_boot: host.loader.secure_boot(),
         slots,
     })
 }

@@ -1,7 +1,9 @@
-//! The root cannot be changed: not by root, not for the next boot, not on the disk.
+//! The root cannot be changed: not by root, not for the next boot, not on the disk; and it holds only
+//! what a host needs.
 
 use crate::lab::Lab;
 use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 
 /// Writes below /usr fail, and what is written below /etc is gone after a reboot.
 pub fn read_only(lab: &mut Lab<'_>) -> Result<()> {
@@ -27,6 +29,41 @@ pub fn read_only(lab: &mut Lab<'_>) -> Result<()> {
         "something in /etc survived: {}",
         String::from_utf8_lossy(&left.stdout)
     );
+    appliance.done();
+    Ok(())
+}
+
+/// No compiler, package manager, interpreter or documentation; one locale; and a bill of materials
+/// that names every package.
+pub fn contents(lab: &mut Lab<'_>) -> Result<()> {
+    let appliance = lab.appliance()?;
+    let ssh = appliance.ssh();
+    let tools = ssh.output(
+        "for tool in cc gcc as ld make dpkg apt apt-get perl python3 man; do command -v $tool; done",
+    )?;
+    let tools = String::from_utf8_lossy(&tools.stdout).into_owned();
+    ensure!(tools.is_empty(), "the root has {tools}");
+    let documents = ssh.run(
+        "find /usr/share/doc ! -type d ! -name copyright; \
+         find /usr/share/man /usr/share/info /usr/share/locale -mindepth 1 2> /dev/null | head -n 5",
+    )?;
+    ensure!(documents.is_empty(), "the root has {documents}");
+    let locales = ssh.run("locale -a; ls /usr/lib/locale")?;
+    ensure!(
+        locales.split_whitespace().collect::<Vec<_>>() == ["C", "C.utf8", "POSIX", "C.utf8"],
+        "the root has the locales {locales}"
+    );
+    let document: Value = serde_json::from_str(&ssh.run("cat /usr/share/basalt/sbom.spdx.json")?)?;
+    let packages = document["packages"].as_array().context("no packages")?;
+    let installed = ssh.run("sed -n 's/^Package: //p' /usr/lib/sysimage/dpkg/status")?;
+    ensure!(installed.lines().count() > 50, "the record is {installed}");
+    for name in installed.lines().chain(["tokio", "react"]) {
+        ensure!(
+            packages.iter().any(|package| package["name"] == name),
+            "the bill of materials lacks {name}"
+        );
+    }
+    ssh.run("grep -q 'Apache License' /usr/share/basalt/licences/cargo.txt")?;
     appliance.done();
     Ok(())
 }

@@ -61,7 +61,7 @@ impl Extent {
                 update: wanted(usize::MAX, 300),
                 boots: boots.unwrap_or(20),
                 installation: wanted(usize::MAX, 100),
-                second_installations: 3,
+                second_installations: 50,
                 seed,
             }
         } else {
