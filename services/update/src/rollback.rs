@@ -48,6 +48,8 @@ fn keep(host: &Host) -> Result<(), Error> {
         esp.bless(&host.version)?;
     }
     let ukis = esp.ukis()?;
+    // GRUB's wishes are on the same partition, which is mounted once at a time.
+    drop(esp);
     // A newer version that is still to be tried, or was just left behind by a roll-back?
     let newest = ukis
         .iter()
