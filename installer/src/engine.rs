@@ -15,8 +15,10 @@ use anyhow::{Context, ensure};
 use basalt_layout::Slot;
 use basalt_layout::disk::{
     self, DATA_LABEL, DATA_PARTITION, ESP_FS_LABEL, ESP_PARTITION, FreshIds, install_script,
+    mirrored_script,
 };
 use basalt_update::command;
+use basalt_update::mirror::array::Mirror;
 use uuid::Uuid;
 
 use crate::plan::{Mode, Plan};
@@ -60,45 +62,92 @@ fn is_alive(disk: &Path) -> bool {
 
 fn install_afresh(plan: &Plan, source: &Source, report: &mut Report) -> anyhow::Result<()> {
     let boot_files = source.boot_files()?;
-    let disk = &plan.disk.path;
-    let partition = |number| PathBuf::from(disk::partition_path(&disk.to_string_lossy(), number));
-
-    report.line(&format!("Partitioning {}", disk.display()));
-    partition_disk(disk, source)?;
-    wait_for_partitions(&partition)?;
-    make_file_systems(&partition(ESP_PARTITION), &partition(DATA_PARTITION))?;
-
-    report.line(&format!("Copying Basalt {}", source.version));
-    let slot = Slot::A;
-    copy(
-        "root",
-        &source.root,
-        &partition(slot.root_partition()),
-        report,
-    )?;
-    copy(
-        "hash tree",
-        &source.verity,
-        &partition(slot.verity_partition()),
-        report,
-    )?;
-
+    let mut disks = vec![plan.disk.path.as_path()];
+    let mut data_size = None;
+    if let Some(second) = &plan.mirror {
+        disks.push(&second.path);
+        data_size = Some(disk::data_size(plan.disk.size.min(second.size)));
+    }
+    for disk in &disks {
+        report.line(&format!("Partitioning {}", disk.display()));
+        partition_disk(disk, source, data_size)?;
+        let partition = |number| partition(disk, number);
+        wait_for_partitions(&partition)?;
+        make_esp(&partition(ESP_PARTITION))?;
+    }
+    let data = match disks.as_slice() {
+        [first, second] => Data::Mirror(Mirror::create(&[
+            partition(first, DATA_PARTITION),
+            partition(second, DATA_PARTITION),
+        ])?),
+        _ => Data::Partition(partition(&plan.disk.path, DATA_PARTITION)),
+    };
+    make_data(data.device())?;
+    for disk in &disks {
+        report.line(&format!(
+            "Copying Basalt {} to {}",
+            source.version,
+            disk.display()
+        ));
+        copy_image(disk, source, report)?;
+    }
     report.line("Writing the host's configuration");
-    files::write_state(&partition(DATA_PARTITION), plan, &report.log())?;
+    files::write_state(data.device(), plan, &report.log())?;
+    data.close()?;
     report.line("Writing the boot loaders");
-    boot_files.bios.install(disk)?;
-    files::write_esp(
-        &partition(ESP_PARTITION),
-        &source.version,
-        &boot_files,
-        plan.secure_boot,
-    )?;
-    flush(disk)?;
+    for disk in &disks {
+        boot_files.bios.install(disk)?;
+        files::write_esp(
+            &partition(disk, ESP_PARTITION),
+            &source.version,
+            &boot_files,
+            plan.secure_boot,
+        )?;
+        flush(disk)?;
+    }
     secure_boot::enrol(plan.secure_boot, &boot_files.certificates, report);
     Ok(())
 }
 
-fn partition_disk(disk: &Path, source: &Source) -> anyhow::Result<()> {
+fn partition(disk: &Path, number: u32) -> PathBuf {
+    PathBuf::from(disk::partition_path(&disk.to_string_lossy(), number))
+}
+
+/// What the data's file system is made on.
+enum Data {
+    Partition(PathBuf),
+    Mirror(Mirror),
+}
+
+impl Data {
+    fn device(&self) -> &Path {
+        match self {
+            Self::Partition(path) => path,
+            Self::Mirror(mirror) => mirror.device(),
+        }
+    }
+
+    fn close(self) -> anyhow::Result<()> {
+        match self {
+            Self::Partition(_) => Ok(()),
+            Self::Mirror(mirror) => Ok(mirror.stop()?),
+        }
+    }
+}
+
+fn copy_image(disk: &Path, source: &Source, report: &mut Report) -> anyhow::Result<()> {
+    let slot = Slot::A;
+    let (root, verity) = (slot.root_partition(), slot.verity_partition());
+    copy("root", &source.root, &partition(disk, root), report)?;
+    copy(
+        "hash tree",
+        &source.verity,
+        &partition(disk, verity),
+        report,
+    )
+}
+
+fn partition_disk(disk: &Path, source: &Source, data_size: Option<u64>) -> anyhow::Result<()> {
     let uuid = || Uuid::new_v4().to_string();
     let ids = FreshIds {
         disk: uuid(),
@@ -107,7 +156,11 @@ fn partition_disk(disk: &Path, source: &Source) -> anyhow::Result<()> {
         empty_root: uuid(),
         empty_verity: uuid(),
     };
-    let script = install_script(&ids, &source.version, &source.root_hash);
+    let (version, root_hash) = (&source.version, &source.root_hash);
+    let script = match data_size {
+        None => install_script(&ids, version, root_hash),
+        Some(size) => mirrored_script(&ids, version, root_hash, size),
+    };
     let disk = disk.to_string_lossy();
     let arguments = [
         "--quiet",
@@ -135,12 +188,13 @@ fn wait_for_partitions(partition: &impl Fn(u32) -> PathBuf) -> anyhow::Result<()
     Ok(())
 }
 
-fn make_file_systems(esp: &Path, data: &Path) -> anyhow::Result<()> {
-    command::run(
-        "mkfs.vfat",
-        &["-F", "32", "-n", ESP_FS_LABEL, &esp.to_string_lossy()],
-        "",
-    )?;
+fn make_esp(esp: &Path) -> anyhow::Result<()> {
+    let arguments = ["-F", "32", "-n", ESP_FS_LABEL, &esp.to_string_lossy()];
+    command::run("mkfs.vfat", &arguments, "")?;
+    Ok(())
+}
+
+fn make_data(data: &Path) -> anyhow::Result<()> {
     let data = data.to_string_lossy();
     command::run(
         "mkfs.ext4",

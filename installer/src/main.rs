@@ -90,8 +90,12 @@ fn install(
     plan::check(&plan, source)?;
     report.phase(Phase::Installing);
     engine::install(&plan, source, report)?;
+    let second = plan.mirror.as_ref();
+    let second = second.map_or(String::new(), |disk| {
+        format!(" and {}", disk.path.display())
+    });
     report.line(&format!(
-        "{FINISHED} on {}. Remove the installation medium.",
+        "{FINISHED} on {}{second}. Remove the installation medium.",
         plan.disk.path.display()
     ));
     report.phase(Phase::Finished);

@@ -1,12 +1,14 @@
 //! What is to be done, decided and checked before a single byte is written.
 
+mod choose;
+
 use std::path::Path;
 
 use anyhow::{Context, bail, ensure};
 use basalt_layout::Version;
 use basalt_layout::disk::{MIN_DISK_SIZE, ROOT_SIZE, VERITY_SIZE};
 use basalt_model::host::answer::{
-    After, AnswerFile, DiskChoice, DiskRule, Enrol, Existing as Wish, RootPassword, Take,
+    After, AnswerFile, DiskChoice, Enrol, Existing as Wish, RootPassword,
 };
 use basalt_model::host::{HostConfig, MacAddress, Port, TimeZone};
 
@@ -14,12 +16,15 @@ use crate::disks::{Disk, gib};
 use crate::existing::{self, Existing};
 use crate::source::Source;
 use crate::{keyboard, password, secure_boot};
+use choose::choose_disk;
 
 /// A decided installation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
     /// Where to.
     pub disk: Disk,
+    /// The second disk that holds everything once more.
+    pub mirror: Option<Disk>,
     /// How much of the disk is written.
     pub mode: Mode,
     /// What makes this host this host; a repair leaves what is there.
@@ -44,10 +49,20 @@ pub enum Mode {
 
 /// Makes a plan out of an answer file.
 pub fn from_answers(answers: &AnswerFile, disks: &[Disk], source: &Source) -> anyhow::Result<Plan> {
-    let disk = choose_disk(&answers.disk, disks)?;
+    let disk = choose_disk("disk", &answers.disk, disks)?;
     check_disk(disk)?;
     let found = existing::find(&disk.path);
     let mode = choose_mode(answers.existing, disk, found.as_ref(), &source.version)?;
+    let mirror = match &answers.mirror {
+        None => None,
+        Some(choice) => Some(choose_mirror(
+            choice,
+            answers.existing,
+            disk,
+            disks,
+            source,
+        )?),
+    };
     let root_password_hash = match &answers.root_password {
         RootPassword::Plain(text) => Some(password::hash(text)?),
         RootPassword::Hash(hash) => Some(hash.clone()),
@@ -56,6 +71,7 @@ pub fn from_answers(answers: &AnswerFile, disks: &[Disk], source: &Source) -> an
     tracing::info!(disk = %disk.path.display(), version = %source.version, "planned");
     Ok(Plan {
         disk: disk.clone(),
+        mirror,
         mode,
         host: HostConfig {
             hostname: answers.hostname.clone(),
@@ -73,17 +89,52 @@ pub fn from_answers(answers: &AnswerFile, disks: &[Disk], source: &Source) -> an
 
 /// Plans the repair of the Basalt on a disk, whose configuration stays.
 pub fn repair(device: &str, disks: &[Disk], source: &Source) -> anyhow::Result<Plan> {
-    let disk = choose_disk(&DiskChoice::Device(device.to_owned()), disks)?;
+    let disk = choose_disk("disk", &DiskChoice::Device(device.to_owned()), disks)?;
     check_disk(disk)?;
     let found = existing::find(&disk.path);
     Ok(Plan {
         disk: disk.clone(),
+        // The running host brings the other disk of a mirror up to date by itself.
+        mirror: None,
         mode: choose_mode(Wish::Repair, disk, found.as_ref(), &source.version)?,
         host: HostConfig::fallback(),
         after: After::Reboot,
         // The firmware stays as it is.
         secure_boot: Enrol::Leave,
     })
+}
+
+/// The second disk, when it is another one that can be used and holds nothing to be kept.
+fn choose_mirror(
+    choice: &DiskChoice,
+    wish: Wish,
+    disk: &Disk,
+    disks: &[Disk],
+    source: &Source,
+) -> anyhow::Result<Disk> {
+    let others: Vec<Disk> = match choice {
+        // Whatever is named must be found, even if it is the first disk: that is the mistake then.
+        DiskChoice::Device(_) | DiskChoice::Serial(_) => disks.to_vec(),
+        DiskChoice::Rule(_) | DiskChoice::Only => {
+            let is_other = |other: &&Disk| other.path != disk.path;
+            disks.iter().filter(is_other).cloned().collect()
+        }
+    };
+    let mirror = choose_disk("mirror", choice, &others)?;
+    check_mirror(disk, mirror)?;
+    let found = existing::find(&mirror.path);
+    choose_mode(wish, mirror, found.as_ref(), &source.version).context("mirror")?;
+    Ok(mirror.clone())
+}
+
+/// Whether `mirror` can be the second disk beside `disk`.
+pub fn check_mirror(disk: &Disk, mirror: &Disk) -> anyhow::Result<()> {
+    let path = mirror.path.display();
+    ensure!(
+        mirror.path != disk.path,
+        "mirror: {path} is also the first disk; a mirror needs another one"
+    );
+    check_usable("mirror", mirror)
 }
 
 /// What may be done with a disk, by the wish and by what is there.
@@ -119,71 +170,6 @@ pub fn choose_mode(
     Ok(mode)
 }
 
-fn choose_disk<'a>(choice: &DiskChoice, disks: &'a [Disk]) -> anyhow::Result<&'a Disk> {
-    let known = || {
-        let list: Vec<String> = disks
-            .iter()
-            .map(|disk| format!("{} (serial {})", disk.path.display(), disk.serial))
-            .collect();
-        if list.is_empty() {
-            "no disk at all".to_owned()
-        } else {
-            list.join(", ")
-        }
-    };
-    match choice {
-        DiskChoice::Device(path) => disks
-            .iter()
-            .find(|disk| disk.path == Path::new(path))
-            .with_context(|| format!("disk.device: there is no {path}; found {}", known())),
-        DiskChoice::Serial(serial) => disks
-            .iter()
-            .find(|disk| disk.serial == *serial)
-            .with_context(|| {
-                format!(
-                    "disk.serial: no disk has the serial {serial}; found {}",
-                    known()
-                )
-            }),
-        DiskChoice::Rule(rule) => {
-            choose_by_rule(rule, disks).with_context(|| format!("disk: found {}", known()))
-        }
-        DiskChoice::Only => {
-            let free: Vec<&Disk> = disks
-                .iter()
-                .filter(|disk| disk.busy.is_none() && !disk.is_medium)
-                .collect();
-            match free.as_slice() {
-                [disk] => Ok(disk),
-                [] => bail!("there is no disk to install on; found {}", known()),
-                _ => bail!(
-                    "disk: say which one by `device` or `serial`; found {}",
-                    known()
-                ),
-            }
-        }
-    }
-}
-
-fn choose_by_rule<'a>(rule: &DiskRule, disks: &'a [Disk]) -> anyhow::Result<&'a Disk> {
-    let mut fitting: Vec<&Disk> = disks
-        .iter()
-        .filter(|disk| disk.busy.is_none() && !disk.is_medium)
-        .filter(|disk| rule.fits(&disk.model, disk.size))
-        .collect();
-    fitting.sort_by_key(|disk| disk.size);
-    match (fitting.as_slice(), rule.take) {
-        ([], _) => bail!("no disk fits the rule"),
-        ([disk], _) => Ok(disk),
-        ([first, second, ..], Some(Take::Smallest)) if first.size < second.size => Ok(first),
-        ([.., second, last], Some(Take::Largest)) if last.size > second.size => Ok(last),
-        (several, _) => bail!(
-            "{} disks fit the rule: make it say which one, by `take` or by `serial`",
-            several.len()
-        ),
-    }
-}
-
 /// Whether the time zone database has this zone.
 pub fn has_time_zone(zone: &TimeZone) -> bool {
     Path::new("/usr/share/zoneinfo")
@@ -194,6 +180,14 @@ pub fn has_time_zone(zone: &TimeZone) -> bool {
 /// Checks everything that can be known before writing.
 pub fn check(plan: &Plan, source: &Source) -> anyhow::Result<()> {
     check_disk(&plan.disk)?;
+    if let Some(mirror) = &plan.mirror {
+        ensure!(
+            plan.mode == Mode::Fresh,
+            "mirror: made only by an installation that keeps nothing; leave it out, and add the \
+             second disk afterwards: basalt-update mirror add DISK"
+        );
+        check_mirror(&plan.disk, mirror)?;
+    }
     secure_boot::check(plan.secure_boot)?;
     check_network(plan.host.network.port, Path::new("/sys/class/net"))?;
     let zone = &plan.host.timezone;
@@ -220,13 +214,17 @@ pub fn check(plan: &Plan, source: &Source) -> anyhow::Result<()> {
 
 /// Whether a disk can be installed on.
 pub fn check_disk(disk: &Disk) -> anyhow::Result<()> {
+    check_usable("disk", disk)
+}
+
+fn check_usable(table: &str, disk: &Disk) -> anyhow::Result<()> {
     let path = disk.path.display();
     if let Some(reason) = &disk.busy {
-        bail!("disk: {path} cannot be used: {reason}");
+        bail!("{table}: {path} cannot be used: {reason}");
     }
     ensure!(
         disk.size >= MIN_DISK_SIZE,
-        "disk: {path} is too small: it has {}, Basalt needs {}",
+        "{table}: {path} is too small: it has {}, Basalt needs {}",
         disk.size_text(),
         gib(MIN_DISK_SIZE + (1 << 30) / 10)
     );
@@ -286,7 +284,7 @@ pub fn network_cards(sys: &Path) -> Vec<(String, MacAddress)> {
 mod tests {
     use super::*;
 
-    fn disk(path: &str, serial: &str, size: u64) -> Disk {
+    pub fn disk(path: &str, serial: &str, size: u64) -> Disk {
         Disk {
             path: path.into(),
             size,
@@ -296,91 +294,6 @@ mod tests {
             busy: None,
             is_medium: false,
         }
-    }
-
-    #[test]
-    fn the_disk_is_the_one_that_was_meant() {
-        let medium = Disk {
-            is_medium: true,
-            ..disk("/dev/vdb", "A", 1)
-        };
-        let mut disks = vec![disk("/dev/vda", "S", 1 << 40), medium];
-        let choose = |choice: DiskChoice, disks: &[Disk]| {
-            choose_disk(&choice, disks)
-                .map(|disk| disk.path.clone())
-                .map_err(|e| e.to_string())
-        };
-        assert_eq!(
-            choose(DiskChoice::Only, &disks).unwrap(),
-            Path::new("/dev/vda")
-        );
-        assert_eq!(
-            choose(DiskChoice::Serial("S".into()), &disks).unwrap(),
-            Path::new("/dev/vda")
-        );
-        disks.push(disk("/dev/vdc", "T", 1 << 40));
-        let error = choose(DiskChoice::Only, &disks).unwrap_err();
-        assert!(
-            error.contains("/dev/vda (serial S)") && error.contains("/dev/vdc"),
-            "{error}"
-        );
-        let error = choose(DiskChoice::Device("/dev/sda".into()), &disks).unwrap_err();
-        assert!(
-            error.starts_with("disk.device: there is no /dev/sda"),
-            "{error}"
-        );
-        let error = choose(DiskChoice::Serial("X".into()), &disks).unwrap_err();
-        assert!(error.starts_with("disk.serial:"), "{error}");
-        assert!(
-            choose(DiskChoice::Only, &[])
-                .unwrap_err()
-                .contains("no disk at all")
-        );
-    }
-
-    #[test]
-    fn a_rule_chooses_one_disk_or_none() {
-        let named = |path, model: &str, gib: u64| Disk {
-            model: model.to_owned(),
-            ..disk(path, path, gib << 30)
-        };
-        let disks = [
-            named("/dev/sda", "ACME Fast", 200),
-            named("/dev/sdb", "ACME Fast", 100),
-            named("/dev/sdc", "Other", 50),
-            named("/dev/sdd", "Other", 50),
-        ];
-        let choose = |rule: DiskRule| {
-            choose_disk(&DiskChoice::Rule(rule), &disks)
-                .map(|disk| disk.path.display().to_string())
-                .map_err(|error| format!("{error:#}"))
-        };
-        let acme = DiskRule {
-            model: Some("acme".to_owned()),
-            ..DiskRule::default()
-        };
-        assert!(choose(acme.clone()).unwrap_err().contains("2 disks fit"));
-        let smallest = |rule: DiskRule| DiskRule {
-            take: Some(Take::Smallest),
-            ..rule
-        };
-        assert_eq!(choose(smallest(acme.clone())).unwrap(), "/dev/sdb");
-        let largest = DiskRule {
-            take: Some(Take::Largest),
-            ..DiskRule::default()
-        };
-        assert_eq!(choose(largest).unwrap(), "/dev/sda");
-        // Two of the same size are not told apart by it.
-        assert!(choose(smallest(DiskRule::default())).is_err());
-        let huge = DiskRule {
-            min_size: Some("1 TB".parse().unwrap()),
-            ..DiskRule::default()
-        };
-        let error = choose(huge).unwrap_err();
-        assert!(
-            error.contains("no disk fits") && error.contains("/dev/sdc"),
-            "{error}"
-        );
     }
 
     #[test]
@@ -433,6 +346,29 @@ mod tests {
                 .contains("runs from it")
         );
         assert!(check_disk(&disk("/dev/vda", "S", MIN_DISK_SIZE)).is_ok());
+    }
+
+    #[test]
+    fn a_second_disk_is_another_one_and_large_enough() {
+        let first = disk("/dev/vda", "S", 1 << 40);
+        let refused = |second: &Disk| check_mirror(&first, second).unwrap_err().to_string();
+        assert!(refused(&first).starts_with("mirror: /dev/vda is also the first disk"));
+        let small = refused(&disk("/dev/vdb", "T", 4 << 30));
+        assert!(
+            small.starts_with("mirror: /dev/vdb is too small"),
+            "{small}"
+        );
+        let busy = Disk {
+            busy: Some("/dev/vdb1 is in use at /mnt".to_owned()),
+            ..disk("/dev/vdb", "T", 1 << 40)
+        };
+        assert!(refused(&busy).contains("in use at /mnt"));
+        check_mirror(&first, &disk("/dev/vdb", "T", MIN_DISK_SIZE)).unwrap();
+        let error = choose_disk("mirror", &DiskChoice::Serial("X".into()), &[first]).unwrap_err();
+        assert!(
+            error.to_string().starts_with("mirror.serial: no disk"),
+            "{error}"
+        );
     }
 
     #[test]

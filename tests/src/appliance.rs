@@ -4,6 +4,7 @@ use crate::api::Api;
 use anyhow::{Context, Result, bail};
 use basalt_image::appliance::health::{self, Healthy};
 use basalt_image::appliance::node::{Node, Start};
+use basalt_image::appliance::qemu::Disk;
 use basalt_image::appliance::ssh::Ssh;
 use basalt_image::appliance::{poll, serial};
 use std::path::Path;
@@ -110,6 +111,12 @@ impl Appliance {
     /// Switches the machine on.
     pub fn power_on(&mut self) -> Result<()> {
         self.node.start(&self.start)
+    }
+
+    /// Switches the machine on with these disks, the first of which it tries to boot first.
+    pub fn power_on_with(&mut self, disks: &[Disk]) -> Result<()> {
+        self.node
+            .start_with(&self.start, |machine| machine.disks = disks.to_vec())
     }
 
     /// Waits until a line with `text` has been written to the serial console since the start.

@@ -1,11 +1,12 @@
-//! The two kernel interfaces that exist only as ioctls: loop devices and the device mapper.
+//! The kernel interfaces that exist only as ioctls: loop devices, the device mapper and RAID arrays.
 //!
-//! All `unsafe` of this program is here. Both interfaces take one fixed-size structure, which is laid
+//! All `unsafe` of this program is here. Each request takes one fixed-size structure, which is laid
 //! out here as bytes at the offsets of the kernel's headers.
 
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 const LOOP_CTL_GET_FREE: libc::Ioctl = 0x4c82;
@@ -120,6 +121,49 @@ fn dm_call(control: &File, request: libc::Ioctl, bytes: &mut [u8]) -> io::Result
     check(unsafe { libc::ioctl(control.as_raw_fd(), request, bytes.as_mut_ptr()) }).map(drop)
 }
 
+/// Requests of RAID arrays: _IOW(9, number, a structure of this size).
+const fn md_request(number: libc::Ioctl, size: usize) -> libc::Ioctl {
+    0x4000_0900 | number | (size as libc::Ioctl) << 16
+}
+/// Size of `mdu_array_info_t`.
+const ARRAY_INFO: usize = 72;
+/// Size of `mdu_disk_info_t`.
+const DISK_INFO: usize = 20;
+/// Size of `mdu_param_t`.
+const RUN_PARAMETERS: usize = 12;
+const SET_ARRAY_INFO: libc::Ioctl = md_request(0x23, ARRAY_INFO);
+const ADD_NEW_DISK: libc::Ioctl = md_request(0x21, DISK_INFO);
+const RUN_ARRAY: libc::Ioctl = md_request(0x30, RUN_PARAMETERS);
+
+/// Starts an array out of members whose superblocks (version 1.2) say everything else. Members that
+/// the kernel refuses are left out; without any the array does not start.
+pub fn run_array(array: &Path, members: &[&Path]) -> io::Result<()> {
+    let array = OpenOptions::new().read(true).write(true).open(array)?;
+    let mut info = [0u8; ARRAY_INFO];
+    info[0..4].copy_from_slice(&1u32.to_le_bytes());
+    info[4..8].copy_from_slice(&2u32.to_le_bytes());
+    // SAFETY: the request reads one `mdu_array_info_t` of exactly this size.
+    check(unsafe { libc::ioctl(array.as_raw_fd(), SET_ARRAY_INFO, info.as_mut_ptr()) })?;
+    let mut refusal = None;
+    for member in members {
+        let mut disk = disk_info(std::fs::metadata(member)?.rdev());
+        // SAFETY: the request reads one `mdu_disk_info_t` of exactly this size.
+        let added = unsafe { libc::ioctl(array.as_raw_fd(), ADD_NEW_DISK, disk.as_mut_ptr()) };
+        refusal = check(added).err().or(refusal);
+    }
+    let mut parameters = [0u8; RUN_PARAMETERS];
+    // SAFETY: the request reads at most one `mdu_param_t` of exactly this size.
+    let run = check(unsafe { libc::ioctl(array.as_raw_fd(), RUN_ARRAY, parameters.as_mut_ptr()) });
+    run.map(drop).map_err(|error| refusal.unwrap_or(error))
+}
+
+fn disk_info(device: u64) -> [u8; DISK_INFO] {
+    let mut disk = [0u8; DISK_INFO];
+    disk[4..8].copy_from_slice(&libc::major(device).to_le_bytes());
+    disk[8..12].copy_from_slice(&libc::minor(device).to_le_bytes());
+    disk
+}
+
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {
     if result < 0 {
         Err(io::Error::last_os_error())
@@ -148,6 +192,15 @@ mod tests {
         assert_eq!(table[DM_HEADER + 8], 0x34);
         assert_eq!(&table[DM_HEADER + 24..DM_HEADER + 31], b"verity\0");
         assert_eq!(&table[DM_HEADER + 40..DM_HEADER + 46], b"1 a b\0");
+    }
+
+    #[test]
+    fn requests_of_arrays_are_the_kernels() {
+        assert_eq!(SET_ARRAY_INFO, 0x4048_0923);
+        assert_eq!(ADD_NEW_DISK, 0x4014_0921);
+        assert_eq!(RUN_ARRAY, 0x400c_0930);
+        let disk = disk_info(libc::makedev(254, 22));
+        assert_eq!((disk[4], disk[8]), (254, 22));
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! The only program of the initial RAM disk: from the kernel's first breath to systemd.
 //!
 //! It loads drivers until the disk with the root partition shows ([`modules`], [`disks`]), sets up
-//! dm-verity over it ([`verity`]), mounts root, state and a volatile `/etc` ([`root`]) and hands over
+//! dm-verity over it ([`verity`]), starts the mirror that the state may be on ([`array`]), mounts root, state and a volatile `/etc` ([`root`]) and hands over
 //! to systemd. A generic initial RAM disk does the same in ten times the size and several times the
 //! time; both count, because this runs at each boot of each host.
 //!
 //! It never waits for ever: whatever fails, the machine starts again after a moment, and the boot
 //! loader's count of tries leads back to the slot that worked.
 
+mod array;
 mod cmdline;
 mod device;
 mod disks;
@@ -17,7 +18,7 @@ mod modules;
 mod root;
 mod verity;
 
-use cmdline::Cmdline;
+use cmdline::{Cmdline, Mode};
 use error::{Error, Result};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -42,13 +43,19 @@ fn main() {
 /// Does everything; returns only when it failed.
 fn boot() -> Result<std::convert::Infallible> {
     root::mount_kernel_interfaces()?;
-    let cmdline = Cmdline::read()?;
     let mut modules = modules::Modules::read()?;
     modules.load_always();
+    let cmdline = Cmdline::read()?;
     let found = disks::wait_for_root(&cmdline, &mut modules)?;
     let device = verity::open(&found, &cmdline)?;
     root::mount_root(&device)?;
-    root::mount_state(found.data.as_deref(), cmdline.mode)?;
+    let mirror = match (cmdline.mode, found.mirror.as_slice()) {
+        (Mode::Install, _) | (_, []) => None,
+        (Mode::Host, parts) => Some(array::start(parts)?),
+    };
+    root::mount_state(mirror.as_deref().or(found.data.as_deref()), cmdline.mode)?;
+    root::name_boot_disk(&found.root)?;
+    root::name_devices(mirror.as_deref(), found.esp.as_deref())?;
     root::mount_etc()?;
     root::switch()?;
     let init = "/usr/lib/systemd/systemd";

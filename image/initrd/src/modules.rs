@@ -14,7 +14,7 @@ const MODULES: &str = "/usr/lib/modules";
 
 /// Needed on every machine, in this order. Those that only speed up a built-in function (a processor
 /// without the instruction refuses them) come first.
-const ALWAYS: [&str; 8] = [
+const ALWAYS: [&str; 12] = [
     "crc32c_intel",
     "crc32c_generic",
     "sha256_ssse3",
@@ -23,6 +23,10 @@ const ALWAYS: [&str; 8] = [
     "overlay",
     "ext4",
     "loop",
+    "md_mod",
+    "raid1",
+    "dm_mirror",
+    "efivarfs",
 ];
 
 /// The modules in this RAM disk.

@@ -3,6 +3,7 @@
 use crate::cmdline::Mode;
 use crate::error::{At, Error, Result};
 use basalt_layout::disk::DATA_LABEL;
+use basalt_layout::mirror::ROOT_PARTITION;
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_move, unmount};
 use std::fs;
 use std::io::{Read, Write};
@@ -195,6 +196,31 @@ pub fn mount_etc() -> Result<()> {
     fs::set_permissions(&target, fs::Permissions::from_mode(0o444)).at("set the mode of", &target)
 }
 
+/// Tells the running system which of two equal roots is on the disk it was started from.
+pub fn name_boot_disk(root: &Path) -> Result<()> {
+    let path = Path::new("/run").join(ROOT_PARTITION);
+    let name = root.file_name().unwrap_or_default();
+    fs::write(&path, name.as_encoded_bytes()).at("write", &path)
+}
+
+/// Tells systemd which devices its mounts are about: with two system disks, their labels do not.
+pub fn name_devices(mirror: Option<&Path>, esp: Option<&Path>) -> Result<()> {
+    for (unit, device) in [("var.mount", mirror), ("efi.mount", esp)] {
+        if let Some(device) = device {
+            let folder = Path::new("/run/systemd/system").join(format!("{unit}.d"));
+            name_device(&folder, device)?;
+        }
+    }
+    Ok(())
+}
+
+fn name_device(folder: &Path, device: &Path) -> Result<()> {
+    fs::create_dir_all(folder).at("make", folder)?;
+    let path = folder.join("10-device.conf");
+    let text = format!("[Mount]\nWhat={}\n", device.display());
+    fs::write(&path, text).at("write", &path)
+}
+
 /// Makes the mounted root the root, and frees the RAM disk's memory.
 pub fn switch() -> Result<()> {
     for name in ["dev", "proc", "sys", "run"] {
@@ -257,6 +283,15 @@ mod tests {
         assert!(is_machine_id(
             &fs::read_to_string(dir.path().join("machine-id")).unwrap()
         ));
+    }
+
+    #[test]
+    fn systemd_is_told_of_devices() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("efi.mount.d");
+        name_device(&folder, Path::new("/dev/vda1")).unwrap();
+        let text = fs::read_to_string(folder.join("10-device.conf")).unwrap();
+        assert_eq!(text, "[Mount]\nWhat=/dev/vda1\n");
     }
 
     #[test]

@@ -1,15 +1,18 @@
 //! dm-verity over the root partition: every block read is checked against the root hash.
 
-use crate::cmdline::Cmdline;
+use crate::cmdline::{Cmdline, Mode};
 use crate::device::{self, Target};
 use crate::disks::Found;
 use crate::error::{At, Error, Result};
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 /// Name of the mapped device.
 const NAME: &str = "root";
+
+/// Sectors that a mirrored root counts as one stretch.
+const REGION: u64 = 8192;
 
 /// What the hash tree's first block says about it.
 #[derive(Debug, PartialEq, Eq)]
@@ -37,12 +40,15 @@ pub fn open(found: &Found, cmdline: &Cmdline) -> Result<PathBuf> {
     if superblock.hash_block == 0 || !superblock.data_block.is_multiple_of(512) {
         return Err(malformed("has impossible block sizes"));
     }
-    let parameters = table(
-        &superblock,
-        &found.root,
-        &found.verity,
-        &cmdline.root_hash.to_string(),
-    );
+    let (root, verity) = match (&found.twin, cmdline.mode) {
+        (Some((root, verity)), Mode::Host) => (
+            twice("root-image", &found.root, root)?,
+            twice("root-tree", &found.verity, verity)?,
+        ),
+        _ => (found.root.clone(), found.verity.clone()),
+    };
+    let root_hash = cmdline.root_hash.to_string();
+    let parameters = table(&superblock, &root, &verity, &root_hash);
     let sectors = superblock.data_blocks * u64::from(superblock.data_block / 512);
     let uuid = format!("CRYPT-VERITY-{}-{NAME}", superblock.uuid);
     let target = Target {
@@ -51,6 +57,33 @@ pub fn open(found: &Found, cmdline: &Cmdline) -> Result<PathBuf> {
         parameters: &parameters,
     };
     device::map(NAME, &uuid, &target).at("set up dm-verity over", &found.root)
+}
+
+/// A device that reads from the first of two equal partitions, and from the second when that fails.
+fn twice(name: &str, first: &Path, second: &Path) -> Result<PathBuf> {
+    let (sectors, other) = (sectors(first)?, sectors(second)?);
+    let parameters = mirror_table(first, second);
+    let target = Target {
+        sectors: sectors.min(other),
+        kind: "mirror",
+        parameters: &parameters,
+    };
+    device::map(name, &format!("basalt-{name}"), &target).at("mirror", first)
+}
+
+/// Nothing is ever written: the two are equal from the start, and stay so.
+fn mirror_table(first: &Path, second: &Path) -> String {
+    format!(
+        "core 2 {REGION} nosync 2 {} 0 {} 0 1 handle_errors",
+        first.display(),
+        second.display()
+    )
+}
+
+/// Size of a device in 512-byte sectors.
+fn sectors(device: &Path) -> Result<u64> {
+    let end = File::open(device).and_then(|mut file| file.seek(SeekFrom::End(0)));
+    Ok(end.at("measure", device)? / 512)
 }
 
 fn table(superblock: &Superblock, root: &Path, verity: &Path, root_hash: &str) -> String {
@@ -120,6 +153,15 @@ mod tests {
         assert_eq!(
             line,
             "1 /dev/a /dev/b 4096 4096 9 1 sha256 ff abcd 1 panic_on_corruption"
+        );
+    }
+
+    #[test]
+    fn a_second_copy_is_read_when_the_first_fails() {
+        let line = mirror_table(Path::new("/dev/a"), Path::new("/dev/b"));
+        assert_eq!(
+            line,
+            "core 2 8192 nosync 2 /dev/a 0 /dev/b 0 1 handle_errors"
         );
     }
 

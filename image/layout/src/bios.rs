@@ -41,6 +41,9 @@ pub const COUNTED_WORD: &str = "basalt.counted=";
 /// Word of the kernel command line with the value of [`BOOTS`], this boot included.
 pub const BOOTS_WORD: &str = "basalt.boots=";
 
+/// Word of the kernel command line with the UUID of the partition that GRUB came from.
+pub const ESP_WORD: &str = "basalt.esp=";
+
 /// The file that tells GRUB where a version's kernel lies inside its kernel image.
 pub fn entry_file(version: &Version) -> String {
     format!("{FOLDER}/{version}.cfg")

@@ -139,10 +139,48 @@ pub struct FreshIds {
 /// The data partition takes what is left. Sectors are taken to have 512 bytes; on disks with larger
 /// ones, from which no legacy BIOS boots, the first partitions merely begin later.
 pub fn install_script(ids: &FreshIds, version: &Version, root_hash: &RootHash) -> String {
-    let root = root_hash.root_partuuid();
-    let verity = root_hash.verity_partuuid();
-    let root_label = SlotLabel::Root(version.clone()).to_string();
-    let verity_label = SlotLabel::Verity(version.clone()).to_string();
+    script(ids, image_of(version, root_hash), None)
+}
+
+/// Like [`install_script`], with a data partition of just `data_size` bytes, as a mirror's members
+/// have it.
+pub fn mirrored_script(
+    ids: &FreshIds,
+    version: &Version,
+    root_hash: &RootHash,
+    data_size: u64,
+) -> String {
+    script(ids, image_of(version, root_hash), Some(data_size))
+}
+
+/// The `sfdisk` script for a disk that is to join a mirror: two empty slots, of which slot A gets
+/// these identities, and a data partition of `data_size` bytes.
+pub fn joining_script(ids: &FreshIds, first_slot: [String; 2], data_size: u64) -> String {
+    let [root, verity] = first_slot;
+    let image = [(SlotLabel::Empty, root), (SlotLabel::Empty, verity)];
+    script(ids, image, Some(data_size))
+}
+
+/// Size of the data partition on a disk of `disk_size` bytes whose end it leaves to the table's
+/// second copy.
+pub const fn data_size(disk_size: u64) -> u64 {
+    let before = MARGIN + ESP_SIZE + 2 * (ROOT_SIZE + VERITY_SIZE);
+    disk_size.saturating_sub(before) / MIB * MIB
+}
+
+fn image_of(version: &Version, root_hash: &RootHash) -> [(SlotLabel, String); 2] {
+    [
+        (SlotLabel::Root(version.clone()), root_hash.root_partuuid()),
+        (
+            SlotLabel::Verity(version.clone()),
+            root_hash.verity_partuuid(),
+        ),
+    ]
+}
+
+fn script(ids: &FreshIds, image: [(SlotLabel, String); 2], data_size: Option<u64>) -> String {
+    let [(root_label, root), (verity_label, verity)] =
+        image.map(|(label, uuid)| (label.to_string(), uuid));
     let empty = SlotLabel::Empty.to_string();
     let mut script = format!(
         "label: gpt\nlabel-id: {}\nunit: sectors\nfirst-lba: {FIRST_SECTOR}\n\n\
@@ -172,7 +210,7 @@ pub fn install_script(ids: &FreshIds, version: &Version, root_hash: &RootHash) -
             &ids.empty_verity,
             &empty,
         ),
-        (None, PartitionType::Data, &ids.data, DATA_LABEL),
+        (data_size, PartitionType::Data, &ids.data, DATA_LABEL),
     ];
     for (number, (size, kind, uuid, label)) in (ESP_PARTITION..).zip(rows) {
         script.push_str(&format!("{number} : "));
@@ -213,6 +251,17 @@ mod tests {
         assert_eq!(partition_path("/dev/vda", 6), "/dev/vda6");
         assert_eq!(partition_path("/dev/nvme0n1", 2), "/dev/nvme0n1p2");
         assert_eq!(partition_path("/dev/loop7", 1), "/dev/loop7p1");
+    }
+
+    #[test]
+    fn a_mirrors_data_partition_fits_the_smaller_disk() {
+        let before = ESP_FIRST_SECTOR * 512 + ESP_SIZE + 2 * (ROOT_SIZE + VERITY_SIZE);
+        for disk in [MIN_DISK_SIZE, MIN_DISK_SIZE + 12_345, 32 << 30] {
+            let size = data_size(disk);
+            assert!(size >= DATA_MIN_SIZE && size.is_multiple_of(MIB));
+            // 33 sectors at the end are the table's second copy.
+            assert!(before + size + 33 * 512 <= disk, "{disk}");
+        }
     }
 
     #[test]

@@ -13,12 +13,13 @@
 //! 3  basalt_<version>_verity  64 MiB         slot A: hash tree     (or "_empty")
 //! 4  basalt_<version>        1.5 GiB  erofs  slot B: root          (or "_empty")
 //! 5  basalt_<version>_verity  64 MiB         slot B: hash tree     (or "_empty")
-//! 6  basalt-data             rest     ext4   /var
+//! 6  basalt-data             rest     ext4   /var     (or a member of a RAID 1 with it: [`mirror`])
 //! ```
 
 pub mod bios;
 pub mod disk;
 pub mod hash;
+pub mod mirror;
 pub mod slot;
 pub mod store;
 pub mod version;

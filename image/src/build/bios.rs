@@ -61,7 +61,15 @@ pub(super) fn disk(stage: &Stage, esp: &Path) -> Result<()> {
             format: "i386-pc",
             prefix: "(,gpt1)/basalt",
             config: &config,
-            modules: &["fat", "configfile", "test", "regexp", "loadenv", "loopback"],
+            modules: &[
+                "fat",
+                "configfile",
+                "test",
+                "regexp",
+                "loadenv",
+                "loopback",
+                "probe",
+            ],
             to: &esp.join(bios::CORE),
         },
     )

@@ -5,6 +5,8 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use basalt_update::mirror::array::Array;
+
 use super::state::State;
 use crate::paths::Paths;
 
@@ -47,7 +49,7 @@ impl Screens {
         let Some(line) = summary(state) else {
             return;
         };
-        let told = [Some(line), undone(state)];
+        let told = [Some(line), undone(state), warning(state)];
         for line in told.iter().flatten() {
             // The serial line is a log: only what changes is worth a line.
             if self.said.contains(line) {
@@ -104,6 +106,20 @@ fn undone(state: &State) -> Option<String> {
     ))
 }
 
+/// What is not lost yet, but would be with the next disk. How far the way back is does not count as
+/// news.
+fn warning(state: &State) -> Option<String> {
+    let mirror = state.mirror.as_ref()?;
+    let text = Array {
+        percent: None,
+        ..mirror.clone()
+    };
+    Some(match mirror.percent {
+        None => format!("the mirror is {}", text.describe()),
+        Some(_) => "the mirror is being made whole".to_owned(),
+    })
+}
+
 /// The lines of the screen.
 pub fn lines(state: &State) -> Vec<String> {
     let mut lines = vec![format!("  Basalt {}", state.version), String::new()];
@@ -128,6 +144,9 @@ pub fn lines(state: &State) -> Vec<String> {
             "Health",
             &format!("not healthy: {}", health.reasons.join("; ")),
         ),
+    }
+    if let Some(mirror) = &state.mirror {
+        row("Mirror", &mirror.describe());
     }
     for unit in state.services.iter().filter(|unit| unit.active != "active") {
         row(
@@ -185,7 +204,32 @@ mod tests {
             services: Vec::new(),
             failed_update: None,
             problems: Vec::new(),
+            mirror: None,
         }
+    }
+
+    #[test]
+    fn a_degraded_mirror_is_a_warning() {
+        use basalt_update::mirror::array::MemberState;
+        let mut state = state();
+        let mut show = |members: &[(&str, MemberState)], percent| {
+            let members = members.iter().map(|(name, s)| ((*name).to_owned(), *s));
+            state.mirror = Some(Array {
+                members: members.collect(),
+                percent,
+            });
+            (lines(&state).join("\n"), warning(&state).unwrap())
+        };
+        let whole = MemberState::Whole;
+        let (screen, told) = show(&[("vda6", whole), ("vdb6", whole)], None);
+        assert!(screen.contains("Mirror          whole"), "{screen}");
+        assert_eq!(told, "the mirror is whole");
+        let (_, told) = show(&[("vda6", whole)], None);
+        assert_eq!(told, "the mirror is degraded: the data is on vda6 alone");
+        let coming = [("vda6", whole), ("vdb6", MemberState::Recovering)];
+        let (screen, told) = show(&coming, Some(40));
+        assert!(screen.contains("40 % done"), "{screen}");
+        assert_eq!(told, show(&coming, Some(41)).1);
     }
 
     #[test]

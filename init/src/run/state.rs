@@ -7,6 +7,7 @@ use basalt_layout::Slot;
 use basalt_model::host::HostConfig;
 use basalt_update::block::Blocks;
 use basalt_update::esp::Esp;
+use basalt_update::mirror::array::Array;
 use serde::{Deserialize, Serialize};
 
 use super::systemd::Unit;
@@ -43,6 +44,9 @@ pub struct State {
     pub failed_update: Option<Failure>,
     /// What went wrong while this boot was set up.
     pub problems: Vec<String>,
+    /// The mirror of the system disks, when there are two. A degraded one is a warning: the host
+    /// does its work.
+    pub mirror: Option<Array>,
 }
 
 impl State {
@@ -68,6 +72,7 @@ impl State {
             services,
             failed_update: failed_update(paths, &word("IMAGE_VERSION")),
             problems: problems(paths),
+            mirror: Array::read(&Blocks::at(&paths.sys())),
         }
     }
 }

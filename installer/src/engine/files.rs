@@ -130,6 +130,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let plan = Plan {
             disk: crate::terminal::tests::disk(),
+            mirror: None,
             mode: crate::plan::Mode::Fresh,
             host: HostConfig::fallback(),
             after: After::Reboot,

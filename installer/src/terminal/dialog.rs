@@ -15,7 +15,7 @@ use basalt_model::host::{
 use crate::disks::Disk;
 use crate::existing::Existing;
 use crate::password;
-use crate::plan::{Mode, Plan, check_disk, choose_mode};
+use crate::plan::{Mode, Plan, check_disk, check_mirror, choose_mode};
 
 /// Someone to talk to.
 pub trait Talk {
@@ -83,6 +83,10 @@ impl<'a> Dialog<'a> {
     fn questions(&mut self, version: &Version) -> anyhow::Result<Plan> {
         let keyboard = self.keyboard()?;
         let (disk, mode) = self.disk(version)?;
+        let mirror = match mode {
+            Mode::Fresh => self.mirror(&disk)?,
+            Mode::KeepData | Mode::Repair => None,
+        };
         let host = match mode {
             // It stays what it was.
             Mode::Repair => HostConfig::fallback(),
@@ -90,6 +94,7 @@ impl<'a> Dialog<'a> {
         };
         Ok(Plan {
             disk,
+            mirror,
             mode,
             host,
             after: After::Reboot,
@@ -153,6 +158,42 @@ impl<'a> Dialog<'a> {
             }
             if let Some(mode) = self.mode(disk, version)? {
                 return Ok((disk.clone(), mode));
+            }
+        }
+    }
+
+    /// A second disk, where there is one that could be it.
+    fn mirror(&mut self, disk: &Disk) -> anyhow::Result<Option<Disk>> {
+        loop {
+            let others: Vec<Disk> = self
+                .machine
+                .disks()?
+                .into_iter()
+                .filter(|other| !other.is_medium && other.path != disk.path)
+                .collect();
+            if !others.iter().any(|other| check_mirror(disk, other).is_ok()) {
+                return Ok(None);
+            }
+            self.talk
+                .say("A second disk can hold everything once more.")?;
+            self.list(&others)?;
+            let answer = self.talk.ask("Second disk number (Enter: none): ")?;
+            if answer.trim().is_empty() {
+                return Ok(None);
+            }
+            let Some(second) = numbered(&answer, &others) else {
+                continue;
+            };
+            if let Err(error) = check_mirror(disk, second) {
+                self.talk.say(&format!("{error:#}"))?;
+            } else if let Some(found) = self.machine.existing(second) {
+                let path = second.path.display();
+                self.talk.say(&format!("{path} already holds {found}."))?;
+                if self.talk.ask("Type ERASE to use it all the same: ")?.trim() == "ERASE" {
+                    return Ok(Some(second.clone()));
+                }
+            } else {
+                return Ok(Some(second.clone()));
             }
         }
     }
@@ -328,6 +369,16 @@ impl<'a> Dialog<'a> {
             disk.model,
             disk.serial,
         ))?;
+        if let Some(second) = &plan.mirror {
+            self.talk.say(&format!(
+                "  Mirror     {} ({}, {}, serial {})\n             everything on it is lost: {}",
+                second.path.display(),
+                second.size_text(),
+                second.model,
+                second.serial,
+                second.content,
+            ))?;
+        }
         if plan.mode == Mode::Repair {
             return Ok(());
         }
@@ -459,6 +510,7 @@ mod tests {
                 "",
                 "",
                 "1",
+                "",
                 "longenough",
                 "longenough",
                 "",
@@ -489,6 +541,11 @@ mod tests {
             "9",
             "2",
             "1",
+            "9",
+            "1",
+            "2",
+            "no",
+            "",
             "short",
             "longenough",
             "otherwise",
@@ -510,6 +567,8 @@ mod tests {
             "yes", //
             "",
             "1",
+            "2",
+            "ERASE",
             "longenough",
             "longenough",
             "",
@@ -533,9 +592,14 @@ mod tests {
             "198.51.100.1 is not in the network of 192.0.2.10/24",
             "192.0.2.10/24 by way of 192.0.2.1",
             "Starting over",
+            "mirror: /dev/vdb is too small",
+            "/dev/vdd already holds Basalt 0.1.0 of the host node1",
+            "Mirror     /dev/vdd",
         ] {
             assert!(heard.contains(words), "{words}\n{heard}");
         }
+        let second = plan.mirror.as_ref();
+        assert!(second.is_some_and(|disk| disk.path.ends_with("vdd")));
         assert_eq!(
             plan.host.network.port,
             Port::Mac("52:54:00:00:00:00".parse().unwrap())
@@ -557,7 +621,7 @@ mod tests {
         assert_eq!(plan.unwrap().mode, Mode::KeepData);
         assert!(heard.contains("its data stays"));
 
-        let answers = [&["", "", "3", "4", "1"][..], &password, &rest].concat();
+        let answers = [&["", "", "3", "4", "1", ""][..], &password, &rest].concat();
         let (plan, _) = run(&answers, 1);
         let plan = plan.unwrap();
         assert_eq!(

@@ -1,8 +1,12 @@
 //! Figures of the host, read from /proc.
 
 use crate::figures::Samples;
-use basalt_api::methods::nodes::{BootInfo, CpuInfo, KernelInfo, NodeStatus, Usage};
+use basalt_api::methods::nodes::{
+    BootInfo, CpuInfo, KernelInfo, MirrorInfo, MirrorMember, NodeStatus, Usage,
+};
 use basalt_network::interfaces::{self, Kind};
+use basalt_update::block::Blocks;
+use basalt_update::mirror::array::Array;
 use std::path::Path;
 use std::time::Duration;
 
@@ -39,6 +43,23 @@ pub fn status(samples: &Samples) -> NodeStatus {
         current_kernel: kernel,
         pveversion: product(),
         boot_info: boot_info(),
+        mirror: Array::read(&Blocks::default()).map(mirror_info),
+    }
+}
+
+fn mirror_info(array: Array) -> MirrorInfo {
+    MirrorInfo {
+        whole: array.is_whole(),
+        text: array.describe(),
+        percent: array.percent,
+        members: array
+            .members
+            .into_iter()
+            .map(|(device, state)| MirrorMember {
+                device,
+                state: state.as_str().to_owned(),
+            })
+            .collect(),
     }
 }
 

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use basalt_layout::SlotLabel;
+use basalt_layout::mirror::ROOT_PARTITION;
 
 use crate::Error;
 
@@ -12,12 +13,14 @@ use crate::Error;
 #[derive(Debug, Clone)]
 pub struct Blocks {
     sys: PathBuf,
+    booted: PathBuf,
 }
 
 impl Default for Blocks {
     fn default() -> Self {
         Self {
             sys: PathBuf::from("/sys"),
+            booted: Path::new("/run").join(ROOT_PARTITION),
         }
     }
 }
@@ -48,10 +51,11 @@ impl Partition {
 }
 
 impl Blocks {
-    /// Reads below another folder than `/sys`.
+    /// Reads below another folder than `/sys`, which has `run` beside it.
     pub fn at(sys: &Path) -> Self {
         Self {
             sys: sys.to_owned(),
+            booted: sys.with_file_name("run").join(ROOT_PARTITION),
         }
     }
 
@@ -71,35 +75,55 @@ impl Blocks {
         Ok(names)
     }
 
-    /// The devices below the device-mapper device called `dm_name`.
+    /// The partitions below the device-mapper device called `dm_name`, those too that lie below
+    /// other mapped devices; those of the disk that was booted from come first.
     pub fn below_mapped(&self, dm_name: &str) -> Result<Vec<Partition>, Error> {
-        for name in self.names()? {
-            if self.attribute(&name, "dm/name").as_deref() == Some(dm_name) {
-                return Ok(self
-                    .slaves(&name)
-                    .iter()
-                    .filter_map(|s| self.partition(s))
-                    .collect());
+        let names = self.names()?;
+        let is_it = |name: &&String| self.attribute(name, "dm/name").as_deref() == Some(dm_name);
+        let top = names
+            .iter()
+            .find(is_it)
+            .ok_or_else(|| Error::NotInstalled {
+                reason: format!("there is no device /dev/mapper/{dm_name}"),
+            })?;
+        let mut pending = vec![top.clone()];
+        let mut found: Vec<Partition> = Vec::new();
+        while let Some(name) = pending.pop() {
+            for slave in self.slaves(&name) {
+                match self.partition(&slave) {
+                    Some(partition) => found.push(partition),
+                    None => pending.push(slave),
+                }
             }
         }
-        Err(Error::NotInstalled {
-            reason: format!("there is no device /dev/mapper/{dm_name}"),
-        })
+        let booted = fs::read_to_string(&self.booted).unwrap_or_default();
+        let disk = self
+            .partition(booted.trim())
+            .map(|partition| partition.disk);
+        found.sort_by_key(|p| (Some(&p.disk) != disk.as_ref(), p.name.clone()));
+        Ok(found)
     }
 
     /// The partition that the running root file system lies on. It is known by its label: not
     /// every kernel tells the UUIDs of partitions.
     pub fn running_root(&self) -> Result<Partition, Error> {
+        self.running_roots()?
+            .into_iter()
+            .next()
+            .ok_or_else(|| Error::NotInstalled {
+                reason: "the root file system does not lie on a partition of ours".to_owned(),
+            })
+    }
+
+    /// All partitions that the running root file system lies on: with a mirror, one on each disk.
+    pub fn running_roots(&self) -> Result<Vec<Partition>, Error> {
         let is_root = |partition: &Partition| {
             let label = partition.label.as_deref().and_then(SlotLabel::parse);
             matches!(label, Some(SlotLabel::Root(_)))
         };
-        self.below_mapped("root")?
-            .into_iter()
-            .find(is_root)
-            .ok_or_else(|| Error::NotInstalled {
-                reason: "the root file system does not lie on a partition of ours".to_owned(),
-            })
+        let mut found = self.below_mapped("root")?;
+        found.retain(is_root);
+        Ok(found)
     }
 
     /// Kernel names of the devices a device is made of.
@@ -112,7 +136,8 @@ impl Blocks {
         self.children(name, "holders")
     }
 
-    fn children(&self, name: &str, folder: &str) -> Vec<String> {
+    /// Names of what a device has in one of its folders.
+    pub fn children(&self, name: &str, folder: &str) -> Vec<String> {
         let Ok(entries) = fs::read_dir(self.block().join(name).join(folder)) else {
             return Vec::new();
         };
@@ -220,5 +245,49 @@ mod tests {
         assert_eq!(blocks.partitions("vda").unwrap().len(), 2);
         assert_eq!(blocks.running_root().unwrap().number, 2);
         assert!(blocks.below_mapped("other").is_err());
+    }
+
+    #[test]
+    fn of_two_roots_the_booted_one_comes_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let (sys, run) = (dir.path().join("sys"), dir.path().join("run"));
+        let class = sys.join("class/block");
+        for folder in [&class, &run] {
+            fs::create_dir_all(folder).unwrap();
+        }
+        let make = |path: &str, files: &[(&str, &str)]| {
+            let folder = sys.join("devices").join(path);
+            for (name, text) in files {
+                let file = folder.join(name);
+                fs::create_dir_all(file.parent().unwrap()).unwrap();
+                fs::write(file, text).unwrap();
+            }
+            let name = Path::new(path).file_name().unwrap();
+            std::os::unix::fs::symlink(&folder, class.join(name)).unwrap();
+        };
+        for disk in ["vda", "vdb"] {
+            let event = "PARTNAME=basalt_0.1.0\n";
+            let path = format!("{disk}/{disk}2");
+            make(&path, &[("partition", "2\n"), ("uevent", event)]);
+        }
+        make(
+            "dm-0",
+            &[
+                ("dm/name", "image"),
+                ("slaves/vda2", ""),
+                ("slaves/vdb2", ""),
+            ],
+        );
+        make("dm-1", &[("dm/name", "root"), ("slaves/dm-0", "")]);
+        let blocks = Blocks::at(&sys);
+        assert_eq!(blocks.running_root().unwrap().disk, "vda");
+        fs::write(run.join("basalt-root"), "vdb2").unwrap();
+        let disks: Vec<String> = blocks
+            .running_roots()
+            .unwrap()
+            .into_iter()
+            .map(|p| p.disk)
+            .collect();
+        assert_eq!(disks, ["vdb", "vda"]);
     }
 }

@@ -129,6 +129,9 @@ pub enum Error {
     /// Somebody else is at it.
     #[error("another update is in progress")]
     Busy,
+    /// The mirror is not as it must be for what was asked.
+    #[error("mirror: {0}")]
+    Mirror(String),
     /// The firmware's variables cannot be used.
     #[error("the firmware's boot variables cannot be used: {0}")]
     Firmware(String),

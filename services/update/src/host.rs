@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 use basalt_layout::disk::{self, ESP_PARTITION};
 use basalt_layout::{RootHash, Slot, UkiName, Version};
 use rustix::fs::{FlockOperation, flock};
+use rustix::mount::MountFlags;
 
 use crate::Error;
 use crate::block::Blocks;
 use crate::bootloader::Bootloader;
 use crate::esp::Esp;
+use crate::mirror::{SystemDisk, SystemDisks};
 use crate::signature::{self, Keys};
 use crate::table::Table;
 
@@ -30,6 +32,8 @@ pub struct Host {
     pub disk: PathBuf,
     /// Where the EFI system partition's files are.
     pub esp: EspPlace,
+    /// The other system disks.
+    pub others: SystemDisks,
     /// The version that runs.
     pub version: Version,
     /// The root hash of what runs.
@@ -48,6 +52,9 @@ pub struct Host {
     pub store: PathBuf,
 }
 
+/// Where the EFI system partition of another system disk is mounted meanwhile.
+const SECOND_MOUNT_POINT: &str = "/run/basalt/esp-second";
+
 /// How to reach the EFI system partition.
 #[derive(Debug, Clone)]
 pub enum EspPlace {
@@ -63,6 +70,16 @@ impl EspPlace {
         match self {
             Self::Device(device) => Esp::mount(device),
             Self::Folder(folder) => Ok(Esp::folder(folder)),
+        }
+    }
+
+    /// Opens it beside that of another disk, which is open already.
+    pub fn open_beside(&self) -> Result<Esp, Error> {
+        match self {
+            Self::Device(device) => {
+                Esp::mount_at(device, Path::new(SECOND_MOUNT_POINT), MountFlags::empty())
+            }
+            Self::Folder(_) => self.open(),
         }
     }
 }
@@ -129,14 +146,42 @@ pub fn release_value(release: &str, key: &str) -> Option<String> {
     })
 }
 
+/// Where the bytes of a disk's partition go.
+pub(crate) fn target(disk: &Path, table: &Table, number: u32) -> Result<Target, Error> {
+    use std::os::unix::fs::FileTypeExt;
+    let entry = table.entry(number)?;
+    let meta = fs::metadata(disk).map_err(|e| Error::io(disk, e))?;
+    let (path, offset) = if meta.file_type().is_block_device() {
+        let path = disk::partition_path(&disk.to_string_lossy(), number);
+        (PathBuf::from(path), 0)
+    } else {
+        (disk.to_owned(), entry.offset)
+    };
+    Ok(Target {
+        path,
+        offset,
+        size: entry.size,
+    })
+}
+
 impl Host {
     /// Looks at the machine this program runs on.
     pub fn detect() -> Result<Self, Error> {
         let (version, root_hash) = running()?;
-        let disk = Blocks::default().running_root()?.disk_path();
+        let blocks = Blocks::default();
+        // Of a mirror's disks the one booted from counts, unless it has died since.
+        let mut disks = blocks
+            .running_roots()?
+            .into_iter()
+            .map(|root| root.disk_path());
+        let disk = match disks.find(|disk| Table::read(disk).is_ok()) {
+            Some(disk) => disk,
+            None => blocks.running_root()?.disk_path(),
+        };
         let esp = disk::partition_path(&disk.to_string_lossy(), ESP_PARTITION);
         let esp = EspPlace::Device(PathBuf::from(esp));
         let host = Self {
+            others: SystemDisks::detect(&blocks, &disk)?,
             disk,
             loader: Bootloader::detect(&esp),
             esp,
@@ -173,23 +218,15 @@ impl Host {
 
     /// Where the bytes of a partition go.
     pub fn target(&self, table: &Table, number: u32) -> Result<Target, Error> {
-        use std::os::unix::fs::FileTypeExt;
-        let entry = table.entry(number)?;
-        let meta = fs::metadata(&self.disk).map_err(|e| Error::io(&self.disk, e))?;
-        Ok(if meta.file_type().is_block_device() {
-            let path = disk::partition_path(&self.disk.to_string_lossy(), number);
-            Target {
-                path: PathBuf::from(path),
-                offset: 0,
-                size: entry.size,
-            }
-        } else {
-            Target {
-                path: self.disk.clone(),
-                offset: entry.offset,
-                size: entry.size,
-            }
-        })
+        target(&self.disk, table, number)
+    }
+
+    /// The disk this host was started from.
+    pub fn as_disk(&self) -> SystemDisk {
+        SystemDisk {
+            path: self.disk.clone(),
+            esp: self.esp.clone(),
+        }
     }
 
     /// Keeps every other updater out until the value is dropped.

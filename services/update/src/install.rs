@@ -9,6 +9,8 @@
 //! 5. the partitions get the new identity, both in one write of the table;
 //! 6. the kernel image is written under a name the boot loader does not look at, flushed, and
 //!    renamed: only now the new version exists.
+//!
+//! Another system disk follows afterwards ([`crate::mirror`]); until then it boots what it booted.
 
 use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
@@ -51,6 +53,7 @@ pub fn install(
     observer: &mut dyn Observer,
 ) -> Result<Installed, Error> {
     let _lock = host.lock()?;
+    host.others.check_leading()?;
     let keys = host.keys()?;
     let manifest = bundle::manifest(path, &keys)?;
     let mut table = Table::read(&host.disk)?;
@@ -89,7 +92,9 @@ pub fn install(
         let _ = files::remove_if_there(&writer.uki);
         return Err(error);
     }
+    drop(esp);
     choose(host, &manifest.version)?;
+    host.others.follow(host);
     let _ = files::remove_if_there(&host.failure_record);
     Ok(Installed {
         version: manifest.version,

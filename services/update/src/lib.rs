@@ -9,7 +9,8 @@
 //! says which bundle is the latest of a [`channel`].
 //!
 //! Start reading at [`install`] for the order of the steps and why it is that order; [`host`] says
-//! what the updater knows of the machine, [`bootloader`] what starts it. [`table`], [`block`],
+//! what the updater knows of the machine, [`bootloader`] what starts it, [`mirror`] how a second disk
+//! comes by the same. [`table`], [`block`],
 //! [`esp`], [`efivars`], and for legacy BIOS [`bios`] and [`environment`] are the small tools it
 //! works with; the installer and the supervisor share them.
 
@@ -30,6 +31,7 @@ mod formats;
 pub mod host;
 pub mod install;
 pub mod manifest;
+pub mod mirror;
 pub mod observer;
 pub mod pe;
 pub mod rollback;

@@ -1,12 +1,15 @@
 //! `basalt-update`: installs a bundle, shows the slots, goes back.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use basalt_update::block::Blocks;
 use basalt_update::channel::Channel;
+use basalt_update::mirror::array::Array;
 use basalt_update::source::Source;
 use basalt_update::status::State;
-use basalt_update::{Host, Observer, install, rollback, status};
+use basalt_update::{Error, Host, Observer, install, mirror, rollback, status};
 use clap::{Parser, Subcommand};
 
 /// Updates this host as one image.
@@ -49,9 +52,28 @@ enum Command {
         #[arg(long)]
         reboot: bool,
     },
+    /// Looks after the second system disk.
+    Mirror {
+        #[command(subcommand)]
+        command: MirrorCommand,
+    },
     /// Keeps the running version; called when its health checks have passed.
     #[command(hide = true)]
     Commit,
+}
+
+#[derive(Subcommand)]
+enum MirrorCommand {
+    /// Makes a disk the second one, in the place of one that is gone. Everything on it is lost.
+    Add {
+        /// The disk, as /dev/sdb.
+        disk: PathBuf,
+    },
+    /// Shows how the mirror is.
+    Status,
+    /// Brings disks up to date that have returned; called by a timer.
+    #[command(hide = true)]
+    Complete,
 }
 
 fn main() -> ExitCode {
@@ -101,8 +123,31 @@ fn run(command: Command) -> anyhow::Result<()> {
             println!("version {version} is what boots next");
             restart(reboot)
         }
+        Command::Mirror { command } => look_after(&host, command),
         Command::Commit => Ok(rollback::commit(&host)?),
     }
+}
+
+fn look_after(host: &Host, command: MirrorCommand) -> anyhow::Result<()> {
+    match command {
+        MirrorCommand::Add { disk } => {
+            mirror::join(host, &disk, &mut Printer)?;
+            println!("{} has everything", disk.display());
+        }
+        MirrorCommand::Status => {
+            let array = Array::read(&Blocks::default());
+            let text = array.map_or("none: there is one system disk".to_owned(), |a| {
+                a.describe()
+            });
+            println!("mirror: {text}");
+        }
+        MirrorCommand::Complete => match mirror::complete(host) {
+            // An update is being installed; the timer calls again.
+            Err(Error::Busy) => {}
+            other => other?,
+        },
+    }
+    Ok(())
 }
 
 /// Tells every step to whoever sits in front of the terminal.

@@ -8,6 +8,7 @@ use crate::{Error, Host, formats};
 /// Boots the other slot at the next start; it stays once it has proved itself.
 pub fn roll_back(host: &Host) -> Result<Version, Error> {
     let _lock = host.lock()?;
+    host.others.check_leading()?;
     let table = Table::read(&host.disk)?;
     let slot = host.running_slot(&table)?.other();
     let version = table
@@ -27,6 +28,7 @@ pub fn roll_back(host: &Host) -> Result<Version, Error> {
     }
     formats::check_known(host, &version)?;
     host.loader.set_next(&version)?;
+    host.others.follow(host);
     Ok(version)
 }
 
@@ -34,12 +36,20 @@ pub fn roll_back(host: &Host) -> Result<Version, Error> {
 /// have passed.
 pub fn commit(host: &Host) -> Result<(), Error> {
     let _lock = host.lock()?;
+    keep(host)?;
+    host.others.follow(host);
+    Ok(())
+}
+
+fn keep(host: &Host) -> Result<(), Error> {
     let esp = host.open_esp()?;
     esp.settle()?;
     if host.loader.leaves_blessing_to_us() {
         esp.bless(&host.version)?;
     }
     let ukis = esp.ukis()?;
+    // GRUB's wishes are on the same partition, which is mounted once at a time.
+    drop(esp);
     // A newer version that is still to be tried, or was just left behind by a roll-back?
     let newest = ukis
         .iter()

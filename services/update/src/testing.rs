@@ -14,6 +14,7 @@ use crate::bootloader::Bootloader;
 use crate::efivars::EfiVars;
 use crate::host::EspPlace;
 use crate::manifest::{MANIFEST_FILE, Manifest, Part, Parts, SIGNATURE_FILE, Sha256};
+use crate::mirror::SystemDisks;
 use crate::observer::Span;
 use crate::{Host, Observer, blocks, command};
 
@@ -60,6 +61,7 @@ pub fn host() -> FakeHost {
     let host = Host {
         disk: disk.path().to_owned(),
         esp: EspPlace::Folder(esp),
+        others: SystemDisks::Leading(Vec::new()),
         version: "0.1.0".parse().unwrap(),
         root_hash: hash_of("0.1.0"),
         loader: Bootloader::SystemdBoot(EfiVars::at(&folder("efivars"))),

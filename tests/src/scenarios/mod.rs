@@ -16,6 +16,7 @@ mod figures;
 mod immutable;
 mod install;
 mod instances;
+mod mirror;
 mod power;
 mod replay;
 mod sync;
@@ -52,6 +53,10 @@ pub const ALL: &[Scenario] = &[
     scenario(
         "bios_boots_an_installed_disk_and_counts_tries",
         bios::installed_disk,
+    ),
+    scenario(
+        "mirror_survives_the_loss_of_either_disk",
+        mirror::either_disk,
     ),
     scenario("browser_runs_a_vm_and_a_container", browser::guests),
     scenario("install_repairs_a_basalt_in_use", faces::existing),

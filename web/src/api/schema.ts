@@ -325,6 +325,8 @@ export type NodeStatus = {
   pveversion: string;
   /** How it booted. */
   "boot-info": BootInfo;
+  /** The mirror of its system disks, when it has two. */
+  mirror?: MirrorInfo;
 };
 
 /** The processors of a node. */
@@ -377,6 +379,26 @@ export type BootInfo = {
   mode: string;
   /** Whether secure boot is on. */
   secureboot?: Flag;
+};
+
+/** The mirror of a node's system disks. */
+export type MirrorInfo = {
+  /** Whether both disks have everything. */
+  whole: Flag;
+  /** The same in words. */
+  text: string;
+  /** How much of a disk that is being brought up to date is done. */
+  percent?: number;
+  /** Its members. */
+  members: Array<MirrorMember>;
+};
+
+/** A member of the mirror of a node's system disks. */
+export type MirrorMember = {
+  /** The partition. */
+  device: string;
+  /** `whole`, `recovering` or `failed`. */
+  state: string;
 };
 
 /** The time of a node. */

@@ -102,6 +102,14 @@ pub fn summary(plan: &Plan) -> Value {
         disk.serial
     );
     let mut rows = vec![json!(["Disk", place]), json!(["What happens", what])];
+    if let Some(second) = &plan.mirror {
+        let (path, size) = (second.path.display(), second.size_text());
+        let content = &second.content;
+        rows.push(json!([
+            "Second disk",
+            format!("{path} ({size}). Everything on it is lost: {content}.")
+        ]));
+    }
     if plan.mode != Mode::Repair {
         let network = match &host.network.addressing {
             Addressing::Dhcp => "by DHCP".to_owned(),

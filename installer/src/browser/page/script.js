@@ -84,8 +84,22 @@ function chosen() {
   return disks[Number(form.elements.disk?.value || NaN)];
 }
 
+/** Offers every other disk that can be used as the second one, and keeps what was chosen. */
+function offerSecond(disk) {
+  const select = form.elements.mirror;
+  const before = select.value;
+  const others = disks.filter((other) => !other.refusal && other.path !== disk?.path);
+  const text = (other) => `${other.path}  ${other.size}, holds ${other.existing ?? other.content}`;
+  options(select, [["", "None"], ...others.map((other) => [other.path, text(other)])]);
+  select.value = others.some((other) => other.path === before) ? before : "";
+  const action = disk?.existing ? form.elements.action.value : "";
+  byId("second").hidden = others.length === 0 || ["repair", "keep-data"].includes(action);
+  if (byId("second").hidden) select.value = "";
+}
+
 function adapt() {
   const disk = chosen();
+  offerSecond(disk);
   byId("actions").hidden = !disk?.existing;
   byId("found").textContent = disk?.existing ? `This disk already holds ${disk.existing}.` : "";
   for (const label of document.querySelectorAll("[data-action]")) {
@@ -137,6 +151,7 @@ function collect() {
       dns: list("dns", /[\s,]+/),
     }),
     disk: { device: disk.path },
+    ...(text("mirror") ? { mirror: { device: text("mirror") } } : {}),
     existing: disk.existing ? table({ action: form.elements.action.value }) : {},
   };
 }

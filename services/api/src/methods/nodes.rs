@@ -146,6 +146,30 @@ pub struct NodeStatus {
     pub pveversion: String,
     /// How it booted.
     pub boot_info: BootInfo,
+    /// The mirror of its system disks, when it has two.
+    pub mirror: Option<MirrorInfo>,
+}
+
+/// The mirror of a node's system disks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MirrorInfo {
+    /// Whether both disks have everything.
+    pub whole: bool,
+    /// The same in words.
+    pub text: String,
+    /// How much of a disk that is being brought up to date is done.
+    pub percent: Option<u8>,
+    /// Its members.
+    pub members: Vec<MirrorMember>,
+}
+
+/// A member of the mirror of a node's system disks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MirrorMember {
+    /// The partition.
+    pub device: String,
+    /// `whole`, `recovering` or `failed`.
+    pub state: String,
 }
 
 /// What to do with a node.

@@ -23,6 +23,9 @@
 //! # min_size = "100 GiB"
 //! # take = "smallest"
 //!
+//! [mirror]                          # default: none; a second disk that holds everything once more
+//! serial = "…"                      # chosen as in [disk]; an empty table: the only other one
+//!
 //! [existing]
 //! action = "refuse"                 # or "repair", "keep-data", "wipe"
 //! ```
@@ -71,6 +74,8 @@ pub struct AnswerFile {
     pub network: HostNetwork,
     /// The disk Basalt is installed on.
     pub disk: DiskChoice,
+    /// The second disk that holds everything once more, if there is to be one.
+    pub mirror: Option<DiskChoice>,
     /// What is done with a Basalt that is already there.
     pub existing: Existing,
     /// What follows a finished installation.
@@ -240,7 +245,13 @@ impl AnswerFile {
         let (mut reading, written) = Reading::new(text);
         let root_password = root_password(&written, &mut reading);
         let network = network(written.network, &mut reading);
-        let disk = disk(written.disk, &mut reading);
+        let disk = choice("disk", written.disk, &mut reading);
+        let mirror = written
+            .mirror
+            .map(|written| choice("mirror", written, &mut reading));
+        if let Some(mirror) = &mirror {
+            check_mirror(&disk, mirror, written.existing.action, &mut reading);
+        }
         if written.hostname.is_none() {
             reading.wrong("hostname", "missing: every host needs a name");
         }
@@ -257,6 +268,7 @@ impl AnswerFile {
             root_ssh_keys: written.root_ssh_keys,
             network,
             disk,
+            mirror,
             existing: written.existing.action.unwrap_or_default(),
             after: written.after.unwrap_or_default(),
             secure_boot: written.secure_boot.unwrap_or_default(),
@@ -341,7 +353,9 @@ fn network(written: WrittenNetwork, reading: &mut Reading<'_>) -> HostNetwork {
     }
 }
 
-fn disk(written: WrittenDisk, reading: &mut Reading<'_>) -> DiskChoice {
+/// The disk that the table `table` chooses.
+fn choice(table: &str, written: WrittenDisk, reading: &mut Reading<'_>) -> DiskChoice {
+    let key = |name: &str| format!("{table}.{name}");
     let rule = DiskRule {
         model: written.model.map(|part| part.trim().to_lowercase()),
         min_size: written.min_size,
@@ -351,34 +365,63 @@ fn disk(written: WrittenDisk, reading: &mut Reading<'_>) -> DiskChoice {
     let by_rule = rule != DiskRule::default();
     match (written.device, written.serial) {
         (Some(_), Some(_)) => {
-            reading.wrong("disk.serial", "give either this or `disk.device`, not both")
+            let message = format!("give either this or `{table}.device`, not both");
+            reading.wrong(&key("serial"), message);
         }
         (Some(_), None) if by_rule => reading.wrong(
-            "disk.device",
+            &key("device"),
             "give either this or a rule for choosing, not both",
         ),
         (None, Some(_)) if by_rule => reading.wrong(
-            "disk.serial",
+            &key("serial"),
             "give either this or a rule for choosing, not both",
         ),
         (Some(device), None) if !device.starts_with("/dev/") => {
-            reading.wrong("disk.device", "expected a path below /dev, as /dev/sda");
+            reading.wrong(&key("device"), "expected a path below /dev, as /dev/sda");
         }
         (Some(device), None) => return DiskChoice::Device(device),
         (None, Some(serial)) if serial.trim().is_empty() => {
-            reading.wrong("disk.serial", "the serial number is empty");
+            reading.wrong(&key("serial"), "the serial number is empty");
         }
         (None, Some(serial)) => return DiskChoice::Serial(serial),
         (None, None) if by_rule => {
             let (least, most) = (rule.min_size, rule.max_size);
             if least.zip(most).is_some_and(|(least, most)| least > most) {
-                reading.wrong("disk.max_size", "less than `disk.min_size`: no disk fits");
+                let message = format!("less than `{table}.min_size`: no disk fits");
+                reading.wrong(&key("max_size"), message);
             }
             return DiskChoice::Rule(rule);
         }
         (None, None) => {}
     }
     DiskChoice::Only
+}
+
+/// What can be said of a mirror before disks are looked at.
+fn check_mirror(
+    disk: &DiskChoice,
+    mirror: &DiskChoice,
+    action: Option<Existing>,
+    reading: &mut Reading<'_>,
+) {
+    match mirror {
+        DiskChoice::Device(device) if disk == mirror => reading.wrong(
+            "mirror.device",
+            format!("{device} is also `disk.device`: a mirror needs another disk"),
+        ),
+        DiskChoice::Serial(serial) if disk == mirror => reading.wrong(
+            "mirror.serial",
+            format!("{serial} is also `disk.serial`: a mirror needs another disk"),
+        ),
+        _ => {}
+    }
+    if matches!(action, Some(Existing::Repair | Existing::KeepData)) {
+        reading.wrong(
+            "mirror",
+            "made only by an installation that keeps nothing; leave the table out, and add the \
+             second disk afterwards: basalt-update mirror add DISK",
+        );
+    }
 }
 
 #[cfg(test)]

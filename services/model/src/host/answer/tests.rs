@@ -194,3 +194,31 @@ fn passwords_are_not_printed() {
     let answers = AnswerFile::parse(GOOD).unwrap();
     assert!(!format!("{answers:?}").contains("longenough"));
 }
+
+#[test]
+fn a_second_disk_is_chosen_like_the_first() {
+    let with = |table: &str| format!("{GOOD}\n[mirror]\n{table}\n");
+    let mirror = |table: &str| AnswerFile::parse(&with(table)).unwrap().mirror;
+    assert_eq!(AnswerFile::parse(GOOD).unwrap().mirror, None);
+    assert_eq!(mirror(""), Some(DiskChoice::Only));
+    let other = DiskChoice::Serial("OTHER".to_owned());
+    assert_eq!(mirror("serial = \"OTHER\""), Some(other));
+    for (text, expected) in [
+        (
+            with("serial = \"BASALT0\""),
+            "`mirror.serial`: BASALT0 is also `disk.serial`",
+        ),
+        (with("device = \"sda\""), "`mirror.device`: expected a path"),
+        (
+            with("serial = \"X\"\nsize = 1"),
+            "`mirror.size`: unknown key",
+        ),
+        (
+            with("serial = \"X\"\n[existing]\naction = \"repair\""),
+            "`mirror`: made only by an installation that keeps nothing",
+        ),
+    ] {
+        let said = error(&text);
+        assert!(said.contains(expected), "{said}\nexpected: {expected}");
+    }
+}

@@ -38,6 +38,10 @@ pub struct Written {
     pub network: WrittenNetwork,
     /// The disk Basalt is installed on. Default: the only one.
     pub disk: WrittenDisk,
+    /// A second disk that holds everything once more, so that the host survives the loss of either.
+    /// Default: none. An empty table means the only other one.
+    #[schemars(with = "WrittenDisk")]
+    pub mirror: Option<WrittenDisk>,
     /// What is done when the disk already holds a Basalt.
     pub existing: WrittenExisting,
     /// What follows a finished installation. Default: reboot.
@@ -60,7 +64,7 @@ pub struct WrittenNetwork {
     pub dns: Vec<IpAddr>,
 }
 
-/// The disk Basalt is installed on: by `device`, by `serial`, or by what it is like.
+/// A disk Basalt is installed on: by `device`, by `serial`, or by what it is like.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct WrittenDisk {

@@ -1,0 +1,91 @@
+//! The mirrored data partition: found on every disk, and started from what is newest.
+//!
+//! [`basalt_layout::mirror`] knows the superblocks and who may start with whom; the kernel does the
+//! rest. Whoever is left out here is brought up to date by the running system.
+
+use crate::device;
+use crate::error::{At, Result};
+use crate::root::say;
+use basalt_layout::mirror::{
+    DEVICE, MEMBERS, Member, SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE, start_from,
+};
+use std::fs::{self, File};
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+/// Makes an array's device when a name is written to it.
+const NEW_ARRAY: &str = "/sys/module/md_mod/parameters/new_array";
+
+/// A partition that is a member of a mirror.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// Its device.
+    pub path: PathBuf,
+    /// What it knows.
+    pub member: Member,
+}
+
+/// Reads a partition's superblock; `None` when it is no member of a mirror.
+pub fn read(path: &Path) -> Option<Member> {
+    let mut bytes = [0; SUPERBLOCK_SIZE];
+    let mut file = File::open(path).ok()?;
+    file.seek(SeekFrom::Start(SUPERBLOCK_OFFSET)).ok()?;
+    file.read_exact(&mut bytes).ok()?;
+    Member::parse(&bytes)
+}
+
+/// The members of the array that `data` belongs to, on whichever disk; none when it is no member.
+pub fn members_of(data: &Path, all: &[PathBuf]) -> Vec<Part> {
+    let Some(own) = read(data) else {
+        return Vec::new();
+    };
+    all.iter()
+        .filter_map(|path| {
+            let member = read(path).filter(|member| member.array == own.array)?;
+            let path = path.clone();
+            Some(Part { path, member })
+        })
+        .collect()
+}
+
+/// Whether waiting could still bring a member.
+pub fn is_missing_one(parts: &[Part]) -> bool {
+    (1..MEMBERS).contains(&parts.len())
+}
+
+/// Starts the array, and returns its device.
+pub fn start(parts: &[Part]) -> Result<PathBuf> {
+    let known: Vec<&Member> = parts.iter().map(|part| &part.member).collect();
+    let chosen: Vec<&Path> = start_from(&known)
+        .into_iter()
+        .map(|index| parts[index].path.as_path())
+        .collect();
+    if chosen.len() < MEMBERS {
+        let names: Vec<String> = chosen
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect();
+        say(&format!(
+            "the mirror is degraded: data from {} alone",
+            names.join(", ")
+        ));
+    }
+    fs::write(NEW_ARRAY, DEVICE).at("write", NEW_ARRAY)?;
+    let device = Path::new("/dev").join(DEVICE);
+    device::run_array(&device, &chosen).at("start", &device)?;
+    Ok(device)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plain_partition_has_no_members() {
+        let dir = tempfile::tempdir().unwrap();
+        let plain = dir.path().join("plain");
+        fs::write(&plain, vec![0; 16384]).unwrap();
+        assert_eq!(members_of(&plain, std::slice::from_ref(&plain)), []);
+        assert!(!is_missing_one(&[]));
+    }
+}

@@ -1,0 +1,133 @@
+//! A new disk joins the mirror, in the place of one that is gone or on a host that has lost one.
+
+use std::fs::{self, File};
+use std::io::{Seek, SeekFrom};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use basalt_layout::disk::{DATA_PARTITION, ESP_FS_LABEL, ESP_PARTITION, FreshIds, joining_script};
+
+use super::array::Array;
+use super::{SystemDisk, SystemDisks, follow, partition};
+use crate::block::Blocks;
+use crate::table::Table;
+use crate::{Error, Host, Observer, command};
+
+/// How long the kernel may take to show new partitions.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Makes `disk` the second disk of the host's mirror. Everything on it is lost. Returns when it has
+/// everything; until then nothing boots from it.
+pub fn join(host: &Host, disk: &Path, observer: &mut dyn Observer) -> Result<(), Error> {
+    let blocks = Blocks::default();
+    let array = Array::read(&blocks).ok_or_else(|| {
+        refuse("this host was installed on one disk; a mirror is made by the installer")
+    })?;
+    let source = Table::read(&host.disk)?;
+    let data_size = source.entry(DATA_PARTITION)?.size;
+    check(&blocks, &array, disk, &source)?;
+    host.others.check_leading()?;
+    array.forget_detached()?;
+    observer.say(&format!("partitioning {}", disk.display()));
+    let uuid = || uuid::Uuid::new_v4().to_string();
+    let ids = FreshIds {
+        disk: uuid(),
+        esp: uuid(),
+        data: uuid(),
+        empty_root: uuid(),
+        empty_verity: uuid(),
+    };
+    let script = joining_script(&ids, [uuid(), uuid()], data_size);
+    let text = disk.to_string_lossy();
+    let wipe = [
+        "--quiet",
+        "--wipe",
+        "always",
+        "--wipe-partitions",
+        "always",
+        &text,
+    ];
+    command::run("sfdisk", &wipe, &script)?;
+    let member = partition(disk, DATA_PARTITION);
+    wait_for(&member)?;
+    let esp = partition(disk, ESP_PARTITION);
+    let arguments = ["-F", "32", "-n", ESP_FS_LABEL, &esp.to_string_lossy()];
+    command::run("mkfs.vfat", &arguments, "")?;
+    observer.say("copying the data");
+    array.add(&member)?;
+    array.wait(&blocks);
+    observer.say("copying the system");
+    let _lock = host.lock()?;
+    follow::follow(&host.as_disk(), &SystemDisk::at(disk))?;
+    match SystemDisks::detect(&blocks, &host.disk)? {
+        SystemDisks::Leading(others) if !others.is_empty() => Ok(()),
+        _ => Err(refuse(
+            "the disk was added, but did not become a whole member",
+        )),
+    }
+}
+
+fn refuse(text: &str) -> Error {
+    Error::Mirror(text.to_owned())
+}
+
+/// Everything that can be refused before a byte is written.
+fn check(blocks: &Blocks, array: &Array, disk: &Path, source: &Table) -> Result<(), Error> {
+    let shown = disk.display();
+    let real = fs::canonicalize(disk).map_err(|e| Error::io(disk, e))?;
+    let name = real.file_name().unwrap_or_default().to_string_lossy();
+    if array.is_whole() {
+        return Err(refuse("the mirror is whole already"));
+    }
+    if real != disk
+        || blocks.attribute(&name, "size").is_none()
+        || blocks.partition(&name).is_some()
+    {
+        return Err(refuse(&format!(
+            "{shown} is no disk; name one like /dev/sdb"
+        )));
+    }
+    let mut in_use = blocks.partitions(&name)?;
+    in_use.retain(|part| !blocks.holders(&part.name).is_empty() || is_mounted(&part.path()));
+    if !in_use.is_empty() || !blocks.holders(&name).is_empty() || is_mounted(disk) {
+        return Err(refuse(&format!("{shown} is in use")));
+    }
+    let end = source
+        .entries()
+        .iter()
+        .map(|entry| entry.offset + entry.size)
+        .max()
+        .unwrap_or_default();
+    // The second copy of the table comes behind the last partition.
+    let needed = end + (1 << 20);
+    let size = File::open(disk)
+        .and_then(|mut file| file.seek(SeekFrom::End(0)))
+        .map_err(|e| Error::io(disk, e))?;
+    if size < needed {
+        return Err(refuse(&format!(
+            "{shown} is too small: it has {size} bytes, and {needed} are needed"
+        )));
+    }
+    Ok(())
+}
+
+fn is_mounted(device: &Path) -> bool {
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let device = device.to_string_lossy();
+    mounts
+        .lines()
+        .any(|line| line.split(' ').next() == Some(&*device))
+}
+
+fn wait_for(path: &Path) -> Result<(), Error> {
+    command::run("udevadm", &["settle", "--timeout=30"], "")?;
+    let end = Instant::now() + PATIENCE;
+    while !path.exists() {
+        if Instant::now() > end {
+            return Err(refuse(&format!("{} does not appear", path.display())));
+        }
+        // There is nobody who would tell.
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
+}
