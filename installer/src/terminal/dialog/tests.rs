@@ -1,0 +1,222 @@
+use super::*;
+use crate::terminal::tests::disk;
+use std::collections::VecDeque;
+
+/// Someone who has learned the answers by heart.
+struct Script {
+    answers: VecDeque<&'static str>,
+    heard: String,
+}
+
+impl Talk for Script {
+    fn say(&mut self, text: &str) -> io::Result<()> {
+        self.heard.push_str(text);
+        self.heard.push('\n');
+        Ok(())
+    }
+
+    fn ask(&mut self, question: &str) -> io::Result<String> {
+        self.say(question)?;
+        let answer = self.answers.pop_front();
+        answer
+            .map(str::to_owned)
+            .ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+    }
+
+    fn ask_secret(&mut self, question: &str) -> io::Result<String> {
+        self.ask(question)
+    }
+}
+
+/// A machine with a disk in use, a small one and a medium.
+struct Fake {
+    cards: Vec<(String, MacAddress)>,
+}
+
+impl Machine for Fake {
+    fn disks(&self) -> anyhow::Result<Vec<Disk>> {
+        let named = |path: &str| Disk {
+            path: path.into(),
+            ..disk()
+        };
+        let small = Disk {
+            size: 1 << 30,
+            ..named("/dev/vdb")
+        };
+        let medium = Disk {
+            is_medium: true,
+            ..named("/dev/vdc")
+        };
+        Ok(vec![disk(), small, named("/dev/vdd"), medium])
+    }
+
+    fn cards(&self) -> &[(String, MacAddress)] {
+        &self.cards
+    }
+
+    fn existing(&self, disk: &Disk) -> Option<Existing> {
+        disk.path.ends_with("vdd").then(|| Existing {
+            versions: vec!["0.1.0".parse().unwrap()],
+            host: Some("node1".parse().unwrap()),
+        })
+    }
+
+    fn has_keyboard(&self, keyboard: &Keyboard) -> bool {
+        ["us", "de"].contains(&keyboard.as_str())
+    }
+
+    fn use_keyboard(&self, _: &Keyboard) {}
+
+    fn has_time_zone(&self, zone: &TimeZone) -> bool {
+        ["UTC", "Europe/Berlin"].contains(&zone.as_str())
+    }
+}
+
+fn run(answers: &[&'static str], cards: usize) -> (anyhow::Result<Plan>, String) {
+    let mut script = Script {
+        answers: answers.iter().copied().collect(),
+        heard: String::new(),
+    };
+    let card = |n| {
+        let mac = format!("52:54:00:00:00:0{n}").parse().unwrap();
+        (format!("eth{n}"), mac)
+    };
+    let machine = Fake {
+        cards: (0..cards).map(card).collect(),
+    };
+    let plan = Dialog::new(&mut script, &machine).run(&"0.1.0".parse().unwrap());
+    (plan, script.heard)
+}
+
+#[test]
+fn defaults_make_a_plan() {
+    let (plan, heard) = run(
+        &[
+            "",
+            "",
+            "1",
+            "",
+            "longenough",
+            "longenough",
+            "",
+            "",
+            "",
+            "",
+            "YES",
+        ],
+        1,
+    );
+    let plan = plan.unwrap();
+    assert_eq!(plan.disk, disk());
+    assert_eq!(plan.host.hostname.as_str(), "basalt");
+    assert_eq!(plan.host.network, HostNetwork::default());
+    assert!(plan.host.root_password_hash.is_some());
+    assert!(heard.contains("/dev/vda  32.0 GiB  model, serial serial"));
+    assert!(!heard.contains("/dev/vdc"));
+    assert!(heard.contains("everything on it is lost: nothing"));
+}
+
+#[test]
+fn wrong_answers_are_explained_and_asked_again() {
+    let answers = [
+        "",
+        "xx",
+        "de",
+        "",
+        "9",
+        "2",
+        "1",
+        "9",
+        "1",
+        "2",
+        "no",
+        "",
+        "short",
+        "longenough",
+        "otherwise",
+        "longenough",
+        "longenough",
+        "no name",
+        "node1.example.org",
+        "3",
+        "2",
+        "192.0.2.10",
+        "192.0.2.10/24",
+        "198.51.100.1",
+        "192.0.2.1",
+        "192.0.2.53",
+        "",
+        "Europe/Berlin",
+        "me",
+        "me@example.org",
+        "yes", //
+        "",
+        "1",
+        "2",
+        "ERASE",
+        "longenough",
+        "longenough",
+        "",
+        "",
+        "",
+        "",
+        "",
+        "YES",
+    ];
+    let (plan, heard) = run(&answers, 2);
+    let plan = plan.unwrap();
+    for words in [
+        "/dev/vdb is too small: it has 1.0 GiB, Basalt needs 5.7 GiB",
+        "There is no keyboard `xx`",
+        "`me` is no e-mail address",
+        "E-mail     me@example.org",
+        "at least 8 characters",
+        "two different passwords",
+        "`no name` is no host name",
+        "the length of the prefix is missing",
+        "198.51.100.1 is not in the network of 192.0.2.10/24",
+        "192.0.2.10/24 by way of 192.0.2.1",
+        "Starting over",
+        "mirror: /dev/vdb is too small",
+        "/dev/vdd already holds Basalt 0.1.0 of the host node1",
+        "Mirror     /dev/vdd",
+    ] {
+        assert!(heard.contains(words), "{words}\n{heard}");
+    }
+    let second = plan.mirror.as_ref();
+    assert!(second.is_some_and(|disk| disk.path.ends_with("vdd")));
+    assert_eq!(
+        plan.host.network.port,
+        Port::Mac("52:54:00:00:00:00".parse().unwrap())
+    );
+}
+
+#[test]
+fn a_basalt_that_is_there_can_be_repaired_or_left_alone() {
+    let (plan, heard) = run(&["", "", "3", "0", "1", "YES"], 1);
+    let plan = plan.unwrap();
+    assert_eq!(plan.mode, Mode::Repair);
+    assert!(heard.contains("/dev/vdd already holds Basalt 0.1.0 of the host node1"));
+    assert!(heard.contains("Type YES to repair"));
+
+    let password = ["longenough", "longenough"];
+    let rest = ["", "", "", "", "YES"];
+    let answers = [&["", "", "3", "2"][..], &password, &rest].concat();
+    let (plan, heard) = run(&answers, 1);
+    assert_eq!(plan.unwrap().mode, Mode::KeepData);
+    assert!(heard.contains("its data stays"));
+
+    let answers = [&["", "", "3", "4", "1", ""][..], &password, &rest].concat();
+    let (plan, _) = run(&answers, 1);
+    let plan = plan.unwrap();
+    assert_eq!(
+        (plan.mode, plan.disk.path.to_str()),
+        (Mode::Fresh, Some("/dev/vda"))
+    );
+}
+
+#[test]
+fn without_a_network_card_nothing_is_asked() {
+    let (plan, _) = run(&[""], 0);
+    assert!(plan.unwrap_err().to_string().contains("no network card"));
+}
