@@ -3,7 +3,7 @@
 //! One program, four moments of a host's life: [`setup`] makes this boot's host out of the image
 //! and the host's configuration, [`health`] decides whether the boot was good, [`run`] watches the
 //! services and shows the host's state as long as it is up, and `status` prints what it sees.
-//! [`record`] is what one boot remembers for the next.
+//! [`record`] is what one boot remembers for the next, [`timing`] how long each one took.
 
 mod health;
 mod notify;
@@ -11,6 +11,7 @@ mod paths;
 mod record;
 mod run;
 mod setup;
+mod timing;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -41,6 +42,12 @@ enum Command {
         /// Seconds after which it is not.
         #[arg(long, default_value_t = 240)]
         timeout: u64,
+    },
+    /// Prints how long the last boots took, and their units.
+    BootTimes {
+        /// As JSON, every boot that is kept.
+        #[arg(long)]
+        json: bool,
     },
     /// Prints the state.
     Status {
@@ -82,8 +89,22 @@ fn start(command: Command) -> anyhow::Result<ExitCode> {
         Command::Health { timeout } => {
             Ok(runtime()?.block_on(health::gate(&paths, Duration::from_secs(timeout))))
         }
+        Command::BootTimes { json } => boot_times(&paths, json),
         Command::Status { json } => status(&paths, json),
     }
+}
+
+fn boot_times(paths: &Paths, json: bool) -> anyhow::Result<ExitCode> {
+    let boots = timing::read(paths);
+    if json {
+        println!("{}", serde_json::to_string(&boots)?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let last = boots
+        .first()
+        .context("no boot is recorded yet; this one is when the host is healthy")?;
+    print!("{}", timing::table(last));
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Problems are told and kept for the screen, but never stop the boot.

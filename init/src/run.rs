@@ -20,8 +20,8 @@ use futures_util::StreamExt;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use crate::notify;
 use crate::paths::Paths;
+use crate::{notify, timing};
 use screen::Screens;
 use state::State;
 use systemd::{Manager, Unit};
@@ -64,6 +64,7 @@ struct Supervisor<'a> {
     screens: Screens,
     told: Option<State>,
     revived: Option<Instant>,
+    timed: bool,
 }
 
 impl<'a> Supervisor<'a> {
@@ -74,6 +75,7 @@ impl<'a> Supervisor<'a> {
             screens: Screens::new(paths),
             told: None,
             revived: None,
+            timed: timing::is_recorded(paths),
         }
     }
 
@@ -94,6 +96,9 @@ impl<'a> Supervisor<'a> {
             tracing::warn!("name servers: {error:#}");
         }
         let state = State::collect(self.paths, units);
+        if state.health.as_ref().is_some_and(|health| health.healthy) {
+            self.record_times().await;
+        }
         if self.told.as_ref() == Some(&state) {
             return;
         }
@@ -145,6 +150,27 @@ impl<'a> Supervisor<'a> {
             if let Err(error) = manager.start_again(&unit.name).await {
                 tracing::error!(unit = unit.name, %error, "it cannot be started");
             }
+        }
+    }
+
+    /// Writes down what this boot took, once it is over.
+    async fn record_times(&mut self) {
+        let Some(manager) = self.systemd.as_ref().filter(|_| !self.timed) else {
+            return;
+        };
+        let asked = async {
+            let moments = manager.moments().await?;
+            if moments.finished == 0 {
+                return Ok(());
+            }
+            self.timed = true;
+            let units = manager.unit_moments().await?;
+            let boot = timing::record(self.paths, moments, &units)?;
+            tracing::info!(milliseconds = boot.total(), "booted");
+            anyhow::Ok(())
+        };
+        if let Err(error) = asked.await {
+            tracing::warn!("the times of this boot are not recorded: {error:#}");
         }
     }
 

@@ -3,7 +3,10 @@
 use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt};
 use serde::{Deserialize, Serialize};
+use zbus::proxy::CacheProperties;
 use zbus::zvariant::OwnedObjectPath;
+
+use crate::timing::{Moments, UnitMoments};
 
 /// A row of systemd's list of units.
 type Row = (
@@ -28,8 +31,18 @@ type Row = (
 trait SystemdManager {
     fn subscribe(&self) -> zbus::Result<()>;
     fn list_units_by_names(&self, names: &[&str]) -> zbus::Result<Vec<Row>>;
+    fn list_units_by_patterns(&self, states: &[&str], patterns: &[&str]) -> zbus::Result<Vec<Row>>;
     fn reset_failed_unit(&self, name: &str) -> zbus::Result<()>;
     fn start_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
+
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn firmware_timestamp_monotonic(&self) -> zbus::Result<u64>;
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn loader_timestamp_monotonic(&self) -> zbus::Result<u64>;
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn userspace_timestamp_monotonic(&self) -> zbus::Result<u64>;
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn finish_timestamp_monotonic(&self) -> zbus::Result<u64>;
 
     #[zbus(signal)]
     fn job_removed(
@@ -40,6 +53,23 @@ trait SystemdManager {
         result: String,
     ) -> zbus::Result<()>;
 }
+
+#[zbus::proxy(
+    interface = "org.freedesktop.systemd1.Unit",
+    default_service = "org.freedesktop.systemd1",
+    gen_blocking = false
+)]
+trait SystemdUnit {
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn inactive_exit_timestamp_monotonic(&self) -> zbus::Result<u64>;
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn active_enter_timestamp_monotonic(&self) -> zbus::Result<u64>;
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn inactive_enter_timestamp_monotonic(&self) -> zbus::Result<u64>;
+}
+
+/// Units that do something when they start, and so take time.
+const WORKING_UNITS: [&str; 3] = ["*.service", "*.mount", "*.device"];
 
 /// A service as systemd sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,6 +109,39 @@ impl Manager {
             .into_iter()
             .map(|(name, _, _, active, sub, ..)| Unit { name, active, sub })
             .collect();
+        Ok(units)
+    }
+
+    /// When this boot's parts began and ended.
+    pub async fn moments(&self) -> zbus::Result<Moments> {
+        Ok(Moments {
+            firmware: self.proxy.firmware_timestamp_monotonic().await?,
+            loader: self.proxy.loader_timestamp_monotonic().await?,
+            userspace: self.proxy.userspace_timestamp_monotonic().await?,
+            finished: self.proxy.finish_timestamp_monotonic().await?,
+        })
+    }
+
+    /// When each unit was started.
+    pub async fn unit_moments(&self) -> zbus::Result<Vec<UnitMoments>> {
+        let rows = self
+            .proxy
+            .list_units_by_patterns(&[], &WORKING_UNITS)
+            .await?;
+        let mut units = Vec::new();
+        for (name, _, _, _, _, _, path, ..) in rows {
+            let unit = SystemdUnitProxy::builder(self.proxy.inner().connection())
+                .path(path)?
+                .cache_properties(CacheProperties::No)
+                .build()
+                .await?;
+            units.push(UnitMoments {
+                name,
+                activating: unit.inactive_exit_timestamp_monotonic().await?,
+                active: unit.active_enter_timestamp_monotonic().await?,
+                inactive: unit.inactive_enter_timestamp_monotonic().await?,
+            });
+        }
         Ok(units)
     }
 

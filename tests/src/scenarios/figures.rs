@@ -6,6 +6,8 @@ use crate::console::Console;
 use crate::guest::{self, BOOT_LIMIT, Guest};
 use crate::lab::Lab;
 use anyhow::{Context, Result};
+use basalt_image::appliance::poll;
+use serde_json::Value;
 use std::time::{Duration, Instant};
 
 /// Sizes, memory of the idle host, and how fast guests start.
@@ -28,7 +30,10 @@ pub fn measure(lab: &mut Lab<'_>) -> Result<()> {
         "s",
     );
 
-    let appliance = lab.appliance()?;
+    let mut appliance = lab.appliance()?;
+    // The snapshot's memory is full of what was uploaded to it.
+    appliance.reboot()?;
+    boot(lab, &appliance)?;
     for unit in ["basalt-init", "basalt-node", "basalt-gateway"] {
         let pid = appliance.ssh().run(&format!(
             "systemctl show --property=MainPID --value {unit}.service"
@@ -44,6 +49,11 @@ pub fn measure(lab: &mut Lab<'_>) -> Result<()> {
     let caches = meminfo("Buffers")? + meminfo("Cached")? + meminfo("SReclaimable")?;
     let held = total - meminfo("MemFree")? - caches + meminfo("Shmem")?;
     figures.record("memory held by the idle host", held, "MiB");
+    figures.record(
+        "the same with all caches",
+        total - meminfo("MemFree")?,
+        "MiB",
+    );
     figures.record(
         "the same with half the cache and the kernel's reserve",
         total - meminfo("MemAvailable")?,
@@ -76,6 +86,37 @@ pub fn measure(lab: &mut Lab<'_>) -> Result<()> {
         .figures
         .record("own memory of a VM's monitor", own_memory(&maps), "MiB");
     appliance.done();
+    Ok(())
+}
+
+/// Units of the boot whose times are recorded: the slowest ones.
+const SLOWEST_UNITS: usize = 10;
+
+/// What the appliance's boot was made of, as the supervisor has written it down.
+fn boot(lab: &Lab<'_>, appliance: &Appliance) -> Result<()> {
+    let times = || {
+        let text = appliance
+            .ssh()
+            .run("/usr/lib/basalt/basalt-init boot-times --json")?;
+        let boots: Value = serde_json::from_str(&text)?;
+        anyhow::Ok(boots.get(0).cloned())
+    };
+    // It is written when systemd has nothing left to start, which may be after the host is healthy.
+    let boot = poll::until(BOOT_LIMIT, Duration::from_millis(200), times)?
+        .context("the times of the boot are never written down")?;
+    let seconds = |value: &Value| {
+        let milliseconds = value.as_f64().context("no time in milliseconds")?;
+        anyhow::Ok(milliseconds / 1000.0)
+    };
+    let figures = &lab.shared.figures;
+    for part in ["firmware", "loader", "kernel", "healthy"] {
+        figures.record(&format!("boot: {part}"), seconds(&boot[part])?, "s");
+    }
+    let units = boot["units"].as_array().context("no units")?;
+    for unit in units.iter().take(SLOWEST_UNITS) {
+        let name = unit["name"].as_str().context("a unit without a name")?;
+        figures.record(&format!("boot: {name}"), seconds(&unit["took"])?, "s");
+    }
     Ok(())
 }
 
