@@ -93,11 +93,17 @@ impl Release {
     /// The channel file that announces this release.
     ///
     /// # Errors
-    /// When it cannot be written as JSON.
-    pub fn signed(&self, sign: impl FnOnce(&[u8]) -> [u8; 64]) -> serde_json::Result<String> {
+    /// When it cannot be written as JSON, or not be signed.
+    pub fn signed<E: From<serde_json::Error>>(
+        &self,
+        sign: impl FnOnce(&[u8]) -> Result<[u8; 64], E>,
+    ) -> Result<String, E> {
         let release = serde_json::to_string(self)?;
-        let signature = hex::encode(sign(release.as_bytes()));
-        serde_json::to_string_pretty(&Signed { release, signature })
+        let signature = hex::encode(sign(release.as_bytes())?);
+        Ok(serde_json::to_string_pretty(&Signed {
+            release,
+            signature,
+        })?)
     }
 
     /// Where the bundle is.
@@ -160,7 +166,7 @@ mod tests {
         );
         let text = |release: &Release, seed| {
             release
-                .signed(|bytes| testing::key(seed).sign(bytes).to_bytes())
+                .signed(|bytes| serde_json::Result::Ok(testing::key(seed).sign(bytes).to_bytes()))
                 .unwrap()
         };
         let good = text(&release, testing::KEY);
