@@ -10,9 +10,8 @@ use std::str::FromStr;
 use basalt_layout::{ARCHITECTURE, IMAGE_ID, Version};
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
 use crate::signature::Keys;
-use crate::web::Web;
+use crate::{Error, Host};
 
 /// Longest channel file that is read.
 const LONGEST: u64 = 64 << 10;
@@ -113,10 +112,10 @@ impl Release {
 }
 
 /// Asks a folder for the latest release of a channel.
-pub fn latest(keys: &Keys, folder: &str, channel: Channel) -> Result<Release, Error> {
+pub fn latest(host: &Host, folder: &str, channel: Channel) -> Result<Release, Error> {
     let url = format!("{}/{channel}.json", folder.trim_end_matches('/'));
-    let text = Web::default().small(&url, LONGEST)?;
-    read(&text, keys, channel).map_err(|reason| Error::Http {
+    let text = host.web().small(&url, LONGEST)?;
+    read(&text, &host.keys()?, channel).map_err(|reason| Error::Http {
         url,
         reason: reason.to_string(),
     })
