@@ -9,6 +9,9 @@
 //! | `boot.key`, `.crt`, `.auth` | db: signs boot loader and kernel images |
 //! | `update.key`, `update.pub` | Ed25519: signs update manifests |
 //!
+//! Instead of `boot.key` and `update.key` there may be `boot.uri` and `update.uri`, which name keys in
+//! a token by their PKCS#11 URIs ([`token`]): those never leave it.
+//!
 //! The `.auth` files are what a firmware in setup mode takes to know the certificates. They are
 //! signed when the set is made, so the keys of platform and exchange can be kept elsewhere
 //! afterwards: a build needs only those of boot and update. Any other `*.pub` in the folder is
@@ -18,23 +21,30 @@
 //! `BASALT_KEYS` names the folder for releases. Without it development keys are used, which are made
 //! once per cache.
 
+pub mod authenticode;
 mod make;
+pub mod token;
 mod variable;
 
 use crate::build::paths;
-use ed25519_dalek::SigningKey;
-use ed25519_dalek::pkcs8::DecodePrivateKey;
+use ed25519_dalek::pkcs8::{DecodePrivateKey, DecodePublicKey};
+use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
+use token::{TokenKey, Uri};
 pub use variable::Variable;
 
 /// Names the folder with release keys.
 pub const FOLDER: &str = "BASALT_KEYS";
 /// The private half that signs update manifests.
 const UPDATE_KEY: &str = "update.key";
+/// Where it is, when it is in a token.
+const UPDATE_URI: &str = "update.uri";
+/// Where the key that signs boot loader and kernel images is, when it is in a token.
+const BOOT_URI: &str = "boot.uri";
 /// Its public half.
 const UPDATE_PUBLIC: &str = "update.pub";
 
@@ -87,6 +97,22 @@ pub enum Error {
         status: ExitStatus,
         /// What it said.
         output: String,
+    },
+    /// A URI that names no key.
+    #[error("{uri}: {reason}")]
+    Uri {
+        /// The URI, without its query.
+        uri: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A token refused.
+    #[error("the key {uri}: {reason}")]
+    Token {
+        /// The key.
+        uri: String,
+        /// What the token said.
+        reason: String,
     },
     /// There is no `openssl`, or no folder for development keys.
     #[error("{0}")]
@@ -145,6 +171,55 @@ impl Role {
     }
 }
 
+/// Keys of a new set that are in a token already.
+#[derive(Debug, Clone, Default)]
+pub struct Tokens {
+    /// The one that signs boot loader and kernel images: RSA with 2048 bits.
+    pub boot: Option<Uri>,
+    /// The one that signs update manifests: Ed25519.
+    pub update: Option<Uri>,
+}
+
+/// The private key that signs boot loader and kernel images.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BootKey {
+    /// A PEM file.
+    File(PathBuf),
+    /// In a token.
+    Token(Uri),
+}
+
+/// The private key that signs update manifests.
+pub enum UpdateKey {
+    /// Read from its file.
+    Here(SigningKey),
+    /// In a token.
+    Token {
+        /// The key.
+        key: TokenKey,
+        /// Its public half.
+        public: VerifyingKey,
+    },
+}
+
+impl UpdateKey {
+    /// The public half.
+    pub fn public(&self) -> VerifyingKey {
+        match self {
+            Self::Here(key) => key.verifying_key(),
+            Self::Token { public, .. } => *public,
+        }
+    }
+
+    /// Signs `bytes`.
+    pub fn sign(&self, bytes: &[u8]) -> Result<[u8; 64]> {
+        match self {
+            Self::Here(key) => Ok(key.sign(bytes).to_bytes()),
+            Self::Token { key, .. } => key.sign_ed25519(bytes),
+        }
+    }
+}
+
 /// A whole set of keys.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Keys {
@@ -172,12 +247,13 @@ impl Keys {
         if dir.exists() {
             return Self::open(&dir);
         }
-        make::set(&dir, "Basalt development")?;
+        make::set(&dir, "Basalt development", &Tokens::default())?;
         Self::open(&dir)
     }
 
-    /// Makes a new set in `dir`, which must be absent or empty, and outside the repository.
-    pub fn make(dir: &Path) -> Result<Self> {
+    /// Makes a new set in `dir`, which must be absent or empty, and outside the repository. The keys in
+    /// `tokens` stay where they are.
+    pub fn make(dir: &Path, tokens: &Tokens) -> Result<Self> {
         let dir = std::path::absolute(dir).at("find", dir)?;
         let refuse = |reason| Error::Place {
             dir: dir.clone(),
@@ -194,7 +270,7 @@ impl Keys {
         if parent.starts_with(workspace) {
             return Err(refuse("it lies in the repository"));
         }
-        make::set(&dir, "Basalt")?;
+        make::set(&dir, "Basalt", tokens)?;
         Self::open(&dir)
     }
 
@@ -204,7 +280,15 @@ impl Keys {
         let certificates = Role::ALL
             .iter()
             .flat_map(|role| ["crt", "auth"].map(|suffix| format!("{}.{suffix}", role.as_str())));
-        let secrets = ["boot.key", UPDATE_KEY, UPDATE_PUBLIC].map(str::to_owned);
+        let either = |key: &str, uri: &str| {
+            let in_token = dir.join(uri).is_file();
+            if in_token { uri } else { key }.to_owned()
+        };
+        let secrets = [
+            either("boot.key", BOOT_URI),
+            either(UPDATE_KEY, UPDATE_URI),
+            UPDATE_PUBLIC.to_owned(),
+        ];
         for file in certificates.chain(secrets) {
             if !dir.join(&file).is_file() {
                 return Err(Error::Incomplete { dir, file });
@@ -228,19 +312,51 @@ impl Keys {
         self.dir.join(format!("{}.auth", role.as_str()))
     }
 
-    /// The private key that signs boot loader and kernel images, PEM.
-    pub fn boot_key(&self) -> PathBuf {
-        self.dir.join("boot.key")
+    /// The private key that signs boot loader and kernel images.
+    pub fn boot_key(&self) -> Result<BootKey> {
+        Ok(match self.uri(BOOT_URI)? {
+            Some(uri) => BootKey::Token(uri),
+            None => BootKey::File(self.dir.join("boot.key")),
+        })
     }
 
     /// The key that signs update manifests.
-    pub fn update_key(&self) -> Result<SigningKey> {
+    pub fn update_key(&self) -> Result<UpdateKey> {
+        if let Some(uri) = self.uri(UPDATE_URI)? {
+            return self.update_token(&uri);
+        }
         let path = self.dir.join(UPDATE_KEY);
         let text = fs::read_to_string(&path).at("read", &path)?;
-        SigningKey::from_pkcs8_pem(&text).map_err(|error| Error::Malformed {
+        let key = SigningKey::from_pkcs8_pem(&text).map_err(|error| Error::Malformed {
             path,
             reason: format!("no Ed25519 key in PKCS#8 PEM: {error}"),
-        })
+        })?;
+        Ok(UpdateKey::Here(key))
+    }
+
+    fn update_token(&self, uri: &Uri) -> Result<UpdateKey> {
+        let path = self.dir.join(UPDATE_PUBLIC);
+        let text = fs::read_to_string(&path).at("read", &path)?;
+        let malformed = |reason: String| Error::Malformed {
+            path: path.clone(),
+            reason,
+        };
+        let public = VerifyingKey::from_public_key_pem(&text)
+            .map_err(|error| malformed(format!("no Ed25519 key in PEM: {error}")))?;
+        let key = TokenKey::open(uri)?;
+        if key.ed25519_public()? != public.to_bytes() {
+            return Err(malformed(format!("it is not the public half of {uri}")));
+        }
+        Ok(UpdateKey::Token { key, public })
+    }
+
+    /// The URI in a file of the set, if there is one.
+    fn uri(&self, name: &str) -> Result<Option<Uri>> {
+        match fs::read_to_string(self.dir.join(name)) {
+            Ok(text) => Ok(Some(text.parse()?)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).at("read", &self.dir.join(name)),
+        }
     }
 
     /// The public keys, SPKI PEM, whose updates an image accepts: our own and any other in the folder.
@@ -259,14 +375,12 @@ impl Keys {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ed25519_dalek::VerifyingKey;
-    use ed25519_dalek::pkcs8::DecodePublicKey;
     use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn a_new_set_is_whole_and_ours_alone() {
         let place = tempfile::tempdir().unwrap();
-        let keys = Keys::make(&place.path().join("set")).unwrap();
+        let keys = Keys::make(&place.path().join("set"), &Tokens::default()).unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(keys.dir()), 0o700);
         let files: Vec<_> = fs::read_dir(keys.dir()).unwrap().flatten().collect();
@@ -278,14 +392,17 @@ mod tests {
 
         let text = fs::read_to_string(&keys.update_publics().unwrap()[0]).unwrap();
         let public = VerifyingKey::from_public_key_pem(&text).unwrap();
-        assert_eq!(keys.update_key().unwrap().verifying_key(), public);
-        assert!(matches!(Keys::make(keys.dir()), Err(Error::Place { .. })));
+        assert_eq!(keys.update_key().unwrap().public(), public);
+        assert!(matches!(
+            Keys::make(keys.dir(), &Tokens::default()),
+            Err(Error::Place { .. })
+        ));
     }
 
     #[test]
     fn half_a_set_is_refused_by_the_name_of_what_is_missing() {
         let place = tempfile::tempdir().unwrap();
-        let keys = Keys::make(&place.path().join("set")).unwrap();
+        let keys = Keys::make(&place.path().join("set"), &Tokens::default()).unwrap();
         // These two may be kept elsewhere.
         fs::remove_file(keys.dir().join("platform.key")).unwrap();
         fs::remove_file(keys.dir().join("exchange.key")).unwrap();
@@ -297,7 +414,8 @@ mod tests {
 
     #[test]
     fn no_keys_in_the_repository() {
-        let error = Keys::make(&paths::workspace().join("target-keys")).unwrap_err();
+        let error =
+            Keys::make(&paths::workspace().join("target-keys"), &Tokens::default()).unwrap_err();
         assert!(error.to_string().contains("repository"), "{error}");
     }
 }

@@ -5,7 +5,8 @@ use basalt_image::appliance::instance::{Name, NodeName};
 use basalt_image::appliance::{console, run, sync};
 use basalt_image::build::reproduce::{self, Depth};
 use basalt_image::build::{self, Variant, lock};
-use basalt_image::keys::Keys;
+use basalt_image::keys::token::Uri;
+use basalt_image::keys::{Keys, Tokens};
 use basalt_image::{publish, testing};
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -33,6 +34,12 @@ enum Command {
         /// The folder to make, which must not be there yet; BASALT_KEYS names it to later builds
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
+        /// The boot key is in a token: pkcs11:token=…;object=…?module-path=…&pin-source=file:…
+        #[arg(long, value_name = "URI", requires = "out")]
+        boot_key: Option<Uri>,
+        /// The update key (Ed25519) is in a token
+        #[arg(long, value_name = "URI", requires = "out")]
+        update_key: Option<Uri>,
     },
     /// Build, and put the update bundle into a folder that a web server offers to hosts
     Publish {
@@ -170,9 +177,17 @@ fn act(command: Command) -> Result<ExitCode> {
                 println!("{change}");
             }
         }
-        Command::Keys { out } => {
+        Command::Keys {
+            out,
+            boot_key,
+            update_key,
+        } => {
+            let tokens = Tokens {
+                boot: boot_key,
+                update: update_key,
+            };
             let keys = match out {
-                Some(dir) => Keys::make(&dir)?,
+                Some(dir) => Keys::make(&dir, &tokens)?,
                 None => Keys::development()?,
             };
             println!("{}", keys.dir().display());

@@ -4,7 +4,6 @@ use crate::build::Artifacts;
 use crate::keys::Keys;
 use anyhow::{Context, Result};
 use basalt_update::channel::Release;
-use ed25519_dalek::Signer;
 use std::fs;
 use std::path::Path;
 
@@ -18,7 +17,7 @@ pub fn publish(built: &Artifacts, folder: &Path, channel: Channel) -> Result<()>
     put(folder, &name, |new| fs::copy(&built.bundle, new).map(drop))?;
     let release = Release::new(channel, built.version.parse()?, &name);
     let key = Keys::ensure()?.update_key()?;
-    let text = release.signed(|bytes| key.sign(bytes).to_bytes())?;
+    let text = release.signed(|bytes| anyhow::Ok(key.sign(bytes)?))?;
     put(folder, &format!("{channel}.json"), |new| {
         fs::write(new, &text)
     })

@@ -44,6 +44,10 @@ pub enum Tool {
     Objcopy,
     /// Makes keys and certificates.
     Openssl,
+    /// A token made of files, and the tool that fills it.
+    SoftHsm,
+    /// Checks signatures of EFI programs.
+    SbVerify,
     /// Runs the appliance.
     Qemu,
     /// Makes disk images.
@@ -86,6 +90,8 @@ impl Tool {
             Self::Cpio => &["cpio"],
             Self::Objcopy => &["objcopy"],
             Self::Openssl => &["openssl"],
+            Self::SoftHsm => &["softhsm2-util"],
+            Self::SbVerify => &["sbverify"],
             Self::Qemu => &["qemu-system-x86_64"],
             Self::QemuImg => &["qemu-img", "qemu-io"],
             Self::Swtpm => &["swtpm"],
@@ -118,6 +124,8 @@ impl Tool {
             Self::Cpio => "cpio",
             Self::Objcopy => "binutils",
             Self::Openssl => "openssl",
+            Self::SoftHsm => "softhsm2",
+            Self::SbVerify => "sbsigntool",
             Self::Qemu => "qemu-system-x86",
             Self::QemuImg => "qemu-utils",
             Self::Swtpm => "swtpm",

@@ -14,12 +14,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use basalt_layout::Slot;
 use basalt_layout::disk::{
-    self, DATA_LABEL, DATA_PARTITION, ESP_FS_LABEL, ESP_PARTITION, FreshIds, install_script,
-    mirrored_script,
+    self, DATA_LABEL, DATA_PARTITION, ESP_FS_LABEL, ESP_PARTITION, install_script, mirrored_script,
 };
 use basalt_update::command;
 use basalt_update::mirror::array::Mirror;
-use uuid::Uuid;
+use basalt_update::table::fresh_ids;
 
 use crate::plan::{Mode, Plan};
 use crate::report::Report;
@@ -148,14 +147,7 @@ fn copy_image(disk: &Path, source: &Source, report: &mut Report) -> anyhow::Resu
 }
 
 fn partition_disk(disk: &Path, source: &Source, data_size: Option<u64>) -> anyhow::Result<()> {
-    let uuid = || Uuid::new_v4().to_string();
-    let ids = FreshIds {
-        disk: uuid(),
-        esp: uuid(),
-        data: uuid(),
-        empty_root: uuid(),
-        empty_verity: uuid(),
-    };
+    let ids = fresh_ids();
     let (version, root_hash) = (&source.version, &source.root_hash);
     let script = match data_size {
         None => install_script(&ids, version, root_hash),

@@ -133,9 +133,23 @@ impl Api {
         size: u64,
         fields: &[(&str, &str)],
     ) -> Result<Value> {
+        let fields = [&[("content", content)], fields].concat();
+        let path = format!("/nodes/{NODE}/storage/local/upload");
+        self.upload_to(&path, &fields, name, from, size)
+    }
+
+    /// Sends a form with these fields and a file of `size` bytes.
+    pub fn upload_to(
+        &self,
+        path: &str,
+        fields: &[(&str, &str)],
+        name: &str,
+        from: impl Read,
+        size: u64,
+    ) -> Result<Value> {
         const BOUNDARY: &str = "basalt-test-boundary";
         let mut before = String::new();
-        for (key, value) in [("content", content)].iter().chain(fields) {
+        for (key, value) in fields {
             before.push_str(&format!(
                 "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{key}\"\r\n\r\n{value}\r\n"
             ));
@@ -156,7 +170,7 @@ impl Api {
             ("CSRFPreventionToken", &self.csrf),
             ("Content-Type", &kind),
         ];
-        let path = format!("/api2/json/nodes/{NODE}/storage/local/upload");
+        let path = format!("/api2/json{path}");
         let response =
             self.client
                 .request("POST", &path, &headers, Body::Stream(length, &mut body))?;

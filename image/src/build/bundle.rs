@@ -5,11 +5,10 @@ use super::error::{At, Error, Result};
 use super::stage::Stage;
 use super::stamp::{Hash, Stamp, sha256_file};
 use super::{Artifacts, tree};
-use crate::keys::Keys;
+use crate::keys::{Keys, UpdateKey};
 use basalt_layout::Version;
 use basalt_update::blocks;
 use basalt_update::manifest::{MANIFEST_FILE, Manifest, Part, Parts, SIGNATURE_FILE};
-use ed25519_dalek::{Signer, SigningKey};
 use std::fs::{self, File};
 use std::io::BufReader;
 use std::path::Path;
@@ -19,7 +18,7 @@ pub(super) fn make(stage: &Stage, artifacts: &Artifacts, version: &Version) -> R
     let signer = signer()?;
     let mut key = Hash::new();
     key.text(&artifacts.roothash);
-    key.text(&hex::encode(signer.verifying_key().as_bytes()));
+    key.text(&hex::encode(signer.public().as_bytes()));
     stage.toolbox.add_to(&mut key);
     key.file(&artifacts.uki)?;
     let stamp = Stamp::new(
@@ -56,7 +55,7 @@ pub(super) fn make(stage: &Stage, artifacts: &Artifacts, version: &Version) -> R
 }
 
 /// The key that hosts with this image trust.
-fn signer() -> Result<SigningKey> {
+fn signer() -> Result<UpdateKey> {
     Ok(Keys::ensure()?.update_key()?)
 }
 
@@ -65,7 +64,7 @@ fn head(
     artifacts: &Artifacts,
     version: &Version,
     work: &Path,
-    signer: &SigningKey,
+    signer: &UpdateKey,
 ) -> Result<Manifest> {
     let list = work.join(Parts::blocks_file(version));
     let mut digests = Vec::new();
@@ -80,7 +79,7 @@ fn head(
         .map_err(|error| Error::Invalid(format!("{}: {error}", path.display())))?;
     fs::write(&path, &text).at("write", &path)?;
     let path = work.join(SIGNATURE_FILE);
-    fs::write(&path, signer.sign(text.as_bytes()).to_bytes()).at("write", &path)?;
+    fs::write(&path, signer.sign(text.as_bytes())?).at("write", &path)?;
     Ok(manifest)
 }
 
@@ -108,6 +107,7 @@ fn part(path: &Path, file: String) -> Result<Part> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ed25519_dalek::SigningKey;
 
     #[test]
     fn the_manifest_describes_the_files() {
@@ -127,7 +127,7 @@ mod tests {
             iso: file("iso"),
             bundle: file("bundle"),
         };
-        let signer = SigningKey::from_bytes(&[1; 32]);
+        let signer = UpdateKey::Here(SigningKey::from_bytes(&[1; 32]));
         let version = "0.1.0".parse().unwrap();
         let manifest = head(&artifacts, &version, dir.path(), &signer).unwrap();
         let names: Vec<_> = manifest
@@ -150,9 +150,6 @@ mod tests {
         let text = fs::read(dir.path().join(MANIFEST_FILE)).unwrap();
         let signature = fs::read(dir.path().join(SIGNATURE_FILE)).unwrap();
         let signature = signature.as_slice().try_into().unwrap();
-        signer
-            .verifying_key()
-            .verify_strict(&text, &signature)
-            .unwrap();
+        signer.public().verify_strict(&text, &signature).unwrap();
     }
 }

@@ -4,12 +4,15 @@
 //! own date makes equal signatures from equal inputs.
 
 use super::command;
-use super::error::Result;
+use super::error::{At, Error, Result};
 use super::stage::Stage;
 use super::stamp::{Hash, sha256_file};
 use super::tree;
-use crate::keys::Role;
+use crate::keys::token::{TokenKey, Uri};
+use crate::keys::{BootKey, Role, authenticode};
+use std::fs;
 use std::path::{Path, PathBuf};
+use x509_parser::pem::parse_x509_pem;
 
 /// Where the image carries the public keys: `boot/` and `update/`.
 const PUBLIC: &str = "usr/lib/basalt/keys";
@@ -22,24 +25,45 @@ const SBSIGN: &str = "/usr/lib/systemd/systemd-sbsign";
 /// Writes the EFI program `unsigned`, signed with the boot key, to `signed`.
 pub(super) fn sign(stage: &Stage, unsigned: &Path, signed: &Path) -> Result<()> {
     tree::remove(signed)?;
+    match stage.keys.boot_key()? {
+        BootKey::File(key) => sign_by_file(stage, &key, unsigned, signed)?,
+        BootKey::Token(uri) => sign_by_token(stage, &uri, unsigned, signed)?,
+    }
+    tree::set_mode(signed, 0o644)
+}
+
+fn sign_by_token(stage: &Stage, uri: &Uri, unsigned: &Path, signed: &Path) -> Result<()> {
+    let certificate = stage.keys.certificate(Role::Boot);
+    let pem = fs::read(&certificate).at("read", &certificate)?;
+    let (_, pem) = parse_x509_pem(&pem)
+        .map_err(|error| Error::Invalid(format!("{}: {error}", certificate.display())))?;
+    let image = fs::read(unsigned).at("read", unsigned)?;
+    let key = TokenKey::open(uri)?;
+    let image = authenticode::sign(unsigned, &image, &pem.contents, |bytes| key.sign_rsa(bytes))?;
+    fs::write(signed, image).at("write", signed)
+}
+
+fn sign_by_file(stage: &Stage, key: &Path, unsigned: &Path, signed: &Path) -> Result<()> {
     let dirs = [stage.keys.dir(), &stage.out];
     let mut sign = stage.toolbox.command(&dirs, "faketime");
     sign.env("FAKETIME_FMT", "%s");
     sign.arg("-f").arg(stage.epoch.to_string());
     let option = |name: &str, path: &Path| format!("--{name}={}", path.display());
     sign.args([SBSIGN, "sign"])
-        .arg(option("private-key", &stage.keys.boot_key()))
+        .arg(option("private-key", key))
         .arg(option("certificate", &stage.keys.certificate(Role::Boot)))
         .arg(option("output", signed))
         .arg(unsigned);
-    command::run(&mut sign)?;
-    tree::set_mode(signed, 0o644)
+    command::run(&mut sign)
 }
 
 /// Feeds what decides a signature into a step's key.
 pub(super) fn add_to(stage: &Stage, key: &mut Hash) -> Result<()> {
     key.text(&stage.epoch.to_string());
-    key.file(&stage.keys.boot_key())?;
+    match stage.keys.boot_key()? {
+        BootKey::File(file) => key.file(&file)?,
+        BootKey::Token(uri) => key.text(&uri.to_string()),
+    }
     key.file(&stage.keys.certificate(Role::Boot))
 }
 

@@ -1,7 +1,13 @@
 //! Making a set of keys, by the host's `openssl`.
 
-use super::{At, Error, Result, Role, UPDATE_KEY, UPDATE_PUBLIC, variable};
+use super::token::{Certifier, TokenKey, Uri};
+use super::{
+    At, BOOT_URI, Error, Result, Role, Tokens, UPDATE_KEY, UPDATE_PUBLIC, UPDATE_URI, variable,
+};
 use crate::tools::{self, Tool};
+use ed25519_dalek::VerifyingKey;
+use ed25519_dalek::pkcs8::EncodePublicKey;
+use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa};
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -13,7 +19,7 @@ use uuid::Uuid;
 const DAYS: &str = "7300";
 
 /// Makes the set `dir`, of certificates whose names begin with `name`. It appears whole or not at all.
-pub(super) fn set(dir: &Path, name: &str) -> Result<()> {
+pub(super) fn set(dir: &Path, name: &str, tokens: &Tokens) -> Result<()> {
     tools::ensure(&[Tool::Openssl]).map_err(|error| Error::Missing(format!("{error:#}")))?;
     let parent = dir.parent().unwrap_or(dir);
     let partial = tempfile::Builder::new()
@@ -21,7 +27,7 @@ pub(super) fn set(dir: &Path, name: &str) -> Result<()> {
         .permissions(fs::Permissions::from_mode(0o700))
         .tempdir_in(parent)
         .at("make a folder in", parent)?;
-    fill(partial.path(), name)?;
+    fill(partial.path(), name, tokens)?;
     seal(partial.path())?;
     fs::rename(partial.path(), dir).at("make", dir)?;
     // The folder has moved; there is nothing left to remove.
@@ -31,22 +37,16 @@ pub(super) fn set(dir: &Path, name: &str) -> Result<()> {
         .at("write", parent)
 }
 
-fn fill(dir: &Path, name: &str) -> Result<()> {
+fn fill(dir: &Path, name: &str, tokens: &Tokens) -> Result<()> {
     let owner = Uuid::new_v4();
     let now = OffsetDateTime::now_utc();
     let mut signer = Role::Platform;
     for role in Role::ALL {
-        let subject = format!("/CN={name} {} key", role.as_str());
-        // Every UEFI firmware knows RSA with 2048 bits and SHA-256; the specification asks no more.
-        let arguments = [
-            "req", "-new", "-x509", "-newkey", "rsa:2048", "-noenc", "-sha256", "-days", DAYS,
-        ];
-        let mut request = openssl(dir, &arguments);
-        request.args(["-subj", &subject]);
-        request.args(["-addext", "basicConstraints=critical,CA:TRUE"]);
-        request.args(["-addext", "subjectKeyIdentifier=hash"]);
-        request.args(["-keyout", &file(role, "key"), "-out", &file(role, "crt")]);
-        run(&mut request)?;
+        let name = format!("{name} {} key", role.as_str());
+        match &tokens.boot {
+            Some(uri) if role == Role::Boot => certify(dir, &name, uri)?,
+            _ => make_pair(dir, &name, role)?,
+        }
         let list = variable::certificate_list(&der(dir, role)?, owner);
         let update = variable::Update {
             variable: role.variable(),
@@ -58,9 +58,60 @@ fn fill(dir: &Path, name: &str) -> Result<()> {
         fs::write(&path, update.with_signature(&signature)).at("write", &path)?;
         signer = role;
     }
+    if let Some(uri) = &tokens.update {
+        return export(dir, uri);
+    }
     run(openssl(dir, &["genpkey", "-algorithm", "ed25519"]).args(["-out", UPDATE_KEY]))?;
     run(openssl(dir, &["pkey", "-in", UPDATE_KEY, "-pubout"]).args(["-out", UPDATE_PUBLIC]))?;
     Ok(())
+}
+
+/// Makes a key and its certificate.
+fn make_pair(dir: &Path, name: &str, role: Role) -> Result<()> {
+    // Every UEFI firmware knows RSA with 2048 bits and SHA-256; the specification asks no more.
+    let arguments = [
+        "req", "-new", "-x509", "-newkey", "rsa:2048", "-noenc", "-sha256", "-days", DAYS,
+    ];
+    let mut request = openssl(dir, &arguments);
+    request.args(["-subj", &format!("/CN={name}")]);
+    request.args(["-addext", "basicConstraints=critical,CA:TRUE"]);
+    request.args(["-addext", "subjectKeyIdentifier=hash"]);
+    request.args(["-keyout", &file(role, "key"), "-out", &file(role, "crt")]);
+    run(&mut request).map(drop)
+}
+
+/// Makes the certificate of a boot key that is in a token.
+fn certify(dir: &Path, name: &str, uri: &Uri) -> Result<()> {
+    let failed = |error: rcgen::Error| Error::Token {
+        uri: uri.to_string(),
+        reason: format!("no certificate: {error}"),
+    };
+    let key = Certifier::new(TokenKey::open(uri)?)?;
+    let mut params = CertificateParams::new(Vec::<String>::new()).map_err(failed)?;
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let certificate = params.self_signed(&key).map_err(failed)?;
+    put(dir, &file(Role::Boot, "crt"), &certificate.pem())?;
+    put(dir, BOOT_URI, &uri.to_string())
+}
+
+/// Notes where the update key is, and its public half.
+fn export(dir: &Path, uri: &Uri) -> Result<()> {
+    let failed = |reason: String| Error::Token {
+        uri: uri.to_string(),
+        reason,
+    };
+    let public = TokenKey::open(uri)?.ed25519_public()?;
+    let public = VerifyingKey::from_bytes(&public).map_err(|e| failed(e.to_string()))?;
+    let pem = public.to_public_key_pem(Default::default());
+    put(dir, UPDATE_PUBLIC, &pem.map_err(|e| failed(e.to_string()))?)?;
+    put(dir, UPDATE_URI, &uri.to_string())
+}
+
+fn put(dir: &Path, name: &str, text: &str) -> Result<()> {
+    let path = dir.join(name);
+    fs::write(&path, text).at("write", &path)
 }
 
 fn file(role: Role, suffix: &str) -> String {

@@ -16,8 +16,7 @@ use basalt_layout::slot::SlotLabel;
 use basalt_layout::{UkiName, Version};
 use basalt_update::command;
 use basalt_update::esp::Esp;
-use basalt_update::table::Table;
-use uuid::Uuid;
+use basalt_update::table::{Table, fresh_id};
 
 use super::{copy, files, flush};
 use crate::plan::{Mode, Plan};
@@ -48,7 +47,7 @@ pub fn run(plan: &Plan, source: &Source, report: &mut Report) -> anyhow::Result<
         None => {
             let slot = spare_slot(&table);
             for number in [slot.root_partition(), slot.verity_partition()] {
-                table.rename(number, &SlotLabel::Empty, &Uuid::new_v4().to_string());
+                table.rename(number, &SlotLabel::Empty, &fresh_id());
             }
             table.write()?;
             slot
@@ -164,20 +163,13 @@ fn remove_others(esp: &Esp, version: &Version) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use basalt_layout::disk::{FreshIds, MIN_DISK_SIZE, install_script};
+    use basalt_layout::disk::{MIN_DISK_SIZE, install_script};
     use std::fs::{self, File};
 
     fn table(dir: &Path) -> Table {
         let disk = dir.join("disk");
         File::create(&disk).unwrap().set_len(MIN_DISK_SIZE).unwrap();
-        let id = || Uuid::new_v4().to_string();
-        let ids = FreshIds {
-            disk: id(),
-            esp: id(),
-            data: id(),
-            empty_root: id(),
-            empty_verity: id(),
-        };
+        let ids = basalt_update::table::fresh_ids();
         let hash = "ab".repeat(32).parse().unwrap();
         let script = install_script(&ids, &"0.1.0".parse().unwrap(), &hash);
         command::run("sfdisk", &["--quiet", &disk.to_string_lossy()], &script).unwrap();
@@ -192,7 +184,7 @@ mod tests {
         assert_eq!(spare_slot(&table), Slot::B, "empty");
         let mut fill = |slot: Slot, version: &str| {
             let version: Version = version.parse().unwrap();
-            let id = Uuid::new_v4().to_string();
+            let id = fresh_id();
             table.rename(
                 slot.root_partition(),
                 &SlotLabel::Root(version.clone()),

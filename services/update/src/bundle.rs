@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 
+use basalt_layout::disk::{ESP_SIZE, ROOT_SIZE, VERITY_SIZE};
 use basalt_layout::{ARCHITECTURE, IMAGE_ID};
 use sha2::Digest;
 
@@ -80,6 +81,10 @@ pub fn manifest(path: &Path, keys: &Keys) -> Result<Manifest, Error> {
     let mut entries = archive.entries().map_err(damaged)?;
     read_manifest(&mut entries, keys)
 }
+
+/// No bundle that fits a host is larger: a slot's root and hash tree, a kernel image as large as the
+/// EFI system partition, and room for the rest.
+pub const MAX_SIZE: u64 = ROOT_SIZE + VERITY_SIZE + ESP_SIZE + (64 << 20);
 
 /// Reads a bundle to its end, checks every part, and passes the bytes on.
 pub fn read(

@@ -10,9 +10,8 @@ use std::str::FromStr;
 use basalt_layout::{ARCHITECTURE, IMAGE_ID, Version};
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
 use crate::signature::Keys;
-use crate::web::Web;
+use crate::{Error, Host};
 
 /// Longest channel file that is read.
 const LONGEST: u64 = 64 << 10;
@@ -93,11 +92,17 @@ impl Release {
     /// The channel file that announces this release.
     ///
     /// # Errors
-    /// When it cannot be written as JSON.
-    pub fn signed(&self, sign: impl FnOnce(&[u8]) -> [u8; 64]) -> serde_json::Result<String> {
+    /// When it cannot be written as JSON, or not be signed.
+    pub fn signed<E: From<serde_json::Error>>(
+        &self,
+        sign: impl FnOnce(&[u8]) -> Result<[u8; 64], E>,
+    ) -> Result<String, E> {
         let release = serde_json::to_string(self)?;
-        let signature = hex::encode(sign(release.as_bytes()));
-        serde_json::to_string_pretty(&Signed { release, signature })
+        let signature = hex::encode(sign(release.as_bytes())?);
+        Ok(serde_json::to_string_pretty(&Signed {
+            release,
+            signature,
+        })?)
     }
 
     /// Where the bundle is.
@@ -107,10 +112,10 @@ impl Release {
 }
 
 /// Asks a folder for the latest release of a channel.
-pub fn latest(keys: &Keys, folder: &str, channel: Channel) -> Result<Release, Error> {
+pub fn latest(host: &Host, folder: &str, channel: Channel) -> Result<Release, Error> {
     let url = format!("{}/{channel}.json", folder.trim_end_matches('/'));
-    let text = Web::default().small(&url, LONGEST)?;
-    read(&text, keys, channel).map_err(|reason| Error::Http {
+    let text = host.web().small(&url, LONGEST)?;
+    read(&text, &host.keys()?, channel).map_err(|reason| Error::Http {
         url,
         reason: reason.to_string(),
     })
@@ -160,7 +165,7 @@ mod tests {
         );
         let text = |release: &Release, seed| {
             release
-                .signed(|bytes| testing::key(seed).sign(bytes).to_bytes())
+                .signed(|bytes| serde_json::Result::Ok(testing::key(seed).sign(bytes).to_bytes()))
                 .unwrap()
         };
         let good = text(&release, testing::KEY);

@@ -123,6 +123,17 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// The server cannot prove who it is.
+    #[error(
+        "{url}: the server's certificate is refused ({reason}); an authority of your own is trusted \
+         when its certificate is given with the place that updates come from (`ca`)"
+    )]
+    Untrusted {
+        /// The address.
+        url: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// Somebody asked to stop.
     #[error("stopped by request")]
     Cancelled,

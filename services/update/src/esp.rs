@@ -11,7 +11,7 @@ use basalt_layout::{UkiName, Version, bios};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
 use crate::environment::Environment;
-use crate::{Error, files};
+use crate::{Error, files, pe};
 
 /// Where the partition is mounted while it is used.
 const MOUNT_POINT: &str = "/run/basalt/esp";
@@ -32,6 +32,15 @@ pub struct Uki {
     pub path: PathBuf,
     /// Its size in bytes.
     pub size: u64,
+    /// Whether all of it is there. No firmware starts what is not.
+    pub whole: bool,
+}
+
+impl Uki {
+    /// Whether the boot loader can still start it.
+    pub fn boots(&self) -> bool {
+        self.whole && !self.name.is_exhausted()
+    }
 }
 
 impl Esp {
@@ -133,10 +142,14 @@ impl Esp {
                 .metadata()
                 .map_err(|e| Error::io(&entry.path(), e))?
                 .len();
+            let path = entry.path();
+            // What cannot even be read is not whole either.
+            let whole = pe::headers(&path).is_ok_and(|headers| pe::is_whole(&headers, size));
             ukis.push(Uki {
                 name: environment.count(&file_name, name),
-                path: entry.path(),
+                path,
                 size,
+                whole,
             });
         }
         ukis.sort_by(|a, b| b.name.version.cmp(&a.name.version));

@@ -48,7 +48,7 @@ pub fn install_from(
     observer: &mut dyn Observer,
 ) -> Result<Installed, Error> {
     let fetching = Span { from: 0, to: 60 };
-    let path = Fetch::new(url).run(host, options, fetching, observer)?;
+    let path = Fetch::new(host, url).run(host, options, fetching, observer)?;
     let installing = Span { from: 60, to: 100 };
     let result = install(host, &path, options, installing, observer);
     // What could not be written for another reason need not be fetched again.
@@ -69,9 +69,9 @@ struct Fetch<'a> {
 }
 
 impl<'a> Fetch<'a> {
-    fn new(url: &'a str) -> Self {
+    fn new(host: &Host, url: &'a str) -> Self {
         Self {
-            web: Web::default(),
+            web: host.web(),
             url,
             pause: PAUSE,
             failures: 0,

@@ -15,6 +15,7 @@ use crate::esp::Esp;
 use crate::mirror::{SystemDisk, SystemDisks};
 use crate::signature::{self, Keys};
 use crate::table::Table;
+use crate::web::Web;
 
 /// Where a failed attempt at another version is recorded, for the status screen.
 pub const FAILURE_RECORD: &str = "/var/lib/basalt/boot/failure.json";
@@ -50,6 +51,8 @@ pub struct Host {
     pub state: PathBuf,
     /// See [`STORE`].
     pub store: PathBuf,
+    /// Certificates (PEM) of authorities that vouch for web servers, besides those of the image.
+    pub authorities: String,
 }
 
 /// Where the EFI system partition of another system disk is mounted meanwhile.
@@ -192,9 +195,23 @@ impl Host {
             keys: PathBuf::from(signature::KEYS),
             state: PathBuf::from(STATE),
             store: PathBuf::from(STORE),
+            authorities: String::new(),
         };
         host.running_slot(&Table::read(&host.disk)?)?;
         Ok(host)
+    }
+
+    /// Also trusts these authorities.
+    pub fn trusting(self, authorities: String) -> Self {
+        Self {
+            authorities,
+            ..self
+        }
+    }
+
+    /// A client for web servers.
+    pub(crate) fn web(&self) -> Web {
+        Web::new(&self.authorities)
     }
 
     /// Opens the EFI system partition.

@@ -22,7 +22,7 @@ use crate::bundle::{self, Nothing, PartKind, Sink};
 use crate::esp::{Esp, Uki};
 use crate::host::Target;
 use crate::observer::Span;
-use crate::table::Table;
+use crate::table::{Table, fresh_id};
 use crate::{Error, Host, Manifest, Observer, bios, files, formats};
 
 /// Room left free in the EFI system partition.
@@ -124,7 +124,7 @@ pub(crate) fn check(
     formats::check(host, manifest)?;
     let same_image = table.content_of(slot).as_ref() == Some(version)
         && table.slot_of(&manifest.root_hash.root_partuuid()) == Some(slot);
-    let works = |uki: &Uki| uki.name.version == *version && !uki.name.is_exhausted();
+    let works = |uki: &Uki| uki.name.version == *version && uki.boots();
     if same_image && esp.ukis()?.iter().any(works) {
         return Err(Error::AlreadyInstalled {
             version: version.clone(),
@@ -191,7 +191,7 @@ fn same(checked: &Manifest, written: &Manifest) -> Result<(), Error> {
 
 fn empty_slot(table: &mut Table, slot: Slot) -> Result<(), Error> {
     for number in [slot.root_partition(), slot.verity_partition()] {
-        table.rename(number, &SlotLabel::Empty, &uuid::Uuid::new_v4().to_string());
+        table.rename(number, &SlotLabel::Empty, &fresh_id());
     }
     table.write()
 }

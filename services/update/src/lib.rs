@@ -48,3 +48,4 @@ pub use error::Error;
 pub use host::Host;
 pub use manifest::{Manifest, Part, Parts, Sha256};
 pub use observer::Observer;
+pub use web::check_authorities;

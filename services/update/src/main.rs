@@ -1,6 +1,6 @@
 //! `basalt-update`: installs a bundle, shows the slots, goes back.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -33,6 +33,9 @@ enum Command {
         /// The channel: stable or testing.
         #[arg(long, requires = "from", default_value_t)]
         channel: Channel,
+        /// Certificates (PEM) of authorities that vouch for the web server, besides the usual ones.
+        #[arg(long, value_name = "FILE")]
+        ca: Option<PathBuf>,
         /// Also install a version older than the running one.
         #[arg(long)]
         allow_downgrade: bool,
@@ -97,9 +100,14 @@ fn run(command: Command) -> anyhow::Result<()> {
             bundle,
             from,
             channel,
+            ca,
             allow_downgrade,
             reboot,
         } => {
+            let host = match ca {
+                Some(file) => host.trusting(read_authorities(&file)?),
+                None => host,
+            };
             let options = install::Options { allow_downgrade };
             let source = match from {
                 Some(folder) => Source::Channel { folder, channel },
@@ -126,6 +134,13 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Mirror { command } => look_after(&host, command),
         Command::Commit => Ok(rollback::commit(&host)?),
     }
+}
+
+fn read_authorities(file: &Path) -> anyhow::Result<String> {
+    let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
+    basalt_update::check_authorities(&text)
+        .map_err(|reason| anyhow::anyhow!("{} {reason}", file.display()))?;
+    Ok(text)
 }
 
 fn look_after(host: &Host, command: MirrorCommand) -> anyhow::Result<()> {

@@ -9,6 +9,9 @@ use crate::Error;
 /// Headers of a kernel image lie well within this many bytes.
 const HEADERS: u64 = 64 << 10;
 
+/// The entry for signatures among the data directories of a 64-bit program, in its optional header.
+pub const SIGNATURES: usize = 112 + 4 * 8;
+
 /// Where a section's content lies in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Section {
@@ -38,6 +41,36 @@ pub fn find(headers: &[u8], name: &str) -> Option<Section> {
                 size: u64::from(size),
             })
         })
+}
+
+/// Whether a file of `length` bytes that begins with these headers has all they speak of: every
+/// section, and the signature at its end.
+pub fn is_whole(headers: &[u8], length: u64) -> bool {
+    end(headers).is_some_and(|end| end <= length)
+}
+
+/// Where the last thing that the headers speak of ends.
+fn end(headers: &[u8]) -> Option<u64> {
+    let header = word(headers, 0x3c)? as usize;
+    if headers.get(header..header.checked_add(4)?)? != b"PE\0\0" {
+        return None;
+    }
+    let count = usize::from(half(headers, header + 6)?);
+    let optional = header + 24;
+    let table = optional + usize::from(half(headers, header + 20)?);
+    let entries = headers.get(table..table.checked_add(40 * count)?)?;
+    let last = entries
+        .chunks_exact(40)
+        .filter_map(|entry| Some(u64::from(word(entry, 16)?) + u64::from(word(entry, 20)?)))
+        .max()?;
+    // Of the directories only that of signatures holds a position in the file.
+    let signatures = optional + SIGNATURES;
+    let signed = if signatures + 8 <= table {
+        u64::from(word(headers, signatures)?) + u64::from(word(headers, signatures + 4)?)
+    } else {
+        0
+    };
+    Some(last.max(signed))
 }
 
 /// The content of the section `name` of a whole file.
@@ -96,6 +129,26 @@ pub(crate) mod tests {
         assert_eq!((found.offset, found.size), (1024, 3));
         assert_eq!(content(&image, ".cmdline"), Some(&b"quiet"[..]));
         assert_eq!(find(&image, ".initrd"), None);
+    }
+
+    #[test]
+    fn a_file_that_ends_early_is_not_whole() {
+        let mut image = image(&[(".cmdline", b"quiet"), (".linux", &[7; 3000])]);
+        let length = image.len() as u64;
+        assert!(is_whole(&image, length));
+        assert!(!is_whole(&image, length - 1));
+        assert!(!is_whole(&image[..0x60], length));
+        assert!(!is_whole(b"", 0));
+        // With an optional header, in which a signature behind the last section is named.
+        let size = SIGNATURES + 8;
+        let sections = image.split_off(0x58);
+        image[0x54] = size as u8;
+        image.resize(0x58 + size, 0);
+        image[0x58 + SIGNATURES..][..4].copy_from_slice(&(length as u32).to_le_bytes());
+        image[0x58 + SIGNATURES + 4] = 100;
+        image.extend(sections);
+        assert!(is_whole(&image, length + 100));
+        assert!(!is_whole(&image, length + 99));
     }
 
     #[test]

@@ -17,9 +17,9 @@ pub fn roll_back(host: &Host) -> Result<Version, Error> {
     let ukis = host.open_esp()?.ukis()?;
     let uki = ukis
         .iter()
-        .find(|uki| uki.name.version == version)
+        .find(|uki| uki.whole && uki.name.version == version)
         .ok_or_else(|| {
-            Error::NothingToRollBack(format!("version {version} has no kernel image"))
+            Error::NothingToRollBack(format!("version {version} has no whole kernel image"))
         })?;
     if uki.name.is_exhausted() {
         return Err(Error::NothingToRollBack(format!(
@@ -57,9 +57,12 @@ fn keep(host: &Host) -> Result<(), Error> {
         .map(|uki| &uki.name.version)
         .max();
     if newest.is_some_and(|newest| *newest > host.version) {
-        // One that was never booted is an update waiting for its reboot: it must get its turn.
+        // One that was never booted is an update waiting for its reboot: it must get its turn. One that
+        // is not whole never boots, and must not stand in the way.
         let waiting = ukis.iter().any(|uki| {
-            uki.name.version > host.version && uki.name.tries.is_some_and(|tries| tries.done == 0)
+            uki.whole
+                && uki.name.version > host.version
+                && uki.name.tries.is_some_and(|tries| tries.done == 0)
         });
         if waiting {
             Ok(())

@@ -44,7 +44,7 @@ impl Source {
             Self::File(path) => install(host, path, options, Span { from: 0, to: 100 }, observer),
             Self::Url(url) => fetch::install_from(host, url, options, observer),
             Self::Channel { folder, channel } => {
-                let release = channel::latest(&host.keys()?, folder, *channel)?;
+                let release = channel::latest(host, folder, *channel)?;
                 observer.say(&format!(
                     "channel {channel} has version {}",
                     release.version

@@ -58,7 +58,7 @@ pub fn status(host: &Host) -> Result<Status, Error> {
             let version = table.content_of(slot);
             let uki = ukis
                 .iter()
-                .find(|uki| Some(&uki.name.version) == version.as_ref());
+                .find(|uki| uki.whole && Some(&uki.name.version) == version.as_ref());
             let tries = uki.and_then(|uki| uki.name.tries);
             let state = match (uki, tries) {
                 (None, _) => State::Empty,

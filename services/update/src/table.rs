@@ -5,9 +5,26 @@
 
 use std::path::{Path, PathBuf};
 
+use basalt_layout::disk::FreshIds;
 use basalt_layout::{Slot, SlotLabel};
 
 use crate::{Error, command};
+
+/// An identity drawn by chance.
+pub fn fresh_id() -> String {
+    uuid::Uuid::new_v4().to_string()
+}
+
+/// The identities of a disk that is partitioned now.
+pub fn fresh_ids() -> FreshIds {
+    FreshIds {
+        disk: fresh_id(),
+        esp: fresh_id(),
+        data: fresh_id(),
+        empty_root: fresh_id(),
+        empty_verity: fresh_id(),
+    }
+}
 
 /// One entry of the table.
 #[derive(Debug, Clone, PartialEq, Eq)]

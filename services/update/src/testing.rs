@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use basalt_layout::disk::{FreshIds, MIN_DISK_SIZE, install_script};
+use basalt_layout::disk::{MIN_DISK_SIZE, install_script};
 use basalt_layout::slot::UKI_FOLDER;
 use basalt_layout::{RootHash, UkiName, Version};
 use ed25519_dalek::pkcs8::EncodePublicKey;
@@ -22,14 +22,7 @@ use crate::{Host, Observer, blocks, command};
 pub fn blank_disk() -> NamedTempFile {
     let disk = NamedTempFile::new().unwrap();
     disk.as_file().set_len(MIN_DISK_SIZE).unwrap();
-    let uuid = || uuid::Uuid::new_v4().to_string();
-    let ids = FreshIds {
-        disk: uuid(),
-        esp: uuid(),
-        data: uuid(),
-        empty_root: uuid(),
-        empty_verity: uuid(),
-    };
+    let ids = crate::table::fresh_ids();
     let script = install_script(&ids, &"0.1.0".parse().unwrap(), &hash_of("0.1.0"));
     let path = disk.path().to_string_lossy().into_owned();
     command::run("sfdisk", &["--quiet", &path], &script).unwrap();
@@ -70,6 +63,7 @@ pub fn host() -> FakeHost {
         keys: folder("keys"),
         state: dir.path().join("state"),
         store: dir.path().join("store.db"),
+        authorities: String::new(),
     };
     put_key(&host.keys, "development", KEY);
     let fake = FakeHost {
@@ -84,7 +78,7 @@ pub fn host() -> FakeHost {
 impl FakeHost {
     pub fn put_uki(&self, name: &UkiName) {
         let folder = self.dir.path().join("esp").join(UKI_FOLDER);
-        std::fs::write(folder.join(name.to_string()), b"kernel").unwrap();
+        std::fs::write(folder.join(name.to_string()), kernel(b"kernel")).unwrap();
     }
 
     /// Names in the folder the boot loader reads.
@@ -112,6 +106,11 @@ impl FakeHost {
             self.default_entry()
         )
     }
+}
+
+/// A kernel image with this kernel.
+pub fn kernel(content: &[u8]) -> Vec<u8> {
+    crate::pe::tests::image(&[(".linux", content)])
 }
 
 /// The key that test bundles are signed with, and test hosts trust.
@@ -173,7 +172,7 @@ pub fn bundle_with(version: &str, root: Vec<u8>) -> BundleBuilder {
         seed.bytes().cycle().take(size).collect::<Vec<u8>>()
     };
     let verity = content("verity", 40_000);
-    let uki = content("uki", 100_000);
+    let uki = kernel(&content("uki", 100_000));
     let mut list = Vec::new();
     for part in [&root, &verity, &uki] {
         blocks::append(&mut list, part.as_slice()).unwrap();

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::pki_types::CertificateDer;
 use ureq::http::{Response, StatusCode, header};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Body};
@@ -42,10 +43,13 @@ pub struct Answer {
     pub start: u64,
 }
 
-impl Default for Web {
-    fn default() -> Self {
+impl Web {
+    /// A client that trusts the image's authorities, and those of the user in `more` (PEM).
+    pub fn new(more: &str) -> Self {
+        let mut trusted = authorities();
+        trusted.extend(certificates(more.as_bytes()));
         let tls = TlsConfig::builder()
-            .root_certs(RootCerts::Specific(Arc::new(authorities())))
+            .root_certs(RootCerts::Specific(Arc::new(trusted)))
             .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
             .build();
         let config = Agent::config_builder()
@@ -67,12 +71,38 @@ fn authorities() -> Vec<Certificate<'static>> {
         tracing::warn!(%error, "{AUTHORITIES} cannot be read");
         Vec::new()
     });
-    parse_pem(&text)
-        .filter_map(|item| match item {
-            Ok(PemItem::Certificate(certificate)) => Some(certificate),
-            _ => None,
-        })
-        .collect()
+    certificates(&text).collect()
+}
+
+fn certificates(pem: &[u8]) -> impl Iterator<Item = Certificate<'static>> {
+    parse_pem(pem).filter_map(|item| match item {
+        Ok(PemItem::Certificate(certificate)) => Some(certificate),
+        _ => None,
+    })
+}
+
+/// Checks what a user gives as certificates of authorities.
+///
+/// # Errors
+/// When it is not one or more certificates in PEM and nothing else.
+pub fn check_authorities(pem: &str) -> Result<(), String> {
+    let mut count = 0;
+    for item in parse_pem(pem.as_bytes()) {
+        let certificate = match item {
+            Ok(PemItem::Certificate(certificate)) => certificate,
+            Ok(_) => return Err("holds something else than certificates".to_owned()),
+            Err(error) => return Err(format!("is damaged: {error}")),
+        };
+        let der = CertificateDer::from(certificate.der());
+        rustls::RootCertStore::empty()
+            .add(der)
+            .map_err(|error| format!("holds a certificate that cannot be used: {error}"))?;
+        count += 1;
+    }
+    if count == 0 {
+        return Err("holds no certificate in PEM (-----BEGIN CERTIFICATE-----)".to_owned());
+    }
+    Ok(())
 }
 
 impl Web {
@@ -148,6 +178,12 @@ impl Web {
 
 fn trouble(url: &str, error: &ureq::Error) -> Trouble {
     use ureq::Error as Web;
+    if let Some(refused) = refused_certificate(error) {
+        return Trouble::Final(Error::Untrusted {
+            url: url.to_owned(),
+            reason: refused.to_string(),
+        });
+    }
     match error {
         Web::Io(_)
         | Web::Timeout(_)
@@ -158,6 +194,19 @@ fn trouble(url: &str, error: &ureq::Error) -> Trouble {
             url: url.to_owned(),
             reason: error.to_string(),
         }),
+    }
+}
+
+/// What TLS found wrong with the server's certificate.
+fn refused_certificate(error: &ureq::Error) -> Option<&rustls::CertificateError> {
+    let tls = match error {
+        ureq::Error::Rustls(error) => error,
+        ureq::Error::Io(error) => error.get_ref()?.downcast_ref::<rustls::Error>()?,
+        _ => return None,
+    };
+    match tls {
+        rustls::Error::InvalidCertificate(error) => Some(error),
+        _ => None,
     }
 }
 

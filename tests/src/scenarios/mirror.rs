@@ -1,13 +1,16 @@
 //! A host on two disks, of which either one may be gone.
 
+use super::update;
 use crate::appliance::Appliance;
-use crate::lab::Lab;
+use crate::lab::{Guarded, Lab};
+use crate::web;
 use anyhow::{Context, Result, bail, ensure};
 use basalt_image::appliance::answer::{Keys, SYSTEM_SERIAL};
 use basalt_image::appliance::install::{self, Attempt, Outcome};
 use basalt_image::appliance::node::DISK;
 use basalt_image::appliance::poll;
 use basalt_image::appliance::qemu::{Disk, Firmware, Format};
+use basalt_image::build::Emulator;
 use serde_json::json;
 use std::time::Duration;
 
@@ -18,6 +21,11 @@ const SECOND_SERIAL: &str = "basalt-second";
 
 /// What the host says of its mirror.
 const STATUS: &str = "/usr/lib/basalt/basalt-update mirror status";
+
+/// Image of the disk that replaces the first one.
+const THIRD: &str = "third.qcow2";
+/// Size of the disks of a host that gets a new one, whose data is copied as a whole.
+const SMALL: &str = "7G";
 
 /// A host is installed on two disks. It boots from the second alone, with its data; from both, and
 /// becomes whole; and then from the first alone, with what was written while that one was away.
@@ -33,21 +41,11 @@ pub fn either_disk(lab: &mut Lab<'_>) -> Result<()> {
 }
 
 fn with(lab: &mut Lab<'_>, firmware: Firmware) -> Result<()> {
-    let answer = Keys::ensure()?.answer("basalt")?.text;
-    let answer = format!("{answer}\n[mirror]\nserial = \"{SECOND_SERIAL}\"\n");
     let attempt = Attempt {
-        answer: Some(&answer),
-        second: Some(SECOND),
         firmware,
         ..Attempt::default()
     };
-    let accel = lab.shared.snapshot.accel();
-    let mut machine = lab.bare_machine()?;
-    if let Outcome::Failed(why) =
-        install::attempt(&mut machine.node, &lab.shared.built.iso, &attempt, accel)?
-    {
-        bail!("not installed: {why}");
-    }
+    let mut machine = installed(lab, attempt)?;
     machine.node.set_firmware(firmware, false);
     let (first, second) = (disk(DISK, SYSTEM_SERIAL), disk(SECOND, SECOND_SERIAL));
 
@@ -81,6 +79,123 @@ fn with(lab: &mut Lab<'_>, firmware: Firmware) -> Result<()> {
     read(&machine, "second-alone")?;
     machine.done();
     Ok(())
+}
+
+/// A machine that is off, on whose two disks Basalt has just been installed.
+fn installed<'a>(lab: &mut Lab<'_>, attempt: Attempt<'a>) -> Result<Guarded> {
+    let answer = Keys::ensure()?.answer("basalt")?.text;
+    let answer = format!("{answer}\n[mirror]\nserial = \"{SECOND_SERIAL}\"\n");
+    let attempt = Attempt {
+        answer: Some(&answer),
+        second: Some(SECOND),
+        ..attempt
+    };
+    let accel = lab.shared.snapshot.accel();
+    let mut machine = lab.bare_machine()?;
+    let iso = &lab.shared.built.iso;
+    match install::attempt(&mut machine.node, iso, &attempt, accel)? {
+        Outcome::Installed => Ok(machine),
+        Outcome::Failed(why) => bail!("not installed: {why}"),
+    }
+}
+
+/// The first disk dies for good. A blank one takes its place and becomes whole; an update goes to
+/// both; then the new disk alone boots the new version, with all data, and goes back to the old one.
+pub fn new_disk(lab: &mut Lab<'_>) -> Result<()> {
+    let update = update::build_other()?;
+    let folder = update.bundle.parent().context("a bundle in no folder")?;
+    let server = web::serve(folder)?;
+    let name = update.bundle.file_name().context("a bundle without name")?;
+    let bundle = format!("{server}/{}", name.to_string_lossy());
+    let attempt = Attempt {
+        size: SMALL,
+        ..Attempt::default()
+    };
+    let mut machine = installed(lab, attempt)?;
+    std::fs::remove_file(machine.node.dir().join(DISK))?;
+    let (second, third) = (disk(SECOND, SECOND_SERIAL), disk(THIRD, SYSTEM_SERIAL));
+    blank(&machine, THIRD)?;
+
+    let alone = "degraded: the data is on vda6 alone";
+    boot(&mut machine, &[second.clone(), third.clone()], alone).context("without the first")?;
+    let old = update::running_version(&machine)?;
+    write(&machine, "before")?;
+    join(&machine)?;
+    write(&machine, "joined")?;
+    let ssh = machine.ssh();
+    ssh.run(&format!("/usr/lib/basalt/basalt-update install {bundle}"))?;
+    machine.reboot()?;
+    let now = update::running_version(&machine)?;
+    ensure!(now == update::VERSION, "{now} runs after the update");
+    kept(&machine).context("the second disk did not learn that the version stays")?;
+    machine.node.kill();
+
+    boot(&mut machine, &[third], alone).context("from the new disk alone")?;
+    let now = update::running_version(&machine)?;
+    ensure!(now == update::VERSION, "{now} runs from the new disk");
+    read(&machine, "before")?;
+    read(&machine, "joined")?;
+    machine
+        .ssh()
+        .run("/usr/lib/basalt/basalt-update rollback")?;
+    machine.reboot()?;
+    let now = update::running_version(&machine)?;
+    ensure!(now == old, "{now} runs after the roll-back");
+    read(&machine, "joined")?;
+    machine.done();
+    Ok(())
+}
+
+/// Makes an empty disk.
+fn blank(machine: &Appliance, name: &str) -> Result<()> {
+    let made = Emulator::ensure()?
+        .command("qemu-img")
+        .args(["create", "-q", "-f", "qcow2"])
+        .arg(machine.node.dir().join(name))
+        .arg(SMALL)
+        .status()
+        .context("cannot run qemu-img")?;
+    ensure!(made.success(), "no disk {name}");
+    Ok(())
+}
+
+/// Adds the blank disk. A disk that is in use, and what is no disk, is refused before.
+fn join(machine: &Appliance) -> Result<()> {
+    let ssh = machine.ssh();
+    let add = "/usr/lib/basalt/basalt-update mirror add";
+    for (name, why) in [
+        ("/dev/vda", "is in use"),
+        ("/dev/vda6", "is no disk"),
+        ("/dev/none", "No such file"),
+    ] {
+        let refused = ssh.output(&format!("{add} {name}"))?;
+        let said = String::from_utf8_lossy(&refused.stderr);
+        ensure!(
+            !refused.status.success() && said.contains(why),
+            "{name} is refused as {said:?}"
+        );
+    }
+    ssh.run(&format!("{add} /dev/vdb"))?;
+    says(machine, "mirror: whole")?;
+    let again = ssh.output(&format!("{add} /dev/vdb"))?;
+    ensure!(!again.status.success(), "added twice");
+    Ok(())
+}
+
+/// Waits until both disks have the new version for good.
+fn kept(machine: &Appliance) -> Result<()> {
+    let look = format!(
+        "mkdir -p /run/look && for disk in vda vdb; do \
+         mount /dev/${{disk}}1 /run/look && ls /run/look/EFI/Linux; umount /run/look; done \
+         | grep --count --line-regexp basalt_{}.efi",
+        update::VERSION
+    );
+    let mut found = String::new();
+    let both = poll::until(machine.limit(), Duration::from_secs(2), || {
+        found = String::from_utf8_lossy(&machine.ssh().output(&look)?.stdout).into_owned();
+        Ok::<_, anyhow::Error>((found.trim() == "2").then_some(()))
+    })?;
+    both.with_context(|| format!("on {} disks", found.trim()))
 }
 
 /// Takes the disk away that the host was booted from: it runs on, with its system and its data.

@@ -22,6 +22,7 @@ mod replay;
 mod sync;
 mod trust;
 mod update;
+mod visitor;
 
 /// One thing the appliance must do.
 pub struct Scenario {
@@ -58,6 +59,8 @@ pub const ALL: &[Scenario] = &[
         "mirror_survives_the_loss_of_either_disk",
         mirror::either_disk,
     ),
+    scenario("mirror_takes_a_new_disk_and_an_update", mirror::new_disk),
+    scenario("updates_as_users_meet_them", visitor::updates),
     scenario("browser_runs_a_vm_and_a_container", browser::guests),
     scenario("install_repairs_a_basalt_in_use", faces::existing),
     scenario(

@@ -4,6 +4,7 @@
 //! unit that does some harm at boot when a file on the data partition says which. Without that
 //! file the version is as good as any.
 
+use super::visitor;
 use crate::api::{Api, NODE};
 use crate::appliance::Appliance;
 use crate::lab::Lab;
@@ -19,7 +20,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// The version of the bundle.
-const VERSION: &str = "2.0.0";
+pub(super) const VERSION: &str = "2.0.0";
 
 /// On the appliance: names the harm to do.
 const FAULT: &str = "/var/lib/basalt/fault";
@@ -131,7 +132,7 @@ pub fn commits(lab: &mut Lab<'_>) -> Result<()> {
 }
 
 /// A version that is faulty in some way is tried, fails, and is left again without help; the
-/// reason is told.
+/// reason is told, over the API and on the page.
 pub fn falls_back(lab: &mut Lab<'_>) -> Result<()> {
     let bundle = build_other()?;
     let mut appliance = lab.appliance()?;
@@ -141,10 +142,13 @@ pub fn falls_back(lab: &mut Lab<'_>) -> Result<()> {
         .ssh()
         .run("/usr/lib/basalt/basalt-update install /var/tmp/update.bundle")?;
     let all = std::env::var_os("BASALT_ALL_TRIES").is_some();
+    let mut last = "";
     for fault in FAULTS.iter().filter(|fault| all || fault.always) {
+        last = fault.reason;
         one_fault(&mut appliance, fault, &good, if all { 3 } else { 1 })
             .with_context(|| format!("a version with a faulty {}", fault.name))?;
     }
+    visitor::in_browser(&appliance, "reason", &[("BASALT_REASON", last.as_ref())])?;
     // What the failing boots said is no sign against this one.
     appliance.node.skip_log();
     appliance.healthy()?;

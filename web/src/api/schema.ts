@@ -590,6 +590,8 @@ export type UpdateConfig = {
   url?: string;
   /** The channel that is followed. */
   channel: UpdateChannel;
+  /** Certificates (PEM) of authorities that vouch for the server, besides the usual ones. */
+  ca?: string;
 };
 
 /** The configuration of a storage. */
@@ -1472,6 +1474,9 @@ export interface Methods {
       url?: string;
       /** The channel that is followed. */
       channel?: "stable" | "testing";
+      /** Certificates (PEM) of authorities that vouch for the server, besides the usual ones; empty
+       * for none. */
+      ca?: string;
     };
     output: null;
   };

@@ -8,6 +8,7 @@ import {
   ModalBody,
   ModalFooter,
   ModalHeader,
+  TextArea,
   TextInput,
 } from "@patternfly/react-core";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
@@ -22,18 +23,21 @@ import { described, FormField } from "../components/FormField";
 export default function UpdateSourceDialog({ node, onClose }: { node: string; onClose: () => void }) {
   const { data: config } = useQuery(queries.updateConfig(node));
   const [typed, setTyped] = useState<string>();
+  const [trusted, setTrusted] = useState<string>();
   const [picked, setPicked] = useState<UpdateChannel>();
   const client = useQueryClient();
   const url = typed ?? config?.url ?? "";
+  const ca = trusted ?? config?.ca ?? "";
   const channel = picked ?? config?.channel ?? "stable";
   const job = useMutation({
-    mutationFn: () => api.put("/nodes/{node}/update/config", { node, url: url.trim(), channel }),
+    mutationFn: () =>
+      api.put("/nodes/{node}/update/config", { node, url: url.trim(), channel, ca: ca.trim() }),
     onSuccess: async () => {
       await client.invalidateQueries({ queryKey: ["node", node, "update"] });
       onClose();
     },
   });
-  const complaint = fieldsOf(job.error).url;
+  const { url: complaint, ca: distrust } = fieldsOf(job.error);
 
   function submit(event: FormEvent): void {
     event.preventDefault();
@@ -67,6 +71,20 @@ export default function UpdateSourceDialog({ node, onClose }: { node: string; on
               <FormSelectOption value="stable" label="stable" />
               <FormSelectOption value="testing" label="testing" />
             </FormSelect>
+          </FormField>
+          <FormField
+            id="update-source-ca"
+            label="Authority of the server"
+            complaint={distrust}
+            hint="Its certificate (PEM), when the server has one of your own. Public ones are known."
+          >
+            <TextArea
+              {...described("update-source-ca", distrust)}
+              rows={3}
+              resizeOrientation="vertical"
+              value={ca}
+              onChange={(_event, value) => setTrusted(value)}
+            />
           </FormField>
         </Form>
       </ModalBody>

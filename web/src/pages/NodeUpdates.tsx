@@ -1,5 +1,5 @@
 /** Updates of a node: what its slots hold, what there is to install, and why one was undone. */
-import { Alert, Skeleton } from "@patternfly/react-core";
+import { Alert, Label, Skeleton } from "@patternfly/react-core";
 import { Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { api } from "../api/client";
@@ -38,11 +38,52 @@ export function NodeUpdates({ node }: { node: string }) {
   return (
     <>
       <FallBackNote node={node} />
+      <WaitingNote status={status} />
       <Panel title="Slots" tools={<SlotTools node={node} status={status} />}>
         {status ? <Slots slots={status.slots} /> : <Skeleton height="6rem" screenreaderText="Loading" />}
       </Panel>
-      <SourceFacts node={node} />
+      <div className="columns">
+        <SystemFacts node={node} status={status} />
+        <SourceFacts node={node} slots={status?.slots} />
+      </div>
     </>
+  );
+}
+
+/** Says that a version is installed and has not been booted yet. */
+function WaitingNote({ status }: { status: UpdateStatus | undefined }) {
+  const waiting = status?.slots.find((slot) => !slot.running && slot.state === "trial");
+  if (!waiting) return null;
+  return (
+    <Alert isInline variant="info" title={`Version ${waiting.version ?? ""} starts with the next reboot`}>
+      It stays when it is healthy. Otherwise {status?.version} comes back by itself.
+    </Alert>
+  );
+}
+
+/** What runs, and whether this machine could do without one of its disks. */
+function SystemFacts({ node, status }: { node: string; status: UpdateStatus | undefined }) {
+  const { data: host } = useQuery(queries.nodeStatus(node));
+  const running = status?.slots.find((slot) => slot.running);
+  const mirror = host?.mirror;
+  return (
+    <Panel title="This system">
+      <Facts
+        loading={!status || !host}
+        facts={{
+          Version: status?.version,
+          Health: running && <StateLabel slot={running} />,
+          "Secure boot": host?.["boot-info"].secureboot ? "on" : "off",
+          "System disks": mirror ? (
+            <Label status={mirror.whole ? "success" : "warning"} variant="outline" isCompact>
+              {`mirror ${mirror.text}`}
+            </Label>
+          ) : (
+            "one"
+          ),
+        }}
+      />
+    </Panel>
   );
 }
 
@@ -91,17 +132,26 @@ function SlotTools({ node, status }: { node: string; status: UpdateStatus | unde
   );
 }
 
-function stateOf(slot: UpdateSlot): string {
+function stateOf(slot: UpdateSlot): { text: string; status?: "success" | "danger" | "info" } {
   switch (slot.state) {
     case "empty":
-      return "empty";
+      return { text: "empty" };
     case "good":
-      return "has proved itself";
+      return { text: "has proved itself", status: "success" };
     case "failed":
-      return "failed and was left";
+      return { text: "failed and was left", status: "danger" };
     case "trial":
-      return `on trial, ${slot["tries-left"] ?? 0} boots left`;
+      return { text: `on trial, ${slot["tries-left"] ?? 0} boots left`, status: "info" };
   }
+}
+
+function StateLabel({ slot }: { slot: UpdateSlot }) {
+  const { text, status } = stateOf(slot);
+  return (
+    <Label {...(status ? { status } : {})} variant="outline" isCompact>
+      {text}
+    </Label>
+  );
 }
 
 function Slots({ slots }: { slots: UpdateSlot[] }) {
@@ -120,8 +170,8 @@ function Slots({ slots }: { slots: UpdateSlot[] }) {
             <Td dataLabel="Slot">{slot.slot.toUpperCase()}</Td>
             <Td dataLabel="Version">{slot.version ?? "–"}</Td>
             <Td dataLabel="State">
-              {stateOf(slot)}
-              {slot.running && " · running"}
+              <StateLabel slot={slot} />
+              {slot.running ? " running" : ""}
             </Td>
           </Tr>
         ))}
@@ -130,7 +180,7 @@ function Slots({ slots }: { slots: UpdateSlot[] }) {
   );
 }
 
-function SourceFacts({ node }: { node: string }) {
+function SourceFacts({ node, slots }: { node: string; slots: UpdateSlot[] | undefined }) {
   const because = useBecause();
   const { data: config } = useQuery(queries.updateConfig(node));
   const { data: available, error } = useQuery({
@@ -145,6 +195,10 @@ function SourceFacts({ node }: { node: string }) {
     await client.invalidateQueries({ queryKey: ["tasks"] });
   }
   const newer = available?.newer ? available.version : undefined;
+  const slot = slots?.find((other) => other.version === newer);
+  const here = slot?.state === "trial" || slot?.state === "good";
+  const standing = slot?.state === "failed" ? "was tried and failed" : here ? "is installed" : "is available";
+  const news = newer ? `version ${newer} ${standing}` : "this node is up to date";
   return (
     <Panel
       title="Channel"
@@ -157,7 +211,7 @@ function SourceFacts({ node }: { node: string }) {
           >
             Change
           </ActionButton>
-          {newer && (
+          {newer && !here && (
             <ActionButton
               variant="primary"
               disabledBecause={because}
@@ -184,7 +238,8 @@ function SourceFacts({ node }: { node: string }) {
           "Updates from": config?.url ?? "nowhere yet",
           Channel: config?.channel,
           "Latest version": available?.version,
-          Update: available && (newer ? `version ${newer} is available` : "this node is up to date"),
+          Update: available && news,
+          Authority: config?.ca && "one of your own is trusted, too",
         }}
       />
     </Panel>

@@ -79,6 +79,8 @@ pub struct UpdateConfig {
     pub url: Option<String>,
     /// The channel that is followed.
     pub channel: UpdateChannel,
+    /// Certificates (PEM) of authorities that vouch for the server, besides the usual ones.
+    pub ca: Option<String>,
 }
 
 /// Says where updates come from.
@@ -91,6 +93,10 @@ pub struct UpdateConfigSet {
     pub url: Option<String>,
     /// The channel that is followed.
     pub channel: Option<UpdateChannel>,
+    /// Certificates (PEM) of authorities that vouch for the server, besides the usual ones; empty
+    /// for none.
+    #[schemars(length(max = 65536))]
+    pub ca: Option<String>,
 }
 
 /// What the channel of a node has.

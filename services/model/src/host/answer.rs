@@ -294,8 +294,7 @@ fn root_password(written: &Written, reading: &mut Reading<'_>) -> RootPassword {
             if !keys.iter().any(|key| reading.is_wrong(key)) {
                 reading.wrong(
                     "root_password",
-                    "nobody could log in: give `root_password`, `root_password_hash` or \
-                     `root_ssh_keys`",
+                    "nobody could log in: give root a password or an SSH key",
                 );
             }
         }

@@ -16,10 +16,11 @@ use basalt_model::upid::Upid;
 use basalt_store::{Expect, Transaction};
 use basalt_tasks::{NewTask, TaskContext};
 use basalt_unit::HostStop;
+use basalt_update::bundle;
 use basalt_update::channel::{self, Channel};
-use basalt_update::install::Options;
+use basalt_update::install::{Installed, Options};
 use basalt_update::source::{Source, is_url};
-use basalt_update::{Host, Observer, rollback, status};
+use basalt_update::{Host, Observer, check_authorities, rollback, status};
 use std::path::{Path, PathBuf};
 
 /// Where updates come from, in the store.
@@ -27,6 +28,9 @@ const CONFIG: &str = "update/config";
 
 /// An uploaded bundle, in the folder of downloads.
 const UPLOADED: &str = "uploaded.bundle";
+
+/// Bytes that an upload leaves free on the data partition.
+const RESERVE: u64 = 64 << 20;
 
 /// Says how these methods are implemented.
 pub fn register(router: &mut Router) {
@@ -95,8 +99,10 @@ async fn available(call: Call, params: NodePath) -> Result<UpdateAvailable> {
             newer: false,
         });
     };
+    let authorities = config.ca.unwrap_or_default();
     with_host(move |host| {
-        let release = channel::latest(&host.keys()?, &folder, known(followed))?;
+        let host = host.clone().trusting(authorities);
+        let release = channel::latest(&host, &folder, known(followed))?;
         Ok(UpdateAvailable {
             channel: followed,
             newer: release.version > host.version,
@@ -115,18 +121,45 @@ fn known(channel: UpdateChannel) -> Channel {
 
 async fn install(call: Call, params: UpdateInstallParams) -> Result<Upid> {
     call.node.check_name(&params.node)?;
-    let source = source(&params, || config(&call))?;
-    let options = Options {
-        allow_downgrade: params.allow_downgrade.unwrap_or(false),
+    let config = config(&call)?;
+    let job = Job {
+        source: source(&params, &config)?,
+        authorities: config.ca.unwrap_or_default(),
+        options: Options {
+            allow_downgrade: params.allow_downgrade.unwrap_or(false),
+        },
+        reboot: params.reboot.unwrap_or(false),
+        uploaded: None,
     };
-    spawn(&call, source, options, params.reboot.unwrap_or(false))
+    spawn(&call, job)
+}
+
+/// What a task has to install.
+struct Job {
+    source: Source,
+    /// See [`UpdateConfig::ca`].
+    authorities: String,
+    options: Options,
+    reboot: bool,
+    /// Held until the bundle that was sent for this installation is no longer needed.
+    uploaded: Option<Uploaded>,
+}
+
+impl Job {
+    fn install(
+        self,
+        host: &Host,
+        log: &mut TaskLog,
+    ) -> std::result::Result<Installed, basalt_update::Error> {
+        let host = host.clone().trusting(self.authorities);
+        let done = self.source.install(&host, self.options, log);
+        drop(self.uploaded);
+        done
+    }
 }
 
 /// What the parameters name.
-fn source(
-    params: &UpdateInstallParams,
-    config: impl FnOnce() -> Result<UpdateConfig>,
-) -> Result<Source> {
+fn source(params: &UpdateInstallParams, config: &UpdateConfig) -> Result<Source> {
     match (&params.file, &params.url) {
         (Some(_), Some(_)) => Err(Error::param("url", "give either a file or an address")),
         (Some(file), None) => {
@@ -140,10 +173,10 @@ fn source(
             Ok(Source::Url(url.clone()))
         }
         (None, None) => {
-            let config = config()?;
             let missing = "no place is configured that updates come from: give a file or an \
                            address, or set the node's update configuration";
-            let folder = config.url.ok_or_else(|| Error::param("url", missing))?;
+            let folder = config.url.clone();
+            let folder = folder.ok_or_else(|| Error::param("url", missing))?;
             let channel = known(params.channel.unwrap_or(config.channel));
             Ok(Source::Channel { folder, channel })
         }
@@ -160,7 +193,7 @@ fn check_url(url: &str) -> Result<()> {
 }
 
 /// Starts the task that installs.
-fn spawn(call: &Call, source: Source, options: Options, reboot: bool) -> Result<Upid> {
+fn spawn(call: &Call, job: Job) -> Result<Upid> {
     let units = call.node.units.clone();
     let task = NewTask {
         kind: "update",
@@ -170,17 +203,8 @@ fn spawn(call: &Call, source: Source, options: Options, reboot: bool) -> Result<
     };
     let work = move |context: TaskContext| async move {
         let mut log = TaskLog(context.clone());
-        let done = with_host(move |host| {
-            let done = source.install(host, options, &mut log);
-            if let Source::File(path) = &source
-                && *path == host.state.join(UPLOADED)
-            {
-                // It was sent for this installation alone.
-                let _ = std::fs::remove_file(path);
-            }
-            done
-        })
-        .await?;
+        let reboot = job.reboot;
+        let done = with_host(move |host| job.install(host, &mut log)).await?;
         let (version, letter) = (&done.version, done.slot.letter());
         context.log(format_args!("version {version} is in slot {letter}"));
         if reboot {
@@ -216,37 +240,90 @@ impl Observer for TaskLog {
 
 async fn upload(call: Call, params: UpdateUploadParams) -> Result<Upid> {
     let mut file = call.upload()?;
-    let path = match begin_upload(&call, &params) {
-        Ok(path) => path,
+    let uploaded = match begin_upload(&call, &params) {
+        Ok(uploaded) => uploaded,
         Err(error) => {
             // Who still sends does not listen: the answer is read after the last byte.
             while file.chunk().await?.is_some() {}
             return Err(error);
         }
     };
-    if let Err(error) = receive(file, &path).await {
-        let _ = tokio::fs::remove_file(&path).await;
-        return Err(error);
-    }
-    let options = Options {
-        allow_downgrade: params.allow_downgrade.unwrap_or(false),
+    receive(file, &uploaded).await?;
+    let job = Job {
+        source: Source::File(uploaded.path.clone()),
+        authorities: String::new(),
+        options: Options {
+            allow_downgrade: params.allow_downgrade.unwrap_or(false),
+        },
+        reboot: params.reboot.unwrap_or(false),
+        uploaded: Some(uploaded),
     };
-    let reboot = params.reboot.unwrap_or(false);
-    spawn(&call, Source::File(path), options, reboot)
+    spawn(&call, job)
 }
 
-fn begin_upload(call: &Call, params: &UpdateUploadParams) -> Result<PathBuf> {
+/// The file of a bundle that is sent for one installation; its room is free again afterwards.
+struct Uploaded {
+    path: PathBuf,
+    /// Locked: one at a time.
+    file: std::fs::File,
+    /// So many bytes it may have.
+    limit: u64,
+}
+
+impl Drop for Uploaded {
+    fn drop(&mut self) {
+        // What is left behind is overwritten by the next.
+        let _ = self.file.set_len(0);
+    }
+}
+
+fn begin_upload(call: &Call, params: &UpdateUploadParams) -> Result<Uploaded> {
     call.node.check_name(&params.node)?;
     let folder = Path::new(basalt_update::host::STATE);
     std::fs::create_dir_all(folder).api()?;
-    Ok(folder.join(UPLOADED))
+    Uploaded::begin(&folder.join(UPLOADED))
 }
 
-async fn receive(mut file: Upload, path: &Path) -> Result<()> {
+impl Uploaded {
+    fn begin(path: &Path) -> Result<Self> {
+        let mut options = std::fs::File::options();
+        let file = options.write(true).create(true).truncate(false);
+        let file = file.open(path).api()?;
+        file.try_lock()
+            .map_err(|_| Error::new(409, basalt_update::Error::Busy))?;
+        file.set_len(0).api()?;
+        let stat = rustix::fs::fstatvfs(&file).map_err(std::io::Error::from);
+        let stat = stat.api()?;
+        let room = stat.f_bavail.saturating_mul(stat.f_frsize);
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+            limit: room.saturating_sub(RESERVE).min(bundle::MAX_SIZE),
+        })
+    }
+}
+
+/// Takes the bytes of an upload; those of one that is too large go nowhere.
+async fn receive(mut file: Upload, uploaded: &Uploaded) -> Result<()> {
     use tokio::io::AsyncWriteExt;
-    let mut target = tokio::fs::File::create(path).await.api()?;
+    let target = uploaded.file.try_clone().api()?;
+    let mut target = tokio::fs::File::from_std(target);
+    let mut size = 0_u64;
     while let Some(bytes) = file.chunk().await? {
-        target.write_all(&bytes).await.api()?;
+        size = size.saturating_add(bytes.len() as u64);
+        if size <= uploaded.limit {
+            target.write_all(&bytes).await.api()?;
+        }
+    }
+    if size > uploaded.limit {
+        let text = format!(
+            "{} bytes are too many: a bundle for this node has at most {}, and there is room for {} \
+             on the data partition",
+            size,
+            bundle::MAX_SIZE,
+            uploaded.limit
+        );
+        return Err(Error::param("filename", text));
     }
     target.flush().await.api()
 }
@@ -278,6 +355,12 @@ async fn configure(call: Call, params: UpdateConfigSet) -> Result<()> {
             check_url(url)?;
         }
     }
+    if let Some(ca) = params.ca {
+        config.ca = Some(ca).filter(|ca| !ca.trim().is_empty());
+        if let Some(ca) = &config.ca {
+            check_authorities(ca).map_err(|reason| Error::param("ca", reason))?;
+        }
+    }
     config.channel = params.channel.unwrap_or(config.channel);
     let change = Transaction::new().expect(CONFIG, expect);
     let change = change.put(CONFIG, &config).api()?;
@@ -302,18 +385,17 @@ mod tests {
 
     #[test]
     fn an_update_comes_from_one_place() {
-        let none = || Ok(UpdateConfig::default());
-        let configured = || {
-            Ok(UpdateConfig {
-                url: Some("https://example.org/basalt".to_owned()),
-                channel: UpdateChannel::Testing,
-            })
+        let none = &UpdateConfig::default();
+        let configured = UpdateConfig {
+            url: Some("https://example.org/basalt".to_owned()),
+            channel: UpdateChannel::Testing,
+            ca: None,
         };
         let file = source(&params(Some("/var/tmp/b"), None), none).unwrap();
         assert_eq!(file, Source::File("/var/tmp/b".into()));
         let url = source(&params(None, Some("http://example.org/b")), none).unwrap();
         assert_eq!(url, Source::Url("http://example.org/b".to_owned()));
-        let channel = source(&params(None, None), configured).unwrap();
+        let channel = source(&params(None, None), &configured).unwrap();
         assert!(matches!(
             channel,
             Source::Channel {
@@ -333,6 +415,23 @@ mod tests {
                 "{file:?} {url:?}"
             );
         }
+    }
+
+    #[test]
+    fn one_bundle_is_uploaded_at_a_time_and_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(UPLOADED);
+        std::fs::write(&path, "left over").unwrap();
+        let first = Uploaded::begin(&path).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().len(), 0);
+        assert!(first.limit <= bundle::MAX_SIZE);
+        let Err(error) = Uploaded::begin(&path) else {
+            panic!("a second one at the same time");
+        };
+        assert!(error.one_line().contains("in progress"), "{error:?}");
+        drop(first);
+        assert_eq!(std::fs::metadata(&path).unwrap().len(), 0);
+        Uploaded::begin(&path).unwrap();
     }
 
     #[test]

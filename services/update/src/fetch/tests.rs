@@ -118,7 +118,7 @@ fn put_root(fake: &FakeHost, root: &[u8]) {
 }
 
 fn fetch(fake: &FakeHost, url: &str) -> (Result<PathBuf, Error>, u64, Vec<String>) {
-    let mut fetch = Fetch::new(url);
+    let mut fetch = Fetch::new(&fake.host, url);
     fetch.pause = Duration::ZERO;
     let mut ears = Ears::default();
     let result = fetch.run(&fake.host, Options::default(), testing::ALL, &mut ears);

@@ -250,6 +250,28 @@ fn an_older_version_is_booted_once_and_kept_when_healthy() {
 }
 
 #[test]
+fn a_kernel_image_that_is_cut_off_does_not_count() {
+    let fake = testing::host();
+    let bundle = testing::bundle("0.2.0").write(fake.dir.path());
+    let file = fake.dir.path().join("esp/EFI/Linux/basalt_0.2.0+3.efi");
+    install_into(&fake, &bundle).unwrap();
+    for length in [0, 700] {
+        let whole = fs::read(&file).unwrap();
+        fs::write(&file, &whole[..length]).unwrap();
+        assert_eq!(status(&fake.host).unwrap().slots[1].state, State::Empty);
+        let error = rollback::roll_back(&fake.host).unwrap_err().to_string();
+        assert!(error.contains("no whole kernel image"), "{error}");
+        // The boot loader would take the newer one, which cannot start.
+        rollback::commit(&fake.host).unwrap();
+        assert_eq!(fake.default_entry().as_deref(), Some("basalt_0.1.0[+.]*"));
+        // Installing it once more is no repetition, but the repair.
+        install_into(&fake, &bundle).unwrap();
+        assert_eq!(fs::read(&file).unwrap(), whole);
+        assert_eq!(status(&fake.host).unwrap().slots[1].state, State::Trial);
+    }
+}
+
+#[test]
 fn going_back_needs_something_to_go_back_to() {
     let fake = testing::host();
     let error = rollback::roll_back(&fake.host).unwrap_err();

@@ -16,7 +16,7 @@ use crate::bios::BootCode;
 use crate::block::Blocks;
 use crate::esp::{Esp, Uki};
 use crate::host::target;
-use crate::table::Table;
+use crate::table::{Table, fresh_id};
 use crate::{Error, files};
 
 /// Name of a kernel image until it is whole; no boot loader looks at it.
@@ -81,8 +81,7 @@ impl Work<'_> {
         let boots = |slot: &Slot| {
             let version = self.table.content_of(*slot);
             let works = |uki: &Uki| Some(&uki.name.version) == version.as_ref();
-            ukis.iter()
-                .any(|uki| works(uki) && !uki.name.is_exhausted())
+            ukis.iter().any(|uki| works(uki) && uki.boots())
         };
         let mut slots = Slot::ALL.to_vec();
         slots.sort_by_key(boots);
@@ -126,8 +125,7 @@ impl Work<'_> {
             }
         }
         for number in parts(slot) {
-            let uuid = uuid::Uuid::new_v4().to_string();
-            self.table.rename(number, &SlotLabel::Empty, &uuid);
+            self.table.rename(number, &SlotLabel::Empty, &fresh_id());
         }
         self.table.write()?;
         self.copy_slot(slot)?;
@@ -139,7 +137,7 @@ impl Work<'_> {
         }
         self.table.write()?;
         for uki in self.from_esp.ukis()? {
-            if Some(&uki.name.version) == version.as_ref() {
+            if uki.whole && Some(&uki.name.version) == version.as_ref() {
                 self.copy_image(&uki)?;
             }
         }
@@ -161,7 +159,7 @@ impl Work<'_> {
     /// Gives the disk the other one's kernel images, under their names and so with their tries.
     fn copy_images(&self) -> Result<(), Error> {
         let wanted = self.from_esp.ukis()?;
-        for uki in &wanted {
+        for uki in wanted.iter().filter(|uki| uki.whole) {
             if self.holds(&uki.name.version) {
                 self.copy_image(uki)?;
             }
@@ -170,7 +168,7 @@ impl Work<'_> {
             let is_wanted = |other: &Uki| other.name.version == uki.name.version;
             let stays_bootable = self.esp.ukis()?.iter().any(|other| {
                 other.path != uki.path
-                    && !other.name.is_exhausted()
+                    && other.boots()
                     && wanted.iter().any(|w| w.name == other.name)
             });
             if !wanted.iter().any(is_wanted) && stays_bootable {

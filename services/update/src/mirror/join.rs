@@ -5,12 +5,12 @@ use std::io::{Seek, SeekFrom};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use basalt_layout::disk::{DATA_PARTITION, ESP_FS_LABEL, ESP_PARTITION, FreshIds, joining_script};
+use basalt_layout::disk::{DATA_PARTITION, ESP_FS_LABEL, ESP_PARTITION, joining_script};
 
 use super::array::Array;
 use super::{SystemDisk, SystemDisks, follow, partition};
 use crate::block::Blocks;
-use crate::table::Table;
+use crate::table::{Table, fresh_id, fresh_ids};
 use crate::{Error, Host, Observer, command};
 
 /// How long the kernel may take to show new partitions.
@@ -29,15 +29,7 @@ pub fn join(host: &Host, disk: &Path, observer: &mut dyn Observer) -> Result<(),
     host.others.check_leading()?;
     array.forget_detached()?;
     observer.say(&format!("partitioning {}", disk.display()));
-    let uuid = || uuid::Uuid::new_v4().to_string();
-    let ids = FreshIds {
-        disk: uuid(),
-        esp: uuid(),
-        data: uuid(),
-        empty_root: uuid(),
-        empty_verity: uuid(),
-    };
-    let script = joining_script(&ids, [uuid(), uuid()], data_size);
+    let script = joining_script(&fresh_ids(), [fresh_id(), fresh_id()], data_size);
     let text = disk.to_string_lossy();
     let wipe = [
         "--quiet",

@@ -355,11 +355,8 @@ fn fill(data: &mut [u8], value: u64) {
 }
 
 fn number(data: &[u8]) -> u64 {
-    let mut bytes = [0; 8];
-    for (to, from) in bytes.iter_mut().zip(data) {
-        *to = *from;
-    }
-    u64::from_le_bytes(bytes)
+    let low_to_high = data.iter().take(8).rev();
+    low_to_high.fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
 /// Body of a virtio capability: length, type, window number, identifier, offset, length.

@@ -21,7 +21,8 @@ fn mirrored() -> (FakeHost, SystemDisk) {
     .unwrap();
     let esp = fake.dir.path().join("second-esp");
     fs::create_dir_all(esp.join(UKI_FOLDER)).unwrap();
-    fs::write(esp.join(UKI_FOLDER).join("basalt_0.1.0.efi"), b"kernel").unwrap();
+    let kernel = testing::kernel(b"kernel");
+    fs::write(esp.join(UKI_FOLDER).join("basalt_0.1.0.efi"), kernel).unwrap();
     let second = SystemDisk {
         path,
         esp: EspPlace::Folder(esp),
@@ -135,7 +136,7 @@ fn a_blank_disk_gets_everything_and_nothing_is_lost_by_repeating() {
     fs::write(fake.dir.path().join("esp/loader.txt"), "x").unwrap();
     let mut table = Table::read(&second.path).unwrap();
     for number in parts(Slot::A) {
-        table.rename(number, &SlotLabel::Empty, &uuid::Uuid::new_v4().to_string());
+        table.rename(number, &SlotLabel::Empty, &fresh_id());
     }
     table.write().unwrap();
     let folder = second.esp.open().unwrap().uki_folder();
@@ -165,9 +166,27 @@ fn the_last_version_that_boots_is_never_removed() {
     fs::remove_file(folder.join("basalt_0.1.0.efi")).unwrap();
     follow(&fake.host.as_disk(), &second).unwrap();
     assert_eq!(images(&second), ["basalt_0.1.0.efi"]);
-    fs::write(folder.join(name.to_string()), b"another kernel").unwrap();
+    let another = testing::kernel(b"another kernel");
+    fs::write(folder.join(name.to_string()), another).unwrap();
     follow(&fake.host.as_disk(), &second).unwrap();
     assert!(images(&second).contains(&name.to_string()));
+}
+
+#[test]
+fn a_kernel_image_that_is_cut_off_is_not_passed_on() {
+    let (fake, second) = mirrored();
+    let ours = fake.dir.path().join("esp").join(UKI_FOLDER);
+    let theirs = second.esp.open().unwrap().uki_folder();
+    let name = "basalt_0.1.0.efi";
+    let whole = fs::read(ours.join(name)).unwrap();
+    fs::write(ours.join(name), &whole[..whole.len() - 1]).unwrap();
+    follow(&fake.host.as_disk(), &second).unwrap();
+    assert_eq!(fs::read(theirs.join(name)).unwrap(), whole);
+    // And one that is cut off on the other disk is made whole.
+    fs::write(ours.join(name), &whole).unwrap();
+    fs::write(theirs.join(name), b"").unwrap();
+    follow(&fake.host.as_disk(), &second).unwrap();
+    assert_eq!(fs::read(theirs.join(name)).unwrap(), whole);
 }
 
 #[test]
