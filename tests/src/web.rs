@@ -16,7 +16,7 @@ const HOST: &str = "10.0.2.2";
 
 /// Serves a folder until this program ends; returns its address for appliances.
 pub fn serve(folder: &Path) -> Result<String> {
-    let port = listen(folder, |stream| Some(stream))?;
+    let port = listen(folder, Some)?;
     Ok(format!("http://{HOST}:{port}"))
 }
 
