@@ -9,13 +9,13 @@ mod repair;
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use basalt_layout::Slot;
 use basalt_layout::disk::{
     self, DATA_LABEL, DATA_PARTITION, ESP_FS_LABEL, ESP_PARTITION, install_script, mirrored_script,
 };
+use basalt_update::claim::{self, Claim};
 use basalt_update::command;
 use basalt_update::mirror::array::Mirror;
 use basalt_update::table::fresh_ids;
@@ -27,9 +27,6 @@ use crate::source::Source;
 
 /// Bytes copied at a time.
 const CHUNK: usize = 4 << 20;
-
-/// How long the kernel may take to show new partitions.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Installs; the disk is bootable when this returns, and not a moment before.
 pub fn install(plan: &Plan, source: &Source, report: &mut Report) -> anyhow::Result<()> {
@@ -67,6 +64,10 @@ fn install_afresh(plan: &Plan, source: &Source, report: &mut Report) -> anyhow::
         disks.push(&second.path);
         data_size = Some(disk::data_size(plan.disk.size.min(second.size)));
     }
+    let _claims: Vec<Claim> = disks
+        .iter()
+        .map(|disk| Claim::take(disk))
+        .collect::<Result<_, _>>()?;
     for disk in &disks {
         report.line(&format!("Partitioning {}", disk.display()));
         partition_disk(disk, source, data_size)?;
@@ -167,15 +168,8 @@ fn partition_disk(disk: &Path, source: &Source, data_size: Option<u64>) -> anyho
 }
 
 fn wait_for_partitions(partition: &impl Fn(u32) -> PathBuf) -> anyhow::Result<()> {
-    // Whoever probes the new partitions must be done before they are formatted.
-    command::run("udevadm", &["settle", "--timeout=30"], "")?;
-    let end = Instant::now() + PATIENCE;
     for number in ESP_PARTITION..=DATA_PARTITION {
-        let path = partition(number);
-        while !path.exists() {
-            ensure!(Instant::now() < end, "{} does not appear", path.display());
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        claim::wait_for(&partition(number))?;
     }
     Ok(())
 }

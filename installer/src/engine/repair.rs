@@ -14,6 +14,7 @@ use basalt_layout::disk::{
 };
 use basalt_layout::slot::SlotLabel;
 use basalt_layout::{UkiName, Version};
+use basalt_update::claim::Claim;
 use basalt_update::command;
 use basalt_update::esp::Esp;
 use basalt_update::table::{Table, fresh_id};
@@ -31,6 +32,7 @@ const SPARE: u64 = 1 << 20;
 pub fn run(plan: &Plan, source: &Source, report: &mut Report) -> anyhow::Result<()> {
     let boot_files = source.boot_files()?;
     let disk = &plan.disk.path;
+    let _claim = Claim::take(disk)?;
     let partition = |number| PathBuf::from(partition_path(&disk.to_string_lossy(), number));
     let data = partition(DATA_PARTITION);
     let mut table = Table::read(disk)?;
