@@ -78,8 +78,10 @@ impl GuestConfig {
             Self::Qemu(config) => {
                 let disks = config.disks().into_iter();
                 let unused = config.unused.iter();
+                let variables = config.efidisk0.iter();
                 disks
                     .map(|(key, disk)| (key, disk.file.volume()))
+                    .chain(variables.map(|disk| ("efidisk0".to_owned(), disk.file.volume())))
                     .chain(unused.map(|(index, volume)| (format!("unused{index}"), Some(volume))))
                     .collect()
             }

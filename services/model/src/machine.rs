@@ -13,7 +13,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Version of the control protocol and of [`MachineSpec`]; the monitor refuses any other.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// Index into the descriptors sent along with the specification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -47,6 +47,9 @@ pub struct MachineSpec {
     pub console: Option<Slot>,
     /// What the machine runs first.
     pub boot: Boot,
+    /// What the machine says it is; firmware hands it to the guest.
+    #[serde(default)]
+    pub system: SystemInfo,
     /// Disks in order; the guest sees them as `vda`, `vdb`, ….
     #[serde(default)]
     pub disks: Vec<Disk>,
@@ -73,6 +76,38 @@ pub enum Boot {
         /// The kernel command line.
         cmdline: String,
     },
+    /// UEFI firmware (OVMF) from flash memory, which finds something to boot by itself.
+    Firmware {
+        /// The firmware: whole pages that end at 4 GiB in the guest.
+        code: Slot,
+        /// Its variables, open for reading and writing. As many bytes as fill `code` up to a power of
+        /// two are used; they lie below it.
+        vars: Slot,
+        /// Keys of disks and network cards in the order in which to boot from them; firmware may go on
+        /// with others.
+        #[serde(default)]
+        order: Vec<String>,
+    },
+}
+
+/// What a machine says it is, in SMBIOS's words; texts that are not given have defaults.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SystemInfo {
+    /// UUID, in the order of its digits.
+    pub uuid: [u8; 16],
+    /// Manufacturer.
+    pub manufacturer: Option<String>,
+    /// Product.
+    pub product: Option<String>,
+    /// Version of the product.
+    pub version: Option<String>,
+    /// Serial number.
+    pub serial: Option<String>,
+    /// Stock keeping unit.
+    pub sku: Option<String>,
+    /// Product family.
+    pub family: Option<String>,
 }
 
 /// A virtio block device.

@@ -6,6 +6,7 @@
 
 mod control;
 mod error;
+pub mod firmware;
 mod machines;
 mod resolve;
 

@@ -1,6 +1,7 @@
 //! From a configuration to a machine described by open descriptors.
 
 use crate::error::{Result, VmError, io};
+use crate::firmware;
 use basalt_model::field::FieldErrors;
 use basalt_model::machine::{Boot, Disk, MachineSpec, Nic, PROTOCOL, Slot};
 use basalt_model::network::InterfaceName;
@@ -62,24 +63,15 @@ pub async fn resolve(
     network: &Network,
     run: &Path,
 ) -> Result<Resolved> {
-    let kernel = check(config).map_err(VmError::Config)?;
+    check(config).map_err(VmError::Config)?;
+    let system = firmware::system(config).map_err(VmError::Config)?;
     let mut slots = Slots::default();
     let kvm = slots.add(device("/dev/kvm")?);
     let control = slots.add(listen(&control_socket(run, vmid))?);
     let serial = slots.add(listen(&console_socket(run, vmid))?);
-    let kernel = slots.add(volume(storages, "kernel", kernel, Access::Read).await?);
-    let initrd = match &config.initrd {
-        Some(initrd) => Some(slots.add(volume(storages, "initrd", initrd, Access::Read).await?)),
-        None => None,
-    };
-    let cmdline = config
-        .cmdline
-        .as_ref()
-        .map_or(QemuConfig::DEFAULT_CMDLINE, |line| line.as_str());
-    let boot = Boot::Kernel {
-        kernel,
-        initrd,
-        cmdline: cmdline.to_owned(),
+    let boot = match &config.kernel {
+        Some(kernel) => boot_kernel(config, kernel, storages, &mut slots).await?,
+        None => boot_firmware(vmid, config, storages, run, &mut slots).await?,
     };
     let disks = disks(config, storages, &mut slots).await?;
     let nics = nics(vmid, config, network, &mut slots).await?;
@@ -98,6 +90,7 @@ pub async fn resolve(
         serial,
         console: None,
         boot,
+        system,
         disks,
         nics,
         rng: Some(rng),
@@ -105,8 +98,52 @@ pub async fn resolve(
     Ok(Resolved { spec, fds: slots.0 })
 }
 
-/// What must hold for any machine to start; gives its kernel.
-fn check(config: &QemuConfig) -> std::result::Result<&VolumeId, FieldErrors> {
+async fn boot_kernel(
+    config: &QemuConfig,
+    kernel: &VolumeId,
+    storages: &Storages,
+    slots: &mut Slots,
+) -> Result<Boot> {
+    let kernel = slots.add(volume(storages, "kernel", kernel, Access::Read).await?);
+    let initrd = match &config.initrd {
+        Some(initrd) => Some(slots.add(volume(storages, "initrd", initrd, Access::Read).await?)),
+        None => None,
+    };
+    let cmdline = config
+        .cmdline
+        .as_ref()
+        .map_or(QemuConfig::DEFAULT_CMDLINE, |line| line.as_str());
+    Ok(Boot::Kernel {
+        kernel,
+        initrd,
+        cmdline: cmdline.to_owned(),
+    })
+}
+
+/// Firmware with its variables from `efidisk0`, or with fresh ones that go when the machine ends.
+async fn boot_firmware(
+    vmid: Vmid,
+    config: &QemuConfig,
+    storages: &Storages,
+    run: &Path,
+    slots: &mut Slots,
+) -> Result<Boot> {
+    let code = File::open(firmware::CODE).map_err(io(format!("opening {}", firmware::CODE)))?;
+    let kept = config.efidisk0.as_ref();
+    let vars = match kept.and_then(|disk| disk.file.volume()) {
+        Some(vars) => volume(storages, "efidisk0", vars, Access::Write).await?,
+        None => firmware::fresh_variables(&run.join(vmid.to_string()))?,
+    };
+    let order = config.boot.as_ref().map(|boot| boot.0.clone());
+    Ok(Boot::Firmware {
+        code: slots.add(code),
+        vars: slots.add(vars),
+        order: order.unwrap_or_default(),
+    })
+}
+
+/// What must hold for any machine to start.
+fn check(config: &QemuConfig) -> std::result::Result<(), FieldErrors> {
     let mut errors = FieldErrors::default();
     if config.vcpus() > 64 {
         errors.add(
@@ -114,16 +151,17 @@ fn check(config: &QemuConfig) -> std::result::Result<&VolumeId, FieldErrors> {
             format!("{} processors are more than 64", config.vcpus()),
         );
     }
-    if config.kernel.is_none() {
+    if config.kernel.is_none() && config.memory_mib() < firmware::LEAST_MEMORY_MIB {
         errors.add(
-            "kernel",
-            "not set: this version has no UEFI firmware, so a machine boots a kernel directly; \
-             upload one with content 'kernel' and set kernel=STORAGE:kernel/NAME",
+            "memory",
+            format!(
+                "{} MiB are too few for UEFI firmware: use at least {}",
+                config.memory_mib(),
+                firmware::LEAST_MEMORY_MIB
+            ),
         );
     }
-    let none = errors.clone();
-    errors.or(())?;
-    config.kernel.as_ref().ok_or(none)
+    errors.or(())
 }
 
 async fn disks(config: &QemuConfig, storages: &Storages, slots: &mut Slots) -> Result<Vec<Disk>> {
@@ -244,12 +282,16 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_without_a_kernel_is_told_what_to_do() {
-        let error = VmError::Config(check(&config(json!({}))).unwrap_err()).to_string();
+    fn firmware_needs_more_memory_than_a_kernel() {
+        let small = config(json!({"memory": 64}));
+        let error = VmError::Config(check(&small).unwrap_err()).to_string();
         assert!(
-            error.starts_with("kernel: ") && error.contains("UEFI"),
+            error.starts_with("memory: ") && error.contains("128"),
             "{error}"
         );
+        let kernel = json!({"memory": 64, "kernel": "local:kernel/vmlinuz"});
+        assert!(check(&config(kernel)).is_ok());
+        assert!(check(&config(json!({}))).is_ok());
     }
 
     #[test]

@@ -2,8 +2,9 @@
 //! and joins this terminal with the serial port.
 //!
 //! ```text
-//! start --vmm PATH --kernel FILE [--initrd FILE] [--cmdline TEXT] [--memory MIB] [--vcpus N]
-//!       [--disk FILE]… [--tap NAME]… [--rng] [--console] [--dir DIRECTORY]
+//! start --vmm PATH (--kernel FILE [--initrd FILE] [--cmdline TEXT] | --firmware CODE --vars FILE)
+//!       [--memory MIB] [--vcpus N] [--disk FILE]… [--tap NAME]… [--rng] [--console]
+//!       [--dir DIRECTORY]
 //! ```
 //!
 //! Control, serial and console sockets appear in `--dir` (default `/run/start`).
@@ -31,6 +32,8 @@ impl Slots {
 struct Arguments {
     vmm: PathBuf,
     kernel: PathBuf,
+    firmware: Option<PathBuf>,
+    vars: PathBuf,
     initrd: Option<PathBuf>,
     cmdline: String,
     memory: u64,
@@ -46,6 +49,8 @@ fn arguments() -> Result<Arguments, String> {
     let mut parsed = Arguments {
         vmm: "basalt-vmm".into(),
         kernel: PathBuf::new(),
+        firmware: None,
+        vars: PathBuf::new(),
         initrd: None,
         cmdline: "console=ttyS0".into(),
         memory: 512,
@@ -62,6 +67,8 @@ fn arguments() -> Result<Arguments, String> {
         match word.as_str() {
             "--vmm" => parsed.vmm = value()?.into(),
             "--kernel" => parsed.kernel = value()?.into(),
+            "--firmware" => parsed.firmware = Some(value()?.into()),
+            "--vars" => parsed.vars = value()?.into(),
             "--initrd" => parsed.initrd = Some(value()?.into()),
             "--cmdline" => parsed.cmdline = value()?,
             "--memory" => parsed.memory = value()?.parse().map_err(|_| "--memory: no number")?,
@@ -135,10 +142,7 @@ fn specification(arguments: &Arguments, slots: &mut Slots) -> Result<MachineSpec
         true => Some(slots.add(open(Path::new("/dev/urandom"), false)?)),
         false => None,
     };
-    let initrd = match &arguments.initrd {
-        Some(path) => Some(slots.add(open(path, false)?)),
-        None => None,
-    };
+    let boot = boot(arguments, slots)?;
     Ok(MachineSpec {
         protocol: PROTOCOL,
         name: "start".into(),
@@ -149,14 +153,31 @@ fn specification(arguments: &Arguments, slots: &mut Slots) -> Result<MachineSpec
         control: slots.add(listen(&arguments.dir, "control.sock")?),
         serial: slots.add(listen(&arguments.dir, "serial.sock")?),
         console,
-        boot: Boot::Kernel {
-            kernel: slots.add(open(&arguments.kernel, false)?),
-            initrd,
-            cmdline: arguments.cmdline.clone(),
-        },
+        boot,
+        system: Default::default(),
         disks,
         nics,
         rng,
+    })
+}
+
+fn boot(arguments: &Arguments, slots: &mut Slots) -> Result<Boot, String> {
+    if let Some(code) = &arguments.firmware {
+        let disks = (0..arguments.disks.len()).map(|i| format!("virtio{i}"));
+        return Ok(Boot::Firmware {
+            code: slots.add(open(code, false)?),
+            vars: slots.add(open(&arguments.vars, true)?),
+            order: disks.collect(),
+        });
+    }
+    let initrd = match &arguments.initrd {
+        Some(path) => Some(slots.add(open(path, false)?)),
+        None => None,
+    };
+    Ok(Boot::Kernel {
+        kernel: slots.add(open(&arguments.kernel, false)?),
+        initrd,
+        cmdline: arguments.cmdline.clone(),
     })
 }
 

@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 
-use basalt_model::machine::{Boot, MachineSpec, PROTOCOL, Slot};
+use basalt_model::machine::{Boot, MachineSpec, PROTOCOL, Slot, SystemInfo};
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg, sockopt,
@@ -24,6 +24,8 @@ const MAX_SPEC: usize = 1 << 20;
 const MAX_DESCRIPTORS: usize = 253;
 /// Least memory a kernel can start in.
 pub const MIN_MEMORY_MIB: u64 = 32;
+/// Least memory firmware can start in.
+pub const MIN_FIRMWARE_MEMORY_MIB: u64 = 128;
 /// Most memory of one machine: 8 TiB.
 pub const MAX_MEMORY_MIB: u64 = 8 << 20;
 /// Most virtual CPUs.
@@ -158,6 +160,66 @@ pub struct NicResource {
     pub counters: Arc<net::Counters>,
 }
 
+/// What a machine runs first.
+pub enum BootResource {
+    /// A kernel entered directly.
+    Kernel {
+        /// Kernel image.
+        kernel: File,
+        /// Initial RAM disk.
+        initrd: Option<File>,
+        /// Kernel command line.
+        cmdline: String,
+    },
+    /// Firmware.
+    Firmware {
+        /// The firmware.
+        code: File,
+        /// Its variables.
+        vars: Arc<File>,
+        /// Keys of the devices to boot from, in order.
+        order: Vec<String>,
+    },
+}
+
+impl BootResource {
+    /// Whether firmware boots the machine.
+    pub fn is_firmware(&self) -> bool {
+        matches!(self, Self::Firmware { .. })
+    }
+
+    fn check(boot: Boot, delivery: &mut Delivery) -> Result<Self, Error> {
+        Ok(match boot {
+            Boot::Kernel {
+                kernel,
+                initrd,
+                cmdline,
+            } => Self::Kernel {
+                kernel: delivery.file("kernel", kernel)?,
+                initrd: initrd
+                    .map(|slot| delivery.file("initrd", slot))
+                    .transpose()?,
+                cmdline,
+            },
+            Boot::Firmware { code, vars, order } => Self::Firmware {
+                code: delivery.file("code", code)?,
+                vars: Arc::new(delivery.file("vars", vars)?),
+                order,
+            },
+        })
+    }
+
+    fn descriptors(&self) -> Vec<RawFd> {
+        match self {
+            Self::Kernel { kernel, initrd, .. } => std::iter::once(kernel)
+                .chain(initrd)
+                .map(AsRawFd::as_raw_fd)
+                .collect(),
+            Self::Firmware { code, vars, .. } => vec![code.as_raw_fd(), vars.as_raw_fd()],
+        }
+    }
+}
+
 /// A machine's parts, open and checked. They stay the same when the machine is reset.
 pub struct Resources {
     /// Shown in logs.
@@ -170,12 +232,10 @@ pub struct Resources {
     pub memory: u64,
     /// `/dev/kvm`.
     pub kvm: kvm_ioctls::Kvm,
-    /// Kernel image.
-    pub kernel: File,
-    /// Initial RAM disk.
-    pub initrd: Option<File>,
-    /// Kernel command line.
-    pub cmdline: String,
+    /// What it runs first.
+    pub boot: BootResource,
+    /// What it says it is.
+    pub system: SystemInfo,
     /// Disks in order.
     pub disks: Vec<DiskResource>,
     /// Network cards in order.
@@ -242,15 +302,7 @@ impl Resources {
                 .map(|slot| delivery.listener("console", slot))
                 .transpose()?,
         };
-        let Boot::Kernel {
-            kernel,
-            initrd,
-            cmdline,
-        } = spec.boot;
-        let kernel = delivery.file("kernel", kernel)?;
-        let initrd = initrd
-            .map(|slot| delivery.file("initrd", slot))
-            .transpose()?;
+        let boot = BootResource::check(spec.boot, &mut delivery)?;
         let mut disks = Vec::new();
         for disk in spec.disks {
             let image = Arc::new(delivery.file(&disk.id, disk.image)?);
@@ -292,9 +344,8 @@ impl Resources {
             vcpus: spec.vcpus,
             memory: spec.memory_mib << 20,
             kvm,
-            kernel,
-            initrd,
-            cmdline,
+            boot,
+            system: spec.system,
             disks,
             nics,
             rng,
@@ -307,11 +358,10 @@ impl Resources {
     pub fn descriptors(&self, listeners: &Listeners) -> Vec<RawFd> {
         let mut all = vec![
             self.kvm.as_raw_fd(),
-            self.kernel.as_raw_fd(),
             listeners.control.as_raw_fd(),
             listeners.serial.as_raw_fd(),
         ];
-        all.extend(self.initrd.iter().map(AsRawFd::as_raw_fd));
+        all.extend(self.boot.descriptors());
         all.extend(self.disks.iter().map(|d| d.image.as_raw_fd()));
         all.extend(self.nics.iter().map(|n| n.tap.as_raw_fd()));
         all.extend(self.rng.iter().map(|f| f.as_fd().as_raw_fd()));
@@ -345,8 +395,12 @@ fn check_bounds(spec: &MachineSpec) -> Result<(), Error> {
             format!("{} is not 1 to {MAX_VCPUS}", spec.vcpus),
         ));
     }
-    if !(MIN_MEMORY_MIB..=MAX_MEMORY_MIB).contains(&spec.memory_mib) {
-        let range = format!("{MIN_MEMORY_MIB} to {MAX_MEMORY_MIB}");
+    let least = match spec.boot {
+        Boot::Kernel { .. } => MIN_MEMORY_MIB,
+        Boot::Firmware { .. } => MIN_FIRMWARE_MEMORY_MIB,
+    };
+    if !(least..=MAX_MEMORY_MIB).contains(&spec.memory_mib) {
+        let range = format!("{least} to {MAX_MEMORY_MIB}");
         return Err(invalid(
             "memory_mib",
             format!("{} is not {range}", spec.memory_mib),

@@ -20,6 +20,7 @@ fn spec() -> MachineSpec {
             initrd: None,
             cmdline: String::new(),
         },
+        system: Default::default(),
         disks: Vec::new(),
         nics: Vec::new(),
         rng: None,

@@ -120,6 +120,7 @@ fn a_refused_specification_is_answered_with_its_field() {
             initrd: None,
             cmdline: String::new(),
         },
+        system: Default::default(),
         disks: Vec::new(),
         nics: Vec::new(),
         rng: None,

@@ -21,6 +21,7 @@ mod power;
 mod replay;
 mod sync;
 mod trust;
+mod uefi;
 mod update;
 mod visitor;
 
@@ -55,6 +56,8 @@ pub const ALL: &[Scenario] = &[
         "bios_boots_an_installed_disk_and_counts_tries",
         bios::installed_disk,
     ),
+    scenario("uefi_boots_a_disk_and_keeps_variables", uefi::boots),
+    scenario("uefi_boots_without_a_disk", uefi::bare),
     scenario(
         "mirror_survives_the_loss_of_either_disk",
         mirror::either_disk,

@@ -123,12 +123,16 @@ async fn change_as_task(call: Call, params: ConfigChange<QemuConfig>) -> Result<
 
 /// New disks take room on storages, and volumes that are named are read: rights of their own.
 fn may_allocate(call: &Call, config: &QemuConfig) -> Result<()> {
-    for (_, disk) in config.disks() {
-        if let VolumeSource::New { storage, .. } = &disk.file {
+    let disks = config.disks().into_iter();
+    let disks = disks.map(|(_, disk)| (&disk.file, &disk.import_from));
+    let variables = config.efidisk0.iter();
+    let variables = variables.map(|disk| (&disk.file, &disk.import_from));
+    for (file, import) in disks.chain(variables) {
+        if let VolumeSource::New { storage, .. } = file {
             let path = format!("/storage/{storage}");
             call.require(&path, &[Privilege::DatastoreAllocateSpace])?;
         }
-        for volume in disk.file.volume().into_iter().chain(&disk.import_from) {
+        for volume in file.volume().into_iter().chain(import) {
             may_use(call, volume)?;
         }
     }

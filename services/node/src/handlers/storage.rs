@@ -304,9 +304,12 @@ fn user_of(node: &Node, volume: &VolumeId) -> Option<String> {
                 let disk = disks
                     .iter()
                     .any(|(_, disk)| disk.file.volume() == Some(volume));
-                disk || [&config.kernel, &config.initrd]
-                    .iter()
-                    .any(|id| id.as_ref() == Some(volume))
+                let variables = config.efidisk0.as_ref();
+                let variables = variables.is_some_and(|disk| disk.file.volume() == Some(volume));
+                disk || variables
+                    || [&config.kernel, &config.initrd]
+                        .iter()
+                        .any(|id| id.as_ref() == Some(volume))
             }
             basalt_model::guest::GuestConfig::Lxc(config) => config
                 .rootfs

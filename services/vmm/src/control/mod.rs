@@ -16,6 +16,7 @@ use basalt_model::machine::{DiskStats, Event, NicStats, Request, Response, RunSt
 use rustix::event::{PollFd, PollFlags, poll};
 use std::sync::atomic::Ordering;
 
+use crate::display::Screen;
 use crate::machine::events::MachineEvent;
 use crate::machine::{self, Machine, Terminals};
 use crate::spec::{Listeners, Resources};
@@ -72,6 +73,7 @@ impl Server {
         let terminals = Terminals {
             serial: line()?,
             console: line()?,
+            screen: Screen::new().map_err(|e| machine::Error::Device("screen".into(), e))?,
         };
         let machine = Machine::start(&resources, &terminals)?;
         let port = |terminal: &Arc<Terminal>, listener| Port {

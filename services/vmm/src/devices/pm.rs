@@ -19,6 +19,8 @@ const POWER_BUTTON: u16 = 1 << 8;
 const SCI_ENABLED: u16 = 1;
 const SLEEP_TYPE_SHIFT: u16 = 10;
 const SLEEP_ENABLE: u16 = 1 << 13;
+/// The type by which OVMF switches a machine off, whatever the tables say.
+const SLEEP_OFF_FIRMWARE: u16 = 0;
 const TIMER_HZ: u128 = 3_579_545;
 
 #[derive(Default)]
@@ -89,7 +91,8 @@ impl PowerManagement {
 
     fn control(&self, value: u16) {
         let sleep_type = (value >> SLEEP_TYPE_SHIFT) & 7;
-        if value & SLEEP_ENABLE != 0 && sleep_type == u16::from(SLEEP_OFF) {
+        let off = sleep_type == u16::from(SLEEP_OFF) || sleep_type == SLEEP_OFF_FIRMWARE;
+        if value & SLEEP_ENABLE != 0 && off {
             self.events.post(MachineEvent::PowerOff);
         }
         self.change(|r| r.control = value & !SLEEP_ENABLE);
@@ -179,6 +182,12 @@ mod tests {
         let off = u16::from(SLEEP_OFF) << SLEEP_TYPE_SHIFT | SLEEP_ENABLE;
         pm.write(CONTROL, &off.to_le_bytes());
         assert_eq!(events.take(), Some(MachineEvent::PowerOff));
+        pm.write(CONTROL, &SLEEP_ENABLE.to_le_bytes());
+        assert_eq!(
+            events.take(),
+            Some(MachineEvent::PowerOff),
+            "as firmware does"
+        );
         let mut control = [0; 2];
         pm.read(CONTROL, &mut control);
         assert_eq!(

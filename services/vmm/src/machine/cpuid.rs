@@ -60,6 +60,13 @@ pub fn for_vcpu(base: &CpuId, id: u8, vcpus: u8, tsc_deadline: bool) -> CpuId {
     list
 }
 
+/// Bits of a physical address.
+pub fn address_bits(list: &CpuId) -> u8 {
+    const LEAST: u8 = 36;
+    let sizes = list.as_slice().iter().find(|e| e.function == 0x8000_0008);
+    sizes.map_or(LEAST, |e| e.eax as u8)
+}
+
 /// Whether the local APIC's timer can be set by deadline.
 pub fn has_tsc_deadline(kvm: &Kvm) -> bool {
     kvm.check_extension(Cap::TscDeadlineTimer)

@@ -1,15 +1,17 @@
 //! The guest's memory: allocated here, registered with KVM here.
 
+use std::io;
 use std::sync::Arc;
 
-use kvm_bindings::kvm_userspace_memory_region;
+use kvm_bindings::{KVM_MEM_READONLY, kvm_userspace_memory_region};
 use kvm_ioctls::VmFd;
 use vm_memory::{
-    Address, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion,
+    Address, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion, MmapRegion,
     mmap::FromRangesError,
 };
 
 use super::layout::{HIGH_MEMORY, split_memory};
+use crate::devices::flash::ArraySlot;
 
 /// The guest's memory as every device sees it.
 pub type Memory = GuestMemoryMmap<()>;
@@ -52,4 +54,44 @@ pub fn register(vm: &VmFd, memory: &Memory) -> Result<(), Error> {
         unsafe { vm.set_user_memory_region(entry) }.map_err(|e| Error::Register(start, e))?;
     }
     Ok(())
+}
+
+/// Number of the first slot that is no RAM.
+pub const READ_ONLY_SLOTS: u32 = 8;
+
+/// Memory the guest can read without leaving, and whose writes reach the bus.
+pub struct ReadOnlySlot {
+    vm: Arc<VmFd>,
+    slot: u32,
+    start: u64,
+    array: Arc<MmapRegion>,
+}
+
+impl ReadOnlySlot {
+    /// The slot with this number, [`READ_ONLY_SLOTS`] or above, for `array` at `start`.
+    pub fn new(vm: Arc<VmFd>, slot: u32, start: u64, array: Arc<MmapRegion>) -> Self {
+        Self {
+            vm,
+            slot,
+            start,
+            array,
+        }
+    }
+}
+
+impl ArraySlot for ReadOnlySlot {
+    fn show(&self, on: bool) -> io::Result<()> {
+        let entry = kvm_userspace_memory_region {
+            slot: self.slot,
+            flags: KVM_MEM_READONLY,
+            guest_phys_addr: self.start,
+            // A slot without length is none.
+            memory_size: if on { self.array.size() as u64 } else { 0 },
+            userspace_addr: self.array.as_ptr() as u64,
+        };
+        // SAFETY: the mapping is as long as said and belongs to `array`, which lives as long as the
+        // device that owns this slot; the devices of a machine go after its virtual CPUs.
+        unsafe { self.vm.set_user_memory_region(entry) }
+            .map_err(|e| io::Error::from_raw_os_error(e.errno()))
+    }
 }

@@ -7,15 +7,17 @@ pub mod acpi;
 pub mod boot;
 pub mod cpuid;
 pub mod events;
+pub mod firmware;
 pub mod interrupts;
 pub mod layout;
 pub mod memory;
 pub mod registers;
+pub mod smbios;
 pub mod vcpu;
 
 use std::sync::Arc;
 
-use kvm_bindings::{KVM_PIT_SPEAKER_DUMMY, kvm_pit_config};
+use kvm_bindings::{CpuId, KVM_PIT_SPEAKER_DUMMY, kvm_pit_config};
 use kvm_ioctls::{VcpuFd, VmFd};
 
 use crate::bus::Bus;
@@ -23,9 +25,10 @@ use crate::devices::pm::PowerManagement;
 use crate::devices::reset::{KeyboardReset, ResetControl};
 use crate::devices::serial::SerialPort;
 use crate::devices::{pm, serial};
+use crate::display::{Input, Screen};
 use crate::pci::PciDevice;
 use crate::pci::host::PciHost;
-use crate::spec::Resources;
+use crate::spec::{BootResource, Resources};
 use crate::terminal::Terminal;
 use crate::virtio::block::Block;
 use crate::virtio::console::Console;
@@ -36,6 +39,7 @@ use crate::virtio::transport::{VirtioPci, WINDOW_SIZE};
 use crate::virtio::worker::{Backend, Worker};
 use crate::virtio::{Description, console, net, rng};
 use events::Events;
+use firmware::Firmware;
 use interrupts::{LineHolder, SharedLine};
 use layout::{
     INTX_BASE, KEYBOARD_PORT, KVM_IDENTITY_MAP, KVM_TSS, PCI_CONFIG_PORT, PCI_WINDOW, PM_PORT,
@@ -69,6 +73,9 @@ pub enum Error {
     /// ACPI tables.
     #[error(transparent)]
     Acpi(#[from] acpi::Error),
+    /// Firmware.
+    #[error(transparent)]
+    Firmware(#[from] firmware::Error),
     /// Registers.
     #[error(transparent)]
     Registers(#[from] registers::Error),
@@ -80,12 +87,14 @@ pub enum Error {
     Thread(std::io::Error),
 }
 
-/// The terminal lines of a machine; they outlive it.
+/// The terminal lines and the screen of a machine; they outlive it.
 pub struct Terminals {
     /// First serial port.
     pub serial: Arc<Terminal>,
     /// Virtio console.
     pub console: Arc<Terminal>,
+    /// What the guest shows.
+    pub screen: Arc<Screen>,
 }
 
 /// A machine whose virtual CPUs run or pause.
@@ -93,6 +102,7 @@ pub struct Machine {
     // Dropped in this order: processors, then devices, then what both use.
     vcpus: Vcpus,
     devices: Vec<Arc<VirtioPci>>,
+    firmware: Option<Firmware>,
     power: Arc<PowerManagement>,
     events: Arc<Events>,
     _bus: Arc<Bus>,
@@ -107,36 +117,48 @@ impl Machine {
         let memory = memory::reserve(resources.memory)?;
         let vm = create_vm(resources)?;
         memory::register(&vm, &memory)?;
-        let kernel = boot::Kernel {
-            image: &resources.kernel,
-            initrd: resources.initrd.as_ref(),
-            cmdline: &resources.cmdline,
+        let offered = cpuid::supported(&resources.kvm)
+            .map_err(|e| Error::Kvm("list processor features", e))?;
+        let profile = acpi::Profile {
+            vcpus: resources.vcpus,
+            memory: resources.memory,
+            address_bits: cpuid::address_bits(&offered),
+            firmware: resources.boot.is_firmware(),
         };
-        let entry = boot::load(&memory, resources.memory, &kernel)?;
-        acpi::write(&memory, resources.vcpus)?;
+        let entry = load_kernel(resources, &memory, profile)?;
 
-        let mut board = Board::new(vm.clone(), memory.clone());
+        let mut board = Board::new(vm.clone(), memory.clone(), profile.firmware);
         board.add_devices(resources, terminals)?;
+        let firmware = Firmware::new(resources, &board, profile, terminals, &events)?;
         let devices = board
             .devices
             .iter()
             .map(|(_, device)| device.clone())
             .collect();
         let power = Arc::new(PowerManagement::new(vm.clone(), events.clone()));
-        let bus = Arc::new(make_bus(&board, &vm, terminals, &power, &events));
+        let bus = make_bus(&board, firmware.as_ref(), terminals, &power, &events);
+        let bus = Arc::new(bus);
 
-        let vcpus = create_vcpus(resources, &vm)?;
-        registers::enter(&vcpus[0], &memory, entry)?;
+        let vcpus = create_vcpus(resources, &vm, &offered)?;
+        if let Some(entry) = entry {
+            registers::enter(&vcpus[0], &memory, entry)?;
+        }
         let vcpus = Vcpus::start(vcpus, &bus, &events).map_err(Error::Thread)?;
         Ok(Self {
             vcpus,
             devices,
+            firmware,
             power,
             events,
             _bus: bus,
             _vm: vm,
             _memory: memory,
         })
+    }
+
+    /// What takes keys and pointer.
+    pub fn inputs(&self) -> Vec<Arc<dyn Input>> {
+        self.firmware.iter().map(Firmware::input).collect()
     }
 
     /// What happened to the machine; its wake-up is readable while something has.
@@ -164,10 +186,35 @@ impl Machine {
         self.vcpus.end();
         terminals.serial.detach();
         terminals.console.detach();
+        terminals.screen.show(None);
         for device in &self.devices {
             device.end();
         }
     }
+}
+
+/// Loads the kernel and what it is told, unless firmware boots the machine.
+fn load_kernel(
+    resources: &Resources,
+    memory: &Memory,
+    profile: acpi::Profile,
+) -> Result<Option<boot::Entry>, Error> {
+    let BootResource::Kernel {
+        kernel,
+        initrd,
+        cmdline,
+    } = &resources.boot
+    else {
+        return Ok(None);
+    };
+    let kernel = boot::Kernel {
+        image: kernel,
+        initrd: initrd.as_ref(),
+        cmdline,
+    };
+    let entry = boot::load(memory, resources.memory, &kernel)?;
+    acpi::write(memory, profile)?;
+    Ok(Some(entry))
 }
 
 fn create_vm(resources: &Resources) -> Result<Arc<VmFd>, Error> {
@@ -188,19 +235,17 @@ fn create_vm(resources: &Resources) -> Result<Arc<VmFd>, Error> {
     Ok(Arc::new(vm))
 }
 
-fn create_vcpus(resources: &Resources, vm: &VmFd) -> Result<Vec<VcpuFd>, Error> {
-    let kvm = &resources.kvm;
-    let base = cpuid::supported(kvm).map_err(|e| Error::Kvm("list processor features", e))?;
-    let deadline = cpuid::has_tsc_deadline(kvm);
+fn create_vcpus(resources: &Resources, vm: &VmFd, offered: &CpuId) -> Result<Vec<VcpuFd>, Error> {
+    let deadline = cpuid::has_tsc_deadline(&resources.kvm);
     let mut all = Vec::new();
     for id in 0..resources.vcpus {
         let vcpu = vm
             .create_vcpu(u64::from(id))
             .map_err(|e| Error::Kvm("create a virtual CPU", e))?;
-        let list = cpuid::for_vcpu(&base, id, resources.vcpus, deadline);
+        let list = cpuid::for_vcpu(offered, id, resources.vcpus, deadline);
         vcpu.set_cpuid2(&list)
             .map_err(|e| Error::Kvm("set processor features", e))?;
-        registers::prepare(&vcpu)?;
+        registers::prepare(&vcpu, resources.boot.is_firmware())?;
         all.push(vcpu);
     }
     Ok(all)
@@ -208,31 +253,35 @@ fn create_vcpus(resources: &Resources, vm: &VmFd) -> Result<Vec<VcpuFd>, Error> 
 
 fn make_bus(
     board: &Board,
-    vm: &Arc<VmFd>,
+    firmware: Option<&Firmware>,
     terminals: &Terminals,
     power: &Arc<PowerManagement>,
     events: &Arc<Events>,
 ) -> Bus {
-    let port = SerialPort::new(terminals.serial.clone(), vm.clone());
+    let port = SerialPort::new(terminals.serial.clone(), board.vm.clone());
     let fed = port.clone();
     terminals.serial.on_input(Arc::new(move || fed.feed()));
     // What was typed while the machine was being rebuilt.
     port.feed();
-    let pci: Vec<(u8, Arc<dyn PciDevice>)> = board
+    let mut pci: Vec<(u8, Arc<dyn PciDevice>)> = board
         .devices
         .iter()
         .map(|(slot, d)| (*slot, d.clone() as Arc<dyn PciDevice>))
         .collect();
-    let host = Arc::new(PciHost::new(pci, ResetControl::new(events.clone())));
+    pci.extend(firmware.map(Firmware::bridge));
+    let reset = ResetControl::new(events.clone());
+    let host = Arc::new(PciHost::new(pci, reset, firmware.is_some()));
     let mut bus = Bus::default();
     bus.add_ports(PM_PORT, pm::LEN, power.clone());
     bus.add_ports(SERIAL_PORT, serial::LEN, port);
     bus.add_ports(PCI_CONFIG_PORT, 8, host.clone());
-    bus.add_ports(
-        KEYBOARD_PORT,
-        1,
-        Arc::new(KeyboardReset::new(events.clone())),
-    );
+    match firmware {
+        Some(firmware) => firmware.connect(&mut bus, events),
+        None => {
+            let reset = Arc::new(KeyboardReset::new(events.clone()));
+            bus.add_ports(KEYBOARD_PORT, 1, reset);
+        }
+    }
     bus.add_memory(host);
     bus
 }
@@ -241,17 +290,20 @@ fn make_bus(
 struct Board {
     vm: Arc<VmFd>,
     memory: Arc<Memory>,
+    /// Firmware places the devices' windows.
+    firmware: bool,
     lines: Vec<Arc<SharedLine>>,
     devices: Vec<(u8, Arc<VirtioPci>)>,
 }
 
 impl Board {
-    fn new(vm: Arc<VmFd>, memory: Arc<Memory>) -> Self {
+    fn new(vm: Arc<VmFd>, memory: Arc<Memory>, firmware: bool) -> Self {
         let lines = (INTX_BASE..INTX_BASE + 4).map(|gsi| SharedLine::new(gsi, vm.clone()));
         Self {
             lines: lines.collect(),
             vm,
             memory,
+            firmware,
             devices: Vec::new(),
         }
     }
@@ -309,9 +361,10 @@ impl Board {
             self.vm.clone(),
             LineHolder::new(line, slot),
         ));
+        let window = PCI_WINDOW as u32 + u32::from(slot) * WINDOW_SIZE;
         let device = VirtioPci::new(
             slot,
-            PCI_WINDOW as u32 + u32::from(slot) * WINDOW_SIZE,
+            (!self.firmware).then_some(window),
             description,
             self.memory.clone(),
             interrupts,

@@ -68,13 +68,17 @@ impl ConfigSpace {
         self.writable[offset..offset + mask.len()].copy_from_slice(mask);
     }
 
-    /// Declares a 32-bit memory window of `size` bytes (a power of two) at `base`, decoding on.
-    pub fn set_window(&mut self, base: u32, size: u32) {
-        debug_assert!(size.is_power_of_two() && base.is_multiple_of(size));
-        self.put(BAR0, &base.to_le_bytes());
+    /// Declares a 32-bit memory window of `size` bytes (a power of two): at `base` with decoding on, or
+    /// for firmware to place.
+    pub fn set_window(&mut self, base: Option<u32>, size: u32) {
+        debug_assert!(size.is_power_of_two());
         self.allow(BAR0, &(!(size - 1)).to_le_bytes());
-        self.value[COMMAND] |= COMMAND_MEMORY;
         self.window = Some(size);
+        if let Some(base) = base {
+            debug_assert!(base.is_multiple_of(size));
+            self.put(BAR0, &base.to_le_bytes());
+            self.value[COMMAND] |= COMMAND_MEMORY;
+        }
     }
 
     /// Declares interrupt pin A on `line`.
@@ -147,7 +151,7 @@ mod tests {
             revision: 1,
             subsystem: (0x1af4, 0x1100),
         });
-        space.set_window(0xc000_8000, 0x8000);
+        space.set_window(Some(0xc000_8000), 0x8000);
         space
     }
 

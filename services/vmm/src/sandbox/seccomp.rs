@@ -3,7 +3,7 @@
 //! | class | who | what for |
 //! |---|---|---|
 //! | `Main` | main thread | sockets given to it, building machines, starting threads |
-//! | `Vcpu` | virtual CPUs | running the guest, waking others |
+//! | `Vcpu` | virtual CPUs | running the guest, waking others, keeping its firmware's variables |
 //! | `Worker` | devices | the descriptors given to them |
 //!
 //! No class has a call that opens, creates, executes or connects anything.
@@ -86,6 +86,9 @@ const MAIN: &[i64] = &[
     libc::SYS_writev,
 ];
 
+/// Keeping the firmware's variables, which the guest's writes to flash memory do.
+const VCPU: &[i64] = &[libc::SYS_fdatasync, libc::SYS_pwrite64];
+
 /// A device's input and output.
 const WORKER: &[i64] = &[
     libc::SYS_fallocate,
@@ -113,6 +116,8 @@ const KVM_SIGNAL_MSI: u64 = ioc(WRITE, KVM, 0xa5, 32);
 const KVM_IOEVENTFD: u64 = ioc(WRITE, KVM, 0x79, 64);
 const KVM_KVMCLOCK_CTRL: u64 = ioc(0, KVM, 0xad, 0);
 const KVM_GET_REGS: u64 = ioc(READ, KVM, 0x81, 144);
+/// Flash memory is taken out of the guest's memory while it answers commands.
+const KVM_SET_USER_MEMORY_REGION: u64 = ioc(WRITE, KVM, 0x46, 32);
 const TUNSETOFFLOAD: u64 = 0x4004_54d0;
 const FIONBIO: u64 = 0x5421;
 
@@ -123,6 +128,7 @@ const VCPU_IOCTLS: &[u64] = &[
     KVM_IOEVENTFD,
     KVM_KVMCLOCK_CTRL,
     KVM_GET_REGS,
+    KVM_SET_USER_MEMORY_REGION,
 ];
 
 const WORKER_IOCTLS: &[u64] = &[KVM_IRQ_LINE, KVM_SIGNAL_MSI, TUNSETOFFLOAD];
@@ -135,7 +141,6 @@ const MAIN_IOCTLS: &[u64] = &[
     ioc(0, KVM, 0x04, 0),            // KVM_GET_VCPU_MMAP_SIZE
     ioc(READ | WRITE, KVM, 0x05, 8), // KVM_GET_SUPPORTED_CPUID
     ioc(0, KVM, 0x41, 0),            // KVM_CREATE_VCPU
-    ioc(WRITE, KVM, 0x46, 32),       // KVM_SET_USER_MEMORY_REGION
     ioc(0, KVM, 0x47, 0),            // KVM_SET_TSS_ADDR
     ioc(WRITE, KVM, 0x48, 8),        // KVM_SET_IDENTITY_MAP_ADDR
     ioc(0, KVM, 0x60, 0),            // KVM_CREATE_IRQCHIP
@@ -161,7 +166,7 @@ fn compile(class: ThreadClass) -> Result<BpfProgram, Error> {
             vec![COMMON, MAIN],
             vec![VCPU_IOCTLS, WORKER_IOCTLS, MAIN_IOCTLS],
         ),
-        ThreadClass::Vcpu => (vec![COMMON], vec![VCPU_IOCTLS]),
+        ThreadClass::Vcpu => (vec![COMMON, VCPU], vec![VCPU_IOCTLS]),
         ThreadClass::Worker => (vec![COMMON, WORKER], vec![WORKER_IOCTLS]),
     };
     let failed = |e: seccompiler::BackendError| Error::Seccomp(e.to_string());

@@ -98,10 +98,10 @@ pub struct VirtioPci {
 }
 
 impl VirtioPci {
-    /// A device number `slot` with its window at `base`.
+    /// A device number `slot` with its window at `base`, or where firmware will put it.
     pub fn new(
         slot: u8,
-        base: u32,
+        base: Option<u32>,
         description: Description,
         memory: Arc<Memory>,
         interrupts: Arc<Interrupts>,
@@ -368,7 +368,11 @@ fn capability(kind: u8, offset: u64, len: u64, extra: &[u8]) -> Vec<u8> {
     body
 }
 
-fn config_space(slot: u8, base: u32, description: &Description) -> (ConfigSpace, usize, usize) {
+fn config_space(
+    slot: u8,
+    base: Option<u32>,
+    description: &Description,
+) -> (ConfigSpace, usize, usize) {
     let device = MODERN_DEVICE + description.kind as u16;
     let mut config = ConfigSpace::new(Identity {
         vendor: VENDOR,

@@ -62,7 +62,7 @@ fn bench() -> Bench {
     let memory = reserve(32 * MIB).unwrap();
     let device = VirtioPci::new(
         4,
-        BASE,
+        Some(BASE),
         description,
         memory,
         interrupts,

@@ -106,6 +106,7 @@ pub fn start() -> Option<Monitor> {
             initrd: None,
             cmdline: "quiet".into(),
         },
+        system: Default::default(),
         disks: vec![basalt_model::machine::Disk {
             id: "virtio0".into(),
             image: Slot(4),
