@@ -13,6 +13,7 @@ pub mod console;
 pub mod figures;
 pub mod guest;
 pub mod lab;
+pub mod person;
 pub mod runner;
 pub mod scenarios;
 pub mod web;
