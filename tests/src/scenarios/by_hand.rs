@@ -81,6 +81,7 @@ impl<'a> Person<'a> {
         self.sees("holds nothing")?;
         for (question, answer) in [
             ("Install on disk number", "1"),
+            ("Guests' disks, by number", ""),
             ("Password for root", PASSWORD),
             ("The same again", PASSWORD),
             ("Host name", "visitor"),
