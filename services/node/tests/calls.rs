@@ -285,6 +285,59 @@ async fn uploads_are_listed_deleted_and_never_left_half_made() {
 }
 
 #[tokio::test]
+async fn storages_are_added_used_and_forgotten() {
+    let mut rig = Rig::start().await;
+    let path = rig.path("more").display().to_string();
+    let form = format!("storage=more&type=dir&path={path}&content=iso,images");
+    let made = rig.ask("POST /storage", ROOT, &form).await;
+    assert_eq!(*made.data(), json!({"storage": "more", "type": "dir"}));
+    let again = rig.ask("POST /storage", ROOT, &form).await;
+    assert!(again.line.contains("already exists"), "{again:?}");
+    rig.crash().await;
+    let shown = rig.ask("GET /storage/more", ROOT, "").await;
+    assert_eq!(shown.data()["path"], path.as_str());
+    assert_eq!(shown.data()["content"], "images,iso");
+    let volume = "vmid=100&filename=vm-100-disk-0.raw&size=4M";
+    let content = "POST /nodes/n1/storage/more/content";
+    let volume = rig.ask(content, ROOT, volume).await;
+    assert_eq!(volume.data(), "more:100/vm-100-disk-0.raw");
+    let status = rig.ask("GET /nodes/n1/storage/more/status", ROOT, "").await;
+    assert_eq!(status.data()["active"], 1);
+
+    for (line, form, name) in [
+        ("POST /storage", "storage=x1&type=dir&path=/etc/x", "path"),
+        ("POST /storage", "storage=x1&type=dir", "path"),
+        ("POST /storage", "storage=x1&type=floppy", "type"),
+        (
+            "POST /storage",
+            "storage=x1&type=lvmthin&vgname=-f&thinpool=x",
+            "vgname",
+        ),
+        // There is no such group, or no LVM at all.
+        (
+            "POST /storage",
+            "storage=x1&type=lvmthin&vgname=nowhere&thinpool=x",
+            "thinpool",
+        ),
+        ("PUT /storage/more", "content=everything", "content"),
+        ("DELETE /storage/local", "", "storage"),
+    ] {
+        let answer = rig.ask(line, ROOT, form).await;
+        assert_eq!(answer.status(), 400, "{form}: {answer:?}");
+        assert!(
+            answer.body["errors"][name].is_string(),
+            "{name}: {answer:?}"
+        );
+    }
+    rig.ask("DELETE /storage/more", ROOT, "").await.data();
+    assert_eq!(rig.ask("GET /storage/more", ROOT, "").await.status(), 500);
+    assert!(rig.path("more/images/100/vm-100-disk-0.raw").exists());
+    rig.crash().await;
+    let left = rig.ask("GET /storage", ROOT, "").await;
+    assert_eq!(left.data().as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn tasks_are_listed_read_and_kept() {
     let mut rig = Rig::start().await;
     let (headers, body) = form(&[("content", None, b"iso"), ("filename", Some("a.iso"), b"x")]);

@@ -20,6 +20,7 @@ fn answers_all(person: &mut Person<'_>) -> Result<()> {
     person.sees("holds nothing")?;
     for (question, answer) in [
         ("Install on disk number", "1"),
+        ("Guests' disks, by number", ""),
         ("Password for root", PASSWORD),
         ("The same again", PASSWORD),
         ("Host name", "visitor"),

@@ -18,6 +18,7 @@ mod install;
 mod instances;
 mod menu;
 mod mirror;
+mod pool;
 mod power;
 mod replay;
 mod sync;
@@ -63,6 +64,8 @@ pub const ALL: &[Scenario] = &[
         "mirror_survives_the_loss_of_either_disk",
         mirror::either_disk,
     ),
+    scenario("pool_holds_guests", pool::holds_guests),
+    scenario("pool_survives_the_loss_of_a_disk", pool::survives_a_disk),
     scenario("mirror_takes_a_new_disk_and_an_update", mirror::new_disk),
     scenario("updates_as_users_meet_them", visitor::updates),
     scenario("browser_runs_a_vm_and_a_container", browser::guests),

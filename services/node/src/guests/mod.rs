@@ -17,7 +17,8 @@ pub mod volumes;
 use crate::state::Node;
 use basalt_api::{Error, Result};
 use basalt_model::field::FieldErrors;
-use basalt_model::guest::{GuestKind, GuestRecord};
+use basalt_model::guest::{GuestConfig, GuestKind, GuestRecord};
+use basalt_model::storage::VolumeId;
 use basalt_model::vmid::Vmid;
 use basalt_store::{Expect, Stored, Transaction};
 use basalt_tasks::{GuestLock, TaskContext};
@@ -58,6 +59,28 @@ impl Guest {
             ))),
         }
     }
+}
+
+/// Whether a guest uses a volume that is meant: as a disk, for booting, or one that is being made.
+pub fn names_volume(record: &GuestRecord, is_meant: &dyn Fn(&VolumeId) -> bool) -> bool {
+    let uses = match &record.config {
+        GuestConfig::Qemu(config) => {
+            let disks = config.disks();
+            let boots = [&config.kernel, &config.initrd];
+            let variables = config.efidisk0.as_ref();
+            let variables = variables.and_then(|disk| disk.file.volume());
+            disks
+                .iter()
+                .any(|(_, disk)| disk.file.volume().is_some_and(is_meant))
+                || boots.into_iter().flatten().chain(variables).any(is_meant)
+        }
+        GuestConfig::Lxc(config) => config
+            .rootfs
+            .as_ref()
+            .and_then(|rootfs| rootfs.volume.volume())
+            .is_some_and(is_meant),
+    };
+    uses || record.making.iter().any(is_meant)
 }
 
 /// How messages and locks name a guest, e.g. `VM 100`.
