@@ -5,6 +5,7 @@
 //! | `Main` | main thread | sockets given to it, building machines, starting threads |
 //! | `Vcpu` | virtual CPUs | running the guest, waking others, keeping its firmware's variables |
 //! | `Worker` | devices | the descriptors given to them |
+//! | `Display` | viewers of the screen | the sockets of those who connect |
 //!
 //! No class has a call that opens, creates, executes or connects anything.
 
@@ -26,6 +27,8 @@ pub enum ThreadClass {
     Vcpu,
     /// A device.
     Worker,
+    /// The server of the screen.
+    Display,
 }
 
 /// What the language's and the C library's machinery needs on any thread: memory, locks,
@@ -101,6 +104,15 @@ const WORKER: &[i64] = &[
     libc::SYS_writev,
 ];
 
+/// The screen's viewers.
+const DISPLAY: &[i64] = &[
+    libc::SYS_accept4,
+    libc::SYS_poll,
+    libc::SYS_ppoll,
+    libc::SYS_recvfrom,
+    libc::SYS_sendto,
+];
+
 const READ: u64 = 2;
 const WRITE: u64 = 1;
 const KVM: u64 = 0xae;
@@ -130,6 +142,9 @@ const VCPU_IOCTLS: &[u64] = &[
     KVM_GET_REGS,
     KVM_SET_USER_MEMORY_REGION,
 ];
+
+/// An input device may interrupt the guest from the thread that serves viewers.
+const DISPLAY_IOCTLS: &[u64] = &[KVM_IRQ_LINE, KVM_SIGNAL_MSI];
 
 const WORKER_IOCTLS: &[u64] = &[KVM_IRQ_LINE, KVM_SIGNAL_MSI, TUNSETOFFLOAD];
 
@@ -168,6 +183,7 @@ fn compile(class: ThreadClass) -> Result<BpfProgram, Error> {
         ),
         ThreadClass::Vcpu => (vec![COMMON, VCPU], vec![VCPU_IOCTLS]),
         ThreadClass::Worker => (vec![COMMON, WORKER], vec![WORKER_IOCTLS]),
+        ThreadClass::Display => (vec![COMMON, DISPLAY], vec![DISPLAY_IOCTLS]),
     };
     let failed = |e: seccompiler::BackendError| Error::Seccomp(e.to_string());
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = calls
@@ -227,7 +243,7 @@ fn fcntl(class: ThreadClass) -> Result<Vec<SeccompRule>, seccompiler::BackendErr
     let commands: &[libc::c_int] = match class {
         ThreadClass::Main => &[libc::F_DUPFD_CLOEXEC, libc::F_GETFD],
         // The standard library checks descriptors when it closes them in debug builds.
-        ThreadClass::Vcpu | ThreadClass::Worker => &[libc::F_GETFD],
+        ThreadClass::Vcpu | ThreadClass::Worker | ThreadClass::Display => &[libc::F_GETFD],
     };
     commands
         .iter()
@@ -239,7 +255,7 @@ fn prctl(class: ThreadClass) -> Result<Vec<SeccompRule>, seccompiler::BackendErr
     let options: &[libc::c_int] = match class {
         // A thread's name, and what installing its filter asks for.
         ThreadClass::Main => &[libc::PR_SET_NAME, libc::PR_SET_NO_NEW_PRIVS],
-        ThreadClass::Vcpu | ThreadClass::Worker => &[libc::PR_SET_NAME],
+        ThreadClass::Vcpu | ThreadClass::Worker | ThreadClass::Display => &[libc::PR_SET_NAME],
     };
     options
         .iter()
