@@ -1,6 +1,8 @@
 //! A whole monitor with a guest of a few instructions: life, control, terminals.
 //! Where there is no `/dev/kvm`, each test says so and passes.
 
+#[path = "support/firmware.rs"]
+mod firmware;
 mod support;
 
 use std::io::{BufRead, Write};
