@@ -59,6 +59,32 @@ pub struct MachineSpec {
     /// `/dev/urandom` for virtio-rng, when the guest has one.
     #[serde(default)]
     pub rng: Option<Slot>,
+    /// Screen, keyboard and pointer, when the guest has them.
+    #[serde(default)]
+    pub display: Option<Display>,
+}
+
+/// A screen, a keyboard and a pointer, for viewers that speak RFB 3.8.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Display {
+    /// Listening Unix stream socket for viewers, who are asked for no password: whoever reaches
+    /// the socket is let in.
+    pub socket: Slot,
+    /// What draws.
+    pub adapter: Adapter,
+    /// Whether there is a pointer that knows its place on the screen.
+    pub tablet: bool,
+}
+
+/// What draws on a screen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Adapter {
+    /// Firmware, in the guest's memory.
+    Ramfb,
+    /// The guest's driver, with a virtio GPU.
+    Virtio,
 }
 
 /// What the machine runs first.

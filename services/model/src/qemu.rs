@@ -72,9 +72,9 @@ config! {
         balloon "balloon": Int<0, 4194304>,
         /// Memory nodes; no effect.
         numa "numa": bool,
-        /// USB tablet; no effect: there is no display.
+        /// Pointer that knows its place on the screen (default on).
         tablet "tablet": bool,
-        /// Display; no effect: there is none but the serial console.
+        /// Screen: `std`, `virtio`, or `none` and `serial0` for none (default `std`).
         vga "vga": Word,
         /// Machine type; no effect: there is one.
         machine "machine": Word,
@@ -99,11 +99,34 @@ config! {
     }
 }
 
+/// The screen that `vga` asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Vga {
+    /// What shows most guests from their first moment on.
+    Standard,
+    /// The paravirtual one.
+    Virtio,
+    /// None: `none`, or a serial console in its place.
+    Absent,
+}
+
 impl QemuConfig {
     /// The memory of a machine that names none, in MiB.
     pub const DEFAULT_MEMORY: u64 = 512;
     /// The command line of a kernel that is given none.
     pub const DEFAULT_CMDLINE: &'static str = "console=ttyS0 root=/dev/vda rw";
+
+    /// The screen. Cards that exist elsewhere only (`qxl`, `vmware`, …) are the standard one.
+    pub fn vga(&self) -> Vga {
+        let text = self.vga.as_ref().map_or("std", |word| word.as_str());
+        let first = text.split(',').next().unwrap_or_default();
+        match first.strip_prefix("type=").unwrap_or(first) {
+            "none" => Vga::Absent,
+            serial if serial.starts_with("serial") => Vga::Absent,
+            "virtio" | "virtio-gl" => Vga::Virtio,
+            _ => Vga::Standard,
+        }
+    }
 
     /// Memory in MiB.
     pub fn memory_mib(&self) -> u64 {

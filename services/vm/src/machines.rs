@@ -3,7 +3,7 @@
 use crate::control::Control;
 use crate::error::{Result, VmError};
 use crate::resolve::{Resolved, control_socket};
-use basalt_model::machine::{Request, Started, Status};
+use basalt_model::machine::{MachineSpec, Request, Started, Status};
 use basalt_model::vmid::Vmid;
 use basalt_unit::handover::{Handover, HandoverError};
 use basalt_unit::{KillWho, Property, UnitError, UnitSpec, UnitState, Units};
@@ -26,6 +26,8 @@ const START_PATIENCE: Duration = Duration::from_secs(60);
 const QUIT_PATIENCE: Duration = Duration::from_secs(5);
 /// What a monitor needs beside its guest's memory: its own, and page cache for its disks.
 const OVERHEAD: u64 = 256 << 20;
+/// What a screen needs on top: its driver's pictures and the viewers' copy, at their largest.
+const SCREEN_OVERHEAD: u64 = 208 << 20;
 
 /// What to do with a machine that does not power off in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +67,7 @@ impl Machines {
         let Resolved { spec, fds } = machine;
         let handover = |source| VmError::Handover { vmid, source };
         let (ours, theirs) = Handover::pair().map_err(|error| handover(error.into()))?;
-        let unit = self.unit_spec(vmid, &spec.name, spec.memory_mib, theirs);
+        let unit = self.unit_spec(vmid, &spec.name, memory_limit(&spec), theirs);
         self.units.start(unit).await?;
         let borrowed: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
         let exchange = ours.exchange(&spec, &borrowed);
@@ -156,7 +158,7 @@ impl Machines {
         Ok(names.iter().filter_map(|name| number(name)).collect())
     }
 
-    fn unit_spec(&self, vmid: Vmid, name: &str, memory_mib: u64, stdin: OwnedFd) -> UnitSpec {
+    fn unit_spec(&self, vmid: Vmid, name: &str, memory: u64, stdin: OwnedFd) -> UnitSpec {
         UnitSpec {
             name: Self::unit(vmid),
             description: format!("Virtual machine {vmid} ({name})"),
@@ -165,9 +167,19 @@ impl Machines {
             arguments: Vec::new(),
             user: Some(USER.into()),
             stdin,
-            properties: sandbox((memory_mib << 20) + OVERHEAD),
+            properties: sandbox(memory),
         }
     }
+}
+
+/// Bytes of memory a monitor may take.
+fn memory_limit(spec: &MachineSpec) -> u64 {
+    let screen = if spec.display.is_some() {
+        SCREEN_OVERHEAD
+    } else {
+        0
+    };
+    (spec.memory_mib << 20) + OVERHEAD + screen
 }
 
 /// What a monitor may do: compute, and use the descriptors it was given.

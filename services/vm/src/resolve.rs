@@ -3,9 +3,9 @@
 use crate::error::{Result, VmError, io};
 use crate::firmware;
 use basalt_model::field::FieldErrors;
-use basalt_model::machine::{Boot, Disk, MachineSpec, Nic, PROTOCOL, Slot};
+use basalt_model::machine::{Adapter, Boot, Disk, Display, MachineSpec, Nic, PROTOCOL, Slot};
 use basalt_model::network::InterfaceName;
-use basalt_model::qemu::{Media, QemuConfig, QemuDisk};
+use basalt_model::qemu::{Media, QemuConfig, QemuDisk, Vga};
 use basalt_model::storage::{VolumeId, VolumeSource};
 use basalt_model::vmid::Vmid;
 use basalt_network::{Cable, Network};
@@ -27,6 +27,11 @@ pub fn control_socket(run: &Path, vmid: Vmid) -> PathBuf {
 /// The socket of a machine's serial console.
 pub fn console_socket(run: &Path, vmid: Vmid) -> PathBuf {
     run.join(vmid.to_string()).join("serial.sock")
+}
+
+/// The socket of a machine's screen; a machine without screen has none.
+pub fn screen_socket(run: &Path, vmid: Vmid) -> PathBuf {
+    run.join(vmid.to_string()).join("vnc.sock")
 }
 
 /// The host's end of a machine's network card.
@@ -94,6 +99,7 @@ pub async fn resolve(
         disks,
         nics,
         rng: Some(rng),
+        display: display(vmid, config, run, &mut slots)?,
     };
     Ok(Resolved { spec, fds: slots.0 })
 }
@@ -232,6 +238,34 @@ async fn nics(
     Ok(nics)
 }
 
+fn display(
+    vmid: Vmid,
+    config: &QemuConfig,
+    run: &Path,
+    slots: &mut Slots,
+) -> Result<Option<Display>> {
+    let path = screen_socket(run, vmid);
+    let Some(adapter) = adapter(config) else {
+        unlink(&path)?;
+        return Ok(None);
+    };
+    Ok(Some(Display {
+        socket: slots.add(listen(&path)?),
+        adapter,
+        tablet: config.tablet != Some(false),
+    }))
+}
+
+/// What draws. A kernel that is entered directly finds no picture of a firmware's.
+fn adapter(config: &QemuConfig) -> Option<Adapter> {
+    match config.vga() {
+        Vga::Absent => None,
+        Vga::Virtio => Some(Adapter::Virtio),
+        Vga::Standard if config.kernel.is_some() => Some(Adapter::Virtio),
+        Vga::Standard => Some(Adapter::Ramfb),
+    }
+}
+
 async fn volume(
     storages: &Storages,
     field: &str,
@@ -263,13 +297,18 @@ fn listen(path: &Path) -> Result<OwnedFd> {
             .create(directory);
         made.map_err(io(what()))?;
     }
+    unlink(path)?;
+    Ok(UnixListener::bind(path).map_err(io(what()))?.into())
+}
+
+/// Removes a socket that an earlier run left.
+fn unlink(path: &Path) -> Result<()> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            return Err(io(what())(error));
+            Err(io(format!("removing {}", path.display()))(error))
         }
-        _ => {}
+        _ => Ok(()),
     }
-    Ok(UnixListener::bind(path).map_err(io(what()))?.into())
 }
 
 #[cfg(test)]
@@ -309,6 +348,46 @@ mod tests {
         drop(listen(&path).unwrap());
         let _listener = listen(&path).unwrap();
         std::os::unix::net::UnixStream::connect(&path).unwrap();
+    }
+
+    #[test]
+    fn a_screen_is_what_vga_says() {
+        let adapter = |vga: &str, kernel: bool| {
+            let mut value = json!({});
+            if !vga.is_empty() {
+                value["vga"] = vga.into();
+            }
+            if kernel {
+                value["kernel"] = "local:kernel/vmlinuz".into();
+            }
+            adapter(&config(value))
+        };
+        assert_eq!(adapter("", false), Some(Adapter::Ramfb));
+        assert_eq!(adapter("", true), Some(Adapter::Virtio));
+        assert_eq!(
+            adapter("type=virtio,memory=64", false),
+            Some(Adapter::Virtio)
+        );
+        assert_eq!(adapter("qxl", false), Some(Adapter::Ramfb));
+        assert_eq!(adapter("none", false), None);
+        assert_eq!(adapter("serial0", true), None);
+    }
+
+    #[test]
+    fn a_screen_that_is_gone_leaves_no_socket() {
+        let directory = tempfile::tempdir().unwrap();
+        let run = directory.path();
+        let mut slots = Slots::default();
+        let screen = display(Vmid::MIN, &config(json!({})), run, &mut slots).unwrap();
+        assert_eq!(screen.map(|s| (s.socket, s.tablet)), Some((Slot(0), true)));
+        assert!(screen_socket(run, Vmid::MIN).exists());
+        let blind = config(json!({"vga": "none"}));
+        assert!(
+            display(Vmid::MIN, &blind, run, &mut slots)
+                .unwrap()
+                .is_none()
+        );
+        assert!(!screen_socket(run, Vmid::MIN).exists());
     }
 
     #[test]

@@ -3,11 +3,11 @@
 //!
 //! ```text
 //! start --vmm PATH (--kernel FILE [--initrd FILE] [--cmdline TEXT] | --firmware CODE --vars FILE)
-//!       [--memory MIB] [--vcpus N] [--disk FILE]… [--tap NAME]… [--rng] [--console]
+//!       [--memory MIB] [--vcpus N] [--disk FILE]… [--tap NAME]… [--rng] [--console] [--display]
 //!       [--dir DIRECTORY]
 //! ```
 //!
-//! Control, serial and console sockets appear in `--dir` (default `/run/start`).
+//! Control, serial, console and display (RFB) sockets appear in `--dir` (default `/run/start`).
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -16,7 +16,9 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use basalt_model::machine::{Boot, Disk, MachineSpec, Nic, PROTOCOL, Slot, Started};
+use basalt_model::machine::{
+    Adapter, Boot, Disk, Display, MachineSpec, Nic, PROTOCOL, Slot, Started,
+};
 
 /// Descriptors in the order of their slots.
 #[derive(Default)]
@@ -42,6 +44,7 @@ struct Arguments {
     taps: Vec<String>,
     rng: bool,
     console: bool,
+    display: bool,
     dir: PathBuf,
 }
 
@@ -59,6 +62,7 @@ fn arguments() -> Result<Arguments, String> {
         taps: Vec::new(),
         rng: false,
         console: false,
+        display: false,
         dir: "/run/start".into(),
     };
     let mut words = std::env::args().skip(1);
@@ -78,6 +82,7 @@ fn arguments() -> Result<Arguments, String> {
             "--dir" => parsed.dir = value()?.into(),
             "--rng" => parsed.rng = true,
             "--console" => parsed.console = true,
+            "--display" => parsed.display = true,
             other => return Err(format!("what is {other}?")),
         }
     }
@@ -138,6 +143,14 @@ fn specification(arguments: &Arguments, slots: &mut Slots) -> Result<MachineSpec
         true => Some(slots.add(listen(&arguments.dir, "console.sock")?)),
         false => None,
     };
+    let display = match arguments.display {
+        true => Some(Display {
+            socket: slots.add(listen(&arguments.dir, "vnc.sock")?),
+            adapter: Adapter::Virtio,
+            tablet: true,
+        }),
+        false => None,
+    };
     let rng = match arguments.rng {
         true => Some(slots.add(open(Path::new("/dev/urandom"), false)?)),
         false => None,
@@ -158,6 +171,7 @@ fn specification(arguments: &Arguments, slots: &mut Slots) -> Result<MachineSpec
         disks,
         nics,
         rng,
+        display,
     })
 }
 

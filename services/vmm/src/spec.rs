@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 
-use basalt_model::machine::{Boot, MachineSpec, PROTOCOL, Slot, SystemInfo};
+use basalt_model::machine::{Adapter, Boot, MachineSpec, PROTOCOL, Slot, SystemInfo};
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg, sockopt,
@@ -32,8 +32,8 @@ pub const MAX_MEMORY_MIB: u64 = 8 << 20;
 pub const MAX_VCPUS: u8 = 64;
 /// Most disks: PCI devices 2 to 17.
 pub const MAX_DISKS: usize = 16;
-/// Most network cards: PCI devices 18 to 29.
-pub const MAX_NICS: usize = 12;
+/// Most network cards: PCI devices 18 to 26.
+pub const MAX_NICS: usize = 9;
 const MAX_SERIAL: usize = 20;
 
 /// Why a specification is refused.
@@ -244,6 +244,17 @@ pub struct Resources {
     pub rng: Option<Arc<File>>,
     /// Whether there is a virtio console.
     pub console: bool,
+    /// Screen, keyboard and pointer.
+    pub display: Option<DisplayResource>,
+}
+
+/// A display's part of [`Resources`].
+#[derive(Debug, Clone, Copy)]
+pub struct DisplayResource {
+    /// What draws.
+    pub adapter: Adapter,
+    /// Whether there is a virtio tablet.
+    pub tablet: bool,
 }
 
 /// The sockets the main thread listens on.
@@ -254,6 +265,8 @@ pub struct Listeners {
     pub serial: UnixListener,
     /// Virtio console.
     pub console: Option<UnixListener>,
+    /// Viewers of the screen.
+    pub display: Option<UnixListener>,
 }
 
 /// The received descriptors; each can be taken once.
@@ -300,6 +313,11 @@ impl Resources {
             console: spec
                 .console
                 .map(|slot| delivery.listener("console", slot))
+                .transpose()?,
+            display: spec
+                .display
+                .as_ref()
+                .map(|display| delivery.listener("display", display.socket))
                 .transpose()?,
         };
         let boot = BootResource::check(spec.boot, &mut delivery)?;
@@ -350,6 +368,10 @@ impl Resources {
             nics,
             rng,
             console: listeners.console.is_some(),
+            display: spec.display.map(|display| DisplayResource {
+                adapter: display.adapter,
+                tablet: display.tablet,
+            }),
         };
         Ok((resources, listeners))
     }
@@ -366,6 +388,7 @@ impl Resources {
         all.extend(self.nics.iter().map(|n| n.tap.as_raw_fd()));
         all.extend(self.rng.iter().map(|f| f.as_fd().as_raw_fd()));
         all.extend(listeners.console.iter().map(AsRawFd::as_raw_fd));
+        all.extend(listeners.display.iter().map(AsRawFd::as_raw_fd));
         all
     }
 }

@@ -13,6 +13,7 @@ mod client;
 mod daemons;
 mod faces;
 mod figures;
+mod graphics;
 mod immutable;
 mod install;
 mod instances;
@@ -76,6 +77,10 @@ pub const ALL: &[Scenario] = &[
     ),
     scenario("daemons_restart_under_running_guests", daemons::restarts),
     scenario("reboot_brings_onboot_guests_back", power::onboot),
+    scenario(
+        "graphical_console_shows_and_types",
+        graphics::shows_and_types,
+    ),
     scenario("instances_run_stop_and_go_on", instances::pair),
     scenario("proxmoxer_drives_a_vm_and_a_container", client::proxmoxer),
     scenario("secure_boot_starts_only_what_is_signed", trust::chain),

@@ -764,9 +764,9 @@ export type WithDigest = {
   balloon?: number;
   /** Memory nodes; no effect. */
   numa?: Flag;
-  /** USB tablet; no effect: there is no display. */
+  /** Pointer that knows its place on the screen (default on). */
   tablet?: Flag;
-  /** Display; no effect: there is none but the serial console. */
+  /** Screen: `std`, `virtio`, or `none` and `serial0` for none (default `std`). */
   vga?: string;
   /** Machine type; no effect: there is one. */
   machine?: string;
@@ -864,6 +864,23 @@ export type ConsoleTicket = {
   user: string;
   /** Goes into `vncticket` of the websocket and into its first line; valid for 40 seconds. */
   ticket: string;
+  /** Goes into `port` of the websocket. */
+  port: number;
+  /** The task of the console. */
+  upid: string;
+};
+
+/** A graphical console that waits for its websocket. */
+export type ScreenTicket = {
+  /** The caller. */
+  user: string;
+  /** Goes into `vncticket` of the websocket; valid for 40 seconds. It is the password for VNC,
+   * too, unless one was generated. */
+  ticket: string;
+  /** The password for VNC, if one was to be generated. */
+  password?: string;
+  /** The certificate of the node, in PEM. */
+  cert: string;
   /** Goes into `port` of the websocket. */
   port: number;
   /** The task of the console. */
@@ -1664,9 +1681,9 @@ export interface Methods {
       balloon?: number;
       /** Memory nodes; no effect. */
       numa?: Flag;
-      /** USB tablet; no effect: there is no display. */
+      /** Pointer that knows its place on the screen (default on). */
       tablet?: Flag;
-      /** Display; no effect: there is none but the serial console. */
+      /** Screen: `std`, `virtio`, or `none` and `serial0` for none (default `std`). */
       vga?: string;
       /** Machine type; no effect: there is one. */
       machine?: string;
@@ -1768,9 +1785,9 @@ export interface Methods {
       balloon?: number;
       /** Memory nodes; no effect. */
       numa?: Flag;
-      /** USB tablet; no effect: there is no display. */
+      /** Pointer that knows its place on the screen (default on). */
       tablet?: Flag;
-      /** Display; no effect: there is none but the serial console. */
+      /** Screen: `std`, `virtio`, or `none` and `serial0` for none (default `std`). */
       vga?: string;
       /** Machine type; no effect: there is one. */
       machine?: string;
@@ -1844,9 +1861,9 @@ export interface Methods {
       balloon?: number;
       /** Memory nodes; no effect. */
       numa?: Flag;
-      /** USB tablet; no effect: there is no display. */
+      /** Pointer that knows its place on the screen (default on). */
       tablet?: Flag;
-      /** Display; no effect: there is none but the serial console. */
+      /** Screen: `std`, `virtio`, or `none` and `serial0` for none (default `std`). */
       vga?: string;
       /** Machine type; no effect: there is one. */
       machine?: string;
@@ -1982,6 +1999,20 @@ export interface Methods {
       serial?: "serial0";
     };
     output: ConsoleTicket;
+  };
+  /** Prepares the graphical console of a virtual machine. */
+  "POST /nodes/{node}/qemu/{vmid}/vncproxy": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
+      /** Prepare for a websocket; there is no other way. */
+      websocket?: Flag;
+      /** Generate a short password for VNC in place of the ticket (default off). */
+      "generate-password"?: Flag;
+    };
+    output: ScreenTicket;
   };
   /** Lists the containers that the caller may see. */
   "GET /nodes/{node}/lxc": {

@@ -3,7 +3,7 @@
 use super::NodePath;
 use super::guest::{
     ConfigChange, ConfigQuery, ConsoleSocket, ConsoleTicket, GuestCurrent, GuestDelete, GuestPath,
-    GuestShutdown, GuestStart, GuestStatus, GuestStop, PendingEntry, WithDigest,
+    GuestShutdown, GuestStart, GuestStatus, GuestStop, PendingEntry, ScreenTicket, WithDigest,
 };
 use crate::endpoints;
 use crate::permission::{Permission, perm};
@@ -60,6 +60,20 @@ pub struct VmTermproxyParams {
     pub vmid: Vmid,
     /// Serial port (default serial0).
     pub serial: Option<SerialName>,
+}
+
+/// How a graphical console is prepared.
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct VmVncproxyParams {
+    /// Name of the node.
+    pub node: String,
+    /// Number of the guest.
+    pub vmid: Vmid,
+    /// Prepare for a websocket; there is no other way.
+    pub websocket: Option<bool>,
+    /// Generate a short password for VNC in place of the ticket (default off).
+    pub generate_password: Option<bool>,
 }
 
 /// A serial port that can be a console.
@@ -204,6 +218,13 @@ endpoints! {
     VmTermproxy: Post "/nodes/{node}/qemu/{vmid}/termproxy" {
         params: VmTermproxyParams,
         output: ConsoleTicket,
+        permission: CONSOLE,
+    }
+
+    /// Prepares the graphical console of a virtual machine.
+    VmVncproxy: Post "/nodes/{node}/qemu/{vmid}/vncproxy" {
+        params: VmVncproxyParams,
+        output: ScreenTicket,
         permission: CONSOLE,
     }
 

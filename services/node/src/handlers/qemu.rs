@@ -9,12 +9,12 @@ use crate::router::Router;
 use basalt_api::methods::NodePath;
 use basalt_api::methods::guest::{
     ConfigChange, ConfigQuery, ConsoleTicket, GuestCurrent, GuestDelete, GuestPath, GuestShutdown,
-    GuestStart, GuestStatus, GuestStop, HaState, PendingEntry, WithDigest,
+    GuestStart, GuestStatus, GuestStop, HaState, PendingEntry, ScreenTicket, WithDigest,
 };
 use basalt_api::methods::qemu::{
     VmConfigGet, VmConfigPost, VmConfigPut, VmCreate, VmCurrent, VmDelete, VmList, VmNew,
     VmPending, VmReboot, VmReset, VmResume, VmShutdown, VmStart, VmStop, VmSuspend, VmTermproxy,
-    VmTermproxyParams,
+    VmTermproxyParams, VmVncproxy, VmVncproxyParams,
 };
 use basalt_api::{Error, Result};
 use basalt_model::access::Privilege;
@@ -22,6 +22,7 @@ use basalt_model::guest::{GuestConfig, GuestKind};
 use basalt_model::qemu::QemuConfig;
 use basalt_model::storage::{VolumeId, VolumeSource};
 use basalt_model::upid::Upid;
+use basalt_model::vmid::Vmid;
 use basalt_tasks::NewTask;
 use std::time::Duration;
 
@@ -45,6 +46,7 @@ pub fn register(router: &mut Router) {
     router.on::<VmSuspend, _, _, _>(|call, path| simple(call, path, Power::Suspend));
     router.on::<VmResume, _, _, _>(|call, path| simple(call, path, Power::Resume));
     router.on::<VmTermproxy, _, _, _>(termproxy);
+    router.on::<VmVncproxy, _, _, _>(vncproxy);
 }
 
 async fn list(call: Call, params: NodePath) -> Result<Vec<GuestStatus>> {
@@ -214,15 +216,51 @@ async fn simple(call: Call, params: GuestPath, what: Power) -> Result<Upid> {
     power(&call.node, call.auth(), KIND, params.vmid, what).await
 }
 
-async fn termproxy(call: Call, params: VmTermproxyParams) -> Result<ConsoleTicket> {
-    call.node.check_name(&params.node)?;
-    call.node.guest(KIND, params.vmid)?;
-    if !call.node.is_running(KIND, params.vmid).await? {
+/// Fails unless a machine is there and runs.
+async fn must_run(call: &Call, node: &str, vmid: Vmid) -> Result<()> {
+    call.node.check_name(node)?;
+    call.node.guest(KIND, vmid)?;
+    if !call.node.is_running(KIND, vmid).await? {
+        return Err(Error::failed(format_args!("VM {vmid} not running")));
+    }
+    Ok(())
+}
+
+async fn vncproxy(call: Call, params: VmVncproxyParams) -> Result<ScreenTicket> {
+    must_run(&call, &params.node, params.vmid).await?;
+    let socket = basalt_vm::screen_socket(&call.node.run_machines, params.vmid);
+    if !socket.exists() {
         return Err(Error::failed(format_args!(
-            "VM {} not running",
+            "VM {} has no screen: set 'vga' to std or virtio and start it anew",
             params.vmid
         )));
     }
+    let certificate = call.node.settings.state.join("tls/cert.pem");
+    // Only clients that open a connection of their own look at it.
+    let cert = tokio::fs::read_to_string(certificate)
+        .await
+        .unwrap_or_default();
+    let password = params
+        .generate_password
+        .unwrap_or(false)
+        .then(console::screen::password);
+    let target = console::Target::Screen {
+        socket,
+        password: password.clone(),
+    };
+    let prepared = console::prepare(&call, params.vmid, target)?;
+    Ok(ScreenTicket {
+        user: prepared.user,
+        ticket: prepared.ticket,
+        password,
+        cert,
+        port: prepared.port,
+        upid: prepared.upid,
+    })
+}
+
+async fn termproxy(call: Call, params: VmTermproxyParams) -> Result<ConsoleTicket> {
+    must_run(&call, &params.node, params.vmid).await?;
     let socket = basalt_vm::console_socket(&call.node.run_machines, params.vmid);
     console::prepare(&call, params.vmid, console::Target::Serial(socket))
 }

@@ -16,7 +16,7 @@ use basalt_model::machine::{DiskStats, Event, NicStats, Request, Response, RunSt
 use rustix::event::{PollFd, PollFlags, poll};
 use std::sync::atomic::Ordering;
 
-use crate::display::Screen;
+use crate::display::{Screen, server};
 use crate::machine::events::MachineEvent;
 use crate::machine::{self, Machine, Terminals};
 use crate::spec::{Listeners, Resources};
@@ -53,6 +53,8 @@ pub struct Server {
     listener: UnixListener,
     connections: Vec<Connection>,
     ports: Vec<Port>,
+    /// Serves viewers on its own thread.
+    _display: Option<server::Server>,
 }
 
 /// What a poll entry stands for.
@@ -70,12 +72,24 @@ impl Server {
     /// Starts the machine.
     pub fn start(resources: Resources, listeners: Listeners) -> Result<Self, machine::Error> {
         let line = || Terminal::new().map_err(|e| machine::Error::Device("terminal".into(), e));
+        let failed = |e| machine::Error::Device("display".into(), e);
+        let screen = match &listeners.display {
+            Some(_) => Some(Screen::new().map_err(failed)?),
+            None => None,
+        };
         let terminals = Terminals {
             serial: line()?,
             console: line()?,
-            screen: Screen::new().map_err(|e| machine::Error::Device("screen".into(), e))?,
+            screen,
         };
         let machine = Machine::start(&resources, &terminals)?;
+        let display = match (listeners.display, &terminals.screen) {
+            (Some(listener), Some(screen)) => {
+                let server = server::Server::start(&resources.name, listener, screen.clone());
+                Some(server.map_err(failed)?)
+            }
+            _ => None,
+        };
         let port = |terminal: &Arc<Terminal>, listener| Port {
             terminal: terminal.clone(),
             listener,
@@ -95,6 +109,7 @@ impl Server {
             connections: Vec::new(),
             ports,
             terminals,
+            _display: display,
         })
     }
 

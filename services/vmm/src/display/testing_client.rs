@@ -105,7 +105,7 @@ impl Client {
         let [x, y, width, height] = std::array::from_fn(|_| short(stream));
         match i32::from_be_bytes(read(stream)) {
             encoding::RAW => {
-                let len = Converter::new(&self.format).len();
+                let len = Converter::new(&self.format).pixel_len();
                 let mut bytes = vec![0; usize::from(width) * usize::from(height) * len];
                 self.stream.read_exact(&mut bytes).unwrap();
                 let format = self.format;
@@ -133,7 +133,7 @@ impl Client {
                 }
             }
             encoding::CURSOR => {
-                let len = Converter::new(&self.format).len();
+                let len = Converter::new(&self.format).pixel_len();
                 let mut pixels = vec![0; usize::from(width) * usize::from(height) * len];
                 stream.read_exact(&mut pixels).unwrap();
                 let mut mask = vec![0; usize::from(width).div_ceil(8) * usize::from(height)];

@@ -6,7 +6,7 @@
 use std::fs::File;
 use std::sync::Arc;
 
-use basalt_model::machine::SystemInfo;
+use basalt_model::machine::{Adapter, SystemInfo};
 use vm_memory::MmapRegion;
 
 use super::events::Events;
@@ -78,8 +78,16 @@ impl Firmware {
         };
         let (code, vars) = make_flash(board, code, vars)?;
         let order = boot_order(resources, order);
-        let blobs = blobs(&resources.system, profile, order, &terminals.screen);
+        let drawn = resources
+            .display
+            .is_some_and(|d| d.adapter == Adapter::Ramfb);
         let screen = terminals.screen.clone();
+        let blobs = blobs(
+            &resources.system,
+            profile,
+            order,
+            screen.clone().filter(|_| drawn),
+        );
         Ok(Some(Self {
             _code: code,
             vars: Arc::new(vars),
@@ -149,7 +157,7 @@ fn blobs(
     system: &SystemInfo,
     profile: acpi::Profile,
     order: String,
-    screen: &Arc<Screen>,
+    screen: Option<Arc<Screen>>,
 ) -> Blobs {
     let mut blobs = Blobs::new(system.uuid, profile.memory, profile.vcpus);
     blobs.file("etc/e820", e820(profile.memory));
@@ -164,12 +172,13 @@ fn blobs(
     let tables = smbios::tables(system);
     blobs.file(smbios::ANCHOR, smbios::anchor(tables.len()));
     blobs.file(smbios::TABLES, tables);
-    let screen = screen.clone();
-    blobs.register(
-        ramfb::FILE,
-        ramfb::LEN,
-        Box::new(move |bytes| screen.show(ramfb::surface(bytes))),
-    );
+    if let Some(screen) = screen {
+        blobs.register(
+            ramfb::FILE,
+            ramfb::LEN,
+            Box::new(move |bytes| screen.show(ramfb::surface(bytes))),
+        );
+    }
     blobs
 }
 

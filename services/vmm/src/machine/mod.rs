@@ -17,6 +17,7 @@ pub mod vcpu;
 
 use std::sync::Arc;
 
+use basalt_model::machine::Adapter;
 use kvm_bindings::{CpuId, KVM_PIT_SPEAKER_DUMMY, kvm_pit_config};
 use kvm_ioctls::{VcpuFd, VmFd};
 
@@ -32,12 +33,14 @@ use crate::spec::{BootResource, Resources};
 use crate::terminal::Terminal;
 use crate::virtio::block::Block;
 use crate::virtio::console::Console;
+use crate::virtio::gpu::Gpu;
+use crate::virtio::input::{self, Model};
 use crate::virtio::interrupt::Interrupts;
 use crate::virtio::net::Net;
 use crate::virtio::rng::Rng;
 use crate::virtio::transport::{VirtioPci, WINDOW_SIZE};
 use crate::virtio::worker::{Backend, Worker};
-use crate::virtio::{Description, console, net, rng};
+use crate::virtio::{Description, console, gpu, net, rng};
 use events::Events;
 use firmware::Firmware;
 use interrupts::{LineHolder, SharedLine};
@@ -55,6 +58,12 @@ const DISK_SLOT: u8 = 2;
 /// PCI device number of the first network card; fixed, so that a guest's name for a card does
 /// not change with its disks.
 const NIC_SLOT: u8 = 18;
+/// PCI device number of the display.
+const GPU_SLOT: u8 = 27;
+/// PCI device number of the keyboard.
+const KEYBOARD_SLOT: u8 = 28;
+/// PCI device number of the tablet.
+const TABLET_SLOT: u8 = 29;
 /// PCI device number of the console.
 const CONSOLE_SLOT: u8 = 30;
 
@@ -87,14 +96,14 @@ pub enum Error {
     Thread(std::io::Error),
 }
 
-/// The terminal lines and the screen of a machine; they outlive it.
+/// What people sit in front of: the terminal lines of a machine and its screen; they outlive it.
 pub struct Terminals {
     /// First serial port.
     pub serial: Arc<Terminal>,
     /// Virtio console.
     pub console: Arc<Terminal>,
-    /// What the guest shows.
-    pub screen: Arc<Screen>,
+    /// Screen, keyboard and pointer, if the machine has them.
+    pub screen: Option<Arc<Screen>>,
 }
 
 /// A machine whose virtual CPUs run or pause.
@@ -130,6 +139,11 @@ impl Machine {
         let mut board = Board::new(vm.clone(), memory.clone(), profile.firmware);
         board.add_devices(resources, terminals)?;
         let firmware = Firmware::new(resources, &board, profile, terminals, &events)?;
+        if let Some(screen) = &terminals.screen {
+            board.add_display(resources, screen)?;
+            board.inputs.extend(firmware.iter().map(Firmware::input));
+            screen.attach(memory.clone(), std::mem::take(&mut board.inputs));
+        }
         let devices = board
             .devices
             .iter()
@@ -154,11 +168,6 @@ impl Machine {
             _vm: vm,
             _memory: memory,
         })
-    }
-
-    /// What takes keys and pointer.
-    pub fn inputs(&self) -> Vec<Arc<dyn Input>> {
-        self.firmware.iter().map(Firmware::input).collect()
     }
 
     /// What happened to the machine; its wake-up is readable while something has.
@@ -186,9 +195,11 @@ impl Machine {
         self.vcpus.end();
         terminals.serial.detach();
         terminals.console.detach();
-        terminals.screen.show(None);
         for device in &self.devices {
             device.end();
+        }
+        if let Some(screen) = &terminals.screen {
+            screen.detach();
         }
     }
 }
@@ -294,6 +305,8 @@ struct Board {
     firmware: bool,
     lines: Vec<Arc<SharedLine>>,
     devices: Vec<(u8, Arc<VirtioPci>)>,
+    /// Input devices; the first that the guest listens to gets what is typed.
+    inputs: Vec<Arc<dyn Input>>,
 }
 
 impl Board {
@@ -305,6 +318,7 @@ impl Board {
             memory,
             firmware,
             devices: Vec::new(),
+            inputs: Vec::new(),
         }
     }
 
@@ -341,6 +355,28 @@ impl Board {
                 console::description(),
                 Box::new(device),
             )?;
+        }
+        Ok(())
+    }
+
+    fn add_display(&mut self, resources: &Resources, screen: &Arc<Screen>) -> Result<(), Error> {
+        let Some(display) = resources.display else {
+            return Ok(());
+        };
+        let failed = |e| Error::Device("display".to_owned(), e);
+        if display.adapter == Adapter::Virtio {
+            let device = Gpu::new(screen.clone()).map_err(failed)?;
+            screen.set_resizer(Some(device.wishes()));
+            self.add(GPU_SLOT, "display", gpu::description(), Box::new(device))?;
+        }
+        let tablet = display
+            .tablet
+            .then_some((TABLET_SLOT, "tablet", Model::Tablet));
+        let keyboard = (KEYBOARD_SLOT, "keyboard", Model::Keyboard);
+        for (slot, id, model) in [keyboard].into_iter().chain(tablet) {
+            let device = input::Device::new(model).map_err(failed)?;
+            self.inputs.push(device.handle());
+            self.add(slot, id, input::description(), Box::new(device))?;
         }
         Ok(())
     }

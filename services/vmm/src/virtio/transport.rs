@@ -249,7 +249,7 @@ impl VirtioPci {
             0x10 => u64::from(self.interrupts.assigned(None)),
             0x12 => state.queues.len() as u64,
             0x14 => u64::from(self.status(&state)),
-            // The configuration never changes while the driver looks.
+            // No device changes more than one field at a time.
             0x15 => 0,
             0x16 => u64::from(state.queue_select),
             0x18 => queue.map_or(0, |q| u64::from(q.size())),
@@ -473,6 +473,9 @@ impl PciDevice for VirtioPci {
             ISR => data[0] = self.interrupts.acknowledge(),
             DEVICE..NOTIFY => {
                 let from = (offset - DEVICE) as usize;
+                if let Some(registers) = self.worker.registers() {
+                    return registers.read(from, data);
+                }
                 let rest = self.description.config.get(from..).unwrap_or_default();
                 data.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
             }
@@ -487,6 +490,11 @@ impl PciDevice for VirtioPci {
     fn window_write(&self, offset: u64, data: &[u8]) {
         match offset {
             COMMON..ISR => self.common_write(offset, data),
+            DEVICE..NOTIFY => {
+                if let Some(registers) = self.worker.registers() {
+                    registers.write((offset - DEVICE) as usize, data);
+                }
+            }
             NOTIFY..TABLE => self.notify(offset),
             TABLE..PENDING => self.interrupts.table_write((offset - TABLE) as usize, data),
             _ => {}

@@ -14,6 +14,7 @@ use std::thread::JoinHandle;
 use rustix::event::{PollFd, PollFlags, poll};
 use virtio_queue::{Queue, QueueT};
 
+use super::Registers;
 use super::chain::Chain;
 use super::interrupt::Interrupts;
 use crate::event::Signal;
@@ -136,6 +137,12 @@ pub trait Backend: Send {
     fn source(&self) -> Option<BorrowedFd<'_>> {
         None
     }
+    /// The driver took the queues away.
+    fn deactivated(&mut self) {}
+    /// The device's configuration, if it is not fixed.
+    fn registers(&self) -> Option<Arc<dyn Registers>> {
+        None
+    }
     /// [`Self::source`] is readable.
     fn ready(&mut self, _live: &mut Live) -> Result<(), BrokenQueue> {
         Ok(())
@@ -153,6 +160,7 @@ pub struct Worker {
     commands: Sender<Command>,
     wake: Arc<Signal>,
     kicks: Arc<[Signal]>,
+    registers: Option<Arc<dyn Registers>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -188,6 +196,7 @@ impl Worker {
             .map(|_| Signal::new())
             .collect::<io::Result<Vec<_>>>()?
             .into();
+        let registers = backend.registers();
         let inner = Loop {
             receiver,
             wake: wake.clone(),
@@ -205,6 +214,7 @@ impl Worker {
             commands,
             wake,
             kicks,
+            registers,
             thread: Mutex::new(Some(thread)),
         })
     }
@@ -212,6 +222,11 @@ impl Worker {
     /// The eventfd that stands for a notification of `queue`.
     pub fn kick(&self, queue: usize) -> Option<&Signal> {
         self.kicks.get(queue)
+    }
+
+    /// The device's configuration, if it is not fixed.
+    pub fn registers(&self) -> Option<&dyn Registers> {
+        self.registers.as_deref()
     }
 
     fn command(&self, command: Command) {
@@ -334,6 +349,7 @@ impl Loop {
                 }
                 Command::Deactivate(done) => {
                     self.live = None;
+                    self.backend.deactivated();
                     let _ = done.send(());
                 }
                 Command::End => return false,

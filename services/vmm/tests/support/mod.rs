@@ -9,7 +9,9 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Child, Command, ExitStatus};
 use std::time::Duration;
 
-use basalt_model::machine::{Boot, MachineSpec, PROTOCOL, Request, Response, Slot, Started};
+use basalt_model::machine::{
+    Adapter, Boot, Display, MachineSpec, PROTOCOL, Request, Response, Slot, Started,
+};
 use basalt_vmm::spec;
 
 /// Long enough for a busy test machine.
@@ -90,6 +92,7 @@ pub fn start() -> Option<Monitor> {
         kernel().into(),
         disk.into(),
         File::open("/dev/urandom").unwrap().into(),
+        listen("vnc").into(),
     ];
     let machine = MachineSpec {
         protocol: PROTOCOL,
@@ -115,6 +118,11 @@ pub fn start() -> Option<Monitor> {
         }],
         nics: Vec::new(),
         rng: Some(Slot(5)),
+        display: Some(Display {
+            socket: Slot(6),
+            adapter: Adapter::Virtio,
+            tablet: true,
+        }),
     };
     let (child, starter, answer) = hand_over(&machine, &fds);
     assert_eq!(answer, Started::Ok);
@@ -144,6 +152,11 @@ impl Monitor {
     /// Connects to the serial port.
     pub fn serial(&self) -> UnixStream {
         self.connect("serial")
+    }
+
+    /// Connects to the screen.
+    pub fn screen(&self) -> UnixStream {
+        self.connect("vnc")
     }
 
     fn connect(&self, name: &str) -> UnixStream {

@@ -86,12 +86,16 @@ pub struct I8042 {
     state: Mutex<I8042State>,
     sink: Arc<dyn InterruptSink>,
     events: Arc<Events>,
-    screen: Arc<Screen>,
+    screen: Option<Arc<Screen>>,
 }
 
 impl I8042 {
     /// A controller after power-on; pointer movements are measured in pixels of `screen`.
-    pub fn new(sink: Arc<dyn InterruptSink>, events: Arc<Events>, screen: Arc<Screen>) -> Self {
+    pub fn new(
+        sink: Arc<dyn InterruptSink>,
+        events: Arc<Events>,
+        screen: Option<Arc<Screen>>,
+    ) -> Self {
         Self {
             state: Mutex::new(I8042State {
                 mode: MODE_KEYBOARD_INTERRUPT | MODE_SYSTEM | MODE_TRANSLATE,
@@ -321,7 +325,8 @@ impl Input for I8042 {
     fn pointer(&self, position: Position, buttons: Buttons, wheel: i8) {
         let size = self
             .screen
-            .surface()
+            .as_ref()
+            .and_then(|screen| screen.surface())
             .map_or(mouse::DEFAULT_SIZE, |surface| {
                 (surface.width, surface.height)
             });

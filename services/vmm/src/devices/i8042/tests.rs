@@ -12,7 +12,7 @@ fn guest() -> Guest {
     let events = Arc::new(Events::new().unwrap());
     let screen = Screen::new().unwrap();
     Guest {
-        controller: I8042::new(recorder.clone(), events.clone(), screen),
+        controller: I8042::new(recorder.clone(), events.clone(), Some(screen)),
         recorder,
         events,
     }

@@ -123,7 +123,7 @@ impl Parser {
     }
 
     /// The next message; none until more bytes arrive. All of them are shorter than the buffer.
-    pub fn next(&mut self) -> Result<Option<Message>, Error> {
+    pub fn next_message(&mut self) -> Result<Option<Message>, Error> {
         loop {
             match self.stage {
                 Stage::Version => return self.version(),
@@ -274,7 +274,7 @@ mod tests {
         let mut all = Vec::new();
         for piece in bytes.chunks(piece) {
             parser.feed(piece);
-            while let Some(message) = parser.next()? {
+            while let Some(message) = parser.next_message()? {
                 all.push(message);
             }
         }
@@ -345,7 +345,7 @@ mod tests {
         let mut parser = Parser::new();
         parser.feed(&client(&[6, 0, 0, 0, 0xff, 0xff, 0xff, 0xff]));
         for _ in 0..100 {
-            while parser.next().unwrap().is_some() {}
+            while parser.next_message().unwrap().is_some() {}
             assert_eq!(parser.room(), BUFFER);
             parser.feed(&[0; BUFFER]);
         }

@@ -130,7 +130,7 @@ impl Converter {
     }
 
     /// Bytes of a pixel.
-    pub fn len(&self) -> usize {
+    pub fn pixel_len(&self) -> usize {
         self.len
     }
 

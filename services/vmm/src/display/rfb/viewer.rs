@@ -164,7 +164,7 @@ impl Viewer {
             Err(_) => self.closed = true,
         }
         loop {
-            match self.parser.next() {
+            match self.parser.next_message() {
                 Ok(Some(message)) => self.obey(message, screen, frame, locks),
                 Ok(None) => return,
                 Err(error) => {
