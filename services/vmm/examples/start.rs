@@ -158,6 +158,7 @@ fn specification(arguments: &Arguments, slots: &mut Slots) -> Result<MachineSpec
         disks,
         nics,
         rng,
+        restore: None,
     })
 }
 

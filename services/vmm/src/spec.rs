@@ -244,6 +244,8 @@ pub struct Resources {
     pub rng: Option<Arc<File>>,
     /// Whether there is a virtio console.
     pub console: bool,
+    /// State to go on from; taken when the machine is first built.
+    pub restore: Option<File>,
 }
 
 /// The sockets the main thread listens on.
@@ -331,6 +333,10 @@ impl Resources {
             .rng
             .map(|slot| delivery.file("rng", slot).map(Arc::new))
             .transpose()?;
+        let restore = spec
+            .restore
+            .map(|slot| delivery.file("restore", slot))
+            .transpose()?;
         let kvm = open_kvm(delivery.take("kvm", spec.kvm)?)?;
         if let Some(unused) = delivery.0.iter().position(Option::is_some) {
             return Err(invalid(
@@ -350,6 +356,7 @@ impl Resources {
             nics,
             rng,
             console: listeners.console.is_some(),
+            restore,
         };
         Ok((resources, listeners))
     }
@@ -365,6 +372,7 @@ impl Resources {
         all.extend(self.disks.iter().map(|d| d.image.as_raw_fd()));
         all.extend(self.nics.iter().map(|n| n.tap.as_raw_fd()));
         all.extend(self.rng.iter().map(|f| f.as_fd().as_raw_fd()));
+        all.extend(self.restore.iter().map(AsRawFd::as_raw_fd));
         all.extend(listeners.console.iter().map(AsRawFd::as_raw_fd));
         all
     }

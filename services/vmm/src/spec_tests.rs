@@ -24,6 +24,7 @@ fn spec() -> MachineSpec {
         disks: Vec::new(),
         nics: Vec::new(),
         rng: None,
+        restore: None,
     }
 }
 

@@ -124,6 +124,7 @@ fn a_refused_specification_is_answered_with_its_field() {
         disks: Vec::new(),
         nics: Vec::new(),
         rng: None,
+        restore: None,
     };
     let fds: Vec<OwnedFd> = vec![tempfile::tempfile().unwrap().into()];
     let (mut child, _starter, answer) = support::hand_over(&machine, &fds);

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use rustix::event::{PollFd, PollFlags, poll};
-use virtio_queue::{Queue, QueueT};
+use virtio_queue::{Queue, QueueState, QueueT};
 
 use super::chain::Chain;
 use super::interrupt::Interrupts;
@@ -140,11 +140,18 @@ pub trait Backend: Send {
     fn ready(&mut self, _live: &mut Live) -> Result<(), BrokenQueue> {
         Ok(())
     }
+    /// Finishes every request that was taken from a queue: the machine is about to stand still,
+    /// and the queues are all that is kept of the device's work.
+    fn quiesce(&mut self, _live: &mut Live) -> Result<(), BrokenQueue> {
+        Ok(())
+    }
 }
 
 enum Command {
     Activate(Box<Live>),
     Deactivate(SyncSender<()>),
+    Pause(SyncSender<Option<Vec<QueueState>>>),
+    Resume,
     End,
 }
 
@@ -194,6 +201,7 @@ impl Worker {
             kicks: kicks.clone(),
             backend,
             live: None,
+            paused: false,
         };
         let thread = std::thread::Builder::new()
             .name(name.to_owned())
@@ -234,6 +242,20 @@ impl Worker {
         let _ = wait.recv();
     }
 
+    /// Stops work on the queues; returns when none of it is under way any more, with the state
+    /// of the queues if the driver is on. Paused twice is paused.
+    pub fn pause(&self) -> Option<Vec<QueueState>> {
+        let (done, wait) = sync_channel(1);
+        self.command(Command::Pause(done));
+        // An error means the thread has ended, and no queue is live.
+        wait.recv().unwrap_or(None)
+    }
+
+    /// Goes on; what came meanwhile is looked for.
+    pub fn resume(&self) {
+        self.command(Command::Resume);
+    }
+
     /// Ends the thread.
     pub fn end(&self) {
         self.command(Command::End);
@@ -261,6 +283,7 @@ struct Loop {
     kicks: Arc<[Signal]>,
     backend: Box<dyn Backend>,
     live: Option<Box<Live>>,
+    paused: bool,
 }
 
 /// What a round of waiting found.
@@ -281,18 +304,18 @@ impl Loop {
             if ready.commands && !self.obey() {
                 return;
             }
+            if self.paused {
+                continue;
+            }
             if let Some(live) = self.live.as_deref_mut() {
                 let result = work(&mut *self.backend, live, &self.kicks, &ready);
-                if result.is_err() {
-                    live.interrupts.break_device();
-                    self.live = None;
-                }
+                self.judge(&result);
             }
         }
     }
 
     fn wait(&self) -> rustix::io::Result<Ready> {
-        let active = self.live.is_some();
+        let active = self.live.is_some() && !self.paused;
         let source = self.backend.source().filter(|_| active);
         let mut fds = vec![PollFd::new(&*self.wake, PollFlags::IN)];
         if active {
@@ -315,6 +338,33 @@ impl Loop {
         })
     }
 
+    /// Buffers may be there that nobody announced.
+    fn look_everywhere(&self) {
+        for kick in self.kicks.iter() {
+            kick.raise();
+        }
+    }
+
+    fn judge(&mut self, result: &Result<(), BrokenQueue>) {
+        if result.is_err()
+            && let Some(live) = self.live.take()
+        {
+            live.interrupts.break_device();
+        }
+    }
+
+    fn pause(&mut self) -> Option<Vec<QueueState>> {
+        if !self.paused
+            && let Some(live) = self.live.as_deref_mut()
+        {
+            let result = self.backend.quiesce(live);
+            self.judge(&result);
+        }
+        self.paused = true;
+        let live = self.live.as_deref()?;
+        Some(live.queues.iter().map(Queue::state).collect())
+    }
+
     /// Carries out commands; `false` ends the thread.
     fn obey(&mut self) -> bool {
         self.wake.clear();
@@ -327,10 +377,14 @@ impl Loop {
                         continue;
                     }
                     self.live = Some(live);
-                    // Buffers may have been there before the queues were.
-                    for kick in self.kicks.iter() {
-                        kick.raise();
-                    }
+                    self.look_everywhere();
+                }
+                Command::Pause(done) => {
+                    let _ = done.send(self.pause());
+                }
+                Command::Resume => {
+                    self.paused = false;
+                    self.look_everywhere();
                 }
                 Command::Deactivate(done) => {
                     self.live = None;
