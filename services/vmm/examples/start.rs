@@ -4,6 +4,7 @@
 //! ```text
 //! start --vmm PATH (--kernel FILE [--initrd FILE] [--cmdline TEXT] | --firmware CODE --vars FILE)
 //!       [--memory MIB] [--vcpus N] [--disk FILE]… [--tap NAME]… [--rng] [--console]
+//!       [--restore FILE]
 //!       [--dir DIRECTORY]
 //! ```
 //!
@@ -42,6 +43,7 @@ struct Arguments {
     taps: Vec<String>,
     rng: bool,
     console: bool,
+    restore: Option<PathBuf>,
     dir: PathBuf,
 }
 
@@ -59,6 +61,7 @@ fn arguments() -> Result<Arguments, String> {
         taps: Vec::new(),
         rng: false,
         console: false,
+        restore: None,
         dir: "/run/start".into(),
     };
     let mut words = std::env::args().skip(1);
@@ -75,6 +78,7 @@ fn arguments() -> Result<Arguments, String> {
             "--vcpus" => parsed.vcpus = value()?.parse().map_err(|_| "--vcpus: no number")?,
             "--disk" => parsed.disks.push(value()?.into()),
             "--tap" => parsed.taps.push(value()?),
+            "--restore" => parsed.restore = Some(value()?.into()),
             "--dir" => parsed.dir = value()?.into(),
             "--rng" => parsed.rng = true,
             "--console" => parsed.console = true,
@@ -143,6 +147,10 @@ fn specification(arguments: &Arguments, slots: &mut Slots) -> Result<MachineSpec
         false => None,
     };
     let boot = boot(arguments, slots)?;
+    let restore = match &arguments.restore {
+        Some(path) => Some(slots.add(open(path, false)?)),
+        None => None,
+    };
     Ok(MachineSpec {
         protocol: PROTOCOL,
         name: "start".into(),
@@ -158,7 +166,7 @@ fn specification(arguments: &Arguments, slots: &mut Slots) -> Result<MachineSpec
         disks,
         nics,
         rng,
-        restore: None,
+        restore,
     })
 }
 

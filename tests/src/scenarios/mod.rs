@@ -21,6 +21,7 @@ mod mirror;
 mod pool;
 mod power;
 mod replay;
+mod suspend;
 mod sync;
 mod trust;
 mod uefi;
@@ -76,6 +77,8 @@ pub const ALL: &[Scenario] = &[
     ),
     scenario("daemons_restart_under_running_guests", daemons::restarts),
     scenario("reboot_brings_onboot_guests_back", power::onboot),
+    scenario("suspended_guests_go_on_over_a_reboot", suspend::over_reboot),
+    scenario("suspended_to_disk_and_back", suspend::to_disk),
     scenario("instances_run_stop_and_go_on", instances::pair),
     scenario("proxmoxer_drives_a_vm_and_a_container", client::proxmoxer),
     scenario("secure_boot_starts_only_what_is_signed", trust::chain),
