@@ -87,7 +87,8 @@ pub fn names_volume(record: &GuestRecord, is_meant: &dyn Fn(&VolumeId) -> bool) 
             .and_then(|rootfs| rootfs.volume.volume())
             .is_some_and(is_meant),
     };
-    uses || record.making.iter().any(is_meant)
+    let state = record.suspended.iter().map(|suspended| &suspended.vmstate);
+    uses || record.making.iter().chain(state).any(is_meant)
 }
 
 /// How messages and locks name a guest, e.g. `VM 100`.

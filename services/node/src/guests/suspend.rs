@@ -163,18 +163,14 @@ impl Node {
             .map_err(Error::failed)
     }
 
-    /// A name that no volume has, with today's date.
+    /// A name that no volume has, with today's date, and otherwise as the storage names disks.
     async fn name_state(&self, vmid: Vmid, storage: &StorageId) -> Result<VolumeId> {
         let driver = self.storages.holding(storage, ContentKind::Images);
         let driver = driver.map_err(Error::failed)?;
+        let disk = driver.free_name(vmid, &[]).await.map_err(Error::failed)?;
         let date = today();
         for number in 0..100 {
-            let more = match number {
-                0 => String::new(),
-                number => format!("-{number}"),
-            };
-            let path = format!("{vmid}/vm-{vmid}{STATE}{date}{more}.raw");
-            let Some(volume) = VolumeId::new(storage.clone(), path) else {
+            let Some(volume) = state_name(&disk, &date, number) else {
                 break;
             };
             match driver.volume(&volume).await {
@@ -184,7 +180,7 @@ impl Node {
             }
         }
         Err(Error::failed(format_args!(
-            "storage '{storage}' has too many states of VM {vmid} from {date}: remove old ones"
+            "storage '{storage}' has no name for a state of VM {vmid}: remove old ones"
         )))
     }
 
@@ -297,6 +293,19 @@ impl Node {
     }
 }
 
+/// The name of a state beside `disk`: `100/vm-100-disk-0.raw` gives
+/// `100/vm-100-state-suspend-2026-11-28.raw`, and one more than the first of a day a number.
+fn state_name(disk: &VolumeId, date: &str, number: u32) -> Option<VolumeId> {
+    let (before, after) = disk.path().split_once("-disk-")?;
+    let ending = after.trim_start_matches(|c: char| c.is_ascii_digit());
+    let more = match number {
+        0 => String::new(),
+        number => format!("-{number}"),
+    };
+    let path = format!("{before}{STATE}{date}{more}{ending}");
+    VolumeId::new(disk.storage().clone(), path)
+}
+
 /// Today's date in universal time, e.g. `2026-11-28`.
 fn today() -> String {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -345,6 +354,13 @@ mod tests {
         assert_eq!(usual_storage(&config).to_string(), "fast");
         assert_eq!(usual_storage(&QemuConfig::default()), StorageId::local());
         let state = "local:100/vm-100-state-suspend-2026-11-28.raw";
+        let named = |disk: &str, number| {
+            let name = state_name(&disk.parse().unwrap(), "2026-11-28", number);
+            name.unwrap().to_string()
+        };
+        assert_eq!(named("local:100/vm-100-disk-12.raw", 0), state);
+        let thin = named("thin:vm-100-disk-0", 2);
+        assert_eq!(thin, "thin:vm-100-state-suspend-2026-11-28-2");
         assert!(is_state(&state.parse().unwrap()));
         assert!(!is_state(&"local:100/vm-100-disk-0.raw".parse().unwrap()));
     }

@@ -170,7 +170,8 @@ impl Machine {
         tree.put(SERIAL, Kind::Serial, &self.fixed.serial.save())?;
         tree.put(HOST, Kind::PciHost, &self.fixed.host.save())?;
         for (id, device) in &self.devices {
-            tree.put(&device_id(id), Kind::VirtioPci, &device.save())?;
+            let state = device.save().map_err(|e| Error::Device(id.clone(), e))?;
+            tree.put(&device_id(id), Kind::VirtioPci, &state)?;
         }
         if let Some(firmware) = &self.firmware {
             save_firmware(firmware, &mut tree)?;

@@ -35,6 +35,17 @@ impl DirtyMap {
         }
     }
 
+    #[cold]
+    fn set(&self, offset: usize, len: usize) {
+        let last = offset.saturating_add(len - 1) / PAGE;
+        for page in offset / PAGE..=last {
+            match self.0.words.get(page / 64) {
+                Some(word) => word.fetch_or(1 << (page % 64), Ordering::AcqRel),
+                None => return,
+            };
+        }
+    }
+
     /// The pages written to since the last call, one bit each, first page lowest.
     pub fn take(&self) -> Vec<u64> {
         let words = self.0.words.iter();
@@ -47,16 +58,10 @@ impl<'a> WithBitmapSlice<'a> for DirtyMap {
 }
 
 impl Bitmap for DirtyMap {
+    #[inline]
     fn mark_dirty(&self, offset: usize, len: usize) {
-        if len == 0 || !self.0.wanted.load(Ordering::Acquire) {
-            return;
-        }
-        let last = offset.saturating_add(len - 1) / PAGE;
-        for page in offset / PAGE..=last {
-            match self.0.words.get(page / 64) {
-                Some(word) => word.fetch_or(1 << (page % 64), Ordering::AcqRel),
-                None => return,
-            };
+        if len > 0 && self.0.wanted.load(Ordering::Relaxed) {
+            self.set(offset, len);
         }
     }
 
@@ -66,6 +71,7 @@ impl Bitmap for DirtyMap {
         word.is_some_and(|word| word.load(Ordering::Acquire) & (1 << (page % 64)) != 0)
     }
 
+    #[inline]
     fn slice_at(&self, offset: usize) -> RefSlice<'_, Self> {
         RefSlice::new(self, offset)
     }

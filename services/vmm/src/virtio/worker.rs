@@ -141,18 +141,27 @@ pub trait Backend: Send {
         Ok(())
     }
     /// Finishes every request that was taken from a queue: the machine is about to stand still,
-    /// and the queues are all that is kept of the device's work.
-    fn quiesce(&mut self, _live: &mut Live) -> Result<(), BrokenQueue> {
-        Ok(())
+    /// and the queues are all that is kept of the device's work. Says whether none is left.
+    fn quiesce(&mut self, _live: &mut Live) -> Result<bool, BrokenQueue> {
+        Ok(true)
     }
 }
 
 enum Command {
     Activate(Box<Live>),
     Deactivate(SyncSender<()>),
-    Pause(SyncSender<Option<Vec<QueueState>>>),
+    Pause(SyncSender<Rest>),
     Resume,
     End,
+}
+
+/// How a worker stands.
+#[derive(Default)]
+pub struct Rest {
+    /// The queues, if the driver is on.
+    pub queues: Option<Vec<QueueState>>,
+    /// Requests were taken from them that cannot be finished now.
+    pub unfinished: bool,
 }
 
 /// The transport's side of a worker.
@@ -202,6 +211,7 @@ impl Worker {
             backend,
             live: None,
             paused: false,
+            unfinished: false,
         };
         let thread = std::thread::Builder::new()
             .name(name.to_owned())
@@ -242,13 +252,13 @@ impl Worker {
         let _ = wait.recv();
     }
 
-    /// Stops work on the queues; returns when none of it is under way any more, with the state
-    /// of the queues if the driver is on. Paused twice is paused.
-    pub fn pause(&self) -> Option<Vec<QueueState>> {
+    /// Stops work on the queues; returns when none of it touches memory any more. Paused twice is
+    /// paused.
+    pub fn pause(&self) -> Rest {
         let (done, wait) = sync_channel(1);
         self.command(Command::Pause(done));
         // An error means the thread has ended, and no queue is live.
-        wait.recv().unwrap_or(None)
+        wait.recv().unwrap_or_default()
     }
 
     /// Goes on; what came meanwhile is looked for.
@@ -284,6 +294,8 @@ struct Loop {
     backend: Box<dyn Backend>,
     live: Option<Box<Live>>,
     paused: bool,
+    /// What [`Rest::unfinished`] tells.
+    unfinished: bool,
 }
 
 /// What a round of waiting found.
@@ -353,16 +365,20 @@ impl Loop {
         }
     }
 
-    fn pause(&mut self) -> Option<Vec<QueueState>> {
+    fn pause(&mut self) -> Rest {
         if !self.paused
             && let Some(live) = self.live.as_deref_mut()
         {
-            let result = self.backend.quiesce(live);
-            self.judge(&result);
+            let quiet = self.backend.quiesce(live);
+            self.unfinished = matches!(quiet, Ok(false));
+            self.judge(&quiet.map(drop));
         }
         self.paused = true;
-        let live = self.live.as_deref()?;
-        Some(live.queues.iter().map(Queue::state).collect())
+        let live = self.live.as_deref();
+        Rest {
+            queues: live.map(|live| live.queues.iter().map(Queue::state).collect()),
+            unfinished: live.is_some() && self.unfinished,
+        }
     }
 
     /// Carries out commands; `false` ends the thread.

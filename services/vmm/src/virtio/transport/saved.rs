@@ -72,13 +72,18 @@ impl TryFrom<&QueueImage> for Queue {
 }
 
 impl VirtioPci {
-    /// What is kept of a paused device.
-    pub fn save(&self) -> DeviceState {
+    /// What is kept of a paused device; refused while requests of the driver are nowhere but
+    /// with the device.
+    pub fn save(&self) -> Result<DeviceState, &'static str> {
         // Asked again, a paused worker only tells its queues.
-        let live = self.worker.pause();
+        let rest = self.worker.pause();
+        if rest.unfinished {
+            return Err("it has requests that wait for the host");
+        }
+        let live = rest.queues;
         let state = self.state();
         let own = || state.queues.iter().map(Queue::state).collect();
-        DeviceState {
+        Ok(DeviceState {
             kind: self.description.kind as u16,
             config: self.description.config.clone(),
             registers: state.config.save(),
@@ -93,7 +98,7 @@ impl VirtioPci {
                 .map(QueueImage::from)
                 .collect(),
             interrupts: self.interrupts.save(),
-        }
+        })
     }
 
     /// Goes on from a saved state. The device was just made and is paused, memory is as it was.
@@ -150,7 +155,7 @@ mod tests {
         first.set(0x14, 1, 15);
         assert_eq!(first.heard.recv().unwrap(), "active 1 0x100000000");
         first.device.pause();
-        let json = serde_json::to_vec(&first.device.save()).unwrap();
+        let json = serde_json::to_vec(&first.device.save().unwrap()).unwrap();
         let saved: DeviceState = serde_json::from_slice(&json).unwrap();
 
         let second = bench();
@@ -163,7 +168,7 @@ mod tests {
         assert_eq!(second.get(0x1a, 2), 2);
         // What the driver announces while the device stands is served when it goes on.
         second.set(0x3004, 2, 1);
-        assert_eq!(second.device.save().queues.len(), 2);
+        assert_eq!(second.device.save().unwrap().queues.len(), 2);
         assert!(second.heard.try_recv().is_err(), "it worked while it stood");
         second.device.resume();
         let mut seen = [second.heard.recv().unwrap(), second.heard.recv().unwrap()];
