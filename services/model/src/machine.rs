@@ -62,6 +62,13 @@ pub struct MachineSpec {
     /// Screen, keyboard and pointer, when the guest has them.
     #[serde(default)]
     pub display: Option<Display>,
+    /// Go on from a saved state instead of booting: a file or block device that
+    /// [`Request::Save`] wrote, or a connected stream socket to a monitor that is told
+    /// [`Request::Migrate`]. The rest of the specification must describe the same machine. From
+    /// a file it stands until [`Request::Resume`]: its starter can note that the state is used
+    /// up before the first instruction runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restore: Option<Slot>,
 }
 
 /// A screen, a keyboard and a pointer, for viewers that speak RFB 3.8.
@@ -192,7 +199,24 @@ pub enum Request {
     Quit,
     /// Turn this connection into a stream of [`Event`] lines.
     Events,
+    /// Stop the machine and write its state to the file or block device whose descriptor comes
+    /// with this line (`SCM_RIGHTS`), at least [`STATE_ROOM`] larger than the memory. Answered
+    /// when the state is whole and on the medium, with the machine still paused; when that
+    /// fails, the machine goes on as before. Meanwhile other connections are served.
+    Save,
+    /// Hand the running machine over to the monitor at the other end of the connected stream
+    /// socket that comes with this line, which was started with [`MachineSpec::restore`].
+    /// Answered with [`Response::Moved`] when the machine is the other monitor's; all that is
+    /// left for this one is [`Request::Quit`]. When it fails, the machine goes on here.
+    Migrate {
+        /// How long the machine may stand, in milliseconds. Raised by itself for a guest that
+        /// writes faster than the connection carries.
+        downtime_ms: u64,
+    },
 }
+
+/// Bytes a saved state needs beside the machine's memory.
+pub const STATE_ROOM: u64 = 16 << 20;
 
 /// Answer to a [`Request`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -202,6 +226,8 @@ pub enum Response {
     Ok,
     /// Answer to [`Request::Status`].
     Status(Status),
+    /// Answer to [`Request::Migrate`].
+    Moved(Moved),
     /// Not done, and why.
     Error(String),
 }
@@ -221,6 +247,9 @@ pub enum RunState {
 pub struct Status {
     /// Whether the virtual CPUs run.
     pub state: RunState,
+    /// How far a [`Request::Save`] or [`Request::Migrate`] is, while there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moving: Option<Progress>,
     /// Per disk, in the order of the specification.
     pub disks: Vec<DiskStats>,
     /// Per network card, in the order of the specification.
@@ -249,6 +278,26 @@ pub struct NicStats {
     pub tx_bytes: u64,
 }
 
+/// How far the memory is saved or sent, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Dealt with.
+    pub done: u64,
+    /// All there is.
+    pub total: u64,
+}
+
+/// What moving a machine took.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moved {
+    /// Passes over the memory.
+    pub rounds: u32,
+    /// Bytes sent.
+    pub bytes: u64,
+    /// How long the machine stood, in milliseconds.
+    pub downtime_ms: u64,
+}
+
 /// Something that happened to the machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -257,6 +306,8 @@ pub enum Event {
     PoweredOff,
     /// The guest or a request reset the machine; it runs again.
     Reset,
+    /// A [`Request::Save`] or [`Request::Migrate`] went on.
+    Progress(Progress),
     /// A virtual CPU or device failed beyond repair; the process ends with status 1.
     Failed(String),
 }

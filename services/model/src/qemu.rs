@@ -7,7 +7,7 @@
 
 use crate::config;
 use crate::field::Int;
-use crate::guest::{Description, GuestName, Startup, Tags};
+use crate::guest::{Description, GuestName, HostShutdown, Startup, Tags};
 use crate::network::{InterfaceName, Mac};
 use crate::propstring::{self, split};
 use crate::storage::{DiskSize, VolumeId, VolumeSource};
@@ -38,6 +38,8 @@ config! {
         onboot "onboot": bool,
         /// Order and delays of the start with the host.
         startup "startup": Startup,
+        /// What happens to it when the host goes down (default: as the node says).
+        on_host_shutdown "on-host-shutdown": HostShutdown,
         /// Refuse to remove the guest or its disks.
         protection "protection": bool,
         /// Firmware. A machine without `kernel` boots UEFI (OVMF), whatever is set here: `seabios`, which

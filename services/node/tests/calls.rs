@@ -372,3 +372,78 @@ async fn tasks_are_listed_read_and_kept() {
         json!([])
     );
 }
+
+/// A record of a machine with a state on a storage, and the file that is the state.
+fn with_state(rig: &Rig, lock: &str) -> (serde_json::Value, std::path::PathBuf) {
+    let name = "vm-100-state-suspend-2026-11-28.raw";
+    let folder = rig.path("vz/images/100");
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = folder.join(name);
+    std::fs::write(&file, "state").unwrap();
+    let volume = format!("local:100/{name}");
+    let config = json!({"kind": "qemu", "config": {"memory": "64"}});
+    let mut record = config.clone();
+    record["lock"] = lock.into();
+    match lock {
+        "suspended" => record["suspended"] = json!({"vmstate": volume, "running": config}),
+        _ => record["making"] = json!([volume]),
+    }
+    (record, file)
+}
+
+#[tokio::test]
+async fn a_suspended_machine_keeps_its_state_until_it_is_stopped() {
+    let mut rig = Rig::start().await;
+    let (record, file) = with_state(&rig, "suspended");
+    rig.crash_with("guests/100", &record).await;
+    let change = rig
+        .ask("PUT /nodes/n1/qemu/100/config", ROOT, "memory=128")
+        .await;
+    assert_eq!(change.line, "HTTP/1.1 500 VM 100 is locked (suspended)");
+    // There is nothing here that could run it.
+    let start = "POST /nodes/n1/qemu/100/status/start";
+    let started = rig.ask(start, ROOT, "").await.data().clone();
+    let end = rig.wait(&started).await;
+    assert!(end.contains("its state is kept in 'local:100/"), "{end}");
+    assert!(file.exists());
+    let stop = "POST /nodes/n1/qemu/100/status/stop";
+    let stopped = rig.ask(stop, ROOT, "").await.data().clone();
+    assert_eq!(rig.wait(&stopped).await, "OK");
+    assert!(!file.exists());
+    let current = "GET /nodes/n1/qemu/100/status/current";
+    let status = rig.ask(current, ROOT, "").await.data().clone();
+    assert!(status["lock"].is_null(), "{status}");
+    let again = "POST /nodes/n1/qemu/100/status/suspend";
+    let again = rig.ask(again, ROOT, "todisk=1").await.data().clone();
+    assert_eq!(rig.wait(&again).await, "VM 100 not running");
+}
+
+#[tokio::test]
+async fn a_suspension_that_was_interrupted_is_undone() {
+    let mut rig = Rig::start().await;
+    let (record, file) = with_state(&rig, "suspending");
+    rig.crash_with("guests/100", &record).await;
+    let current = "GET /nodes/n1/qemu/100/status/current";
+    while !rig.ask(current, ROOT, "").await.data()["lock"].is_null() {
+        tokio::task::yield_now().await;
+    }
+    assert!(!file.exists());
+}
+
+#[tokio::test]
+async fn the_node_remembers_what_happens_when_the_host_goes_down() {
+    let mut rig = Rig::start().await;
+    let config = "GET /nodes/n1/config";
+    assert!(rig.ask(config, ROOT, "").await.data()["on-host-shutdown"].is_null());
+    let change = "PUT /nodes/n1/config";
+    let wrong = rig.ask(change, ROOT, "on-host-shutdown=sleep").await;
+    assert_eq!(wrong.status(), 400, "{wrong:?}");
+    rig.ask(change, ROOT, "on-host-shutdown=suspend")
+        .await
+        .data();
+    rig.crash().await;
+    assert_eq!(
+        rig.ask(config, ROOT, "").await.data()["on-host-shutdown"],
+        "suspend"
+    );
+}

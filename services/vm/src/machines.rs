@@ -3,10 +3,11 @@
 use crate::control::Control;
 use crate::error::{Result, VmError};
 use crate::resolve::{Resolved, control_socket};
-use basalt_model::machine::{MachineSpec, Request, Started, Status};
+use basalt_model::machine::{MachineSpec, Progress, Request, Started, Status};
 use basalt_model::vmid::Vmid;
 use basalt_unit::handover::{Handover, HandoverError};
 use basalt_unit::{KillWho, Property, UnitError, UnitSpec, UnitState, Units};
+use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -22,6 +23,8 @@ const USER: &str = "basalt-vm";
 const SHUTDOWN_UNIT: &str = "basalt-node.service";
 /// How long a monitor may take to say that its machine runs.
 const START_PATIENCE: Duration = Duration::from_secs(60);
+/// How often a machine that is saved is asked how far it is.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// How long a monitor may take to end when told to.
 const QUIT_PATIENCE: Duration = Duration::from_secs(5);
 /// What a monitor needs beside its guest's memory: its own, and page cache for its disks.
@@ -131,6 +134,30 @@ impl Machines {
     /// Has a request done by a machine that runs.
     pub async fn order(&self, vmid: Vmid, request: &Request) -> Result<()> {
         self.control(vmid).await?.order(request).await
+    }
+
+    /// Has a machine stopped and its state written to `file`; `progress` is told how far it is.
+    /// When it succeeds, the machine stays paused; when it fails, it goes on as before.
+    pub async fn save(
+        &self,
+        vmid: Vmid,
+        file: &File,
+        mut progress: impl FnMut(Progress),
+    ) -> Result<()> {
+        let mut control = self.control(vmid).await?;
+        let saving = control.save(file.as_fd());
+        tokio::pin!(saving);
+        loop {
+            tokio::select! {
+                done = &mut saving => return done,
+                () = tokio::time::sleep(LOOK_AGAIN) => {
+                    // A monitor too busy to tell is asked again.
+                    if let Ok(Status { moving: Some(now), .. }) = self.status(vmid).await {
+                        progress(now);
+                    }
+                }
+            }
+        }
     }
 
     /// What a running machine's monitor says about it.

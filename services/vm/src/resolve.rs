@@ -48,6 +48,14 @@ pub struct Resolved {
     pub fds: Vec<OwnedFd>,
 }
 
+impl Resolved {
+    /// Lets the machine go on from the state in `file` instead of booting.
+    pub fn restore_from(&mut self, file: File) {
+        self.spec.restore = Some(Slot(self.fds.len()));
+        self.fds.push(file.into());
+    }
+}
+
 /// The descriptors collected so far.
 #[derive(Default)]
 struct Slots(Vec<OwnedFd>);
@@ -100,6 +108,7 @@ pub async fn resolve(
         nics,
         rng: Some(rng),
         display: display(vmid, config, run, &mut slots)?,
+        restore: None,
     };
     Ok(Resolved { spec, fds: slots.0 })
 }

@@ -4,6 +4,7 @@
 //! ```text
 //! start --vmm PATH (--kernel FILE [--initrd FILE] [--cmdline TEXT] | --firmware CODE --vars FILE)
 //!       [--memory MIB] [--vcpus N] [--disk FILE]… [--tap NAME]… [--rng] [--console] [--display]
+//!       [--restore FILE]
 //!       [--dir DIRECTORY]
 //! ```
 //!
@@ -45,6 +46,7 @@ struct Arguments {
     rng: bool,
     console: bool,
     display: bool,
+    restore: Option<PathBuf>,
     dir: PathBuf,
 }
 
@@ -63,6 +65,7 @@ fn arguments() -> Result<Arguments, String> {
         rng: false,
         console: false,
         display: false,
+        restore: None,
         dir: "/run/start".into(),
     };
     let mut words = std::env::args().skip(1);
@@ -79,6 +82,7 @@ fn arguments() -> Result<Arguments, String> {
             "--vcpus" => parsed.vcpus = value()?.parse().map_err(|_| "--vcpus: no number")?,
             "--disk" => parsed.disks.push(value()?.into()),
             "--tap" => parsed.taps.push(value()?),
+            "--restore" => parsed.restore = Some(value()?.into()),
             "--dir" => parsed.dir = value()?.into(),
             "--rng" => parsed.rng = true,
             "--console" => parsed.console = true,
@@ -156,6 +160,10 @@ fn specification(arguments: &Arguments, slots: &mut Slots) -> Result<MachineSpec
         false => None,
     };
     let boot = boot(arguments, slots)?;
+    let restore = match &arguments.restore {
+        Some(path) => Some(slots.add(open(path, false)?)),
+        None => None,
+    };
     Ok(MachineSpec {
         protocol: PROTOCOL,
         name: "start".into(),
@@ -172,6 +180,7 @@ fn specification(arguments: &Arguments, slots: &mut Slots) -> Result<MachineSpec
         nics,
         rng,
         display,
+        restore,
     })
 }
 

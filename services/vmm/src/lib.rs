@@ -17,6 +17,7 @@ pub mod machine;
 pub mod pci;
 pub mod sandbox;
 pub mod spec;
+pub mod state;
 pub mod terminal;
 pub mod virtio;
 

@@ -246,6 +246,8 @@ pub struct Resources {
     pub console: bool,
     /// Screen, keyboard and pointer.
     pub display: Option<DisplayResource>,
+    /// State to go on from; taken when the machine is first built.
+    pub restore: Option<File>,
 }
 
 /// A display's part of [`Resources`].
@@ -349,6 +351,10 @@ impl Resources {
             .rng
             .map(|slot| delivery.file("rng", slot).map(Arc::new))
             .transpose()?;
+        let restore = spec
+            .restore
+            .map(|slot| delivery.file("restore", slot))
+            .transpose()?;
         let kvm = open_kvm(delivery.take("kvm", spec.kvm)?)?;
         if let Some(unused) = delivery.0.iter().position(Option::is_some) {
             return Err(invalid(
@@ -372,6 +378,7 @@ impl Resources {
                 adapter: display.adapter,
                 tablet: display.tablet,
             }),
+            restore,
         };
         Ok((resources, listeners))
     }
@@ -387,6 +394,7 @@ impl Resources {
         all.extend(self.disks.iter().map(|d| d.image.as_raw_fd()));
         all.extend(self.nics.iter().map(|n| n.tap.as_raw_fd()));
         all.extend(self.rng.iter().map(|f| f.as_fd().as_raw_fd()));
+        all.extend(self.restore.iter().map(AsRawFd::as_raw_fd));
         all.extend(listeners.console.iter().map(AsRawFd::as_raw_fd));
         all.extend(listeners.display.iter().map(AsRawFd::as_raw_fd));
         all

@@ -25,6 +25,7 @@ fn spec() -> MachineSpec {
         nics: Vec::new(),
         rng: None,
         display: None,
+        restore: None,
     }
 }
 

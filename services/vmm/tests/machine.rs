@@ -160,6 +160,7 @@ fn a_refused_specification_is_answered_with_its_field() {
         nics: Vec::new(),
         rng: None,
         display: None,
+        restore: None,
     };
     let fds: Vec<OwnedFd> = vec![tempfile::tempfile().unwrap().into()];
     let (mut child, _starter, answer) = support::hand_over(&machine, &fds);

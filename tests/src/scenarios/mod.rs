@@ -22,6 +22,7 @@ mod mirror;
 mod pool;
 mod power;
 mod replay;
+mod suspend;
 mod sync;
 mod trust;
 mod uefi;
@@ -81,6 +82,8 @@ pub const ALL: &[Scenario] = &[
         "graphical_console_shows_and_types",
         graphics::shows_and_types,
     ),
+    scenario("suspended_guests_go_on_over_a_reboot", suspend::over_reboot),
+    scenario("suspended_to_disk_and_back", suspend::to_disk),
     scenario("instances_run_stop_and_go_on", instances::pair),
     scenario("proxmoxer_drives_a_vm_and_a_container", client::proxmoxer),
     scenario("secure_boot_starts_only_what_is_signed", trust::chain),

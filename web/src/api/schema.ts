@@ -401,6 +401,13 @@ export type MirrorMember = {
   state: string;
 };
 
+/** Settings of a node. */
+export type NodeConfig = {
+  /** What happens to running virtual machines that do not say themselves when the node goes
+   * down (default: they are shut down). */
+  "on-host-shutdown"?: "shutdown" | "suspend";
+};
+
 /** The time of a node. */
 export type NodeTime = {
   /** Time zone. */
@@ -742,6 +749,8 @@ export type WithDigest = {
   onboot?: Flag;
   /** Order and delays of the start with the host. */
   startup?: string;
+  /** What happens to it when the host goes down (default: as the node says). */
+  "on-host-shutdown"?: "shutdown" | "suspend";
   /** Refuse to remove the guest or its disks. */
   protection?: Flag;
   /** Kernel to boot: a volume of content kind `kernel`. */
@@ -1295,6 +1304,25 @@ export interface Methods {
     };
     output: NodeStatus;
   };
+  /** Shows the settings of a node. */
+  "GET /nodes/{node}/config": {
+    params: {
+      /** Name of the node. */
+      node: string;
+    };
+    output: NodeConfig;
+  };
+  /** Changes the settings of a node. */
+  "PUT /nodes/{node}/config": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** What happens to running virtual machines that do not say themselves when the node goes
+       * down. */
+      "on-host-shutdown"?: "shutdown" | "suspend";
+    };
+    output: null;
+  };
   /** Reboots a node or switches it off. */
   "POST /nodes/{node}/status": {
     params: {
@@ -1659,6 +1687,8 @@ export interface Methods {
       onboot?: Flag;
       /** Order and delays of the start with the host. */
       startup?: string;
+      /** What happens to it when the host goes down (default: as the node says). */
+      "on-host-shutdown"?: "shutdown" | "suspend";
       /** Refuse to remove the guest or its disks. */
       protection?: Flag;
       /** Kernel to boot: a volume of content kind `kernel`. */
@@ -1763,6 +1793,8 @@ export interface Methods {
       onboot?: Flag;
       /** Order and delays of the start with the host. */
       startup?: string;
+      /** What happens to it when the host goes down (default: as the node says). */
+      "on-host-shutdown"?: "shutdown" | "suspend";
       /** Refuse to remove the guest or its disks. */
       protection?: Flag;
       /** Kernel to boot: a volume of content kind `kernel`. */
@@ -1839,6 +1871,8 @@ export interface Methods {
       onboot?: Flag;
       /** Order and delays of the start with the host. */
       startup?: string;
+      /** What happens to it when the host goes down (default: as the node says). */
+      "on-host-shutdown"?: "shutdown" | "suspend";
       /** Refuse to remove the guest or its disks. */
       protection?: Flag;
       /** Kernel to boot: a volume of content kind `kernel`. */
@@ -1968,17 +2002,21 @@ export interface Methods {
     };
     output: string;
   };
-  /** Pauses a virtual machine. */
+  /** Pauses a virtual machine, or saves its state to a volume and stops it. */
   "POST /nodes/{node}/qemu/{vmid}/status/suspend": {
     params: {
       /** Name of the node. */
       node: string;
       /** Number of the guest. */
       vmid: number;
+      /** Save its state and stop it; its next start goes on from there. Otherwise it is paused. */
+      todisk?: Flag;
+      /** Storage for the state (default: the one of the first disk). */
+      statestorage?: string;
     };
     output: string;
   };
-  /** Lets a paused virtual machine go on. */
+  /** Lets a paused or suspended virtual machine go on. */
   "POST /nodes/{node}/qemu/{vmid}/status/resume": {
     params: {
       /** Name of the node. */

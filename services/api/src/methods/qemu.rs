@@ -76,6 +76,19 @@ pub struct VmVncproxyParams {
     pub generate_password: Option<bool>,
 }
 
+/// How to suspend a virtual machine.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct VmSuspendParams {
+    /// Name of the node.
+    pub node: String,
+    /// Number of the guest.
+    pub vmid: Vmid,
+    /// Save its state and stop it; its next start goes on from there. Otherwise it is paused.
+    pub todisk: Option<bool>,
+    /// Storage for the state (default: the one of the first disk).
+    pub statestorage: Option<StorageId>,
+}
+
 /// A serial port that can be a console.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -196,16 +209,16 @@ endpoints! {
         cli: "vm reset",
     }
 
-    /// Pauses a virtual machine.
+    /// Pauses a virtual machine, or saves its state to a volume and stops it.
     VmSuspend: Post "/nodes/{node}/qemu/{vmid}/status/suspend" {
-        params: GuestPath,
+        params: VmSuspendParams,
         output: Upid,
         permission: POWER,
         kind: Task,
         cli: "vm suspend",
     }
 
-    /// Lets a paused virtual machine go on.
+    /// Lets a paused or suspended virtual machine go on.
     VmResume: Post "/nodes/{node}/qemu/{vmid}/status/resume" {
         params: GuestPath,
         output: Upid,

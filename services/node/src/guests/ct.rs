@@ -58,6 +58,7 @@ pub async fn create(node: &Node, user: &Authid, params: CtNew) -> Result<Upid> {
         config: GuestConfig::Lxc(Box::new(config)),
         lock: Some(Lock::Create),
         making: vec![making.root.id.clone()],
+        suspended: None,
     };
     node.insert_guest(vmid, &record).await?;
     let task = NewTask {

@@ -11,13 +11,14 @@ pub mod ct_root;
 pub mod power;
 pub mod recover;
 pub mod remove;
+pub mod suspend;
 pub mod vm;
 pub mod volumes;
 
 use crate::state::Node;
 use basalt_api::{Error, Result};
 use basalt_model::field::FieldErrors;
-use basalt_model::guest::{GuestConfig, GuestKind, GuestRecord};
+use basalt_model::guest::{GuestConfig, GuestKind, GuestRecord, Lock, Suspended};
 use basalt_model::storage::VolumeId;
 use basalt_model::vmid::Vmid;
 use basalt_store::{Expect, Stored, Transaction};
@@ -47,6 +48,12 @@ impl Guest {
     /// How messages name it, e.g. `VM 100`.
     pub fn title(&self) -> String {
         title(self.kind(), self.vmid)
+    }
+
+    /// The saved state that its next start goes on from.
+    pub fn suspended(&self) -> Option<&Suspended> {
+        let saved = self.record.suspended.as_ref();
+        saved.filter(|_| self.record.lock == Some(Lock::Suspended))
     }
 
     /// Refuses work while something interrupted or unfinished holds the guest.
@@ -80,7 +87,8 @@ pub fn names_volume(record: &GuestRecord, is_meant: &dyn Fn(&VolumeId) -> bool) 
             .and_then(|rootfs| rootfs.volume.volume())
             .is_some_and(is_meant),
     };
-    uses || record.making.iter().any(is_meant)
+    let state = record.suspended.iter().map(|suspended| &suspended.vmstate);
+    uses || record.making.iter().chain(state).any(is_meant)
 }
 
 /// How messages and locks name a guest, e.g. `VM 100`.

@@ -30,6 +30,7 @@ pub async fn create(node: &Node, user: &Authid, params: VmNew) -> Result<Upid> {
         config: GuestConfig::Qemu(Box::new(config)),
         lock: Some(Lock::Create),
         making: new.iter().map(|volume| volume.id.clone()).collect(),
+        suspended: None,
     };
     node.insert_guest(vmid, &record).await?;
     let task = NewTask {
@@ -80,6 +81,9 @@ impl Node {
     /// Starts a machine whose lock is held.
     pub async fn start_vm(&self, vmid: Vmid, report: &Report) -> Result<()> {
         let guest = self.guest(GuestKind::Qemu, vmid)?;
+        if let Some(suspended) = guest.suspended() {
+            return self.resume_from_disk(&guest, suspended, report).await;
+        }
         guest.check_unlocked()?;
         let GuestConfig::Qemu(config) = &guest.record.config else {
             return Err(Error::not_found(title(GuestKind::Qemu, vmid)));

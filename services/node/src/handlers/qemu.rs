@@ -4,7 +4,7 @@ use crate::call::Call;
 use crate::console;
 use crate::guests::change::{Change, pending};
 use crate::guests::power::{Power, power};
-use crate::guests::{Report, remove, vm};
+use crate::guests::{self, Report, remove, vm};
 use crate::router::Router;
 use basalt_api::methods::NodePath;
 use basalt_api::methods::guest::{
@@ -13,8 +13,8 @@ use basalt_api::methods::guest::{
 };
 use basalt_api::methods::qemu::{
     VmConfigGet, VmConfigPost, VmConfigPut, VmCreate, VmCurrent, VmDelete, VmList, VmNew,
-    VmPending, VmReboot, VmReset, VmResume, VmShutdown, VmStart, VmStop, VmSuspend, VmTermproxy,
-    VmTermproxyParams, VmVncproxy, VmVncproxyParams,
+    VmPending, VmReboot, VmReset, VmResume, VmShutdown, VmStart, VmStop, VmSuspend,
+    VmSuspendParams, VmTermproxy, VmTermproxyParams, VmVncproxy, VmVncproxyParams,
 };
 use basalt_api::{Error, Result};
 use basalt_model::access::Privilege;
@@ -43,7 +43,7 @@ pub fn register(router: &mut Router) {
     router.on::<VmShutdown, _, _, _>(shutdown);
     router.on::<VmReboot, _, _, _>(reboot);
     router.on::<VmReset, _, _, _>(|call, path| simple(call, path, Power::Reset));
-    router.on::<VmSuspend, _, _, _>(|call, path| simple(call, path, Power::Suspend));
+    router.on::<VmSuspend, _, _, _>(suspend);
     router.on::<VmResume, _, _, _>(|call, path| simple(call, path, Power::Resume));
     router.on::<VmTermproxy, _, _, _>(termproxy);
     router.on::<VmVncproxy, _, _, _>(vncproxy);
@@ -214,6 +214,27 @@ async fn reboot(call: Call, params: GuestStart) -> Result<Upid> {
 async fn simple(call: Call, params: GuestPath, what: Power) -> Result<Upid> {
     call.node.check_name(&params.node)?;
     power(&call.node, call.auth(), KIND, params.vmid, what).await
+}
+
+async fn suspend(call: Call, params: VmSuspendParams) -> Result<Upid> {
+    let vmid = params.vmid;
+    if params.todisk != Some(true) {
+        if params.statestorage.is_some() {
+            return Err(Error::param("statestorage", "needs todisk=1"));
+        }
+        let node = params.node;
+        return simple(call, GuestPath { node, vmid }, Power::Suspend).await;
+    }
+    call.node.check_name(&params.node)?;
+    let guest = call.node.guest(KIND, vmid)?;
+    let storage = match (params.statestorage, &guest.record.config) {
+        (Some(storage), _) => storage,
+        (None, GuestConfig::Qemu(config)) => guests::suspend::usual_storage(config),
+        (None, GuestConfig::Lxc(_)) => return Err(Error::not_found(guest.title())),
+    };
+    let path = format!("/storage/{storage}");
+    call.require(&path, &[Privilege::DatastoreAllocateSpace])?;
+    guests::suspend::suspend(&call.node, call.auth(), vmid, storage).await
 }
 
 /// Fails unless a machine is there and runs.

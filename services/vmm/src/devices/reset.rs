@@ -32,6 +32,11 @@ impl ResetControl {
         self.value.load(Ordering::Relaxed)
     }
 
+    /// Takes a saved value, without resetting anything.
+    pub fn restore(&self, value: u8) {
+        self.value.store(value & !RESET_NOW, Ordering::Relaxed);
+    }
+
     /// The guest writes.
     pub fn write(&self, value: u8) {
         self.value.store(value & !RESET_NOW, Ordering::Relaxed);

@@ -12,6 +12,7 @@ pub mod interrupts;
 pub mod layout;
 pub mod memory;
 pub mod registers;
+pub mod saved;
 pub mod smbios;
 pub mod vcpu;
 
@@ -48,7 +49,7 @@ use layout::{
     INTX_BASE, KEYBOARD_PORT, KVM_IDENTITY_MAP, KVM_TSS, PCI_CONFIG_PORT, PCI_WINDOW, PM_PORT,
     SERIAL_PORT, intx_line,
 };
-use memory::Memory;
+use memory::{DirtyLog, Memory};
 use vcpu::Vcpus;
 
 /// PCI device number of the entropy device.
@@ -94,6 +95,9 @@ pub enum Error {
     /// A thread.
     #[error("cannot start a virtual CPU: {0}")]
     Thread(std::io::Error),
+    /// A saved state.
+    #[error(transparent)]
+    Saved(#[from] saved::Error),
 }
 
 /// What people sit in front of: the terminal lines of a machine and its screen; they outlive it.
@@ -110,32 +114,46 @@ pub struct Terminals {
 pub struct Machine {
     // Dropped in this order: processors, then devices, then what both use.
     vcpus: Vcpus,
-    devices: Vec<Arc<VirtioPci>>,
+    /// What each virtual CPU was told it can do.
+    features: Vec<CpuId>,
+    devices: Vec<(String, Arc<VirtioPci>)>,
     firmware: Option<Firmware>,
+    fixed: Fixed,
     power: Arc<PowerManagement>,
     events: Arc<Events>,
     _bus: Arc<Bus>,
-    _vm: Arc<VmFd>,
-    _memory: Arc<Memory>,
+    vm: Arc<VmFd>,
+    memory: Arc<Memory>,
 }
 
-impl Machine {
-    /// Builds the machine and lets it run.
-    pub fn start(resources: &Resources, terminals: &Terminals) -> Result<Self, Error> {
-        let events = Arc::new(Events::new().map_err(Error::Thread)?);
-        let memory = memory::reserve(resources.memory)?;
-        let vm = create_vm(resources)?;
-        memory::register(&vm, &memory)?;
-        let offered = cpuid::supported(&resources.kvm)
-            .map_err(|e| Error::Kvm("list processor features", e))?;
-        let profile = acpi::Profile {
-            vcpus: resources.vcpus,
-            memory: resources.memory,
-            address_bits: cpuid::address_bits(&offered),
-            firmware: resources.boot.is_firmware(),
-        };
-        let entry = load_kernel(resources, &memory, profile)?;
+/// Devices that every machine has, beside [`PowerManagement`].
+struct Fixed {
+    serial: Arc<SerialPort>,
+    host: Arc<PciHost>,
+}
 
+/// A machine without virtual CPUs.
+struct Shell {
+    devices: Vec<(String, Arc<VirtioPci>)>,
+    firmware: Option<Firmware>,
+    fixed: Fixed,
+    power: Arc<PowerManagement>,
+    events: Arc<Events>,
+    bus: Arc<Bus>,
+    vm: Arc<VmFd>,
+    memory: Arc<Memory>,
+}
+
+impl Shell {
+    fn build(
+        resources: &Resources,
+        terminals: &Terminals,
+        memory: Arc<Memory>,
+        profile: acpi::Profile,
+    ) -> Result<Self, Error> {
+        let events = Arc::new(Events::new().map_err(Error::Thread)?);
+        let vm = create_vm(resources)?;
+        memory::register(&vm, &memory, DirtyLog::Off)?;
         let mut board = Board::new(vm.clone(), memory.clone(), profile.firmware);
         board.add_devices(resources, terminals)?;
         let firmware = Firmware::new(resources, &board, profile, terminals, &events)?;
@@ -144,30 +162,51 @@ impl Machine {
             board.inputs.extend(firmware.iter().map(Firmware::input));
             screen.attach(memory.clone(), std::mem::take(&mut board.inputs));
         }
-        let devices = board
-            .devices
-            .iter()
-            .map(|(_, device)| device.clone())
-            .collect();
         let power = Arc::new(PowerManagement::new(vm.clone(), events.clone()));
-        let bus = make_bus(&board, firmware.as_ref(), terminals, &power, &events);
-        let bus = Arc::new(bus);
-
-        let vcpus = create_vcpus(resources, &vm, &offered)?;
-        if let Some(entry) = entry {
-            registers::enter(&vcpus[0], &memory, entry)?;
-        }
-        let vcpus = Vcpus::start(vcpus, &bus, &events).map_err(Error::Thread)?;
+        let (bus, fixed) = make_bus(&board, firmware.as_ref(), terminals, &power, &events);
+        let named = board.devices.into_iter().map(|(_, id, d)| (id, d));
         Ok(Self {
-            vcpus,
-            devices,
+            devices: named.collect(),
             firmware,
+            fixed,
             power,
             events,
-            _bus: bus,
-            _vm: vm,
-            _memory: memory,
+            bus: Arc::new(bus),
+            vm,
+            memory,
         })
+    }
+
+    fn with(self, vcpus: Vcpus, features: Vec<CpuId>) -> Machine {
+        Machine {
+            vcpus,
+            features,
+            devices: self.devices,
+            firmware: self.firmware,
+            fixed: self.fixed,
+            power: self.power,
+            events: self.events,
+            _bus: self.bus,
+            vm: self.vm,
+            memory: self.memory,
+        }
+    }
+}
+
+impl Machine {
+    /// Builds the machine and lets it run.
+    pub fn start(resources: &Resources, terminals: &Terminals) -> Result<Self, Error> {
+        let memory = memory::reserve(resources.memory)?;
+        let offer = cpuid::Offer::of(&resources.kvm)?;
+        let profile = profile(resources, &offer);
+        let entry = load_kernel(resources, &memory, profile)?;
+        let shell = Shell::build(resources, terminals, memory, profile)?;
+        let (vcpus, features) = create_vcpus(resources, &shell.vm, &offer)?;
+        if let Some(entry) = entry {
+            registers::enter(&vcpus[0], &shell.memory, entry)?;
+        }
+        let vcpus = Vcpus::start(vcpus, &shell.bus, &shell.events).map_err(Error::Thread)?;
+        Ok(shell.with(vcpus, features))
     }
 
     /// What happened to the machine; its wake-up is readable while something has.
@@ -180,13 +219,19 @@ impl Machine {
         self.power.press_power_button();
     }
 
-    /// Stops the virtual CPUs; returns when they stand.
+    /// Stops the virtual CPUs, then the devices; returns when nothing changes memory any more.
     pub fn pause(&self) {
         self.vcpus.pause();
+        for (_, device) in &self.devices {
+            device.pause();
+        }
     }
 
     /// Lets them run again.
     pub fn resume(&self) {
+        for (_, device) in &self.devices {
+            device.resume();
+        }
         self.vcpus.resume();
     }
 
@@ -195,12 +240,22 @@ impl Machine {
         self.vcpus.end();
         terminals.serial.detach();
         terminals.console.detach();
-        for device in &self.devices {
+        for (_, device) in &self.devices {
             device.end();
         }
         if let Some(screen) = &terminals.screen {
             screen.detach();
         }
+    }
+}
+
+/// What tables tell of the machine.
+fn profile(resources: &Resources, offer: &cpuid::Offer) -> acpi::Profile {
+    acpi::Profile {
+        vcpus: resources.vcpus,
+        memory: resources.memory,
+        address_bits: offer.address_bits(),
+        firmware: resources.boot.is_firmware(),
     }
 }
 
@@ -246,20 +301,29 @@ fn create_vm(resources: &Resources) -> Result<Arc<VmFd>, Error> {
     Ok(Arc::new(vm))
 }
 
-fn create_vcpus(resources: &Resources, vm: &VmFd, offered: &CpuId) -> Result<Vec<VcpuFd>, Error> {
-    let deadline = cpuid::has_tsc_deadline(&resources.kvm);
-    let mut all = Vec::new();
+fn create_vcpus(
+    resources: &Resources,
+    vm: &VmFd,
+    offer: &cpuid::Offer,
+) -> Result<(Vec<VcpuFd>, Vec<CpuId>), Error> {
+    let (mut all, mut features) = (Vec::new(), Vec::new());
     for id in 0..resources.vcpus {
-        let vcpu = vm
-            .create_vcpu(u64::from(id))
-            .map_err(|e| Error::Kvm("create a virtual CPU", e))?;
-        let list = cpuid::for_vcpu(offered, id, resources.vcpus, deadline);
-        vcpu.set_cpuid2(&list)
-            .map_err(|e| Error::Kvm("set processor features", e))?;
+        let own = offer.for_vcpu(id, resources.vcpus);
+        let vcpu = create_vcpu(vm, id, &own)?;
         registers::prepare(&vcpu, resources.boot.is_firmware())?;
         all.push(vcpu);
+        features.push(own);
     }
-    Ok(all)
+    Ok((all, features))
+}
+
+fn create_vcpu(vm: &VmFd, id: u8, features: &CpuId) -> Result<VcpuFd, Error> {
+    let vcpu = vm
+        .create_vcpu(u64::from(id))
+        .map_err(|e| Error::Kvm("create a virtual CPU", e))?;
+    vcpu.set_cpuid2(features)
+        .map_err(|e| Error::Kvm("set processor features", e))?;
+    Ok(vcpu)
 }
 
 fn make_bus(
@@ -268,7 +332,7 @@ fn make_bus(
     terminals: &Terminals,
     power: &Arc<PowerManagement>,
     events: &Arc<Events>,
-) -> Bus {
+) -> (Bus, Fixed) {
     let port = SerialPort::new(terminals.serial.clone(), board.vm.clone());
     let fed = port.clone();
     terminals.serial.on_input(Arc::new(move || fed.feed()));
@@ -277,14 +341,14 @@ fn make_bus(
     let mut pci: Vec<(u8, Arc<dyn PciDevice>)> = board
         .devices
         .iter()
-        .map(|(slot, d)| (*slot, d.clone() as Arc<dyn PciDevice>))
+        .map(|(slot, _, d)| (*slot, d.clone() as Arc<dyn PciDevice>))
         .collect();
     pci.extend(firmware.map(Firmware::bridge));
     let reset = ResetControl::new(events.clone());
     let host = Arc::new(PciHost::new(pci, reset, firmware.is_some()));
     let mut bus = Bus::default();
     bus.add_ports(PM_PORT, pm::LEN, power.clone());
-    bus.add_ports(SERIAL_PORT, serial::LEN, port);
+    bus.add_ports(SERIAL_PORT, serial::LEN, port.clone());
     bus.add_ports(PCI_CONFIG_PORT, 8, host.clone());
     match firmware {
         Some(firmware) => firmware.connect(&mut bus, events),
@@ -293,8 +357,8 @@ fn make_bus(
             bus.add_ports(KEYBOARD_PORT, 1, reset);
         }
     }
-    bus.add_memory(host);
-    bus
+    bus.add_memory(host.clone());
+    (bus, Fixed { serial: port, host })
 }
 
 /// The PCI devices while they are put together.
@@ -304,7 +368,7 @@ struct Board {
     /// Firmware places the devices' windows.
     firmware: bool,
     lines: Vec<Arc<SharedLine>>,
-    devices: Vec<(u8, Arc<VirtioPci>)>,
+    devices: Vec<(u8, String, Arc<VirtioPci>)>,
     /// Input devices; the first that the guest listens to gets what is typed.
     inputs: Vec<Arc<dyn Input>>,
 }
@@ -408,7 +472,7 @@ impl Board {
             self.vm.clone(),
         )
         .map_err(|e| failed(std::io::Error::other(e)))?;
-        self.devices.push((slot, Arc::new(device)));
+        self.devices.push((slot, id.to_owned(), Arc::new(device)));
         Ok(())
     }
 }

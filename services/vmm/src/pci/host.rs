@@ -8,6 +8,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
+use serde::{Deserialize, Serialize};
+
 use super::PciDevice;
 use super::config::{COMMAND, ConfigSpace, Identity, SIZE};
 use crate::bus::{MemoryDevice, PortDevice};
@@ -33,6 +35,14 @@ struct Window {
     start: u64,
     len: u64,
     device: Arc<dyn PciDevice>,
+}
+
+/// What is saved of the bridge itself.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct HostState {
+    address: u32,
+    reset: u8,
+    registers: Vec<u8>,
 }
 
 /// The bridge and its bus.
@@ -129,6 +139,27 @@ impl PciHost {
         };
         host.refresh_windows();
         host
+    }
+
+    /// What is kept of the bridge; its devices are saved by themselves.
+    pub fn save(&self) -> HostState {
+        HostState {
+            address: *self.address.lock().unwrap_or_else(PoisonError::into_inner),
+            reset: self.reset.read(),
+            registers: self.bridge.lock().save(),
+        }
+    }
+
+    /// Goes on from a saved state, after all devices did. `false` when it is another bridge's.
+    pub fn restore(&self, saved: &HostState) -> bool {
+        let same = self.bridge.lock().restore(&saved.registers);
+        if same {
+            *self.address.lock().unwrap_or_else(PoisonError::into_inner) = saved.address;
+            self.reset.restore(saved.reset);
+            self.bridge.move_ecam();
+            self.refresh_windows();
+        }
+        same
     }
 
     fn refresh_windows(&self) {

@@ -9,6 +9,8 @@
 //! └───────────────── the driver writes 0 ◀── NEEDS_RESET ◀──────────┘ broken queue
 //! ```
 
+mod saved;
+
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kvm_ioctls::{IoEventAddress, NoDatamatch, VmFd};
@@ -22,6 +24,7 @@ use crate::machine::layout::intx_line;
 use crate::machine::memory::Memory;
 use crate::pci::PciDevice;
 use crate::pci::config::{COMMAND, ConfigSpace, Identity};
+pub use saved::DeviceState;
 
 /// Length of the memory window.
 pub const WINDOW_SIZE: u32 = 0x8000;
@@ -156,6 +159,16 @@ impl VirtioPci {
             }
         }
         state.bound_at = wanted;
+    }
+
+    /// Stops the worker; returns when it touches no memory any more.
+    pub fn pause(&self) {
+        self.worker.pause();
+    }
+
+    /// Lets the worker go on.
+    pub fn resume(&self) {
+        self.worker.resume();
     }
 
     /// Ends the worker; the guest runs no more.

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use rustix::event::{PollFd, PollFlags, poll};
-use virtio_queue::{Queue, QueueT};
+use virtio_queue::{Queue, QueueState, QueueT};
 
 use super::Registers;
 use super::chain::Chain;
@@ -147,12 +147,28 @@ pub trait Backend: Send {
     fn ready(&mut self, _live: &mut Live) -> Result<(), BrokenQueue> {
         Ok(())
     }
+    /// Finishes every request that was taken from a queue: the machine is about to stand still,
+    /// and the queues are all that is kept of the device's work. Says whether none is left.
+    fn quiesce(&mut self, _live: &mut Live) -> Result<bool, BrokenQueue> {
+        Ok(true)
+    }
 }
 
 enum Command {
     Activate(Box<Live>),
     Deactivate(SyncSender<()>),
+    Pause(SyncSender<Rest>),
+    Resume,
     End,
+}
+
+/// How a worker stands.
+#[derive(Default)]
+pub struct Rest {
+    /// The queues, if the driver is on.
+    pub queues: Option<Vec<QueueState>>,
+    /// Requests were taken from them that cannot be finished now.
+    pub unfinished: bool,
 }
 
 /// The transport's side of a worker.
@@ -203,6 +219,8 @@ impl Worker {
             kicks: kicks.clone(),
             backend,
             live: None,
+            paused: false,
+            unfinished: false,
         };
         let thread = std::thread::Builder::new()
             .name(name.to_owned())
@@ -249,6 +267,20 @@ impl Worker {
         let _ = wait.recv();
     }
 
+    /// Stops work on the queues; returns when none of it touches memory any more. Paused twice is
+    /// paused.
+    pub fn pause(&self) -> Rest {
+        let (done, wait) = sync_channel(1);
+        self.command(Command::Pause(done));
+        // An error means the thread has ended, and no queue is live.
+        wait.recv().unwrap_or_default()
+    }
+
+    /// Goes on; what came meanwhile is looked for.
+    pub fn resume(&self) {
+        self.command(Command::Resume);
+    }
+
     /// Ends the thread.
     pub fn end(&self) {
         self.command(Command::End);
@@ -276,6 +308,9 @@ struct Loop {
     kicks: Arc<[Signal]>,
     backend: Box<dyn Backend>,
     live: Option<Box<Live>>,
+    paused: bool,
+    /// What [`Rest::unfinished`] tells.
+    unfinished: bool,
 }
 
 /// What a round of waiting found.
@@ -296,18 +331,18 @@ impl Loop {
             if ready.commands && !self.obey() {
                 return;
             }
+            if self.paused {
+                continue;
+            }
             if let Some(live) = self.live.as_deref_mut() {
                 let result = work(&mut *self.backend, live, &self.kicks, &ready);
-                if result.is_err() {
-                    live.interrupts.break_device();
-                    self.live = None;
-                }
+                self.judge(&result);
             }
         }
     }
 
     fn wait(&self) -> rustix::io::Result<Ready> {
-        let active = self.live.is_some();
+        let active = self.live.is_some() && !self.paused;
         let source = self.backend.source().filter(|_| active);
         let mut fds = vec![PollFd::new(&*self.wake, PollFlags::IN)];
         if active {
@@ -330,6 +365,37 @@ impl Loop {
         })
     }
 
+    /// Buffers may be there that nobody announced.
+    fn look_everywhere(&self) {
+        for kick in self.kicks.iter() {
+            kick.raise();
+        }
+    }
+
+    fn judge(&mut self, result: &Result<(), BrokenQueue>) {
+        if result.is_err()
+            && let Some(live) = self.live.take()
+        {
+            live.interrupts.break_device();
+        }
+    }
+
+    fn pause(&mut self) -> Rest {
+        if !self.paused
+            && let Some(live) = self.live.as_deref_mut()
+        {
+            let quiet = self.backend.quiesce(live);
+            self.unfinished = matches!(quiet, Ok(false));
+            self.judge(&quiet.map(drop));
+        }
+        self.paused = true;
+        let live = self.live.as_deref();
+        Rest {
+            queues: live.map(|live| live.queues.iter().map(Queue::state).collect()),
+            unfinished: live.is_some() && self.unfinished,
+        }
+    }
+
     /// Carries out commands; `false` ends the thread.
     fn obey(&mut self) -> bool {
         self.wake.clear();
@@ -342,10 +408,14 @@ impl Loop {
                         continue;
                     }
                     self.live = Some(live);
-                    // Buffers may have been there before the queues were.
-                    for kick in self.kicks.iter() {
-                        kick.raise();
-                    }
+                    self.look_everywhere();
+                }
+                Command::Pause(done) => {
+                    let _ = done.send(self.pause());
+                }
+                Command::Resume => {
+                    self.paused = false;
+                    self.look_everywhere();
                 }
                 Command::Deactivate(done) => {
                     self.live = None;
