@@ -206,7 +206,8 @@ fn any_byte_is_answered() {
         for value in [0, 3, 0x55, 0xd4, 0xff] {
             guest.controller.write(COMMAND, &[command]);
             guest.controller.write(DATA, &[value]);
-            guest.mouse(command);
+            guest.controller.write(COMMAND, &[0xd4]);
+            guest.controller.write(DATA, &[command]);
             guest.set_mode(0x43);
             guest.keyboard(command);
         }
