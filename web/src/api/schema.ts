@@ -606,11 +606,15 @@ export type StorageInfo = {
   /** Name. */
   storage: string;
   /** Driver, e.g. `dir`. */
-  type: string;
+  type: "dir" | "lvmthin";
   /** What may lie on it, separated by commas. */
   content: string;
   /** Directory of a `dir` storage. */
   path?: string;
+  /** Volume group of an `lvmthin` storage. */
+  vgname?: string;
+  /** Thin pool of an `lvmthin` storage. */
+  thinpool?: string;
   /** Whether all nodes see the same volumes. */
   shared?: Flag;
   /** Whether it is switched off. */
@@ -619,12 +623,20 @@ export type StorageInfo = {
   digest: string;
 };
 
+/** A storage that was made. */
+export type StorageMade = {
+  /** Name. */
+  storage: string;
+  /** Driver. */
+  type: "dir" | "lvmthin";
+};
+
 /** State and space of a storage on a node. */
 export type StorageStatus = {
   /** Name. */
   storage: string;
   /** Driver, e.g. `dir`. */
-  type: string;
+  type: "dir" | "lvmthin";
   /** What may lie on it, separated by commas. */
   content: string;
   /** Whether it is reachable. */
@@ -641,6 +653,8 @@ export type StorageStatus = {
   avail: number;
   /** `used` as a part of `total`, from 0 to 1. */
   used_fraction: number;
+  /** How much of the room for a pool's own records is in use, from 0 to 1, where that is limited. */
+  metadata_fraction?: number;
 };
 
 /** A volume in a list. */
@@ -753,13 +767,25 @@ export type WithDigest = {
   "on-host-shutdown"?: "shutdown" | "suspend";
   /** Refuse to remove the guest or its disks. */
   protection?: Flag;
+  /** Firmware. A machine without `kernel` boots UEFI (OVMF), whatever is set here: `seabios`, which
+   *  clients send by default, is taken and means the same. */
+  bios?: "seabios" | "ovmf";
+  /** Where the firmware keeps its variables: `STORAGE:1` for a new volume (its size does not
+   *  matter), or a volume. Without it they are lost when the machine is switched off. */
+  efidisk0?: string;
+  /** What the machine says it is: `uuid=…[,manufacturer=…][,product=…]…`; a UUID is made up for a
+   *  machine that is created without. */
+  smbios1?: string;
+  /** Identity that says whether the machine was rolled back; no effect. */
+  vmgenid?: string;
   /** Kernel to boot: a volume of content kind `kernel`. */
   kernel?: string;
   /** Initial RAM disk for the kernel: a volume of content kind `kernel`. */
   initrd?: string;
   /** Command line of the kernel (default `console=ttyS0 root=/dev/vda rw`). */
   cmdline?: string;
-  /** Boot order, e.g. `order=virtio0`: the first disk named becomes /dev/vda. */
+  /** Boot order, e.g. `order=virtio0;net0`: the first disk named becomes /dev/vda, and firmware
+   *  tries the devices in this order. */
   boot?: string;
   /** Kind of guest system, e.g. `l26`; no effect. */
   ostype?: string;
@@ -1538,6 +1564,26 @@ export interface Methods {
     };
     output: StorageInfo;
   };
+  /** Adds a storage. */
+  "POST /storage": {
+    params: {
+      /** Name of the storage. */
+      storage: string;
+      /** Driver. */
+      type: "dir" | "lvmthin";
+      /** What may lie on it, separated by commas (default all that its driver can hold). */
+      content?: string;
+      /** Whether it is switched off. */
+      disable?: Flag;
+      /** Directory of a `dir` storage; made if it is not there. */
+      path?: string;
+      /** Volume group of an `lvmthin` storage. */
+      vgname?: string;
+      /** Thin pool of an `lvmthin` storage, which must be there. */
+      thinpool?: string;
+    };
+    output: StorageMade;
+  };
   /** Changes the configuration of a storage. */
   "PUT /storage/{storage}": {
     params: {
@@ -1549,6 +1595,14 @@ export interface Methods {
       disable?: Flag;
       /** Refuse the change if the configuration has another digest. */
       digest?: string;
+    };
+    output: null;
+  };
+  /** Forgets a storage. What lies on it stays there. */
+  "DELETE /storage/{storage}": {
+    params: {
+      /** Name of the storage. */
+      storage: string;
     };
     output: null;
   };
@@ -1599,7 +1653,7 @@ export interface Methods {
       storage: string;
       /** Guest that it belongs to. */
       vmid: number;
-      /** Name, e.g. `vm-100-disk-0.raw`. */
+      /** Name, e.g. `vm-100-disk-0`; in a directory with its format behind it, `vm-100-disk-0.raw`. */
       filename: string;
       /** Size, e.g. `4G`; a bare number is KiB. */
       size: string;
@@ -1691,13 +1745,25 @@ export interface Methods {
       "on-host-shutdown"?: "shutdown" | "suspend";
       /** Refuse to remove the guest or its disks. */
       protection?: Flag;
+      /** Firmware. A machine without `kernel` boots UEFI (OVMF), whatever is set here: `seabios`, which
+       *  clients send by default, is taken and means the same. */
+      bios?: "seabios" | "ovmf";
+      /** Where the firmware keeps its variables: `STORAGE:1` for a new volume (its size does not
+       *  matter), or a volume. Without it they are lost when the machine is switched off. */
+      efidisk0?: string;
+      /** What the machine says it is: `uuid=…[,manufacturer=…][,product=…]…`; a UUID is made up for a
+       *  machine that is created without. */
+      smbios1?: string;
+      /** Identity that says whether the machine was rolled back; no effect. */
+      vmgenid?: string;
       /** Kernel to boot: a volume of content kind `kernel`. */
       kernel?: string;
       /** Initial RAM disk for the kernel: a volume of content kind `kernel`. */
       initrd?: string;
       /** Command line of the kernel (default `console=ttyS0 root=/dev/vda rw`). */
       cmdline?: string;
-      /** Boot order, e.g. `order=virtio0`: the first disk named becomes /dev/vda. */
+      /** Boot order, e.g. `order=virtio0;net0`: the first disk named becomes /dev/vda, and firmware
+       *  tries the devices in this order. */
       boot?: string;
       /** Kind of guest system, e.g. `l26`; no effect. */
       ostype?: string;
@@ -1797,13 +1863,25 @@ export interface Methods {
       "on-host-shutdown"?: "shutdown" | "suspend";
       /** Refuse to remove the guest or its disks. */
       protection?: Flag;
+      /** Firmware. A machine without `kernel` boots UEFI (OVMF), whatever is set here: `seabios`, which
+       *  clients send by default, is taken and means the same. */
+      bios?: "seabios" | "ovmf";
+      /** Where the firmware keeps its variables: `STORAGE:1` for a new volume (its size does not
+       *  matter), or a volume. Without it they are lost when the machine is switched off. */
+      efidisk0?: string;
+      /** What the machine says it is: `uuid=…[,manufacturer=…][,product=…]…`; a UUID is made up for a
+       *  machine that is created without. */
+      smbios1?: string;
+      /** Identity that says whether the machine was rolled back; no effect. */
+      vmgenid?: string;
       /** Kernel to boot: a volume of content kind `kernel`. */
       kernel?: string;
       /** Initial RAM disk for the kernel: a volume of content kind `kernel`. */
       initrd?: string;
       /** Command line of the kernel (default `console=ttyS0 root=/dev/vda rw`). */
       cmdline?: string;
-      /** Boot order, e.g. `order=virtio0`: the first disk named becomes /dev/vda. */
+      /** Boot order, e.g. `order=virtio0;net0`: the first disk named becomes /dev/vda, and firmware
+       *  tries the devices in this order. */
       boot?: string;
       /** Kind of guest system, e.g. `l26`; no effect. */
       ostype?: string;
@@ -1875,13 +1953,25 @@ export interface Methods {
       "on-host-shutdown"?: "shutdown" | "suspend";
       /** Refuse to remove the guest or its disks. */
       protection?: Flag;
+      /** Firmware. A machine without `kernel` boots UEFI (OVMF), whatever is set here: `seabios`, which
+       *  clients send by default, is taken and means the same. */
+      bios?: "seabios" | "ovmf";
+      /** Where the firmware keeps its variables: `STORAGE:1` for a new volume (its size does not
+       *  matter), or a volume. Without it they are lost when the machine is switched off. */
+      efidisk0?: string;
+      /** What the machine says it is: `uuid=…[,manufacturer=…][,product=…]…`; a UUID is made up for a
+       *  machine that is created without. */
+      smbios1?: string;
+      /** Identity that says whether the machine was rolled back; no effect. */
+      vmgenid?: string;
       /** Kernel to boot: a volume of content kind `kernel`. */
       kernel?: string;
       /** Initial RAM disk for the kernel: a volume of content kind `kernel`. */
       initrd?: string;
       /** Command line of the kernel (default `console=ttyS0 root=/dev/vda rw`). */
       cmdline?: string;
-      /** Boot order, e.g. `order=virtio0`: the first disk named becomes /dev/vda. */
+      /** Boot order, e.g. `order=virtio0;net0`: the first disk named becomes /dev/vda, and firmware
+       *  tries the devices in this order. */
       boot?: string;
       /** Kind of guest system, e.g. `l26`; no effect. */
       ostype?: string;

@@ -249,7 +249,7 @@ impl Storage for LvmThinStorage {
 
     fn named(&self, owner: Vmid, name: &str) -> Option<VolumeId> {
         let id = VolumeId::new(self.id.clone(), name)?;
-        (id.owner() == Some(owner)).then_some(id)
+        (self.lv(&id).is_some() && id.owner() == Some(owner)).then_some(id)
     }
 
     async fn free_name(&self, owner: Vmid, taken: &[VolumeId]) -> Result<VolumeId> {
