@@ -20,7 +20,7 @@ const BRIDGE: &str = "ip -4 -o addr show dev vmbr0 | sed 's/.*inet \\([0-9.]*\\)
 /// A guest that is paused, suspended and resumed goes on counting where it was, with the right
 /// time and its network.
 pub fn to_disk(lab: &mut Lab<'_>) -> Result<()> {
-    let mut appliance = lab.appliance()?;
+    let appliance = lab.appliance()?;
     let api = appliance.api()?;
     let bridge = appliance.ssh().run(BRIDGE)?;
     let guest = Guest::create_vm(&api, 100, &[])?;
