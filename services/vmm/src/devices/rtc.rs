@@ -166,7 +166,7 @@ impl RtcState {
         if self.registers[STATUS_B] & BINARY != 0 {
             value
         } else {
-            (value / 10) << 4 | value % 10
+            ((value / 10) << 4) | (value % 10)
         }
     }
 
@@ -182,7 +182,11 @@ impl RtcState {
         if self.registers[STATUS_B] & HOURS_24 != 0 {
             return self.encode(hours);
         }
-        let twelve = if hours % 12 == 0 { 12 } else { hours % 12 };
+        let twelve = if hours.is_multiple_of(12) {
+            12
+        } else {
+            hours % 12
+        };
         let half = if hours >= 12 { AFTERNOON } else { 0 };
         self.encode(twelve) | half
     }

@@ -1,6 +1,8 @@
 //! Firmware of a few instructions: it starts where a processor does, finds out about its machine,
 //! and keeps something in flash memory.
 
+#![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
+
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
