@@ -142,12 +142,17 @@ async fn greet_as_monitor(guest: &mut UnixStream) {
 async fn log_in(
     version: &[u8],
     password: &str,
-) -> (WebSocketStream<DuplexStream>, UnixStream, Bytes) {
+) -> (
+    WebSocketStream<DuplexStream>,
+    UnixStream,
+    oneshot::Receiver<()>,
+    Bytes,
+) {
     let target = Target::Screen {
         socket: PathBuf::new(),
         password: Some("PVEVNC:T".into()),
     };
-    let (mut socket, mut guest, _closed) = connect_to(target).await;
+    let (mut socket, mut guest, open) = connect_to(target).await;
     greet_as_monitor(&mut guest).await;
     assert_eq!(next(&mut socket).await.unwrap()[..], *b"RFB 003.008\n");
     socket
@@ -165,13 +170,13 @@ async fn log_in(
     let response = screen::respond(challenge, password).to_vec();
     socket.send(Message::binary(response)).await.unwrap();
     let result = next(&mut socket).await.unwrap();
-    (socket, guest, result)
+    (socket, guest, open, result)
 }
 
 #[tokio::test]
 async fn a_viewer_with_the_password_reaches_the_screen() {
     for version in [b"RFB 003.003\n", b"RFB 003.007\n", b"RFB 003.008\n"] {
-        let (mut socket, mut guest, result) = log_in(version, "PVEVNC:T and more").await;
+        let (mut socket, mut guest, _open, result) = log_in(version, "PVEVNC:T and more").await;
         assert_eq!(result[..], [0; 4]);
         socket.send(Message::binary(&[1][..])).await.unwrap();
         assert_eq!(guest.read_u8().await.unwrap(), 1);
@@ -182,7 +187,7 @@ async fn a_viewer_with_the_password_reaches_the_screen() {
 
 #[tokio::test]
 async fn a_viewer_without_it_is_told_and_sent_away() {
-    let (mut socket, mut guest, result) = log_in(b"RFB 003.008\n", "guess").await;
+    let (mut socket, mut guest, _open, result) = log_in(b"RFB 003.008\n", "guess").await;
     assert_eq!(result[..4], [0, 0, 0, 1]);
     assert!(result[8..].starts_with(b"the password is wrong"));
     assert_eq!(next(&mut socket).await, None);
