@@ -2,9 +2,12 @@
 
 use crate::error::{Result, VmError};
 use basalt_model::machine::{Request, Response, Status};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::time::Duration;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Interest};
 use tokio::net::UnixStream;
 
 /// Longest answer line in bytes.
@@ -43,6 +46,34 @@ impl Control {
         }
     }
 
+    /// Has a request done that a descriptor comes with.
+    pub async fn order_with(
+        &mut self,
+        request: &Request,
+        descriptor: BorrowedFd<'_>,
+    ) -> Result<()> {
+        let mut line = serde_json::to_vec(request).map_err(failed)?;
+        line.push(b'\n');
+        let stream = self.stream.get_ref();
+        let sent = stream
+            .async_io(Interest::WRITABLE, || {
+                send(stream.as_fd(), &line, descriptor)
+            })
+            .await
+            .map_err(failed)?;
+        // A line this short goes at once, or the monitor is stuck.
+        if sent != line.len() {
+            return Err(VmError::Control("the monitor takes no requests".to_owned()));
+        }
+        match tokio::time::timeout(PATIENCE, self.answer()).await {
+            Ok(Ok(Response::Ok)) => Ok(()),
+            Ok(Ok(Response::Error(reason))) => Err(VmError::Control(reason)),
+            Ok(Ok(other)) => Err(unexpected(&other)),
+            Ok(Err(error)) => Err(error),
+            Err(_elapsed) => Err(VmError::Control("the monitor does not answer".to_owned())),
+        }
+    }
+
     async fn request(&mut self, request: &Request) -> Result<Response> {
         match tokio::time::timeout(PATIENCE, self.exchange(request)).await {
             Ok(Ok(Response::Error(reason))) => Err(VmError::Control(reason)),
@@ -59,6 +90,10 @@ impl Control {
             .write_all(&line)
             .await
             .map_err(failed)?;
+        self.answer().await
+    }
+
+    async fn answer(&mut self) -> Result<Response> {
         let mut answer = String::new();
         let mut reader = (&mut self.stream).take(MAX_LINE);
         match reader.read_line(&mut answer).await.map_err(failed)? {
@@ -68,6 +103,17 @@ impl Control {
             _ => serde_json::from_str(&answer).map_err(failed),
         }
     }
+}
+
+/// Sends bytes with a descriptor; returns how many went.
+fn send(socket: BorrowedFd<'_>, line: &[u8], descriptor: BorrowedFd<'_>) -> std::io::Result<usize> {
+    let descriptors = [descriptor];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    // There is room for one.
+    control.push(SendAncillaryMessage::ScmRights(&descriptors));
+    let line = [std::io::IoSlice::new(line)];
+    Ok(sendmsg(socket, &line, &mut control, SendFlags::NOSIGNAL)?)
 }
 
 fn failed(error: impl std::fmt::Display) -> VmError {

@@ -1,11 +1,12 @@
 //! From a configuration to a machine described by open descriptors.
 
+use crate::disks;
 use crate::error::{Result, VmError, io};
 use basalt_model::field::FieldErrors;
-use basalt_model::machine::{Boot, Disk, MachineSpec, Nic, PROTOCOL, Slot};
+use basalt_model::machine::{Boot, MachineSpec, Nic, PROTOCOL, Slot};
 use basalt_model::network::InterfaceName;
-use basalt_model::qemu::{Media, QemuConfig, QemuDisk};
-use basalt_model::storage::{VolumeId, VolumeSource};
+use basalt_model::qemu::QemuConfig;
+use basalt_model::storage::VolumeId;
 use basalt_model::vmid::Vmid;
 use basalt_network::{Cable, Network};
 use basalt_storage::{Access, Storages};
@@ -44,10 +45,10 @@ pub struct Resolved {
 
 /// The descriptors collected so far.
 #[derive(Default)]
-struct Slots(Vec<OwnedFd>);
+pub(crate) struct Slots(Vec<OwnedFd>);
 
 impl Slots {
-    fn add(&mut self, fd: impl Into<OwnedFd>) -> Slot {
+    pub(crate) fn add(&mut self, fd: impl Into<OwnedFd>) -> Slot {
         self.0.push(fd.into());
         Slot(self.0.len() - 1)
     }
@@ -81,7 +82,7 @@ pub async fn resolve(
         initrd,
         cmdline: cmdline.to_owned(),
     };
-    let disks = disks(config, storages, &mut slots).await?;
+    let (disks, opticals) = disks::resolve(config, storages, &mut slots).await?;
     let nics = nics(vmid, config, network, &mut slots).await?;
     let rng = slots.add(File::open("/dev/urandom").map_err(io("opening /dev/urandom"))?);
     let spec = MachineSpec {
@@ -99,6 +100,7 @@ pub async fn resolve(
         console: None,
         boot,
         disks,
+        opticals,
         nics,
         rng: Some(rng),
     };
@@ -124,38 +126,6 @@ fn check(config: &QemuConfig) -> std::result::Result<&VolumeId, FieldErrors> {
     let none = errors.clone();
     errors.or(())?;
     config.kernel.as_ref().ok_or(none)
-}
-
-async fn disks(config: &QemuConfig, storages: &Storages, slots: &mut Slots) -> Result<Vec<Disk>> {
-    let mut disks = Vec::new();
-    for (key, disk) in config.disks() {
-        let VolumeSource::Volume(source) = &disk.file else {
-            // An empty drive has no device.
-            continue;
-        };
-        let readonly = is_readonly(disk);
-        let access = if readonly {
-            Access::Read
-        } else {
-            Access::Write
-        };
-        let image = slots.add(volume(storages, &key, source, access).await?);
-        let serial = disk
-            .serial
-            .as_ref()
-            .map_or_else(String::new, ToString::to_string);
-        disks.push(Disk {
-            id: key,
-            image,
-            readonly,
-            serial,
-        });
-    }
-    Ok(disks)
-}
-
-fn is_readonly(disk: &QemuDisk) -> bool {
-    disk.ro == Some(true) || disk.media == Some(Media::Cdrom)
 }
 
 async fn nics(
@@ -194,7 +164,7 @@ async fn nics(
     Ok(nics)
 }
 
-async fn volume(
+pub(crate) async fn volume(
     storages: &Storages,
     field: &str,
     volume: &VolumeId,

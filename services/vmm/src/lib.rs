@@ -10,6 +10,7 @@
 pub mod bus;
 pub mod control;
 pub mod devices;
+pub mod disk;
 pub mod display;
 pub mod event;
 pub mod machine;

@@ -1,11 +1,13 @@
-//! One connection on the control socket: lines of JSON both ways.
+//! One connection on the control socket: lines of JSON both ways, and descriptors one way.
 
-use std::io::{Read, Write};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::io::{self, IoSliceMut, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
 use basalt_model::machine::Request;
 use rustix::event::PollFlags;
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use serde::Serialize;
 
 use super::would_block;
@@ -14,11 +16,15 @@ use super::would_block;
 const MAX_LINE: usize = 4096;
 /// Most unsent bytes; a peer further behind is cut off.
 const MAX_UNSENT: usize = 256 * 1024;
+/// Most descriptors of one message; the kernel closes those beyond.
+const MAX_DESCRIPTORS: usize = 4;
 
 /// The connection.
 pub struct Connection {
     stream: UnixStream,
     received: Vec<u8>,
+    /// Came with the last message.
+    descriptors: Vec<OwnedFd>,
     unsent: Vec<u8>,
     subscribed: bool,
     closed: bool,
@@ -31,6 +37,7 @@ impl Connection {
         Self {
             stream,
             received,
+            descriptors: Vec::new(),
             unsent,
             subscribed: false,
             closed: false,
@@ -65,7 +72,7 @@ impl Connection {
     pub fn receive(&mut self) -> Vec<Result<Request, String>> {
         self.flush();
         let mut buffer = [0; MAX_LINE];
-        match self.stream.read(&mut buffer) {
+        match self.read(&mut buffer) {
             Ok(0) => self.closed = true,
             Ok(len) => self.received.extend_from_slice(&buffer[..len]),
             Err(error) if would_block(&error) => {}
@@ -80,6 +87,31 @@ impl Connection {
             self.closed = true;
         }
         requests
+    }
+
+    /// Reads bytes and the descriptors that come with them; those of earlier messages that
+    /// nothing took are closed.
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let message = recvmsg(
+            &self.stream,
+            &mut [IoSliceMut::new(buffer)],
+            &mut control,
+            RecvFlags::CMSG_CLOEXEC,
+        )?;
+        self.descriptors.clear();
+        for part in control.drain() {
+            if let RecvAncillaryMessage::ScmRights(descriptors) = part {
+                self.descriptors.extend(descriptors);
+            }
+        }
+        Ok(message.bytes)
+    }
+
+    /// The next descriptor that came with the last message.
+    pub fn take_descriptor(&mut self) -> Option<OwnedFd> {
+        (!self.descriptors.is_empty()).then(|| self.descriptors.remove(0))
     }
 
     /// Sends one line.
@@ -136,6 +168,25 @@ mod tests {
         assert_eq!(requests[1], Ok(Request::Pause));
         assert!(requests[2].is_err());
         assert!(!connection.is_closed());
+    }
+
+    #[test]
+    fn a_descriptor_comes_with_its_request() {
+        use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+        let (mut connection, peer) = pair();
+        let file = tempfile::tempfile().unwrap();
+        let descriptors = [file.as_fd(), file.as_fd()];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        assert!(control.push(SendAncillaryMessage::ScmRights(&descriptors)));
+        let line = [io::IoSlice::new(b"\"status\"\n")];
+        sendmsg(&peer, &line, &mut control, SendFlags::empty()).unwrap();
+        assert_eq!(connection.receive(), [Ok(Request::Status)]);
+        assert!(connection.take_descriptor().is_some());
+        // The other one is closed with the next message.
+        (&peer).write_all(b"\"pause\"\n").unwrap();
+        assert_eq!(connection.receive(), [Ok(Request::Pause)]);
+        assert!(connection.take_descriptor().is_none());
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub mod registers;
 pub mod vcpu;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use kvm_bindings::{KVM_PIT_SPEAKER_DUMMY, kvm_pit_config};
 use kvm_ioctls::{VcpuFd, VmFd};
@@ -23,19 +24,21 @@ use crate::devices::pm::PowerManagement;
 use crate::devices::reset::{KeyboardReset, ResetControl};
 use crate::devices::serial::SerialPort;
 use crate::devices::{pm, serial};
+use crate::disk::SECTOR;
 use crate::pci::PciDevice;
 use crate::pci::host::PciHost;
-use crate::spec::Resources;
+use crate::spec::{DiskResource, Resources};
 use crate::terminal::Terminal;
-use crate::virtio::block::Block;
+use crate::virtio::block::{self, Block, Orders};
 use crate::virtio::console::Console;
 use crate::virtio::interrupt::Interrupts;
 use crate::virtio::net::Net;
 use crate::virtio::rng::Rng;
+use crate::virtio::scsi::{self, Scsi};
 use crate::virtio::transport::{VirtioPci, WINDOW_SIZE};
 use crate::virtio::worker::{Backend, Worker};
 use crate::virtio::{Description, console, net, rng};
-use events::Events;
+use events::{Events, FullDisk};
 use interrupts::{LineHolder, SharedLine};
 use layout::{
     INTX_BASE, KEYBOARD_PORT, KVM_IDENTITY_MAP, KVM_TSS, PCI_CONFIG_PORT, PCI_WINDOW, PM_PORT,
@@ -48,6 +51,8 @@ use vcpu::Vcpus;
 const RNG_SLOT: u8 = 1;
 /// PCI device number of the first disk.
 const DISK_SLOT: u8 = 2;
+/// PCI device number of the SCSI adapter.
+const SCSI_SLOT: u8 = 17;
 /// PCI device number of the first network card; fixed, so that a guest's name for a card does
 /// not change with its disks.
 const NIC_SLOT: u8 = 18;
@@ -93,12 +98,24 @@ pub struct Machine {
     // Dropped in this order: processors, then devices, then what both use.
     vcpus: Vcpus,
     devices: Vec<Arc<VirtioPci>>,
+    disks: Vec<DiskHandle>,
     power: Arc<PowerManagement>,
     events: Arc<Events>,
     _bus: Arc<Bus>,
     _vm: Arc<VmFd>,
     _memory: Arc<Memory>,
 }
+
+/// A disk as the main thread reaches it.
+struct DiskHandle {
+    id: String,
+    orders: Orders,
+    device: Arc<VirtioPci>,
+    size: u64,
+}
+
+/// How long a device may take to carry out an order.
+const ORDER_PATIENCE: Duration = Duration::from_secs(8);
 
 impl Machine {
     /// Builds the machine and lets it run.
@@ -115,7 +132,7 @@ impl Machine {
         let entry = boot::load(&memory, resources.memory, &kernel)?;
         acpi::write(&memory, resources.vcpus)?;
 
-        let mut board = Board::new(vm.clone(), memory.clone());
+        let mut board = Board::new(vm.clone(), memory.clone(), events.clone());
         board.add_devices(resources, terminals)?;
         let devices = board
             .devices
@@ -131,6 +148,7 @@ impl Machine {
         Ok(Self {
             vcpus,
             devices,
+            disks: board.disks,
             power,
             events,
             _bus: bus,
@@ -157,6 +175,37 @@ impl Machine {
     /// Lets them run again.
     pub fn resume(&self) {
         self.vcpus.resume();
+    }
+
+    /// Tries again what the disks hold back because the host was full.
+    pub fn retry_disks(&self) {
+        for disk in &self.disks {
+            disk.orders.retry();
+            disk.device.poke();
+        }
+    }
+
+    /// Lets a disk follow its image to a larger size and tells the guest; what is wrong with the
+    /// field that it names otherwise.
+    pub fn resize_disk(&mut self, id: &str, size: u64) -> Result<(), String> {
+        let Some(disk) = self.disks.iter_mut().find(|disk| disk.id == id) else {
+            return Err(format!("disk: there is no '{id}'"));
+        };
+        if !size.is_multiple_of(SECTOR) {
+            return Err(format!("size: {size} is not a multiple of {SECTOR}"));
+        }
+        if size < disk.size {
+            return Err(format!("size: {size} is less than {}", disk.size));
+        }
+        let answer = disk.orders.grow(size);
+        disk.device.poke();
+        match answer.recv_timeout(ORDER_PATIENCE) {
+            Ok(result) => result.map_err(|error| format!("size: {error}"))?,
+            Err(_) => return Err("disk: it is too busy".to_owned()),
+        }
+        disk.size = size;
+        disk.device.change_config(0, &block::capacity(size));
+        Ok(())
     }
 
     /// Ends all threads of the machine. It cannot run again.
@@ -241,18 +290,22 @@ fn make_bus(
 struct Board {
     vm: Arc<VmFd>,
     memory: Arc<Memory>,
+    events: Arc<Events>,
     lines: Vec<Arc<SharedLine>>,
     devices: Vec<(u8, Arc<VirtioPci>)>,
+    disks: Vec<DiskHandle>,
 }
 
 impl Board {
-    fn new(vm: Arc<VmFd>, memory: Arc<Memory>) -> Self {
+    fn new(vm: Arc<VmFd>, memory: Arc<Memory>, events: Arc<Events>) -> Self {
         let lines = (INTX_BASE..INTX_BASE + 4).map(|gsi| SharedLine::new(gsi, vm.clone()));
         Self {
             lines: lines.collect(),
             vm,
             memory,
+            events,
             devices: Vec::new(),
+            disks: Vec::new(),
         }
     }
 
@@ -266,16 +319,12 @@ impl Board {
             self.add(RNG_SLOT, "rng", rng::description(), Box::new(device))?;
         }
         for (slot, disk) in (DISK_SLOT..).zip(&resources.disks) {
-            let counters = disk.counters.clone();
-            let device = Block::new(
-                &disk.id,
-                disk.image.clone(),
-                disk.readonly,
-                &disk.serial,
-                counters,
-            )
-            .map_err(failed(&disk.id))?;
-            self.add(slot, &disk.id, device.description(), Box::new(device))?;
+            self.add_disk(slot, disk)?;
+        }
+        if !resources.drives.is_empty() {
+            let device = Scsi::new(resources.drives.clone());
+            let description = scsi::description(resources.drives.len());
+            self.add(SCSI_SLOT, "scsi", description, Box::new(device))?;
         }
         for (slot, nic) in (NIC_SLOT..).zip(&resources.nics) {
             let device = Net::new(nic.tap.clone(), nic.counters.clone());
@@ -293,13 +342,44 @@ impl Board {
         Ok(())
     }
 
+    fn add_disk(&mut self, slot: u8, disk: &DiskResource) -> Result<(), Error> {
+        let id = disk.settings.name.clone();
+        let failed = |e| Error::Device(id.clone(), e);
+        let orders = Orders::default();
+        let (events, name) = (self.events.clone(), id.clone());
+        let on_full = move |error: &std::io::Error| {
+            events.report_full(FullDisk {
+                disk: name.clone(),
+                error: error.to_string(),
+            });
+        };
+        let device = Block::new(
+            disk.image.open().map_err(failed)?,
+            disk.settings.clone(),
+            disk.counters.clone(),
+            orders.clone(),
+            Box::new(on_full),
+        )
+        .map_err(failed)?;
+        let size = device.size();
+        let description = block::description(&disk.settings, size);
+        let device = self.add(slot, &id, description, Box::new(device))?;
+        self.disks.push(DiskHandle {
+            id,
+            orders,
+            device,
+            size,
+        });
+        Ok(())
+    }
+
     fn add(
         &mut self,
         slot: u8,
         id: &str,
         description: Description,
         backend: Box<dyn Backend>,
-    ) -> Result<(), Error> {
+    ) -> Result<Arc<VirtioPci>, Error> {
         let failed = |e: std::io::Error| Error::Device(id.to_owned(), e);
         let queues = description.queues.len();
         let worker = Worker::start(id, queues, backend).map_err(failed)?;
@@ -319,7 +399,8 @@ impl Board {
             self.vm.clone(),
         )
         .map_err(|e| failed(std::io::Error::other(e)))?;
-        self.devices.push((slot, Arc::new(device)));
-        Ok(())
+        let device = Arc::new(device);
+        self.devices.push((slot, device.clone()));
+        Ok(device)
     }
 }

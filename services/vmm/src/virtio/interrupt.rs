@@ -78,6 +78,13 @@ impl Interrupts {
         self.raise(&mut state, vector, ISR_QUEUE);
     }
 
+    /// Tells the driver that the device's configuration changed.
+    pub fn config(&self) {
+        let mut state = self.state();
+        let vector = state.config_vector;
+        self.raise(&mut state, vector, ISR_CONFIG);
+    }
+
     /// Marks the device as broken and tells the driver, which must reset it.
     pub fn break_device(&self) {
         self.broken.store(true, Ordering::Release);

@@ -13,6 +13,7 @@ pub mod console;
 pub mod interrupt;
 pub mod net;
 pub mod rng;
+pub mod scsi;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod transport;
@@ -37,6 +38,8 @@ pub enum Kind {
     Console = 3,
     /// Entropy source.
     Rng = 4,
+    /// SCSI host adapter.
+    Scsi = 8,
 }
 
 impl Kind {
@@ -47,6 +50,7 @@ impl Kind {
             Self::Block => [0x01, 0x80, 0x00],
             Self::Console => [0x07, 0x80, 0x00],
             Self::Rng => [0x10, 0x00, 0x00],
+            Self::Scsi => [0x01, 0x00, 0x00],
         }
     }
 }

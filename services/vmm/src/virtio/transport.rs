@@ -85,6 +85,9 @@ struct State {
     queue_select: u16,
     queues: Vec<Queue>,
     bound_at: Option<u64>,
+    /// The device's own configuration, and how often it changed.
+    device: Vec<u8>,
+    generation: u8,
 }
 
 /// One device.
@@ -120,6 +123,8 @@ impl VirtioPci {
             queue_select: 0,
             queues: new_queues(&description)?,
             bound_at: None,
+            device: description.config.clone(),
+            generation: 0,
         };
         let device = Self {
             description,
@@ -156,6 +161,24 @@ impl VirtioPci {
             }
         }
         state.bound_at = wanted;
+    }
+
+    /// Changes a part of the device's own configuration and tells the driver.
+    pub fn change_config(&self, offset: usize, bytes: &[u8]) {
+        let mut state = self.state();
+        let end = offset.saturating_add(bytes.len());
+        if let Some(part) = state.device.get_mut(offset..end) {
+            part.copy_from_slice(bytes);
+            state.generation = state.generation.wrapping_add(1);
+            if state.status & DRIVER_OK != 0 {
+                self.interrupts.config();
+            }
+        }
+    }
+
+    /// Has the device look at what was left for it.
+    pub fn poke(&self) {
+        self.worker.poke();
     }
 
     /// Ends the worker; the guest runs no more.
@@ -249,8 +272,7 @@ impl VirtioPci {
             0x10 => u64::from(self.interrupts.assigned(None)),
             0x12 => state.queues.len() as u64,
             0x14 => u64::from(self.status(&state)),
-            // The configuration never changes while the driver looks.
-            0x15 => 0,
+            0x15 => u64::from(state.generation),
             0x16 => u64::from(state.queue_select),
             0x18 => queue.map_or(0, |q| u64::from(q.size())),
             0x1a => u64::from(self.interrupts.assigned(select)),
@@ -469,7 +491,8 @@ impl PciDevice for VirtioPci {
             ISR => data[0] = self.interrupts.acknowledge(),
             DEVICE..NOTIFY => {
                 let from = (offset - DEVICE) as usize;
-                let rest = self.description.config.get(from..).unwrap_or_default();
+                let state = self.state();
+                let rest = state.device.get(from..).unwrap_or_default();
                 data.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
             }
             TABLE..PENDING => self.interrupts.table_read((offset - TABLE) as usize, data),

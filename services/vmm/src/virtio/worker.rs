@@ -140,11 +140,18 @@ pub trait Backend: Send {
     fn ready(&mut self, _live: &mut Live) -> Result<(), BrokenQueue> {
         Ok(())
     }
+    /// The main thread left something for the device, whose driver may be off.
+    fn poked(&mut self, _live: Option<&mut Live>) -> Result<(), BrokenQueue> {
+        Ok(())
+    }
+    /// The driver is off, or the machine ends: when this returns, nothing touches memory.
+    fn deactivate(&mut self) {}
 }
 
 enum Command {
     Activate(Box<Live>),
     Deactivate(SyncSender<()>),
+    Poke,
     End,
 }
 
@@ -234,6 +241,11 @@ impl Worker {
         let _ = wait.recv();
     }
 
+    /// Has the device look at what was left for it.
+    pub fn poke(&self) {
+        self.command(Command::Poke);
+    }
+
     /// Ends the thread.
     pub fn end(&self) {
         self.command(Command::End);
@@ -279,15 +291,22 @@ impl Loop {
                 Err(error) => crate::fatal(&format!("a device cannot wait for work: {error}")),
             };
             if ready.commands && !self.obey() {
+                self.backend.deactivate();
                 return;
             }
             if let Some(live) = self.live.as_deref_mut() {
                 let result = work(&mut *self.backend, live, &self.kicks, &ready);
                 if result.is_err() {
-                    live.interrupts.break_device();
-                    self.live = None;
+                    self.break_device();
                 }
             }
+        }
+    }
+
+    /// Stops working for a driver that broke the rules, until it resets the device.
+    fn break_device(&mut self) {
+        if let Some(live) = self.live.take() {
+            live.interrupts.break_device();
         }
     }
 
@@ -334,7 +353,13 @@ impl Loop {
                 }
                 Command::Deactivate(done) => {
                     self.live = None;
+                    self.backend.deactivate();
                     let _ = done.send(());
+                }
+                Command::Poke => {
+                    if self.backend.poked(self.live.as_deref_mut()).is_err() {
+                        self.break_device();
+                    }
                 }
                 Command::End => return false,
             }

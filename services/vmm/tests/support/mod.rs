@@ -9,6 +9,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Child, Command, ExitStatus};
 use std::time::Duration;
 
+use basalt_model::disk::Optical;
 use basalt_model::machine::{Boot, MachineSpec, PROTOCOL, Request, Response, Slot, Started};
 use basalt_vmm::spec;
 
@@ -67,6 +68,7 @@ fn kernel() -> File {
 pub struct Monitor {
     child: Child,
     dir: tempfile::TempDir,
+    disk: File,
     starter: Option<UnixStream>,
 }
 
@@ -83,12 +85,13 @@ pub fn start() -> Option<Monitor> {
     let listen = |name: &str| UnixListener::bind(dir.path().join(name)).unwrap();
     let disk = tempfile::tempfile().unwrap();
     disk.set_len(1 << 20).unwrap();
+    let image = disk.try_clone().unwrap();
     let fds: Vec<OwnedFd> = vec![
         kvm.into(),
         listen("control").into(),
         listen("serial").into(),
         kernel().into(),
-        disk.into(),
+        image.into(),
         File::open("/dev/urandom").unwrap().into(),
     ];
     let machine = MachineSpec {
@@ -106,11 +109,10 @@ pub fn start() -> Option<Monitor> {
             initrd: None,
             cmdline: "quiet".into(),
         },
-        disks: vec![basalt_model::machine::Disk {
-            id: "virtio0".into(),
-            image: Slot(4),
-            readonly: false,
-            serial: String::new(),
+        disks: vec![basalt_model::machine::Disk::raw("virtio0", Slot(4))],
+        opticals: vec![Optical {
+            id: "ide2".into(),
+            medium: None,
         }],
         nics: Vec::new(),
         rng: Some(Slot(5)),
@@ -120,6 +122,7 @@ pub fn start() -> Option<Monitor> {
     Some(Monitor {
         child,
         dir,
+        disk,
         starter: Some(starter),
     })
 }
@@ -158,6 +161,28 @@ impl Monitor {
         line.push(b'\n');
         stream.write_all(&line).unwrap();
         BufReader::new(stream)
+    }
+
+    /// The image of `virtio0`.
+    pub fn disk(&self) -> &File {
+        &self.disk
+    }
+
+    /// Sends a request with a descriptor and returns the answer.
+    pub fn ask_with(&self, request: &Request, descriptor: &File) -> Response {
+        use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+        let stream = self.connect("control");
+        let mut line = serde_json::to_vec(request).unwrap();
+        line.push(b'\n');
+        let descriptors = [descriptor.as_fd()];
+        let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        assert!(control.push(SendAncillaryMessage::ScmRights(&descriptors)));
+        let line = [std::io::IoSlice::new(&line)];
+        sendmsg(&stream, &line, &mut control, SendFlags::empty()).unwrap();
+        let mut answer = String::new();
+        BufReader::new(stream).read_line(&mut answer).unwrap();
+        serde_json::from_str(&answer).unwrap()
     }
 
     /// Sends a request and returns the answer.
