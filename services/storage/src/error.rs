@@ -58,6 +58,9 @@ pub enum StorageError {
         /// What it should have.
         expected: String,
     },
+    /// The storage holds plain disks only.
+    #[error("this storage holds raw disks only: leave format out")]
+    RawOnly,
     /// The work was stopped on request.
     #[error("stopped on request")]
     Cancelled,

@@ -13,10 +13,12 @@ pub mod dir;
 mod error;
 mod loopdev;
 mod open;
+pub mod qcow2;
 pub mod rootfs;
 mod upload;
 
 use async_trait::async_trait;
+use basalt_model::disk::ImageFormat;
 use basalt_model::storage::{
     ContentKind, DiskSize, StorageConfig, StorageDriver, StorageId, VolumeId,
 };
@@ -81,6 +83,21 @@ pub trait Storage: Send + Sync + std::fmt::Debug {
     fn path(&self, volume: &VolumeId) -> Result<PathBuf>;
     /// A name for a new disk of `owner` that no volume has; `taken` are names promised already.
     async fn free_name(&self, owner: Vmid, taken: &[VolumeId]) -> Result<VolumeId>;
+    /// As [`Self::free_name`], for a disk of a format.
+    async fn free_name_as(
+        &self,
+        owner: Vmid,
+        format: ImageFormat,
+        taken: &[VolumeId],
+    ) -> Result<VolumeId> {
+        match format {
+            ImageFormat::Raw => self.free_name(owner, taken).await,
+            ImageFormat::Qcow2 => Err(StorageError::RawOnly),
+        }
+    }
+    /// Makes a disk larger, whoever has it open; refuses to make it smaller. A qcow2 image that
+    /// is open is grown by who has it.
+    async fn resize(&self, volume: &VolumeId, size: DiskSize) -> Result<()>;
     /// Makes an empty disk of this name, which takes no room until it is written.
     async fn create(&self, volume: &VolumeId, size: DiskSize) -> Result<()>;
     /// Removes a volume; refuses one that somebody has open.

@@ -11,6 +11,7 @@ mod by_hand;
 mod cli;
 mod client;
 mod daemons;
+mod disks;
 mod faces;
 mod figures;
 mod immutable;
@@ -68,6 +69,7 @@ pub const ALL: &[Scenario] = &[
         faces::vanishing_disk,
     ),
     scenario("daemons_restart_under_running_guests", daemons::restarts),
+    scenario("disks_grow_change_and_survive_a_full_host", disks::life),
     scenario("reboot_brings_onboot_guests_back", power::onboot),
     scenario("instances_run_stop_and_go_on", instances::pair),
     scenario("proxmoxer_drives_a_vm_and_a_container", client::proxmoxer),
