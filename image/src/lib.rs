@@ -4,6 +4,7 @@
 
 pub mod appliance;
 pub mod build;
+mod cargo;
 pub mod keys;
 pub mod node;
 pub mod publish;

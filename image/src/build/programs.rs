@@ -5,11 +5,11 @@ use super::error::{At, Error, Result};
 use super::paths::{Paths, target_dir};
 use super::stamp::{Hash, Stamp};
 use super::{Options, Variant};
+use crate::cargo;
 use crate::node::Npm;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 /// The packages whose programs go into the appliance.
 const PACKAGES: [&str; 8] = [
@@ -53,10 +53,9 @@ pub(super) fn build(paths: &Paths, options: &Options) -> Result<Programs> {
         return present(dir);
     }
     let web = web(paths)?;
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let names = program_names(paths, &cargo)?;
+    let names = program_names(paths)?;
     step("compiling our programs");
-    let mut build = Command::new(&cargo);
+    let mut build = cargo::command();
     build
         .current_dir(&paths.workspace)
         .args(["build", "--quiet", "--locked", "--bins"]);
@@ -116,8 +115,8 @@ fn present(dir: &Path) -> Result<Programs> {
 }
 
 /// The names of all programs that our packages define.
-fn program_names(paths: &Paths, cargo: &std::ffi::OsStr) -> Result<Vec<String>> {
-    let mut metadata = Command::new(cargo);
+fn program_names(paths: &Paths) -> Result<Vec<String>> {
+    let mut metadata = cargo::command();
     metadata.current_dir(&paths.workspace);
     metadata.args([
         "metadata",
@@ -186,9 +185,8 @@ fn stamps(paths: &Paths) -> Result<PathBuf> {
 
 /// Brings crates and npm's modules into their caches.
 pub(super) fn fetch(paths: &Paths) -> Result<()> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     step("fetching crates");
-    let mut fetch = Command::new(cargo);
+    let mut fetch = cargo::command();
     fetch.current_dir(&paths.workspace);
     command::run(fetch.args(["fetch", "--quiet", "--locked"]))?;
     modules(&paths.workspace.join("web")).map(drop)

@@ -5,7 +5,6 @@ use crate::build::paths::workspace;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use std::collections::BTreeSet;
-use std::process::Command;
 
 /// The licences that may be combined with ours, one a line.
 const ALLOWED: &str = include_str!("../../licences.txt");
@@ -25,7 +24,7 @@ pub fn test(filter: Option<&str>) -> Result<Tally> {
 }
 
 fn refused() -> Result<Vec<String>> {
-    let output = Command::new("cargo")
+    let output = crate::cargo::command()
         .current_dir(workspace())
         .args([
             "metadata",

@@ -19,7 +19,7 @@ pub fn test(filter: Option<&str>) -> Result<Tally> {
     }
     fs::create_dir_all(&results)?;
     // The same selection as for the image's programs: nothing is compiled a second time.
-    let built = Command::new("cargo")
+    let built = crate::cargo::command()
         .current_dir(workspace())
         .args(["build", "--quiet", "--locked", "--workspace", "--bins"])
         .status()

@@ -25,7 +25,7 @@ pub fn test(filter: Option<&str>) -> Result<Tally> {
     } else {
         "unit tests (cargo-nextest is not installed: cargo test)"
     });
-    let mut command = Command::new("cargo");
+    let mut command = crate::cargo::command();
     if nextest {
         command.args([
             "nextest",

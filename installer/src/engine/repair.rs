@@ -14,6 +14,7 @@ use basalt_layout::disk::{
 };
 use basalt_layout::slot::SlotLabel;
 use basalt_layout::{UkiName, Version};
+use basalt_update::claim::Claim;
 use basalt_update::command;
 use basalt_update::esp::Esp;
 use basalt_update::table::{Table, fresh_id};
@@ -31,6 +32,7 @@ const SPARE: u64 = 1 << 20;
 pub fn run(plan: &Plan, source: &Source, report: &mut Report) -> anyhow::Result<()> {
     let boot_files = source.boot_files()?;
     let disk = &plan.disk.path;
+    let _claim = Claim::take(disk)?;
     let partition = |number| PathBuf::from(partition_path(&disk.to_string_lossy(), number));
     let data = partition(DATA_PARTITION);
     let mut table = Table::read(disk)?;
@@ -67,7 +69,7 @@ pub fn run(plan: &Plan, source: &Source, report: &mut Report) -> anyhow::Result<
     table.write()?;
     if plan.mode == Mode::KeepData {
         report.line("Writing the host's configuration");
-        files::write_state(&data, plan, &report.log())?;
+        files::rewrite_state(&data, &plan.host, &report.log())?;
     }
     report.line("Writing the boot loaders");
     if table.entry(BIOS_PARTITION).is_ok() {
@@ -163,7 +165,7 @@ fn remove_others(esp: &Esp, version: &Version) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use basalt_layout::disk::{MIN_DISK_SIZE, install_script};
+    use basalt_layout::disk::{MIN_DISK_SIZE, Shares, install_script};
     use std::fs::{self, File};
 
     fn table(dir: &Path) -> Table {
@@ -171,7 +173,7 @@ mod tests {
         File::create(&disk).unwrap().set_len(MIN_DISK_SIZE).unwrap();
         let ids = basalt_update::table::fresh_ids();
         let hash = "ab".repeat(32).parse().unwrap();
-        let script = install_script(&ids, &"0.1.0".parse().unwrap(), &hash);
+        let script = install_script(&ids, &"0.1.0".parse().unwrap(), &hash, &Shares::DATA_ALONE);
         command::run("sfdisk", &["--quiet", &disk.to_string_lossy()], &script).unwrap();
         Table::read(&disk).unwrap()
     }

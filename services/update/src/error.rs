@@ -16,6 +16,12 @@ pub enum Error {
         /// Why.
         reason: io::Error,
     },
+    /// Somebody else works on a disk.
+    #[error("{disk} is locked by another program: wait until it is done, then try again")]
+    InUse {
+        /// The disk.
+        disk: String,
+    },
     /// A disk tool failed.
     #[error("{program}: {reason}")]
     Tool {

@@ -20,6 +20,7 @@ pub mod blocks;
 pub mod bootloader;
 pub mod bundle;
 pub mod channel;
+pub mod claim;
 pub mod command;
 pub mod efivars;
 pub mod environment;

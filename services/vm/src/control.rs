@@ -3,6 +3,7 @@
 use crate::error::{Result, VmError};
 use basalt_model::machine::{Request, Response, Status};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use std::io::IoSlice;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
@@ -54,23 +55,57 @@ impl Control {
     ) -> Result<()> {
         let mut line = serde_json::to_vec(request).map_err(failed)?;
         line.push(b'\n');
-        let stream = self.stream.get_ref();
-        let sent = stream
-            .async_io(Interest::WRITABLE, || {
-                send(stream.as_fd(), &line, descriptor)
-            })
+        let sent = self.send_with(&line, descriptor).await?;
+        self.stream
+            .get_mut()
+            .write_all(&line[sent..])
             .await
             .map_err(failed)?;
-        // A line this short goes at once, or the monitor is stuck.
-        if sent != line.len() {
-            return Err(VmError::Control("the monitor takes no requests".to_owned()));
-        }
         match tokio::time::timeout(PATIENCE, self.answer()).await {
             Ok(Ok(Response::Ok)) => Ok(()),
             Ok(Ok(Response::Error(reason))) => Err(VmError::Control(reason)),
             Ok(Ok(other)) => Err(unexpected(&other)),
             Ok(Err(error)) => Err(error),
             Err(_elapsed) => Err(VmError::Control("the monitor does not answer".to_owned())),
+        }
+    }
+
+    /// Has the machine stopped and its state written to `file`; takes as long as that takes. The
+    /// monitor's end is noticed.
+    pub async fn save(&mut self, file: BorrowedFd<'_>) -> Result<()> {
+        let mut line = serde_json::to_vec(&Request::Save).map_err(failed)?;
+        line.push(b'\n');
+        let sent = self.send_with(&line, file).await?;
+        self.stream
+            .get_mut()
+            .write_all(&line[sent..])
+            .await
+            .map_err(failed)?;
+        match self.answer().await? {
+            Response::Ok => Ok(()),
+            Response::Error(reason) => Err(VmError::Control(reason)),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Sends the beginning of `line` with a descriptor; returns how much.
+    async fn send_with(&self, line: &[u8], fd: BorrowedFd<'_>) -> Result<usize> {
+        let stream = self.stream.get_ref();
+        loop {
+            stream.writable().await.map_err(failed)?;
+            let fds = [fd];
+            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+            let mut control = SendAncillaryBuffer::new(&mut space);
+            control.push(SendAncillaryMessage::ScmRights(&fds));
+            let sent = stream.try_io(Interest::WRITABLE, || {
+                let parts = [IoSlice::new(line)];
+                let flags = SendFlags::NOSIGNAL;
+                Ok(sendmsg(stream.as_fd(), &parts, &mut control, flags)?)
+            });
+            match sent {
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                sent => return sent.map_err(failed),
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use basalt_model::disk::{Backing, ImageFormat, Optical, Rate};
-use basalt_model::machine::{Disk, Nic};
+use basalt_model::machine::{Adapter, Disk, Display, Nic};
 use std::os::unix::net::UnixStream;
 
 fn spec() -> MachineSpec {
@@ -21,10 +21,13 @@ fn spec() -> MachineSpec {
             initrd: None,
             cmdline: String::new(),
         },
+        system: Default::default(),
         disks: Vec::new(),
         opticals: Vec::new(),
         nics: Vec::new(),
         rng: None,
+        display: None,
+        restore: None,
     }
 }
 
@@ -72,7 +75,7 @@ fn bounds_are_checked_and_named() {
         ("memory_mib", |s| s.memory_mib = 31),
         ("memory_mib", |s| s.memory_mib = u64::MAX),
         ("disks", |s| s.disks = vec![disk(4); 17]),
-        ("nics", |s| s.nics = vec![nic([2, 0, 0, 0, 0, 1]); 13]),
+        ("nics", |s| s.nics = vec![nic([2, 0, 0, 0, 0, 1]); 10]),
         ("net0", |s| s.nics = vec![nic([3, 0, 0, 0, 0, 1])]),
         ("net0", |s| s.nics = vec![nic([0; 6])]),
     ];
@@ -154,6 +157,14 @@ fn slots_are_in_range_used_once_and_all_used() {
     let mut serial = spec();
     serial.serial = Slot(3);
     assert_eq!(refused(serial, delivery(4)), "serial");
+
+    let mut display = spec();
+    display.display = Some(Display {
+        socket: Slot(4),
+        adapter: Adapter::Virtio,
+        tablet: true,
+    });
+    assert_eq!(refused(display, delivery(5)), "display");
 }
 
 #[test]

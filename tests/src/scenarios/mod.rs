@@ -14,14 +14,19 @@ mod daemons;
 mod disks;
 mod faces;
 mod figures;
+mod graphics;
 mod immutable;
 mod install;
 mod instances;
+mod menu;
 mod mirror;
+mod pool;
 mod power;
 mod replay;
+mod suspend;
 mod sync;
 mod trust;
+mod uefi;
 mod update;
 mod visitor;
 
@@ -56,10 +61,14 @@ pub const ALL: &[Scenario] = &[
         "bios_boots_an_installed_disk_and_counts_tries",
         bios::installed_disk,
     ),
+    scenario("uefi_boots_a_disk_and_keeps_variables", uefi::boots),
+    scenario("uefi_boots_without_a_disk", uefi::bare),
     scenario(
         "mirror_survives_the_loss_of_either_disk",
         mirror::either_disk,
     ),
+    scenario("pool_holds_guests", pool::holds_guests),
+    scenario("pool_survives_the_loss_of_a_disk", pool::survives_a_disk),
     scenario("mirror_takes_a_new_disk_and_an_update", mirror::new_disk),
     scenario("updates_as_users_meet_them", visitor::updates),
     scenario("browser_runs_a_vm_and_a_container", browser::guests),
@@ -71,11 +80,21 @@ pub const ALL: &[Scenario] = &[
     scenario("daemons_restart_under_running_guests", daemons::restarts),
     scenario("disks_grow_change_and_survive_a_full_host", disks::life),
     scenario("reboot_brings_onboot_guests_back", power::onboot),
+    scenario(
+        "graphical_console_shows_and_types",
+        graphics::shows_and_types,
+    ),
+    scenario("suspended_guests_go_on_over_a_reboot", suspend::over_reboot),
+    scenario("suspended_to_disk_and_back", suspend::to_disk),
     scenario("instances_run_stop_and_go_on", instances::pair),
     scenario("proxmoxer_drives_a_vm_and_a_container", client::proxmoxer),
     scenario("secure_boot_starts_only_what_is_signed", trust::chain),
     scenario("flipped_byte_is_refused", immutable::flipped_byte),
     scenario("guests_reach_the_bridge_and_are_contained", boot::guests),
+    scenario(
+        "menu_offers_rescue_and_factory_reset",
+        menu::rescue_and_reset,
+    ),
     scenario("install_by_terminal", by_hand::by_terminal),
     scenario("install_by_browser", by_hand::by_browser),
     scenario("install_refuses_a_wrong_answer_file", install::wrong_answer),

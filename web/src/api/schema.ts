@@ -401,6 +401,13 @@ export type MirrorMember = {
   state: string;
 };
 
+/** Settings of a node. */
+export type NodeConfig = {
+  /** What happens to running virtual machines that do not say themselves when the node goes
+   * down (default: they are shut down). */
+  "on-host-shutdown"?: "shutdown" | "suspend";
+};
+
 /** The time of a node. */
 export type NodeTime = {
   /** Time zone. */
@@ -742,6 +749,8 @@ export type WithDigest = {
   onboot?: Flag;
   /** Order and delays of the start with the host. */
   startup?: string;
+  /** What happens to it when the host goes down (default: as the node says). */
+  "on-host-shutdown"?: "shutdown" | "suspend";
   /** Refuse to remove the guest or its disks. */
   protection?: Flag;
   /** Kernel to boot: a volume of content kind `kernel`. */
@@ -764,9 +773,9 @@ export type WithDigest = {
   balloon?: number;
   /** Memory nodes; no effect. */
   numa?: Flag;
-  /** USB tablet; no effect: there is no display. */
+  /** Pointer that knows its place on the screen (default on). */
   tablet?: Flag;
-  /** Display; no effect: there is none but the serial console. */
+  /** Screen: `std`, `virtio`, or `none` and `serial0` for none (default `std`). */
   vga?: string;
   /** Machine type; no effect: there is one. */
   machine?: string;
@@ -864,6 +873,23 @@ export type ConsoleTicket = {
   user: string;
   /** Goes into `vncticket` of the websocket and into its first line; valid for 40 seconds. */
   ticket: string;
+  /** Goes into `port` of the websocket. */
+  port: number;
+  /** The task of the console. */
+  upid: string;
+};
+
+/** A graphical console that waits for its websocket. */
+export type ScreenTicket = {
+  /** The caller. */
+  user: string;
+  /** Goes into `vncticket` of the websocket; valid for 40 seconds. It is the password for VNC,
+   * too, unless one was generated. */
+  ticket: string;
+  /** The password for VNC, if one was to be generated. */
+  password?: string;
+  /** The certificate of the node, in PEM. */
+  cert: string;
   /** Goes into `port` of the websocket. */
   port: number;
   /** The task of the console. */
@@ -1278,6 +1304,25 @@ export interface Methods {
     };
     output: NodeStatus;
   };
+  /** Shows the settings of a node. */
+  "GET /nodes/{node}/config": {
+    params: {
+      /** Name of the node. */
+      node: string;
+    };
+    output: NodeConfig;
+  };
+  /** Changes the settings of a node. */
+  "PUT /nodes/{node}/config": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** What happens to running virtual machines that do not say themselves when the node goes
+       * down. */
+      "on-host-shutdown"?: "shutdown" | "suspend";
+    };
+    output: null;
+  };
   /** Reboots a node or switches it off. */
   "POST /nodes/{node}/status": {
     params: {
@@ -1642,6 +1687,8 @@ export interface Methods {
       onboot?: Flag;
       /** Order and delays of the start with the host. */
       startup?: string;
+      /** What happens to it when the host goes down (default: as the node says). */
+      "on-host-shutdown"?: "shutdown" | "suspend";
       /** Refuse to remove the guest or its disks. */
       protection?: Flag;
       /** Kernel to boot: a volume of content kind `kernel`. */
@@ -1664,9 +1711,9 @@ export interface Methods {
       balloon?: number;
       /** Memory nodes; no effect. */
       numa?: Flag;
-      /** USB tablet; no effect: there is no display. */
+      /** Pointer that knows its place on the screen (default on). */
       tablet?: Flag;
-      /** Display; no effect: there is none but the serial console. */
+      /** Screen: `std`, `virtio`, or `none` and `serial0` for none (default `std`). */
       vga?: string;
       /** Machine type; no effect: there is one. */
       machine?: string;
@@ -1746,6 +1793,8 @@ export interface Methods {
       onboot?: Flag;
       /** Order and delays of the start with the host. */
       startup?: string;
+      /** What happens to it when the host goes down (default: as the node says). */
+      "on-host-shutdown"?: "shutdown" | "suspend";
       /** Refuse to remove the guest or its disks. */
       protection?: Flag;
       /** Kernel to boot: a volume of content kind `kernel`. */
@@ -1768,9 +1817,9 @@ export interface Methods {
       balloon?: number;
       /** Memory nodes; no effect. */
       numa?: Flag;
-      /** USB tablet; no effect: there is no display. */
+      /** Pointer that knows its place on the screen (default on). */
       tablet?: Flag;
-      /** Display; no effect: there is none but the serial console. */
+      /** Screen: `std`, `virtio`, or `none` and `serial0` for none (default `std`). */
       vga?: string;
       /** Machine type; no effect: there is one. */
       machine?: string;
@@ -1822,6 +1871,8 @@ export interface Methods {
       onboot?: Flag;
       /** Order and delays of the start with the host. */
       startup?: string;
+      /** What happens to it when the host goes down (default: as the node says). */
+      "on-host-shutdown"?: "shutdown" | "suspend";
       /** Refuse to remove the guest or its disks. */
       protection?: Flag;
       /** Kernel to boot: a volume of content kind `kernel`. */
@@ -1844,9 +1895,9 @@ export interface Methods {
       balloon?: number;
       /** Memory nodes; no effect. */
       numa?: Flag;
-      /** USB tablet; no effect: there is no display. */
+      /** Pointer that knows its place on the screen (default on). */
       tablet?: Flag;
-      /** Display; no effect: there is none but the serial console. */
+      /** Screen: `std`, `virtio`, or `none` and `serial0` for none (default `std`). */
       vga?: string;
       /** Machine type; no effect: there is one. */
       machine?: string;
@@ -1951,17 +2002,21 @@ export interface Methods {
     };
     output: string;
   };
-  /** Pauses a virtual machine. */
+  /** Pauses a virtual machine, or saves its state to a volume and stops it. */
   "POST /nodes/{node}/qemu/{vmid}/status/suspend": {
     params: {
       /** Name of the node. */
       node: string;
       /** Number of the guest. */
       vmid: number;
+      /** Save its state and stop it; its next start goes on from there. Otherwise it is paused. */
+      todisk?: Flag;
+      /** Storage for the state (default: the one of the first disk). */
+      statestorage?: string;
     };
     output: string;
   };
-  /** Lets a paused virtual machine go on. */
+  /** Lets a paused or suspended virtual machine go on. */
   "POST /nodes/{node}/qemu/{vmid}/status/resume": {
     params: {
       /** Name of the node. */
@@ -1982,6 +2037,20 @@ export interface Methods {
       serial?: "serial0";
     };
     output: ConsoleTicket;
+  };
+  /** Prepares the graphical console of a virtual machine. */
+  "POST /nodes/{node}/qemu/{vmid}/vncproxy": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
+      /** Prepare for a websocket; there is no other way. */
+      websocket?: Flag;
+      /** Generate a short password for VNC in place of the ticket (default off). */
+      "generate-password"?: Flag;
+    };
+    output: ScreenTicket;
   };
   /** Lists the containers that the caller may see. */
   "GET /nodes/{node}/lxc": {

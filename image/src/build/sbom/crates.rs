@@ -8,7 +8,6 @@ use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 /// What `cargo metadata` says, as far as we need it.
 #[derive(Debug, Deserialize)]
@@ -72,8 +71,7 @@ struct Locked {
 
 /// Every crate linked into a shipped program, sorted.
 pub(super) fn linked(paths: &Paths) -> Result<Vec<Component>> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut metadata = Command::new(cargo);
+    let mut metadata = crate::cargo::command();
     metadata.current_dir(&paths.workspace).args([
         "metadata",
         "--quiet",

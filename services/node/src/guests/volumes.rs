@@ -24,6 +24,8 @@ pub struct NewVolume {
     pub size: DiskSize,
     /// What it starts with.
     pub import: Option<VolumeId>,
+    /// File of the appliance that it starts with, if no volume.
+    pub template: Option<&'static str>,
 }
 
 /// Plans the volumes of one change, so that no name is given twice.
@@ -72,8 +74,28 @@ impl<'a> Planner<'a> {
             id,
             size,
             import: import.cloned(),
+            template: None,
         };
         self.planned.push(new.clone());
+        Ok(new)
+    }
+
+    /// Plans a volume for a firmware's variables: those of `import`, or fresh ones.
+    pub async fn plan_variables(
+        &mut self,
+        storage: &StorageId,
+        import: Option<&VolumeId>,
+    ) -> std::result::Result<NewVolume, String> {
+        let size = DiskSize::from_bytes(basalt_vm::firmware::VARS_SIZE);
+        let mut new = self
+            .plan(storage, ContentKind::Images, size, ImageFormat::Raw, import)
+            .await?;
+        if import.is_none() {
+            new.template = Some(basalt_vm::firmware::VARS);
+            if let Some(planned) = self.planned.last_mut() {
+                *planned = new.clone();
+            }
+        }
         Ok(new)
     }
 
@@ -160,34 +182,41 @@ pub async fn make(storages: &Storages, new: &[NewVolume], report: &Report) -> Re
             .map_err(Error::failed)?;
         if let Some(source) = &volume.import {
             report.log(format_args!("copying '{source}' to '{}'", volume.id));
-            import(storages, source, &volume.id, report.clone()).await?;
+            let found = import_source(storages, source)
+                .await
+                .map_err(Error::failed)?;
+            let from = storages.of(source).map_err(Error::failed)?;
+            let from = from
+                .open(source, Access::Read)
+                .await
+                .map_err(Error::failed)?;
+            let from = (from, found.format);
+            fill(storages, from, &volume.id, report.clone()).await?;
+        }
+        if let Some(template) = volume.template {
+            let from = File::open(template)
+                .map_err(|error| Error::failed(format_args!("{template}: {error}")))?;
+            let from = (from, ImageFormat::Raw);
+            fill(storages, from, &volume.id, report.clone()).await?;
         }
     }
     Ok(())
 }
 
-async fn import(
+async fn fill(
     storages: &Storages,
-    source: &VolumeId,
+    (from, from_format): (File, ImageFormat),
     target: &VolumeId,
     report: Report,
 ) -> Result<()> {
-    let found = import_source(storages, source)
-        .await
-        .map_err(Error::failed)?;
     let format = format_of(storages, target).await.map_err(Error::failed)?;
-    let from = storages.of(source).map_err(Error::failed)?;
-    let from = from
-        .open(source, Access::Read)
-        .await
-        .map_err(Error::failed)?;
     let to = storages.of(target).map_err(Error::failed)?;
     let to = to
         .open(target, Access::Write)
         .await
         .map_err(Error::failed)?;
     let copying = tokio::task::spawn_blocking(move || {
-        copy::convert((&from, found.format), (&to, format), &mut |done, total| {
+        copy::convert((&from, from_format), (&to, format), &mut |done, total| {
             report.progress(done, total);
             !report.is_cancelled()
         })

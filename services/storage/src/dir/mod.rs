@@ -65,6 +65,7 @@ impl Inner {
             total: bytes(stat.f_blocks),
             used: bytes(stat.f_blocks - stat.f_bfree),
             available: bytes(stat.f_bavail),
+            metadata: None,
         })
     }
 
@@ -297,6 +298,10 @@ impl Storage for DirStorage {
 
     fn path(&self, volume: &VolumeId) -> Result<PathBuf> {
         Ok(self.0.path.join(layout::locate(volume)?.1))
+    }
+
+    fn named(&self, owner: Vmid, name: &str) -> Option<VolumeId> {
+        VolumeId::new(self.0.id.clone(), format!("{owner}/{name}"))
     }
 
     async fn free_name(&self, owner: Vmid, taken: &[VolumeId]) -> Result<VolumeId> {

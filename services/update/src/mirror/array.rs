@@ -3,16 +3,18 @@
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use basalt_layout::mirror::{DEVICE, MEMBERS, Member, NAME, SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE};
 use serde::{Deserialize, Serialize};
 
 use crate::block::Blocks;
-use crate::{Error, command};
+use crate::{Error, claim, command};
 
 /// Pause between two looks.
 const PAUSE: Duration = Duration::from_millis(200);
+/// How long others may keep an array that is to be stopped.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Reads a partition's superblock; `None` when it is no member of a mirror, or cannot be read.
 pub fn read_member(partition: &Path) -> Option<Member> {
@@ -55,8 +57,7 @@ impl Mirror {
             &second,
         ];
         command::run("mdadm", &arguments, "")?;
-        // Who looks at the new device must be done before it is formatted.
-        command::run("udevadm", &["settle", "--timeout=30"], "")?;
+        claim::wait_for(&device)?;
         Ok(Self { device, runs: true })
     }
 
@@ -82,9 +83,17 @@ impl Drop for Mirror {
     }
 }
 
+/// Stops an array. Whoever looks at it just now, as udev does when its file system was closed, keeps it
+/// for a moment longer.
 fn stop(device: &Path) -> Result<(), Error> {
-    command::run("udevadm", &["settle", "--timeout=30"], "")?;
-    command::run("mdadm", &["--stop", &device.to_string_lossy()], "").map(drop)
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match command::run("mdadm", &["--stop", &device.to_string_lossy()], "") {
+            Ok(_) => return Ok(()),
+            Err(error) if Instant::now() > end => return Err(error),
+            Err(_) => std::thread::sleep(PAUSE),
+        }
+    }
 }
 
 /// What the kernel makes of a member.

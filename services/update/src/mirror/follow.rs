@@ -14,6 +14,7 @@ use basalt_layout::{Slot, SlotLabel, Version, bios};
 use super::{SystemDisk, copy};
 use crate::bios::BootCode;
 use crate::block::Blocks;
+use crate::claim::Claim;
 use crate::esp::{Esp, Uki};
 use crate::host::target;
 use crate::table::{Table, fresh_id};
@@ -33,6 +34,8 @@ pub enum Outcome {
 
 /// Makes the disk `to` boot what the disk `from` boots.
 pub fn follow(from: &SystemDisk, to: &SystemDisk) -> Result<Outcome, Error> {
+    // Held until the last of its partitions is closed.
+    let _claim = Claim::take(&to.path)?;
     let mut work = Work {
         from_table: Table::read(&from.path)?,
         table: Table::read(&to.path)?,

@@ -3,18 +3,15 @@
 use std::fs::{self, File};
 use std::io::{Seek, SeekFrom};
 use std::path::Path;
-use std::time::{Duration, Instant};
 
-use basalt_layout::disk::{DATA_PARTITION, ESP_FS_LABEL, ESP_PARTITION, joining_script};
+use basalt_layout::disk::{DATA_PARTITION, ESP_FS_LABEL, ESP_PARTITION, Shares, joining_script};
 
 use super::array::Array;
 use super::{SystemDisk, SystemDisks, follow, partition};
 use crate::block::Blocks;
+use crate::claim::{self, Claim};
 use crate::table::{Table, fresh_id, fresh_ids};
 use crate::{Error, Host, Observer, command};
-
-/// How long the kernel may take to show new partitions.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Makes `disk` the second disk of the host's mirror. Everything on it is lost. Returns when it has
 /// everything; until then nothing boots from it.
@@ -24,12 +21,16 @@ pub fn join(host: &Host, disk: &Path, observer: &mut dyn Observer) -> Result<(),
         refuse("this host was installed on one disk; a mirror is made by the installer")
     })?;
     let source = Table::read(&host.disk)?;
-    let data_size = source.entry(DATA_PARTITION)?.size;
+    let shares = Shares {
+        data: Some(source.entry(DATA_PARTITION)?.size),
+        pool: None,
+    };
     check(&blocks, &array, disk, &source)?;
     host.others.check_leading()?;
     array.forget_detached()?;
     observer.say(&format!("partitioning {}", disk.display()));
-    let script = joining_script(&fresh_ids(), [fresh_id(), fresh_id()], data_size);
+    let claim = Claim::take(disk)?;
+    let script = joining_script(&fresh_ids(), [fresh_id(), fresh_id()], &shares);
     let text = disk.to_string_lossy();
     let wipe = [
         "--quiet",
@@ -41,13 +42,16 @@ pub fn join(host: &Host, disk: &Path, observer: &mut dyn Observer) -> Result<(),
     ];
     command::run("sfdisk", &wipe, &script)?;
     let member = partition(disk, DATA_PARTITION);
-    wait_for(&member)?;
     let esp = partition(disk, ESP_PARTITION);
+    for partition in [&esp, &member] {
+        claim::wait_for(partition)?;
+    }
     let arguments = ["-F", "32", "-n", ESP_FS_LABEL, &esp.to_string_lossy()];
     command::run("mkfs.vfat", &arguments, "")?;
     observer.say("copying the data");
     array.add(&member)?;
     array.wait(&blocks);
+    drop(claim);
     observer.say("copying the system");
     let _lock = host.lock()?;
     follow::follow(&host.as_disk(), &SystemDisk::at(disk))?;
@@ -109,17 +113,4 @@ fn is_mounted(device: &Path) -> bool {
     mounts
         .lines()
         .any(|line| line.split(' ').next() == Some(&*device))
-}
-
-fn wait_for(path: &Path) -> Result<(), Error> {
-    command::run("udevadm", &["settle", "--timeout=30"], "")?;
-    let end = Instant::now() + PATIENCE;
-    while !path.exists() {
-        if Instant::now() > end {
-            return Err(refuse(&format!("{} does not appear", path.display())));
-        }
-        // There is nobody who would tell.
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    Ok(())
 }

@@ -4,6 +4,7 @@
 //! connections, and what connections send. Nothing here blocks on a peer. [`Server::run`] is the
 //! loop, [`requests`] the protocol, [`readers`] the terminals' sockets.
 
+pub mod moving;
 pub mod readers;
 pub mod requests;
 
@@ -18,11 +19,13 @@ use basalt_model::machine::{DiskStats, Event, NicStats, Request, Response, RunSt
 use rustix::event::{PollFd, PollFlags, poll};
 use std::sync::atomic::Ordering;
 
+use crate::display::{Screen, server};
 use crate::machine::events::{FullDisk, MachineEvent};
 use crate::machine::{self, Machine, Terminals};
 use crate::spec::{Listeners, Resources};
 use crate::terminal::Terminal;
 use crate::virtio::scsi::drive::Medium;
+use moving::Moving;
 use readers::Reader;
 use requests::Connection;
 
@@ -54,15 +57,22 @@ pub struct Server {
     state: RunState,
     /// Why the machine paused itself.
     reason: Option<PauseReason>,
+    /// The machine is being carried away, or was.
+    moving: Moving,
     listener: UnixListener,
     connections: Vec<Connection>,
+    /// Connections there ever were.
+    accepted: u64,
     ports: Vec<Port>,
+    /// Serves viewers on its own thread.
+    _display: Option<server::Server>,
 }
 
 /// What a poll entry stands for.
 #[derive(Debug, Clone, Copy)]
 enum Source {
     Machine,
+    Mover,
     Terminal(usize),
     Listener,
     PortListener(usize),
@@ -72,13 +82,29 @@ enum Source {
 
 impl Server {
     /// Starts the machine.
-    pub fn start(resources: Resources, listeners: Listeners) -> Result<Self, machine::Error> {
+    pub fn start(mut resources: Resources, listeners: Listeners) -> Result<Self, machine::Error> {
         let line = || Terminal::new().map_err(|e| machine::Error::Device("terminal".into(), e));
+        let failed = |e| machine::Error::Device("display".into(), e);
+        let screen = match &listeners.display {
+            Some(_) => Some(Screen::new().map_err(failed)?),
+            None => None,
+        };
         let terminals = Terminals {
             serial: line()?,
             console: line()?,
+            screen,
         };
-        let machine = Machine::start(&resources, &terminals)?;
+        let (machine, state) = match resources.restore.take() {
+            None => (Machine::start(&resources, &terminals)?, RunState::Running),
+            Some(state) => Machine::start_from(state, &resources, &terminals)?,
+        };
+        let display = match (listeners.display, &terminals.screen) {
+            (Some(listener), Some(screen)) => {
+                let server = server::Server::start(&resources.name, listener, screen.clone());
+                Some(server.map_err(failed)?)
+            }
+            _ => None,
+        };
         let port = |terminal: &Arc<Terminal>, listener| Port {
             terminal: terminal.clone(),
             listener,
@@ -93,12 +119,15 @@ impl Server {
         Ok(Self {
             resources,
             machine: Some(machine),
-            state: RunState::Running,
+            state,
             reason: None,
+            moving: Moving::No,
             listener: listeners.control,
             connections: Vec::new(),
+            accepted: 0,
             ports,
             terminals,
+            _display: display,
         })
     }
 
@@ -131,6 +160,9 @@ impl Server {
                 machine.events().wake().as_fd(),
                 PollFlags::IN,
             ));
+        }
+        if let Some(wake) = self.moving.wake() {
+            sources.push((Source::Mover, wake.as_fd(), PollFlags::IN));
         }
         sources.push((Source::Listener, self.listener.as_fd(), PollFlags::IN));
         for (i, port) in self.ports.iter().enumerate() {
@@ -170,6 +202,10 @@ impl Server {
     fn serve(&mut self, source: Source) -> Option<Outcome> {
         match source {
             Source::Machine => self.machine_event(),
+            Source::Mover => {
+                self.attend_mover();
+                None
+            }
             Source::Terminal(i) => {
                 let port = &mut self.ports[i];
                 port.terminal.wake().clear();
@@ -194,7 +230,9 @@ impl Server {
             }
             Source::Listener => {
                 if let Some(stream) = accept(&self.listener, self.connections.len()) {
-                    self.connections.push(Connection::new(stream));
+                    self.accepted += 1;
+                    self.connections
+                        .push(Connection::new(self.accepted, stream));
                 }
                 None
             }
@@ -210,11 +248,21 @@ impl Server {
                     self.connections[index].subscribe();
                     continue;
                 }
+                Ok(request @ (Request::Save | Request::Migrate { .. })) => {
+                    match self.carry_away(index, &request) {
+                        // Answered when it is done.
+                        Ok(()) => continue,
+                        Err(reason) => (Response::Error(reason), None),
+                    }
+                }
                 Ok(Request::ChangeMedia(change)) => {
                     let medium = self.connections[index].take_descriptor();
                     (done(self.change_media(&change, medium)), None)
                 }
-                Ok(request) => self.request(&request),
+                Ok(request) => match self.moving.forbids(&request) {
+                    Some(reason) => (Response::Error(reason.into()), None),
+                    None => self.request(&request),
+                },
                 Err(error) => (Response::Error(error), None),
             };
             self.connections[index].send(&response);
@@ -248,8 +296,8 @@ impl Server {
             }
             Request::Resume => {
                 self.reason = None;
-                self.with_machine(Machine::retry_disks);
                 self.with_machine(Machine::resume);
+                self.with_machine(Machine::retry_disks);
                 self.state = RunState::Running;
                 (Response::Ok, None)
             }
@@ -260,7 +308,9 @@ impl Server {
             }
             Request::Quit => (Response::Ok, Some(Outcome::Ended)),
             // Served where the connection is at hand.
-            Request::Events | Request::ChangeMedia(_) => (Response::Ok, None),
+            Request::Events | Request::Save | Request::Migrate { .. } | Request::ChangeMedia(_) => {
+                (Response::Ok, None)
+            }
         }
     }
 
@@ -298,6 +348,7 @@ impl Server {
         Status {
             state: self.state,
             reason: self.reason.clone(),
+            moving: self.moving.progress(),
             disks: disks.collect(),
             nics: nics.collect(),
         }
@@ -313,7 +364,10 @@ impl Server {
                 self.announce(&Event::PoweredOff);
                 Some(Outcome::Ended)
             }
-            MachineEvent::Reset => self.reset(),
+            MachineEvent::Reset => {
+                self.forget_mover();
+                self.reset()
+            }
             MachineEvent::Failed(reason) => Some(Outcome::Failed(reason)),
         }
     }

@@ -1,6 +1,8 @@
-//! One connection on the control socket: lines of JSON both ways, and descriptors one way.
+//! One connection on the control socket: lines of JSON both ways, and descriptors that come
+//! with them.
 
-use std::io::{self, IoSliceMut, Write};
+use std::collections::VecDeque;
+use std::io::{self, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -16,32 +18,44 @@ use super::would_block;
 const MAX_LINE: usize = 4096;
 /// Most unsent bytes; a peer further behind is cut off.
 const MAX_UNSENT: usize = 256 * 1024;
-/// Most descriptors of one message; the kernel closes those beyond.
+/// Most descriptors that no request has used yet; a peer that sends more is cut off.
 const MAX_DESCRIPTORS: usize = 4;
 
 /// The connection.
 pub struct Connection {
+    /// Tells it from all others of the process.
+    id: u64,
     stream: UnixStream,
+    descriptors: VecDeque<OwnedFd>,
     received: Vec<u8>,
-    /// Came with the last message.
-    descriptors: Vec<OwnedFd>,
     unsent: Vec<u8>,
     subscribed: bool,
     closed: bool,
 }
 
 impl Connection {
-    /// A connection on a non-blocking stream.
-    pub fn new(stream: UnixStream) -> Self {
+    /// A connection on a non-blocking stream; `id` is no other's.
+    pub fn new(id: u64, stream: UnixStream) -> Self {
         let (received, unsent) = (Vec::new(), Vec::new());
         Self {
+            id,
+            descriptors: VecDeque::new(),
             stream,
             received,
-            descriptors: Vec::new(),
             unsent,
             subscribed: false,
             closed: false,
         }
+    }
+
+    /// Its number.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// The first descriptor that came and was not used.
+    pub fn take_descriptor(&mut self) -> Option<OwnedFd> {
+        self.descriptors.pop_front()
     }
 
     /// What to wait for.
@@ -89,29 +103,24 @@ impl Connection {
         requests
     }
 
-    /// Reads bytes and the descriptors that come with them; those of earlier messages that
-    /// nothing took are closed.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let message = recvmsg(
             &self.stream,
-            &mut [IoSliceMut::new(buffer)],
+            &mut [io::IoSliceMut::new(buffer)],
             &mut control,
             RecvFlags::CMSG_CLOEXEC,
         )?;
-        self.descriptors.clear();
         for part in control.drain() {
-            if let RecvAncillaryMessage::ScmRights(descriptors) = part {
-                self.descriptors.extend(descriptors);
+            if let RecvAncillaryMessage::ScmRights(fds) = part {
+                self.descriptors.extend(fds);
             }
         }
+        if self.descriptors.len() > MAX_DESCRIPTORS {
+            self.closed = true;
+        }
         Ok(message.bytes)
-    }
-
-    /// The next descriptor that came with the last message.
-    pub fn take_descriptor(&mut self) -> Option<OwnedFd> {
-        (!self.descriptors.is_empty()).then(|| self.descriptors.remove(0))
     }
 
     /// Sends one line.
@@ -154,7 +163,7 @@ mod tests {
     fn pair() -> (Connection, UnixStream) {
         let (ours, theirs) = UnixStream::pair().unwrap();
         ours.set_nonblocking(true).unwrap();
-        (Connection::new(ours), theirs)
+        (Connection::new(1, ours), theirs)
     }
 
     #[test]
@@ -171,22 +180,27 @@ mod tests {
     }
 
     #[test]
-    fn a_descriptor_comes_with_its_request() {
+    fn descriptors_come_with_their_request_and_not_without_end() {
         use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
         let (mut connection, peer) = pair();
-        let file = tempfile::tempfile().unwrap();
-        let descriptors = [file.as_fd(), file.as_fd()];
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
-        let mut control = SendAncillaryBuffer::new(&mut space);
-        assert!(control.push(SendAncillaryMessage::ScmRights(&descriptors)));
-        let line = [io::IoSlice::new(b"\"status\"\n")];
-        sendmsg(&peer, &line, &mut control, SendFlags::empty()).unwrap();
-        assert_eq!(connection.receive(), [Ok(Request::Status)]);
+        let send = |line: &[u8]| {
+            let file = tempfile::tempfile().unwrap();
+            let fds = [file.as_fd()];
+            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+            let mut control = SendAncillaryBuffer::new(&mut space);
+            assert!(control.push(SendAncillaryMessage::ScmRights(&fds)));
+            let parts = [io::IoSlice::new(line)];
+            sendmsg(&peer, &parts, &mut control, SendFlags::empty()).unwrap();
+        };
+        send(b"\"save\"\n");
+        assert_eq!(connection.receive(), [Ok(Request::Save)]);
         assert!(connection.take_descriptor().is_some());
-        // The other one is closed with the next message.
-        (&peer).write_all(b"\"pause\"\n").unwrap();
-        assert_eq!(connection.receive(), [Ok(Request::Pause)]);
         assert!(connection.take_descriptor().is_none());
+        for _ in 0..=MAX_DESCRIPTORS {
+            send(b"\"status\"\n");
+            connection.receive();
+        }
+        assert!(connection.is_closed());
     }
 
     #[test]

@@ -69,6 +69,13 @@ pub enum Operation {
 }
 
 impl Operation {
+    /// Notes the guest memory that the operation wrote into, when it has ended.
+    pub fn mark(&self) {
+        if let Self::Read { into, .. } = self {
+            into.mark();
+        }
+    }
+
     /// The part of the disk that the operation changes, as place and length.
     pub fn changes(&self) -> Option<(u64, u64)> {
         match self {
@@ -134,7 +141,7 @@ pub fn drain(disk: &mut dyn Disk) {
     let mut done = Vec::new();
     loop {
         disk.collect(&mut done);
-        done.clear();
+        done.drain(..).for_each(|one| one.operation.mark());
         if disk.pending() == 0 {
             return;
         }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use vm_memory::VolatileSlice;
 
 use crate::machine::memory::Memory;
+use crate::virtio::chain::Spans;
 
 /// Alignment that satisfies direct access to any device.
 pub const ALIGNMENT: usize = 4096;
@@ -21,7 +22,7 @@ pub const MAX_VECTORS: usize = 1024;
 #[derive(Clone)]
 enum Keep {
     Nothing,
-    Guest(#[allow(dead_code, reason = "held, not read")] Arc<Memory>),
+    Guest(Arc<Memory>),
     Own(#[allow(dead_code, reason = "held, not read")] Arc<Aligned>),
 }
 
@@ -30,6 +31,8 @@ pub struct Vectors {
     list: Vec<libc::iovec>,
     len: usize,
     keep: Keep,
+    /// The guest's addresses of the same memory.
+    spans: Spans,
 }
 
 // SAFETY: the pointers lead to guest memory, which all threads may touch, or to a buffer that
@@ -43,15 +46,23 @@ impl fmt::Debug for Vectors {
 }
 
 impl Vectors {
-    /// Pieces of guest memory.
+    /// Pieces of guest memory, which `spans` are the guest's addresses of.
     ///
     /// # Safety
     /// Every entry of `list` must lie within one mapping of `memory`.
-    pub unsafe fn guest(memory: Arc<Memory>, list: Vec<libc::iovec>) -> Self {
+    pub unsafe fn guest(memory: Arc<Memory>, spans: Spans, list: Vec<libc::iovec>) -> Self {
         Self {
             len: list.iter().map(|piece| piece.iov_len).sum(),
             list,
             keep: Keep::Guest(memory),
+            spans,
+        }
+    }
+
+    /// Notes that the kernel wrote into guest memory by address, where nothing sees it.
+    pub fn mark(&self) {
+        if let Keep::Guest(memory) = &self.keep {
+            self.spans.mark(memory);
         }
     }
 
@@ -61,6 +72,7 @@ impl Vectors {
             list: Vec::new(),
             len: 0,
             keep: Keep::Nothing,
+            spans: Spans::default(),
         }
     }
 
@@ -75,6 +87,7 @@ impl Vectors {
             list: vec![piece],
             len,
             keep: Keep::Own(buffer),
+            spans: Spans::default(),
         }
     }
 
@@ -88,12 +101,13 @@ impl Vectors {
         self.len == 0
     }
 
-    /// The same memory once more.
+    /// The same memory once more, for the kernel; who marks it is who had it first.
     pub fn again(&self) -> Self {
         Self {
             list: self.list.clone(),
             len: self.len,
             keep: self.keep.clone(),
+            spans: Spans::default(),
         }
     }
 

@@ -10,6 +10,7 @@ use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 use virtio_queue::DescriptorChain;
+use vm_memory::bitmap::Bitmap;
 use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend};
 
 use crate::disk::vectors::{MAX_VECTORS, Vectors};
@@ -184,7 +185,16 @@ impl Spans {
             return Err(io::ErrorKind::InvalidInput.into());
         }
         // SAFETY: `get_slices` gave pieces that each lie within one mapping of `memory`.
-        Ok(unsafe { Vectors::guest(memory.clone(), list) })
+        Ok(unsafe { Vectors::guest(memory.clone(), self.clone(), list) })
+    }
+
+    /// Notes that the kernel wrote into the spans by address, where nothing sees it.
+    pub fn mark(&self, memory: &Memory) {
+        for span in self.0.iter().filter(|span| span.len > 0) {
+            for slice in memory.get_slices(span.start, span.len).flatten() {
+                slice.bitmap().mark_dirty(0, slice.len());
+            }
+        }
     }
 
     /// Writes the spans to a packet device with one call.

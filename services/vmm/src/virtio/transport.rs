@@ -9,6 +9,8 @@
 //! └───────────────── the driver writes 0 ◀── NEEDS_RESET ◀──────────┘ broken queue
 //! ```
 
+mod saved;
+
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kvm_ioctls::{IoEventAddress, NoDatamatch, VmFd};
@@ -22,6 +24,7 @@ use crate::machine::layout::intx_line;
 use crate::machine::memory::Memory;
 use crate::pci::PciDevice;
 use crate::pci::config::{COMMAND, ConfigSpace, Identity};
+pub use saved::DeviceState;
 
 /// Length of the memory window.
 pub const WINDOW_SIZE: u32 = 0x8000;
@@ -101,10 +104,10 @@ pub struct VirtioPci {
 }
 
 impl VirtioPci {
-    /// A device number `slot` with its window at `base`.
+    /// A device number `slot` with its window at `base`, or where firmware will put it.
     pub fn new(
         slot: u8,
-        base: u32,
+        base: Option<u32>,
         description: Description,
         memory: Arc<Memory>,
         interrupts: Arc<Interrupts>,
@@ -179,6 +182,16 @@ impl VirtioPci {
     /// Has the device look at what was left for it.
     pub fn poke(&self) {
         self.worker.poke();
+    }
+
+    /// Stops the worker; returns when it touches no memory any more.
+    pub fn pause(&self) {
+        self.worker.pause();
+    }
+
+    /// Lets the worker go on.
+    pub fn resume(&self) {
+        self.worker.resume();
     }
 
     /// Ends the worker; the guest runs no more.
@@ -390,7 +403,11 @@ fn capability(kind: u8, offset: u64, len: u64, extra: &[u8]) -> Vec<u8> {
     body
 }
 
-fn config_space(slot: u8, base: u32, description: &Description) -> (ConfigSpace, usize, usize) {
+fn config_space(
+    slot: u8,
+    base: Option<u32>,
+    description: &Description,
+) -> (ConfigSpace, usize, usize) {
     let device = MODERN_DEVICE + description.kind as u16;
     let mut config = ConfigSpace::new(Identity {
         vendor: VENDOR,
@@ -491,6 +508,9 @@ impl PciDevice for VirtioPci {
             ISR => data[0] = self.interrupts.acknowledge(),
             DEVICE..NOTIFY => {
                 let from = (offset - DEVICE) as usize;
+                if let Some(registers) = self.worker.registers() {
+                    return registers.read(from, data);
+                }
                 let state = self.state();
                 let rest = state.device.get(from..).unwrap_or_default();
                 data.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
@@ -506,6 +526,11 @@ impl PciDevice for VirtioPci {
     fn window_write(&self, offset: u64, data: &[u8]) {
         match offset {
             COMMON..ISR => self.common_write(offset, data),
+            DEVICE..NOTIFY => {
+                if let Some(registers) = self.worker.registers() {
+                    registers.write((offset - DEVICE) as usize, data);
+                }
+            }
             NOTIFY..TABLE => self.notify(offset),
             TABLE..PENDING => self.interrupts.table_write((offset - TABLE) as usize, data),
             _ => {}

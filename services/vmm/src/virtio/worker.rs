@@ -12,8 +12,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use rustix::event::{PollFd, PollFlags, poll};
-use virtio_queue::{Queue, QueueT};
+use virtio_queue::{Queue, QueueState, QueueT};
 
+use super::Registers;
 use super::chain::Chain;
 use super::interrupt::Interrupts;
 use crate::event::Signal;
@@ -136,23 +137,45 @@ pub trait Backend: Send {
     fn source(&self) -> Option<BorrowedFd<'_>> {
         None
     }
+    /// The driver took the queues away, or the machine ends: when this returns, nothing touches
+    /// memory.
+    fn deactivated(&mut self) {}
+    /// The device's configuration, if it is not fixed.
+    fn registers(&self) -> Option<Arc<dyn Registers>> {
+        None
+    }
     /// [`Self::source`] is readable.
     fn ready(&mut self, _live: &mut Live) -> Result<(), BrokenQueue> {
         Ok(())
     }
-    /// The main thread left something for the device, whose driver may be off.
+    /// The main thread left something for the device; without `live` its driver is off, or it
+    /// stands still.
     fn poked(&mut self, _live: Option<&mut Live>) -> Result<(), BrokenQueue> {
         Ok(())
     }
-    /// The driver is off, or the machine ends: when this returns, nothing touches memory.
-    fn deactivate(&mut self) {}
+    /// Finishes every request that was taken from a queue: the machine is about to stand still,
+    /// and the queues are all that is kept of the device's work. Says whether none is left.
+    fn quiesce(&mut self, _live: &mut Live) -> Result<bool, BrokenQueue> {
+        Ok(true)
+    }
 }
 
 enum Command {
     Activate(Box<Live>),
     Deactivate(SyncSender<()>),
     Poke,
+    Pause(SyncSender<Rest>),
+    Resume,
     End,
+}
+
+/// How a worker stands.
+#[derive(Default)]
+pub struct Rest {
+    /// The queues, if the driver is on.
+    pub queues: Option<Vec<QueueState>>,
+    /// Requests were taken from them that cannot be finished now.
+    pub unfinished: bool,
 }
 
 /// The transport's side of a worker.
@@ -160,6 +183,7 @@ pub struct Worker {
     commands: Sender<Command>,
     wake: Arc<Signal>,
     kicks: Arc<[Signal]>,
+    registers: Option<Arc<dyn Registers>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -195,12 +219,15 @@ impl Worker {
             .map(|_| Signal::new())
             .collect::<io::Result<Vec<_>>>()?
             .into();
+        let registers = backend.registers();
         let inner = Loop {
             receiver,
             wake: wake.clone(),
             kicks: kicks.clone(),
             backend,
             live: None,
+            paused: false,
+            unfinished: false,
         };
         let thread = std::thread::Builder::new()
             .name(name.to_owned())
@@ -212,6 +239,7 @@ impl Worker {
             commands,
             wake,
             kicks,
+            registers,
             thread: Mutex::new(Some(thread)),
         })
     }
@@ -219,6 +247,11 @@ impl Worker {
     /// The eventfd that stands for a notification of `queue`.
     pub fn kick(&self, queue: usize) -> Option<&Signal> {
         self.kicks.get(queue)
+    }
+
+    /// The device's configuration, if it is not fixed.
+    pub fn registers(&self) -> Option<&dyn Registers> {
+        self.registers.as_deref()
     }
 
     fn command(&self, command: Command) {
@@ -244,6 +277,20 @@ impl Worker {
     /// Has the device look at what was left for it.
     pub fn poke(&self) {
         self.command(Command::Poke);
+    }
+
+    /// Stops work on the queues; returns when none of it touches memory any more. Paused twice is
+    /// paused.
+    pub fn pause(&self) -> Rest {
+        let (done, wait) = sync_channel(1);
+        self.command(Command::Pause(done));
+        // An error means the thread has ended, and no queue is live.
+        wait.recv().unwrap_or_default()
+    }
+
+    /// Goes on; what came meanwhile is looked for.
+    pub fn resume(&self) {
+        self.command(Command::Resume);
     }
 
     /// Ends the thread.
@@ -273,6 +320,9 @@ struct Loop {
     kicks: Arc<[Signal]>,
     backend: Box<dyn Backend>,
     live: Option<Box<Live>>,
+    paused: bool,
+    /// What [`Rest::unfinished`] tells.
+    unfinished: bool,
 }
 
 /// What a round of waiting found.
@@ -291,27 +341,21 @@ impl Loop {
                 Err(error) => crate::fatal(&format!("a device cannot wait for work: {error}")),
             };
             if ready.commands && !self.obey() {
-                self.backend.deactivate();
+                self.backend.deactivated();
                 return;
+            }
+            if self.paused {
+                continue;
             }
             if let Some(live) = self.live.as_deref_mut() {
                 let result = work(&mut *self.backend, live, &self.kicks, &ready);
-                if result.is_err() {
-                    self.break_device();
-                }
+                self.judge(&result);
             }
-        }
-    }
-
-    /// Stops working for a driver that broke the rules, until it resets the device.
-    fn break_device(&mut self) {
-        if let Some(live) = self.live.take() {
-            live.interrupts.break_device();
         }
     }
 
     fn wait(&self) -> rustix::io::Result<Ready> {
-        let active = self.live.is_some();
+        let active = self.live.is_some() && !self.paused;
         let source = self.backend.source().filter(|_| active);
         let mut fds = vec![PollFd::new(&*self.wake, PollFlags::IN)];
         if active {
@@ -334,6 +378,37 @@ impl Loop {
         })
     }
 
+    /// Buffers may be there that nobody announced.
+    fn look_everywhere(&self) {
+        for kick in self.kicks.iter() {
+            kick.raise();
+        }
+    }
+
+    fn judge(&mut self, result: &Result<(), BrokenQueue>) {
+        if result.is_err()
+            && let Some(live) = self.live.take()
+        {
+            live.interrupts.break_device();
+        }
+    }
+
+    fn pause(&mut self) -> Rest {
+        if !self.paused
+            && let Some(live) = self.live.as_deref_mut()
+        {
+            let quiet = self.backend.quiesce(live);
+            self.unfinished = matches!(quiet, Ok(false));
+            self.judge(&quiet.map(drop));
+        }
+        self.paused = true;
+        let live = self.live.as_deref();
+        Rest {
+            queues: live.map(|live| live.queues.iter().map(Queue::state).collect()),
+            unfinished: live.is_some() && self.unfinished,
+        }
+    }
+
     /// Carries out commands; `false` ends the thread.
     fn obey(&mut self) -> bool {
         self.wake.clear();
@@ -346,20 +421,24 @@ impl Loop {
                         continue;
                     }
                     self.live = Some(live);
-                    // Buffers may have been there before the queues were.
-                    for kick in self.kicks.iter() {
-                        kick.raise();
-                    }
+                    self.look_everywhere();
+                }
+                Command::Pause(done) => {
+                    let _ = done.send(self.pause());
+                }
+                Command::Resume => {
+                    self.paused = false;
+                    self.look_everywhere();
                 }
                 Command::Deactivate(done) => {
                     self.live = None;
-                    self.backend.deactivate();
+                    self.backend.deactivated();
                     let _ = done.send(());
                 }
                 Command::Poke => {
-                    if self.backend.poked(self.live.as_deref_mut()).is_err() {
-                        self.break_device();
-                    }
+                    let live = self.live.as_deref_mut().filter(|_| !self.paused);
+                    let result = self.backend.poked(live);
+                    self.judge(&result);
                 }
                 Command::End => return false,
             }

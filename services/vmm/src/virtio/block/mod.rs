@@ -284,6 +284,7 @@ impl Block {
         live: &mut Live,
         done: Done,
     ) -> Result<Option<usize>, BrokenQueue> {
+        done.operation.mark();
         let tag = done.tag as usize;
         let Some(request) = self.requests.get_mut(tag).and_then(Option::as_mut) else {
             return Ok(None);
@@ -409,7 +410,27 @@ impl Backend for Block {
         }
     }
 
-    fn deactivate(&mut self) {
+    fn quiesce(&mut self, live: &mut Live) -> Result<bool, BrokenQueue> {
+        // The limits hold nothing back: what is not done now would be lost.
+        while let Some(tag) = self.waiting.pop_front() {
+            self.submit(tag);
+        }
+        self.wake.disarm();
+        self.collect(live)?;
+        while self.disk.pending() > 0 {
+            if let Err(error) = self.disk.wait() {
+                crate::fatal(&format!("cannot wait for a disk: {error}"));
+            }
+            self.collect(live)?;
+        }
+        if let Err(error) = self.disk.finish() {
+            tracing::error!(disk = %self.settings.name, %error, "a disk is not written out");
+            return Ok(false);
+        }
+        Ok(self.held.is_empty())
+    }
+
+    fn deactivated(&mut self) {
         disk::drain(&mut *self.disk);
         self.requests.iter_mut().for_each(|request| *request = None);
         self.free = (0..self.requests.len()).rev().collect();

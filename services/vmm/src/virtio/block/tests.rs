@@ -272,7 +272,7 @@ fn noise_is_survived() {
         let _ = block.kicked(&mut driver.live, QUEUE);
     }
     assert_eq!(file.metadata().unwrap().len(), SECTORS * SECTOR + 100);
-    block.deactivate();
+    block.deactivated();
     let memory = reserve(32 * MIB).unwrap();
     let reader = Reader {
         size: SECTORS * SECTOR,
@@ -311,6 +311,11 @@ fn what_a_full_host_refuses_is_held_and_written_later() {
     driver.submit(&write);
     assert!(!work(&mut block, &mut driver).unwrap(), "no answer yet");
     assert_eq!(heard.recv().unwrap(), Some(libc::ENOSPC));
+
+    assert!(
+        !block.quiesce(&mut driver.live).unwrap(),
+        "it is unfinished"
+    );
 
     // Still full: held once more, and said once more.
     orders.retry();

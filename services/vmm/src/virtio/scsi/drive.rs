@@ -53,9 +53,9 @@ impl Medium {
         let Some(wanted) = data.take_front(len) else {
             return Ok(0);
         };
-        wanted
-            .vectors(memory)?
-            .read_from(self.file.as_fd(), offset)?;
+        let vectors = wanted.vectors(memory)?;
+        vectors.read_from(self.file.as_fd(), offset)?;
+        vectors.mark();
         Ok(len)
     }
 }
