@@ -11,7 +11,6 @@ use crate::rfb::{Password, Screen};
 use anyhow::{Context, Result, ensure};
 use basalt_image::appliance::ssh::Ssh;
 use std::fs;
-use std::process::Stdio;
 use std::time::Duration;
 
 const KERNEL: &str = "template/kernel/graphics-vmlinuz";
@@ -35,7 +34,7 @@ const TEXT: usize = 2000;
 /// The text console shows in the framebuffer, and a line typed into it is run.
 pub fn shows_and_types(lab: &mut Lab<'_>) -> Result<()> {
     let appliance = lab.appliance()?;
-    put_guest(appliance.ssh(), lab)?;
+    put_guest(&appliance.ssh(), lab)?;
     let api = appliance.api()?;
     let guest = Guest::create_vm(
         &api,
@@ -111,17 +110,8 @@ fn put_guest(ssh: &Ssh, lab: &Lab<'_>) -> Result<()> {
 }
 
 fn put(ssh: &Ssh, content: &[u8], target: &str) -> Result<()> {
-    let local = tempfile::NamedTempFile::new()?;
-    fs::write(local.path(), content)?;
     let line = format!("mkdir -p $(dirname /var/lib/vz/{target}) && cat >/var/lib/vz/{target}");
-    let file = fs::File::open(local.path())?;
-    let mut command = ssh.command();
-    let status = command
-        .args(["--", &line])
-        .stdin(Stdio::from(file))
-        .status()?;
-    ensure!(status.success(), "cannot put {target}: {status}");
-    Ok(())
+    ssh.feed(&line, content).map(drop)
 }
 
 /// A section of a PE file.

@@ -25,7 +25,7 @@ impl Offer {
     }
 
     /// Width of physical addresses.
-    fn address_bits(&self) -> u8 {
+    pub fn address_bits(&self) -> u8 {
         address_bits(&self.base)
     }
 

@@ -273,6 +273,24 @@ impl Backend for Device {
         self.feed(live)
     }
 
+    /// The keys that are down: who held them will not be there to let go.
+    fn save(&self) -> Vec<u8> {
+        let down = self.handle.state().down.clone();
+        down.into_iter().flat_map(u16::to_le_bytes).collect()
+    }
+
+    fn restore(&mut self, saved: &[u8], _live: &mut Live) {
+        let mut state = self.handle.state();
+        for bytes in saved.as_chunks::<2>().0.iter().take(MAX_WAITING) {
+            let code = u16::from_le_bytes(*bytes);
+            state.down.insert(code);
+            state.key(code, false);
+        }
+        state.report();
+        drop(state);
+        self.handle.news.raise();
+    }
+
     fn registers(&self) -> Option<Arc<dyn Registers>> {
         Some(Arc::new(Config {
             model: self.handle.model,
@@ -449,6 +467,18 @@ mod tests {
             handle.pointer(Position { x: place, y: place }, Buttons::default(), 1);
         }
         assert!(handle.state().waiting.len() < MAX_WAITING + 8);
+    }
+
+    #[test]
+    fn keys_that_were_held_are_let_go_after_a_restore() {
+        let (device, handle, _driver) = device(Model::Keyboard);
+        handle.key(Key(29), true);
+        handle.key(Key(46), true);
+        let saved = device.save();
+        let (mut other, _handle, mut driver) = self::device(Model::Keyboard);
+        other.restore(&saved, &mut driver.live);
+        let expected = [(1, 29, 0), (1, 46, 0), (0, 0, 0)];
+        assert_eq!(fetch(&mut other, &mut driver), expected);
     }
 
     #[test]

@@ -220,7 +220,7 @@ impl VirtioPci {
         state.status = status & !NEEDS_RESET;
         let running = status & (DRIVER_OK | FEATURES_OK | FAILED) == DRIVER_OK | FEATURES_OK;
         if new & DRIVER_OK != 0 && running {
-            self.activate(state);
+            self.activate(state, Vec::new());
         }
     }
 
@@ -229,7 +229,8 @@ impl VirtioPci {
         chosen & !self.description.all_features() == 0 && chosen & F_VERSION_1 != 0
     }
 
-    fn activate(&self, state: &mut State) {
+    /// Gives the queues to the worker, with what was saved of it.
+    fn activate(&self, state: &mut State, saved: Vec<u8>) {
         let event_idx = state.driver_features & F_EVENT_IDX != 0;
         for queue in state.queues.iter_mut().filter(|q| q.ready()) {
             queue.set_event_idx(event_idx);
@@ -247,12 +248,13 @@ impl VirtioPci {
             self.interrupts.break_device();
             return;
         };
-        self.worker.activate(Live {
+        let live = Live {
             memory: self.memory.clone(),
             queues,
             interrupts: self.interrupts.clone(),
             features: state.driver_features,
-        });
+        };
+        self.worker.activate(live, saved);
     }
 
     fn reset(&self, state: &mut State) {

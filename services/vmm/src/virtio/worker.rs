@@ -158,10 +158,17 @@ pub trait Backend: Send {
     fn quiesce(&mut self, _live: &mut Live) -> Result<bool, BrokenQueue> {
         Ok(true)
     }
+    /// What must be kept of the device beside its queues, when the driver is on.
+    fn save(&self) -> Vec<u8> {
+        Vec::new()
+    }
+    /// Goes on from what [`Self::save`] gave, right after [`Self::activate`]. It may come from
+    /// anywhere; what makes no sense is left out.
+    fn restore(&mut self, _saved: &[u8], _live: &mut Live) {}
 }
 
 enum Command {
-    Activate(Box<Live>),
+    Activate(Box<Live>, Vec<u8>),
     Deactivate(SyncSender<()>),
     Poke,
     Pause(SyncSender<Rest>),
@@ -176,6 +183,8 @@ pub struct Rest {
     pub queues: Option<Vec<QueueState>>,
     /// Requests were taken from them that cannot be finished now.
     pub unfinished: bool,
+    /// What [`Backend::save`] gives.
+    pub own: Vec<u8>,
 }
 
 /// The transport's side of a worker.
@@ -261,9 +270,9 @@ impl Worker {
         }
     }
 
-    /// Hands over the queues.
-    pub fn activate(&self, live: Live) {
-        self.command(Command::Activate(Box::new(live)));
+    /// Hands over the queues, and what is kept of a device that was saved.
+    pub fn activate(&self, live: Live, saved: Vec<u8>) {
+        self.command(Command::Activate(Box::new(live), saved));
     }
 
     /// Takes the queues away; returns when the worker has stopped touching memory.
@@ -406,6 +415,7 @@ impl Loop {
         Rest {
             queues: live.map(|live| live.queues.iter().map(Queue::state).collect()),
             unfinished: live.is_some() && self.unfinished,
+            own: live.map_or_else(Vec::new, |_| self.backend.save()),
         }
     }
 
@@ -414,11 +424,14 @@ impl Loop {
         self.wake.clear();
         while let Ok(command) = self.receiver.try_recv() {
             match command {
-                Command::Activate(mut live) => {
+                Command::Activate(mut live, saved) => {
                     if let Err(error) = self.backend.activate(&mut live) {
                         tracing::error!(%error, "a device cannot start");
                         live.interrupts.break_device();
                         continue;
+                    }
+                    if !saved.is_empty() {
+                        self.backend.restore(&saved, &mut live);
                     }
                     self.live = Some(live);
                     self.look_everywhere();

@@ -21,6 +21,8 @@ use crate::display::canvas::Cursor;
 use crate::display::{Area, Resize, Screen};
 use crate::event::Signal;
 use crate::machine::memory::Memory;
+use serde::{Deserialize, Serialize};
+
 use protocol::{Answer, ENTRY, Failure, HEAD, LONGEST, Request};
 use resources::Resources;
 
@@ -89,9 +91,20 @@ pub struct Gpu {
     screen: Arc<Screen>,
     wishes: Arc<Wishes>,
     resources: Resources,
-    /// The picture that is shown.
-    shown: Option<u32>,
-    has_cursor: bool,
+    /// The picture that is shown, and which part of it.
+    shown: Option<(u32, Area)>,
+    /// The picture that is the pointer's shape, and the pixel that points.
+    cursor: Option<(u32, (u32, u32))>,
+}
+
+/// What is kept of the device while the machine stands still.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Kept {
+    size: (u32, u32),
+    events: u32,
+    resources: Vec<resources::Kept>,
+    shown: Option<(u32, [u32; 4])>,
+    cursor: Option<(u32, (u32, u32))>,
 }
 
 impl Gpu {
@@ -107,7 +120,7 @@ impl Gpu {
             wishes: Arc::new(wishes),
             resources: Resources::default(),
             shown: None,
-            has_cursor: false,
+            cursor: None,
         })
     }
 
@@ -155,7 +168,7 @@ impl Gpu {
             return Err(Failure::Parameter);
         }
         self.resources
-            .attach(resource, &list)
+            .attach(resource, resources::pieces(&list))
             .map(|()| Answer::Done)
     }
 
@@ -178,7 +191,7 @@ impl Gpu {
             } => self.resources.create(resource, format, width, height)?,
             Request::Unref { resource } => {
                 self.resources.remove(resource)?;
-                if self.shown == Some(resource) {
+                if self.is_shown(resource) {
                     self.darken();
                 }
             }
@@ -192,7 +205,7 @@ impl Gpu {
                 if !area.fits(canvas.width(), canvas.height()) {
                     return Err(Failure::Parameter);
                 }
-                if self.shown == Some(resource) {
+                if self.is_shown(resource) {
                     self.screen.redrawn();
                 }
             }
@@ -223,7 +236,7 @@ impl Gpu {
             return Err(Failure::Parameter);
         }
         self.screen.show_canvas(canvas.clone(), area);
-        self.shown = Some(resource);
+        self.shown = Some((resource, area));
         Ok(())
     }
 
@@ -244,8 +257,12 @@ impl Gpu {
             hot_y: hot.1 as u16,
             pixels: canvas.pixels().clone(),
         }));
-        self.has_cursor = true;
+        self.cursor = Some((resource, hot));
         Ok(())
+    }
+
+    fn is_shown(&self, resource: u32) -> bool {
+        self.shown.is_some_and(|(shown, _)| shown == resource)
     }
 
     fn darken(&mut self) {
@@ -256,7 +273,7 @@ impl Gpu {
     }
 
     fn forget_cursor(&mut self) {
-        if std::mem::take(&mut self.has_cursor) {
+        if self.cursor.take().is_some() {
             self.screen.set_cursor(None);
         }
     }
@@ -298,5 +315,45 @@ impl Backend for Gpu {
 
     fn registers(&self) -> Option<Arc<dyn Registers>> {
         Some(self.wishes.clone())
+    }
+
+    fn save(&self) -> Vec<u8> {
+        let kept = Kept {
+            size: self.wishes.size(),
+            events: self.wishes.events.load(Ordering::Acquire),
+            resources: self.resources.keep(),
+            shown: self
+                .shown
+                .map(|(id, area)| (id, [area.x, area.y, area.width, area.height])),
+            cursor: self.cursor,
+        };
+        // Numbers and lists of them are always JSON.
+        serde_json::to_vec(&kept).unwrap_or_default()
+    }
+
+    fn restore(&mut self, saved: &[u8], live: &mut Live) {
+        let Ok(kept) = serde_json::from_slice::<Kept>(saved) else {
+            return;
+        };
+        self.wishes.resize(kept.size.0, kept.size.1);
+        self.wishes.events.store(kept.events, Ordering::Release);
+        for resource in kept.resources {
+            if let Err(failure) = self.resources.revive(&live.memory, resource) {
+                tracing::warn!(?failure, "a picture of the display is lost");
+            }
+        }
+        if let Some((resource, [x, y, width, height])) = kept.shown {
+            let area = Area {
+                x,
+                y,
+                width,
+                height,
+            };
+            // Refused if its picture is lost: then the screen is dark until the guest draws anew.
+            let _ = self.set_scanout(area, 0, resource);
+        }
+        if let Some((resource, hot)) = kept.cursor {
+            let _ = self.update_cursor(resource, hot);
+        }
     }
 }

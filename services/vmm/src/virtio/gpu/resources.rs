@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use vm_memory::{Bytes, GuestAddress};
 
 use super::protocol::{ENTRY, Failure};
@@ -40,9 +41,20 @@ struct Piece {
     len: u64,
 }
 
+/// What is kept of a picture; its pixels are in the guest's memory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    id: u32,
+    format: u32,
+    width: u32,
+    height: u32,
+    pieces: Vec<(u64, u32)>,
+}
+
 /// A picture.
 pub struct Resource {
     canvas: Arc<Canvas>,
+    format: u32,
     order: Order,
     pieces: Vec<Piece>,
 }
@@ -104,6 +116,15 @@ impl Resource {
     }
 }
 
+/// The pieces of a list of entries as the driver writes it: address, length, and four bytes
+/// without a meaning.
+pub fn pieces(entries: &[u8]) -> impl Iterator<Item = (u64, u32)> + '_ {
+    entries.as_chunks::<ENTRY>().0.iter().map(|entry| {
+        let raw = u128::from_le_bytes(*entry);
+        (raw as u64, (raw >> 64) as u32)
+    })
+}
+
 /// All pictures.
 #[derive(Default)]
 pub struct Resources {
@@ -140,6 +161,7 @@ impl Resources {
             id,
             Resource {
                 canvas,
+                format,
                 order,
                 pieces,
             },
@@ -160,17 +182,19 @@ impl Resources {
         self.pieces + pieces <= MAX_PIECES
     }
 
-    /// Gives a picture its memory, a list of entries as the driver wrote it.
-    pub fn attach(&mut self, id: u32, entries: &[u8]) -> Result<(), Failure> {
+    /// Gives a picture its memory, pieces by address and length.
+    pub fn attach(
+        &mut self,
+        id: u32,
+        pieces: impl Iterator<Item = (u64, u32)>,
+    ) -> Result<(), Failure> {
         let resource = self.all.get_mut(&id).ok_or(Failure::Resource)?;
         if !resource.pieces.is_empty() {
             return Err(Failure::Unspecified);
         }
         let mut at = 0u64;
-        for entry in entries.as_chunks::<ENTRY>().0 {
-            // Address, length and four bytes without a meaning.
-            let raw = u128::from_le_bytes(*entry);
-            let (address, len) = (raw as u64, u64::from((raw >> 64) as u32));
+        for (address, len) in pieces {
+            let len = u64::from(len);
             if len > 0 {
                 resource.pieces.push(Piece { at, address, len });
                 // At most 128 Ki pieces of 4 GiB.
@@ -187,6 +211,48 @@ impl Resources {
         self.pieces -= resource.pieces.len();
         resource.pieces = Vec::new();
         Ok(())
+    }
+
+    /// What is kept of all pictures.
+    pub fn keep(&self) -> Vec<Kept> {
+        let keep = |(id, resource): (&u32, &Resource)| Kept {
+            id: *id,
+            format: resource.format,
+            width: resource.canvas.width(),
+            height: resource.canvas.height(),
+            // Each was given with a length of 32 bits.
+            pieces: resource
+                .pieces
+                .iter()
+                .map(|p| (p.address, p.len as u32))
+                .collect(),
+        };
+        self.all.iter().map(keep).collect()
+    }
+
+    /// Makes a kept picture again, as its memory shows it now.
+    pub fn revive(&mut self, memory: &Memory, kept: Kept) -> Result<(), Failure> {
+        let Kept {
+            id,
+            format,
+            width,
+            height,
+            pieces,
+        } = kept;
+        if !self.has_room_for(pieces.len()) {
+            return Err(Failure::OutOfMemory);
+        }
+        self.create(id, format, width, height)?;
+        if pieces.is_empty() {
+            return Ok(());
+        }
+        self.attach(id, pieces.into_iter())?;
+        let all = Area {
+            width,
+            height,
+            ..Area::default()
+        };
+        self.transfer(memory, id, all, 0)
     }
 
     /// Copies an area of a picture from guest memory.

@@ -250,6 +250,31 @@ fn a_reset_leaves_nothing() {
 }
 
 #[test]
+fn a_saved_display_shows_the_same_picture() {
+    let mut bench = Bench::new();
+    bench.picture(5, 2);
+    let bytes = bench.draw();
+    assert_eq!(bench.order(0x103, &[10, 0, 90, 60, 0, 5]), 0x1100);
+    assert_eq!(bench.order(0x101, &[3, 1, 64, 64]), 0x1100);
+    assert_eq!(bench.order(0x300, &[0, 0, 0, 0, 3, 1, 2, 0]), 0x1100);
+    let saved = bench.gpu.save();
+    let mut other = Bench::new();
+    other.driver = bench.driver;
+    other.gpu.restore(&saved, &mut other.driver.live);
+    let (pixels, area) = other.shown().unwrap();
+    assert!(pixels == bytes);
+    assert_eq!((area.x, area.width), (10, 90));
+    assert_eq!(other.screen.cursor().0.unwrap().hot_y, 2);
+    assert_eq!(other.order(0x104, &[0, 0, 100, 60, 5, 0]), 0x1100);
+    assert_eq!(other.gpu.save(), saved);
+    for nonsense in [&b"{"[..], b"[]", &saved[..saved.len() - 3]] {
+        let mut other = Bench::new();
+        other.gpu.restore(nonsense, &mut other.driver.live);
+        assert!(other.shown().is_none());
+    }
+}
+
+#[test]
 fn noise_is_survived() {
     let mut state = 99u64;
     let mut random = move || {

@@ -20,6 +20,9 @@ pub struct DeviceState {
     /// Whether the worker had the queues.
     live: bool,
     queues: Vec<QueueImage>,
+    /// What the worker keeps beside the queues.
+    #[serde(default)]
+    own: Vec<u8>,
     interrupts: interrupt::State,
 }
 
@@ -80,7 +83,7 @@ impl VirtioPci {
         if rest.unfinished {
             return Err("it has requests that wait for the host");
         }
-        let live = rest.queues;
+        let (live, kept) = (rest.queues, rest.own);
         let state = self.state();
         let own = || state.queues.iter().map(Queue::state).collect();
         Ok(DeviceState {
@@ -97,6 +100,7 @@ impl VirtioPci {
                 .into_iter()
                 .map(QueueImage::from)
                 .collect(),
+            own: kept,
             interrupts: self.interrupts.save(),
         })
     }
@@ -134,7 +138,7 @@ impl VirtioPci {
         state.queues = queues;
         self.rebind(&mut state);
         if saved.live {
-            self.activate(&mut state);
+            self.activate(&mut state, saved.own);
         }
         Ok(())
     }
