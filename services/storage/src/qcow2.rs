@@ -141,7 +141,7 @@ pub fn convert(
                 .get_mapping(place, stride)
                 .context("reading an image")?;
             (
-                !matches!(mapping, Mapping::Zero { .. } | Mapping::Eof {}),
+                !matches!(mapping, Mapping::Zero { .. } | Mapping::Eof { .. }),
                 length,
             )
         };
