@@ -28,6 +28,7 @@ mod trust;
 mod uefi;
 mod update;
 mod visitor;
+mod zfs;
 
 /// One thing the appliance must do.
 pub struct Scenario {
@@ -68,6 +69,11 @@ pub const ALL: &[Scenario] = &[
     ),
     scenario("pool_holds_guests", pool::holds_guests),
     scenario("pool_survives_the_loss_of_a_disk", pool::survives_a_disk),
+    scenario("zfs_pools_hold_guests", zfs::hold_guests),
+    scenario(
+        "zfs_mirror_survives_the_loss_of_a_disk",
+        zfs::survives_a_disk,
+    ),
     scenario("mirror_takes_a_new_disk_and_an_update", mirror::new_disk),
     scenario("updates_as_users_meet_them", visitor::updates),
     scenario("browser_runs_a_vm_and_a_container", browser::guests),
