@@ -4,6 +4,7 @@
 //! installation that is interrupted leaves a disk that does not boot, and can simply be repeated.
 
 mod files;
+mod pool;
 mod repair;
 
 use std::fs::{self, File};
@@ -13,8 +14,10 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use basalt_layout::Slot;
 use basalt_layout::disk::{
-    self, DATA_LABEL, DATA_PARTITION, ESP_FS_LABEL, ESP_PARTITION, install_script, mirrored_script,
+    self, DATA_LABEL, DATA_PARTITION, ESP_FS_LABEL, ESP_PARTITION, POOL_PARTITION, PoolShare,
+    Shares, install_script,
 };
+use basalt_layout::mirror;
 use basalt_update::claim::{self, Claim};
 use basalt_update::command;
 use basalt_update::mirror::array::Mirror;
@@ -59,30 +62,30 @@ fn is_alive(disk: &Path) -> bool {
 fn install_afresh(plan: &Plan, source: &Source, report: &mut Report) -> anyhow::Result<()> {
     let boot_files = source.boot_files()?;
     let mut disks = vec![plan.disk.path.as_path()];
-    let mut data_size = None;
     if let Some(second) = &plan.mirror {
         disks.push(&second.path);
-        data_size = Some(disk::data_size(plan.disk.size.min(second.size)));
     }
     let _claims: Vec<Claim> = disks
         .iter()
         .map(|disk| Claim::take(disk))
         .collect::<Result<_, _>>()?;
+    let shares = shares(plan);
     for disk in &disks {
         report.line(&format!("Partitioning {}", disk.display()));
-        partition_disk(disk, source, data_size)?;
-        let partition = |number| partition(disk, number);
-        wait_for_partitions(&partition)?;
-        make_esp(&partition(ESP_PARTITION))?;
+        pool::clear(disk)?;
+        partition_disk(disk, source, &shares)?;
+        let mut numbers: Vec<u32> = (ESP_PARTITION..=DATA_PARTITION).collect();
+        numbers.extend(shares.pool.map(|_| POOL_PARTITION));
+        wait_for_partitions(disk, &numbers)?;
+        make_esp(&partition(disk, ESP_PARTITION))?;
     }
-    let data = match disks.as_slice() {
-        [first, second] => Data::Mirror(Mirror::create(&[
-            partition(first, DATA_PARTITION),
-            partition(second, DATA_PARTITION),
-        ])?),
-        _ => Data::Partition(partition(&plan.disk.path, DATA_PARTITION)),
-    };
-    make_data(data.device())?;
+    let data = Data::make(plan)?;
+    make_data(&data.device)?;
+    let mut host = plan.host.clone();
+    if let (Some(wish), Some(device)) = (&plan.pool, &data.pool) {
+        report.line("Making the pool for guests' disks");
+        host.pool = pool::make(wish.storage, device)?;
+    }
     for disk in &disks {
         report.line(&format!(
             "Copying Basalt {} to {}",
@@ -92,7 +95,7 @@ fn install_afresh(plan: &Plan, source: &Source, report: &mut Report) -> anyhow::
         copy_image(disk, source, report)?;
     }
     report.line("Writing the host's configuration");
-    files::write_state(data.device(), plan, &report.log())?;
+    files::write_state(&data.device, &host, &report.log())?;
     data.close()?;
     report.line("Writing the boot loaders");
     for disk in &disks {
@@ -113,24 +116,73 @@ fn partition(disk: &Path, number: u32) -> PathBuf {
     PathBuf::from(disk::partition_path(&disk.to_string_lossy(), number))
 }
 
-/// What the data's file system is made on.
-enum Data {
-    Partition(PathBuf),
-    Mirror(Mirror),
+/// How the room behind the slots is shared on each disk. A mirror is one partition there: what is
+/// in it is shared inside.
+fn shares(plan: &Plan) -> Shares {
+    match (&plan.mirror, &plan.pool) {
+        (Some(second), _) => Shares {
+            data: Some(disk::data_size(plan.disk.size.min(second.size))),
+            pool: None,
+        },
+        (None, None) => Shares::DATA_ALONE,
+        (None, Some(wish)) => Shares {
+            data: Some(wish.data_size),
+            pool: pool::partition_type(wish.storage).map(|kind| PoolShare { kind, size: None }),
+        },
+    }
+}
+
+/// What the data's file system, and the pool for guests' disks, are made on.
+struct Data {
+    device: PathBuf,
+    pool: Option<PathBuf>,
+    mirror: Option<Mirror>,
 }
 
 impl Data {
-    fn device(&self) -> &Path {
-        match self {
-            Self::Partition(path) => path,
-            Self::Mirror(mirror) => mirror.device(),
-        }
+    fn make(plan: &Plan) -> anyhow::Result<Self> {
+        let first = &plan.disk.path;
+        let Some(second) = &plan.mirror else {
+            return Ok(Self {
+                device: partition(first, DATA_PARTITION),
+                pool: plan.pool.map(|_| partition(first, POOL_PARTITION)),
+                mirror: None,
+            });
+        };
+        let members = [
+            partition(first, DATA_PARTITION),
+            partition(&second.path, DATA_PARTITION),
+        ];
+        let mirror = Mirror::create(&members)?;
+        let array = mirror.device().to_owned();
+        // An array that lay here before may have been divided; it begins at the very same place.
+        pool::clear(&array)?;
+        let kind = plan
+            .pool
+            .and_then(|wish| Some((wish, pool::partition_type(wish.storage)?)));
+        let Some((wish, kind)) = kind else {
+            return Ok(Self {
+                device: array,
+                pool: None,
+                mirror: Some(mirror),
+            });
+        };
+        let script = mirror::partition_script(&fresh_ids(), wish.data_size, kind);
+        run_sfdisk(&array, &script)?;
+        let numbers = [mirror::DATA_PARTITION, mirror::POOL_PARTITION];
+        wait_for_partitions(&array, &numbers)?;
+        let [device, pool] = numbers.map(|number| partition(&array, number));
+        Ok(Self {
+            device,
+            pool: Some(pool),
+            mirror: Some(mirror),
+        })
     }
 
     fn close(self) -> anyhow::Result<()> {
-        match self {
-            Self::Partition(_) => Ok(()),
-            Self::Mirror(mirror) => Ok(mirror.stop()?),
+        match self.mirror {
+            None => Ok(()),
+            Some(mirror) => Ok(mirror.stop()?),
         }
     }
 }
@@ -147,13 +199,12 @@ fn copy_image(disk: &Path, source: &Source, report: &mut Report) -> anyhow::Resu
     )
 }
 
-fn partition_disk(disk: &Path, source: &Source, data_size: Option<u64>) -> anyhow::Result<()> {
-    let ids = fresh_ids();
-    let (version, root_hash) = (&source.version, &source.root_hash);
-    let script = match data_size {
-        None => install_script(&ids, version, root_hash),
-        Some(size) => mirrored_script(&ids, version, root_hash, size),
-    };
+fn partition_disk(disk: &Path, source: &Source, shares: &Shares) -> anyhow::Result<()> {
+    let script = install_script(&fresh_ids(), &source.version, &source.root_hash, shares);
+    run_sfdisk(disk, &script)
+}
+
+fn run_sfdisk(disk: &Path, script: &str) -> anyhow::Result<()> {
     let disk = disk.to_string_lossy();
     let arguments = [
         "--quiet",
@@ -163,13 +214,13 @@ fn partition_disk(disk: &Path, source: &Source, data_size: Option<u64>) -> anyho
         "always",
         &disk,
     ];
-    command::run("sfdisk", &arguments, &script)?;
+    command::run("sfdisk", &arguments, script)?;
     Ok(())
 }
 
-fn wait_for_partitions(partition: &impl Fn(u32) -> PathBuf) -> anyhow::Result<()> {
-    for number in ESP_PARTITION..=DATA_PARTITION {
-        claim::wait_for(&partition(number))?;
+fn wait_for_partitions(disk: &Path, numbers: &[u32]) -> anyhow::Result<()> {
+    for number in numbers {
+        claim::wait_for(&partition(disk, *number))?;
     }
     Ok(())
 }

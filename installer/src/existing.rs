@@ -10,8 +10,10 @@ use std::path::{Path, PathBuf};
 
 use basalt_layout::Version;
 use basalt_layout::disk::{
-    DATA_LABEL, DATA_PARTITION, ESP_LABEL, ESP_PARTITION, Slot, partition_path,
+    DATA_LABEL, DATA_PARTITION, ESP_LABEL, ESP_PARTITION, POOL_LABEL, POOL_PARTITION, Slot,
+    partition_path,
 };
+use basalt_model::host::answer::GuestStorage;
 use basalt_model::host::{HostConfig, Hostname};
 use basalt_update::command;
 use basalt_update::esp::Esp;
@@ -28,6 +30,8 @@ pub struct Existing {
     pub versions: Vec<Version>,
     /// The host's name, where its data can be read.
     pub host: Option<Hostname>,
+    /// What its guests' disks lie on, where that can be seen.
+    pub storage: Option<GuestStorage>,
 }
 
 impl fmt::Display for Existing {
@@ -51,17 +55,27 @@ pub fn find(disk: &Path) -> Option<Existing> {
         return None;
     }
     let partition = |number| PathBuf::from(partition_path(&disk.to_string_lossy(), number));
-    let host = match look(&partition(DATA_PARTITION), &partition(ESP_PARTITION)) {
+    let (host, readable) = match look(&partition(DATA_PARTITION), &partition(ESP_PARTITION)) {
         State::Unused => return None,
-        State::Used(host) => host,
-        State::Unknown => None,
+        State::Used(host) => (host, true),
+        State::Unknown => (None, false),
     };
     let mut versions: Vec<Version> = Slot::ALL
         .into_iter()
         .filter_map(|slot| table.content_of(slot))
         .collect();
     versions.sort_by(|a, b| b.cmp(a));
-    Some(Existing { versions, host })
+    let storage = if has(POOL_PARTITION, POOL_LABEL) {
+        Some(GuestStorage::LvmThin)
+    } else {
+        // In what cannot be looked into, there may be a pool, too.
+        readable.then_some(GuestStorage::Directory)
+    };
+    Some(Existing {
+        versions,
+        host,
+        storage,
+    })
 }
 
 /// What a data partition tells.
@@ -165,6 +179,7 @@ mod tests {
         let existing = Existing {
             versions: vec!["0.2.0".parse().unwrap(), "0.1.0".parse().unwrap()],
             host: Some("node1".parse().unwrap()),
+            storage: Some(GuestStorage::Directory),
         };
         assert_eq!(
             existing.to_string(),

@@ -1,6 +1,7 @@
 //! What is to be done, decided and checked before a single byte is written.
 
 mod choose;
+pub mod room;
 
 use std::path::Path;
 
@@ -17,6 +18,7 @@ use crate::existing::{self, Existing};
 use crate::source::Source;
 use crate::{keyboard, password, secure_boot};
 use choose::choose_disk;
+use room::PoolPlan;
 
 /// A decided installation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +29,8 @@ pub struct Plan {
     pub mirror: Option<Disk>,
     /// How much of the disk is written.
     pub mode: Mode,
+    /// The pool for guests' disks that is made; none for a directory, and where data stays.
+    pub pool: Option<PoolPlan>,
     /// What makes this host this host; a repair leaves what is there.
     pub host: HostConfig,
     /// What follows.
@@ -63,6 +67,11 @@ pub fn from_answers(answers: &AnswerFile, disks: &[Disk], source: &Source) -> an
             source,
         )?),
     };
+    room::check_kept(&answers.data, mode, disk, found.as_ref())?;
+    let pool = match mode {
+        Mode::Fresh => room::choose(&answers.data, disk, mirror.as_ref())?,
+        Mode::KeepData | Mode::Repair => None,
+    };
     let root_password_hash = match &answers.root_password {
         RootPassword::Plain(text) => Some(password::hash(text)?),
         RootPassword::Hash(hash) => Some(hash.clone()),
@@ -73,6 +82,7 @@ pub fn from_answers(answers: &AnswerFile, disks: &[Disk], source: &Source) -> an
         disk: disk.clone(),
         mirror,
         mode,
+        pool,
         host: HostConfig {
             hostname: answers.hostname.clone(),
             network: answers.network.clone(),
@@ -81,6 +91,8 @@ pub fn from_answers(answers: &AnswerFile, disks: &[Disk], source: &Source) -> an
             email: answers.email.clone(),
             root_password_hash,
             root_ssh_keys: answers.root_ssh_keys.clone(),
+            // It has a name once it is made.
+            pool: None,
         },
         after: answers.after,
         secure_boot: answers.secure_boot,
@@ -97,6 +109,7 @@ pub fn repair(device: &str, disks: &[Disk], source: &Source) -> anyhow::Result<P
         // The running host brings the other disk of a mirror up to date by itself.
         mirror: None,
         mode: choose_mode(Wish::Repair, disk, found.as_ref(), &source.version)?,
+        pool: None,
         host: HostConfig::fallback(),
         after: After::Reboot,
         // The firmware stays as it is.
@@ -283,6 +296,7 @@ pub fn network_cards(sys: &Path) -> Vec<(String, MacAddress)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use basalt_model::host::answer::GuestStorage;
 
     pub fn disk(path: &str, serial: &str, size: u64) -> Disk {
         Disk {
@@ -302,6 +316,7 @@ mod tests {
         let found = Existing {
             versions: vec!["0.2.0".parse().unwrap()],
             host: None,
+            storage: Some(GuestStorage::Directory),
         };
         let (old, new) = ("0.1.0".parse().unwrap(), "0.2.0".parse().unwrap());
         let choose = |wish, found: Option<&Existing>, version: &Version| {

@@ -142,11 +142,13 @@ impl Appliance {
         Ok(())
     }
 
-    /// Leaves serial log, journal and screenshot in `dir`, as far as they can be had.
+    /// Leaves serial log, journal and screenshot in `dir`, as far as they can be had; of a machine that
+    /// ended by itself, what QEMU said.
     pub fn keep_evidence(&self, dir: &Path, name: &str) {
         let text = serial::SerialLog::whole(self.node.log().path()).text();
         let _ = std::fs::write(dir.join(format!("{name}-serial.log")), text);
         if !self.node.running() {
+            let _ = std::fs::write(dir.join(format!("{name}-qemu.log")), self.node.qemu_said());
             return;
         }
         let _ = self

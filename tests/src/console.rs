@@ -4,6 +4,7 @@ use crate::api::{Api, NODE, encode};
 use crate::guest::Kind;
 use anyhow::{Context, Result, bail};
 use basalt_image::appliance::{https, serial};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
@@ -13,11 +14,14 @@ use tokio_tungstenite::tungstenite::{Error, Message, client};
 /// How long a single read waits before the limit is looked at again.
 const READ_SLICE: Duration = Duration::from_millis(500);
 
+/// Commands run so far. A new console begins with what was printed before, and must not take an earlier
+/// command's end for that of its own.
+static COMMANDS: AtomicU32 = AtomicU32::new(0);
+
 /// An open console.
 pub struct Console {
     socket: WebSocket<https::Stream>,
     seen: String,
-    commands: u32,
 }
 
 impl Console {
@@ -48,7 +52,6 @@ impl Console {
         let mut console = Self {
             socket,
             seen: String::new(),
-            commands: 0,
         };
         console.write(format!("{user}:{ticket}\n"))?;
         console
@@ -106,8 +109,7 @@ impl Console {
 
     /// Runs a command in the shell and returns what it printed.
     pub fn run(&mut self, command: &str, limit: Duration) -> Result<String> {
-        self.commands += 1;
-        let number = self.commands;
+        let number = COMMANDS.fetch_add(1, Ordering::Relaxed);
         // The shell joins the two halves; its echo of what we typed does not.
         self.type_text(&format!(
             "echo '>>''{number}'; {command}; echo '<<''{number}'\n"

@@ -7,7 +7,7 @@ use basalt_image::appliance::ssh::Ssh;
 use basalt_image::testing::guests::Guests;
 use serde_json::Value;
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -43,6 +43,8 @@ pub mod volume {
     pub const INITRD: &str = "local:kernel/initrd.img";
     /// The root file system as a raw image.
     pub const DISK: &str = "local:import/debian.raw";
+    /// A disk that boots by UEFI, as a raw image.
+    pub const UEFI_DISK: &str = "local:import/uefi.raw";
     /// The root file system as a container's template.
     pub const TEMPLATE: &str = "local:vztmpl/debian.tar.zst";
 }
@@ -55,24 +57,34 @@ pub fn preload(ssh: &Ssh, guests: &Guests) -> Result<()> {
         (guests.disk(), "import/debian.raw"),
         (guests.template(), "template/cache/debian.tar.zst"),
     ];
-    for (file, target) in files {
-        let mut zstd = Command::new("zstd")
-            .args(["-1", "--quiet", "--stdout"])
-            .arg(&file)
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("cannot run zstd")?;
-        let packed = zstd.stdout.take().context("zstd has no output")?;
-        let line = format!(
-            "mkdir -p $(dirname /var/lib/vz/{target}) && zstd -q -d -f --sparse -o /var/lib/vz/{target}"
-        );
-        let status = ssh.command().args(["--", &line]).stdin(packed).status()?;
-        anyhow::ensure!(
-            zstd.wait()?.success() && status.success(),
-            "cannot copy {}",
-            file.display()
-        );
-    }
+    files
+        .iter()
+        .try_for_each(|(file, target)| put(ssh, file, target))
+}
+
+/// Puts the disk that boots by UEFI onto an appliance.
+pub fn preload_uefi(ssh: &Ssh, guests: &Guests) -> Result<()> {
+    put(ssh, &guests.uefi_disk(), "import/uefi.raw")
+}
+
+/// Copies a file to a place below the local storage.
+fn put(ssh: &Ssh, file: &Path, target: &str) -> Result<()> {
+    let mut zstd = Command::new("zstd")
+        .args(["-1", "--quiet", "--stdout"])
+        .arg(file)
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("cannot run zstd")?;
+    let packed = zstd.stdout.take().context("zstd has no output")?;
+    let line = format!(
+        "mkdir -p $(dirname /var/lib/vz/{target}) && zstd -q -d -f --sparse -o /var/lib/vz/{target}"
+    );
+    let status = ssh.command().args(["--", &line]).stdin(packed).status()?;
+    anyhow::ensure!(
+        zstd.wait()?.success() && status.success(),
+        "cannot copy {}",
+        file.display()
+    );
     Ok(())
 }
 
@@ -96,6 +108,22 @@ impl Guest {
             ("initrd", volume::INITRD),
             ("cmdline", "console=ttyS0 root=/dev/vda rw"),
             ("virtio0", "local:0,import-from=local:import/debian.raw"),
+            ("net0", "virtio,bridge=vmbr0"),
+            ("serial0", "socket"),
+        ];
+        Self::create(api, Kind::Vm, vmid, &defaults, more)
+    }
+
+    /// Creates a virtual machine that boots the UEFI disk; `more` overrides or adds parameters.
+    pub fn create_uefi_vm(api: &Api, vmid: u32, more: &[(&str, &str)]) -> Result<Self> {
+        let defaults = [
+            ("name", "test-uefi"),
+            ("memory", "512"),
+            ("cores", "1"),
+            ("bios", "ovmf"),
+            ("efidisk0", "local:1,efitype=4m,pre-enrolled-keys=0"),
+            ("virtio0", "local:0,import-from=local:import/uefi.raw"),
+            ("boot", "order=virtio0"),
             ("net0", "virtio,bridge=vmbr0"),
             ("serial0", "socket"),
         ];

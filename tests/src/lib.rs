@@ -2,9 +2,9 @@
 //!
 //! A scenario is a function that gets a [`lab::Lab`], in which it starts an appliance: in a second
 //! from the frozen, healthy one ([`lab::Lab::appliance`]), or from power-on. It talks to it as
-//! users do: [`api`] is the HTTP interface, [`console`] a guest's console. [`blocklog`] makes and
-//! judges the disks that power cuts leave. [`scenarios`] lists all
-//! of them; [`runner`] runs them and keeps what explains a failure under `target/test-results/`.
+//! users do: [`api`] is the HTTP interface, [`console`] a guest's console, [`rfb`] its screen.
+//! [`blocklog`] makes and judges the disks that power cuts leave. [`scenarios`] lists all of them;
+//! [`runner`] runs them and keeps what explains a failure under `target/test-results/`.
 
 pub mod api;
 pub mod appliance;
@@ -13,6 +13,8 @@ pub mod console;
 pub mod figures;
 pub mod guest;
 pub mod lab;
+pub mod person;
+pub mod rfb;
 pub mod runner;
 pub mod scenarios;
 pub mod web;

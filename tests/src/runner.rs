@@ -1,7 +1,7 @@
 //! Runs scenarios, one or two at a time, and reports.
 
 use crate::lab::{Lab, Shared};
-use crate::scenarios::{self, Scenario};
+use crate::scenarios::{self, Scenario, When};
 use anyhow::Result;
 use basalt_image::testing::{self, Tally};
 use std::collections::VecDeque;
@@ -12,20 +12,20 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::Instant;
 
-/// Runs the scenarios whose name contains one of `words`, or all; returns how many failed.
+/// Runs the scenarios whose name contains one of `words`, or all that are not only run when asked for;
+/// returns how many failed.
 pub fn run(words: &[String]) -> Result<usize> {
     let results = testing::results_dir();
     fs::create_dir_all(&results)?;
-    let chosen = |scenario: &&Scenario| {
-        words.is_empty()
-            || words
-                .iter()
-                .any(|word| scenario.name.contains(word.as_str()))
+    let long = std::env::var_os("BASALT_LONG").is_some();
+    let chosen = |scenario: &&Scenario| match words {
+        [] => long || scenario.when != When::Asked,
+        words => words.iter().any(|word| scenario.name.contains(word)),
     };
     let (alone, together): (Vec<_>, Vec<_>) = scenarios::ALL
         .iter()
         .filter(chosen)
-        .partition(|scenario| scenario.alone);
+        .partition(|scenario| scenario.when == When::Alone);
     let tally = if alone.is_empty() && together.is_empty() {
         Tally::default()
     } else {

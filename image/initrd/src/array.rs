@@ -6,8 +6,9 @@
 use crate::device;
 use crate::error::{At, Result};
 use crate::root::say;
+use basalt_layout::disk::partition_path;
 use basalt_layout::mirror::{
-    DEVICE, MEMBERS, Member, SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE, start_from,
+    DATA_PARTITION, DEVICE, MEMBERS, Member, SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE, start_from,
 };
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
@@ -53,7 +54,7 @@ pub fn is_missing_one(parts: &[Part]) -> bool {
     (1..MEMBERS).contains(&parts.len())
 }
 
-/// Starts the array, and returns its device.
+/// Starts the array, and returns the device that the data is on.
 pub fn start(parts: &[Part]) -> Result<PathBuf> {
     let known: Vec<&Member> = parts.iter().map(|part| &part.member).collect();
     let chosen: Vec<&Path> = start_from(&known)
@@ -73,12 +74,30 @@ pub fn start(parts: &[Part]) -> Result<PathBuf> {
     fs::write(NEW_ARRAY, DEVICE).at("write", NEW_ARRAY)?;
     let device = Path::new("/dev").join(DEVICE);
     device::run_array(&device, &chosen).at("start", &device)?;
-    Ok(device)
+    // The kernel looks for partitions when a started array is opened for the first time.
+    File::open(&device).at("open", &device)?;
+    Ok(data_in(device))
+}
+
+/// The array's own partition for the data, where it shares the array with a pool.
+fn data_in(array: PathBuf) -> PathBuf {
+    let part = PathBuf::from(partition_path(&array.to_string_lossy(), DATA_PARTITION));
+    if part.exists() { part } else { array }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn data_is_in_the_arrays_own_partition_or_on_the_whole_of_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let array = dir.path().join("md0");
+        assert_eq!(data_in(array.clone()), array);
+        let part = dir.path().join("md0p1");
+        fs::write(&part, "").unwrap();
+        assert_eq!(data_in(array), part);
+    }
 
     #[test]
     fn a_plain_partition_has_no_members() {

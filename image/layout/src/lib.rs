@@ -14,6 +14,7 @@
 //! 4  basalt_<version>        1.5 GiB  erofs  slot B: root          (or "_empty")
 //! 5  basalt_<version>_verity  64 MiB         slot B: hash tree     (or "_empty")
 //! 6  basalt-data             rest     ext4   /var     (or a member of a RAID 1 with it: [`mirror`])
+//! 8  basalt-pool             rest     LVM    guests' disks, where that was chosen: then data has a size
 //! ```
 
 pub mod bios;

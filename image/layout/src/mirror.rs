@@ -4,12 +4,40 @@
 //! that has changed, and what it knows of the other member. Everybody who starts or completes the
 //! array reads them here first: the kernel compares counts only, and would take two disks for equal
 //! that have each run alone.
+//!
+//! Where guests' disks have a pool of their own, the array itself is divided into partitions: one for
+//! the data, one for the pool. One array and not two, so that both always come from the same disks,
+//! whatever each of the disks went through alone.
+
+use crate::disk::{DATA_LABEL, FreshIds, POOL_LABEL, PartitionType};
 
 /// Name of the array's device.
 pub const DEVICE: &str = "md0";
 
 /// Name of the array, as its members carry it.
 pub const NAME: &str = "basalt-data";
+
+/// Number of the data's partition in an array that has a pool, too.
+pub const DATA_PARTITION: u32 = 1;
+
+/// Number of the pool's partition in it.
+pub const POOL_PARTITION: u32 = 2;
+
+/// The `sfdisk` script that divides an array: `data_size` bytes, whole MiB, for the data, and the
+/// rest for the pool.
+pub fn partition_script(ids: &FreshIds, data_size: u64, pool: PartitionType) -> String {
+    format!(
+        "label: gpt\nlabel-id: {}\n\n\
+         {DATA_PARTITION} : size={}MiB, type={}, uuid={}, name=\"{DATA_LABEL}\"\n\
+         {POOL_PARTITION} : type={}, uuid={}, name=\"{POOL_LABEL}\"\n",
+        ids.disk,
+        data_size >> 20,
+        PartitionType::Data.guid(),
+        ids.data,
+        pool.guid(),
+        ids.pool
+    )
+}
 
 /// File below `/run` with the kernel name of the root partition on the disk that was booted from.
 pub const ROOT_PARTITION: &str = "basalt-root";

@@ -304,7 +304,8 @@ impl Node {
         }
     }
 
-    fn qemu_said(&self) -> String {
+    /// What QEMU has written of its own accord, as its reason to end.
+    pub fn qemu_said(&self) -> String {
         fs::read_to_string(self.dir.join(QEMU_LOG))
             .unwrap_or_default()
             .trim()

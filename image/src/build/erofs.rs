@@ -11,6 +11,14 @@ use std::path::{Path, PathBuf};
 
 /// Where our programs go; the command line tool goes where users look.
 const PROGRAMS: &str = "usr/lib/basalt";
+/// The firmware of virtual machines that boot by UEFI: where the appliance has it, and which of the
+/// package's files it is. Those for Secure Boot need system management mode, which our machines do not
+/// have.
+const FIRMWARE: &str = "usr/share/basalt/firmware";
+const FIRMWARE_FILES: [&str; 2] = ["OVMF_CODE_4M.fd", "OVMF_VARS_4M.fd"];
+/// Where the package has them, and its copyright file.
+const FIRMWARE_SOURCE: &str = "usr/share/OVMF";
+const FIRMWARE_COPYRIGHT: &str = "usr/share/doc/ovmf/copyright";
 /// The program users type.
 const TOOL: &str = "basalt";
 
@@ -56,6 +64,8 @@ fn key(stage: &Stage, system: &Path, version: &Version) -> Result<Hash> {
         key.tree(web)?;
     }
     sign::add_public_to(stage, &mut key)?;
+    // Its name says what is in it.
+    key.text(&stage.firmware.to_string_lossy());
     for component in &stage.components {
         key.text(&format!("{component:?}"));
     }
@@ -91,9 +101,15 @@ fn layer(stage: &Stage, system: &Path, version: &Version) -> Result<PathBuf> {
     if let Some(web) = &stage.programs.web {
         tree::lay_over(web, &layer.join("usr/share/basalt/web"))?;
     }
+    for file in FIRMWARE_FILES {
+        let source = stage.firmware.join(FIRMWARE_SOURCE).join(file);
+        tree::copy(&source, &layer.join(FIRMWARE).join(file))?;
+    }
+    let copyright = stage.firmware.join(FIRMWARE_COPYRIGHT);
+    tree::copy(&copyright, &layer.join(FIRMWARE_COPYRIGHT))?;
     sbom::write(
         &stage.components,
-        system,
+        &[system, &layer],
         &layer,
         &version.to_string(),
         stage.epoch,

@@ -117,12 +117,14 @@ pub fn build(options: &Options) -> Result<Artifacts> {
     let lock = lock::Lock::read(&paths)?;
     let toolbox = toolbox::ensure(&paths, &lock)?;
     let base = base::ensure(&paths, &lock)?;
+    let firmware = toolbox::ensure_unpacked(&paths, &lock, lock::Group::Firmware)?;
     let programs = programs::build(&paths, options)?;
     let keys = Keys::ensure()?;
     let components = sbom::shipped(&paths, &lock, &programs)?;
     let ingredients = stage::Ingredients {
         toolbox,
         base,
+        firmware,
         programs,
         keys,
         components,

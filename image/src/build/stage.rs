@@ -34,6 +34,8 @@ pub(super) struct Stage {
     pub epoch: u64,
     pub toolbox: Toolbox,
     pub base: Base,
+    /// The unpacked firmware packages.
+    pub firmware: PathBuf,
     pub programs: Programs,
     pub keys: Keys,
     pub components: Vec<Component>,
@@ -43,6 +45,8 @@ pub(super) struct Stage {
 pub(super) struct Ingredients {
     pub toolbox: Toolbox,
     pub base: Base,
+    /// The unpacked firmware packages.
+    pub firmware: PathBuf,
     pub programs: Programs,
     pub keys: Keys,
     pub components: Vec<Component>,
@@ -69,6 +73,7 @@ impl Stage {
             epoch: lock.epoch,
             toolbox: made.toolbox,
             base: made.base,
+            firmware: made.firmware,
             programs: made.programs,
             keys: made.keys,
             components: made.components,

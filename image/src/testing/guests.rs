@@ -13,11 +13,17 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 const SUITE: &str = "trixie";
-const PACKAGES: &str = "systemd-sysv,udev,dbus,iproute2,iputils-ping,login,kmod,busybox-static,linux-image-cloud-amd64";
+const PACKAGES: &str = "systemd-sysv,udev,dbus,iproute2,iputils-ping,login,kmod,busybox-static,systemd-boot-efi,linux-image-cloud-amd64";
 /// What neither a boot nor a login needs.
 const LEAVE_OUT: [&str; 6] = ["doc", "man", "locale", "info", "i18n", "lintian"];
 /// What the recipe leaves in the root's `/out`.
-const RESULTS: [&str; 4] = ["kernel", "initrd", "disk.raw", "template.tar.zst"];
+const RESULTS: [&str; 5] = [
+    "kernel",
+    "initrd",
+    "disk.raw",
+    "uefi.raw",
+    "template.tar.zst",
+];
 
 /// Files for one virtual machine and one container.
 #[derive(Debug, Clone)]
@@ -66,6 +72,11 @@ impl Guests {
         self.dir.join("disk.raw")
     }
 
+    /// A raw disk that boots by UEFI, with the same root file system.
+    pub fn uefi_disk(&self) -> PathBuf {
+        self.dir.join("uefi.raw")
+    }
+
     /// The root file system as an archive.
     pub fn template(&self) -> PathBuf {
         self.dir.join("template.tar.zst")
@@ -101,6 +112,9 @@ fn make(recipe: &Path, dir: &Path) -> Result<()> {
         Tool::Mmdebstrap,
         Tool::DebianKeyring,
         Tool::MkfsExt4,
+        Tool::MkfsVfat,
+        Tool::Mtools,
+        Tool::Sfdisk,
         Tool::Zstd,
         Tool::Xz,
     ])?;

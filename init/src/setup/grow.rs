@@ -1,11 +1,12 @@
-//! The data partition takes the whole disk, also after the disk has grown.
+//! The data partition takes the whole disk, also after the disk has grown; not where a pool lies behind
+//! it, for which the disk was divided when the host was installed.
 
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
 use anyhow::Context;
-use basalt_layout::disk::{DATA_LABEL, DATA_PARTITION};
+use basalt_layout::disk::{DATA_LABEL, DATA_PARTITION, POOL_PARTITION};
 use basalt_update::block::{Blocks, Partition};
 use basalt_update::command;
 
@@ -25,6 +26,10 @@ pub fn grow(paths: &Paths) -> anyhow::Result<()> {
     };
     let is_data = partition.label.as_deref() == Some(DATA_LABEL);
     if !is_data || partition.number != DATA_PARTITION {
+        return Ok(());
+    }
+    let parts = blocks.partitions(&partition.disk)?;
+    if parts.iter().any(|part| part.number == POOL_PARTITION) {
         return Ok(());
     }
     grow_partition(&blocks, &partition)?;

@@ -9,6 +9,7 @@ use anyhow::Context;
 use basalt_layout::slot::UKI_FOLDER;
 use basalt_layout::{UkiName, Version, bios};
 use basalt_model::host::answer::Enrol;
+use basalt_model::host::{HostConfig, Pool};
 use basalt_update::bios::write_entry;
 use basalt_update::environment::Environment;
 use basalt_update::esp::Esp;
@@ -16,7 +17,6 @@ use basalt_update::files::write_atomic;
 use basalt_update::secureboot::LOADER_FOLDER;
 
 use super::Mounted;
-use crate::plan::Plan;
 use crate::secure_boot;
 use crate::source::BootFiles;
 
@@ -29,13 +29,29 @@ const NEW_IMAGE: &str = "basalt-install.new";
 const LOADER_CONFIG: &str = "timeout 0\nconsole-mode keep\neditor no\n";
 
 /// Writes what the data partition has to hold before the first boot.
-pub fn write_state(data: &Path, plan: &Plan, log: &str) -> anyhow::Result<()> {
+pub fn write_state(data: &Path, host: &HostConfig, log: &str) -> anyhow::Result<()> {
     let mounted = Mounted::new(data, DATA_MOUNT, "ext4")?;
-    write_state_files(&mounted.folder, plan, log)?;
+    write_state_files(&mounted.folder, host, log)?;
     mounted.close()
 }
 
-fn write_state_files(var: &Path, plan: &Plan, log: &str) -> anyhow::Result<()> {
+/// Writes the host's configuration anew; the pool that was made for the old host stays the new one's.
+pub fn rewrite_state(data: &Path, host: &HostConfig, log: &str) -> anyhow::Result<()> {
+    let mounted = Mounted::new(data, DATA_MOUNT, "ext4")?;
+    let mut host = host.clone();
+    host.pool = kept_pool(&mounted.folder);
+    write_state_files(&mounted.folder, &host, log)?;
+    mounted.close()
+}
+
+/// The pool of the host whose data this is. The storage that uses it is in the configuration store,
+/// which stays; so a file that cannot be read loses nothing.
+fn kept_pool(var: &Path) -> Option<Pool> {
+    let text = fs::read(var.join("lib/basalt/host.json")).ok()?;
+    serde_json::from_slice::<HostConfig>(&text).ok()?.pool
+}
+
+fn write_state_files(var: &Path, host: &HostConfig, log: &str) -> anyhow::Result<()> {
     let make = |path: &str, mode| {
         let folder = var.join(path);
         DirBuilder::new()
@@ -47,7 +63,7 @@ fn write_state_files(var: &Path, plan: &Plan, log: &str) -> anyhow::Result<()> {
     };
     make("lib", 0o755)?;
     let state = make("lib/basalt", 0o700)?;
-    let mut config = serde_json::to_vec_pretty(&plan.host).context("host.json")?;
+    let mut config = serde_json::to_vec_pretty(host).context("host.json")?;
     config.push(b'\n');
     write_atomic(&state.join("host.json"), &config, 0o600).context("host.json")?;
     make("log", 0o755)?;
@@ -119,8 +135,6 @@ fn write_esp_files(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use basalt_model::host::HostConfig;
-    use basalt_model::host::answer::After;
     use basalt_update::bios::BootCode;
     use basalt_update::secureboot::Enrolment;
     use std::os::unix::fs::PermissionsExt;
@@ -128,20 +142,18 @@ mod tests {
     #[test]
     fn the_host_finds_its_configuration() {
         let dir = tempfile::tempdir().unwrap();
-        let plan = Plan {
-            disk: crate::terminal::tests::disk(),
-            mirror: None,
-            mode: crate::plan::Mode::Fresh,
-            host: HostConfig::fallback(),
-            after: After::Reboot,
-            secure_boot: Enrol::Auto,
+        let host = HostConfig {
+            pool: Some(Pool::LvmThin {
+                vgname: "basalt_1".parse().unwrap(),
+                thinpool: "data".parse().unwrap(),
+            }),
+            ..HostConfig::fallback()
         };
-        write_state_files(dir.path(), &plan, "said\n").unwrap();
+        assert_eq!(kept_pool(dir.path()), None);
+        write_state_files(dir.path(), &host, "said\n").unwrap();
+        assert_eq!(kept_pool(dir.path()), host.pool);
         let text = fs::read(dir.path().join("lib/basalt/host.json")).unwrap();
-        assert_eq!(
-            serde_json::from_slice::<HostConfig>(&text).unwrap(),
-            plan.host
-        );
+        assert_eq!(serde_json::from_slice::<HostConfig>(&text).unwrap(), host);
         let mode = |path: &str| {
             fs::metadata(dir.path().join(path))
                 .unwrap()

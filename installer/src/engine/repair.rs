@@ -69,7 +69,7 @@ pub fn run(plan: &Plan, source: &Source, report: &mut Report) -> anyhow::Result<
     table.write()?;
     if plan.mode == Mode::KeepData {
         report.line("Writing the host's configuration");
-        files::write_state(&data, plan, &report.log())?;
+        files::rewrite_state(&data, &plan.host, &report.log())?;
     }
     report.line("Writing the boot loaders");
     if table.entry(BIOS_PARTITION).is_ok() {
@@ -165,7 +165,7 @@ fn remove_others(esp: &Esp, version: &Version) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use basalt_layout::disk::{MIN_DISK_SIZE, install_script};
+    use basalt_layout::disk::{MIN_DISK_SIZE, Shares, install_script};
     use std::fs::{self, File};
 
     fn table(dir: &Path) -> Table {
@@ -173,7 +173,7 @@ mod tests {
         File::create(&disk).unwrap().set_len(MIN_DISK_SIZE).unwrap();
         let ids = basalt_update::table::fresh_ids();
         let hash = "ab".repeat(32).parse().unwrap();
-        let script = install_script(&ids, &"0.1.0".parse().unwrap(), &hash);
+        let script = install_script(&ids, &"0.1.0".parse().unwrap(), &hash, &Shares::DATA_ALONE);
         command::run("sfdisk", &["--quiet", &disk.to_string_lossy()], &script).unwrap();
         Table::read(&disk).unwrap()
     }

@@ -6,15 +6,18 @@ use std::str::FromStr;
 
 use anyhow::Context;
 use basalt_layout::Version;
-use basalt_model::host::answer::{After, Enrol, Existing as Wish, check_password};
+use basalt_model::host::answer::{
+    After, DataChoice, Enrol, Existing as Wish, GuestStorage, Size, check_password,
+};
 use basalt_model::host::{
     Addressing, Email, HostConfig, HostNetwork, Hostname, InterfaceAddress, Keyboard, MacAddress,
     PasswordHash, Port, TimeZone,
 };
 
-use crate::disks::Disk;
+use crate::disks::{Disk, gib};
 use crate::existing::Existing;
 use crate::password;
+use crate::plan::room::{self, PoolPlan};
 use crate::plan::{Mode, Plan, check_disk, check_mirror, choose_mode};
 
 /// Someone to talk to.
@@ -87,6 +90,10 @@ impl<'a> Dialog<'a> {
             Mode::Fresh => self.mirror(&disk)?,
             Mode::KeepData | Mode::Repair => None,
         };
+        let pool = match mode {
+            Mode::Fresh => self.pool(&disk, mirror.as_ref())?,
+            Mode::KeepData | Mode::Repair => None,
+        };
         let host = match mode {
             // It stays what it was.
             Mode::Repair => HostConfig::fallback(),
@@ -96,6 +103,7 @@ impl<'a> Dialog<'a> {
             disk,
             mirror,
             mode,
+            pool,
             host,
             after: After::Reboot,
             secure_boot: Enrol::Auto,
@@ -112,6 +120,7 @@ impl<'a> Dialog<'a> {
             email: self.optional::<Email>("Administrator's e-mail address (Enter: none): ")?,
             root_password_hash,
             root_ssh_keys: Vec::new(),
+            pool: None,
         })
     }
 
@@ -194,6 +203,50 @@ impl<'a> Dialog<'a> {
                 }
             } else {
                 return Ok(Some(second.clone()));
+            }
+        }
+    }
+
+    /// A pool for guests' disks, where there is room for one.
+    fn pool(&mut self, disk: &Disk, mirror: Option<&Disk>) -> anyhow::Result<Option<PoolPlan>> {
+        let with = |storage, system_size| {
+            let choice = DataChoice {
+                storage: Some(storage),
+                system_size,
+            };
+            room::choose(&choice, disk, mirror)
+        };
+        let mut offered = GuestStorage::ALL.to_vec();
+        offered.retain(|storage| with(*storage, None).is_ok());
+        if offered.len() < 2 {
+            return Ok(None);
+        }
+        self.talk.say("Guests' disks can lie in:")?;
+        for (index, storage) in offered.iter().enumerate() {
+            let what = storage.describe();
+            self.talk.say(&format!("  {}) {what}", index + 1))?;
+        }
+        let storage = loop {
+            let answer = self.talk.ask("Guests' disks, by number [1]: ")?;
+            let number = match answer.trim() {
+                "" => "1",
+                number => number,
+            };
+            if let Some(storage) = numbered(number, &offered) {
+                break *storage;
+            }
+        };
+        let Some(usual) = with(storage, None)? else {
+            return Ok(None);
+        };
+        loop {
+            let question = format!(
+                "Size of the system's own part, as 16 GiB (Enter: {}): ",
+                gib(usual.data_size)
+            );
+            match with(storage, self.optional::<Size>(&question)?) {
+                Ok(pool) => return Ok(pool),
+                Err(error) => self.talk.say(&format!("{error:#}"))?,
             }
         }
     }
@@ -377,6 +430,14 @@ impl<'a> Dialog<'a> {
                 second.model,
                 second.serial,
                 second.content,
+            ))?;
+        }
+        if let Some(pool) = &plan.pool {
+            self.talk.say(&format!(
+                "  Guests     {}: {} beside {} for the system",
+                pool.storage.describe(),
+                gib(pool.pool_size),
+                gib(pool.data_size),
             ))?;
         }
         if plan.mode == Mode::Repair {

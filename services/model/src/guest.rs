@@ -40,6 +40,10 @@ words! {
         Create = "create",
         /// The guest is being removed; if that is interrupted, removal goes on.
         Destroy = "destroy",
+        /// Its state is being saved; if that is interrupted, the guest runs on.
+        Suspending = "suspending",
+        /// Its state is saved, and its next start goes on from there.
+        Suspended = "suspended",
     }
 }
 
@@ -78,8 +82,10 @@ impl GuestConfig {
             Self::Qemu(config) => {
                 let disks = config.disks().into_iter();
                 let unused = config.unused.iter();
+                let variables = config.efidisk0.iter();
                 disks
                     .map(|(key, disk)| (key, disk.file.volume()))
+                    .chain(variables.map(|disk| ("efidisk0".to_owned(), disk.file.volume())))
                     .chain(unused.map(|(index, volume)| (format!("unused{index}"), Some(volume))))
                     .collect()
             }
@@ -148,6 +154,31 @@ pub struct GuestRecord {
     /// removed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub making: Vec<VolumeId>,
+    /// The state that the guest goes on from, while it is [`Lock::Suspended`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspended: Option<Suspended>,
+}
+
+/// A guest whose state lies on a storage.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Suspended {
+    /// The volume that holds the state.
+    pub vmstate: VolumeId,
+    /// What the guest ran with, which may differ from what it is configured to be.
+    pub running: GuestConfig,
+    /// Suspended because the host went down: it goes on when the host is back.
+    #[serde(default)]
+    pub with_host: bool,
+}
+
+words! {
+    /// What happens to a running virtual machine when its host goes down.
+    pub enum HostShutdown {
+        /// It is shut down.
+        Shutdown = "shutdown",
+        /// Its state is saved, and it goes on from there when the host is back.
+        Suspend = "suspend",
+    }
 }
 
 impl GuestRecord {
@@ -157,6 +188,7 @@ impl GuestRecord {
             config,
             lock: None,
             making: Vec::new(),
+            suspended: None,
         }
     }
 }

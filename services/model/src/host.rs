@@ -11,6 +11,8 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::storage::LvmName;
+
 pub mod answer;
 pub mod networkd;
 
@@ -43,6 +45,22 @@ pub struct HostConfig {
     /// Keys that may log in as root over SSH.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub root_ssh_keys: Vec<SshPublicKey>,
+    /// The pool for guests' disks that was made at the installation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<Pool>,
+}
+
+/// A pool for guests' disks on the system's own disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum Pool {
+    /// A thin pool of LVM.
+    LvmThin {
+        /// Its volume group.
+        vgname: LvmName,
+        /// The pool's own name.
+        thinpool: LvmName,
+    },
 }
 
 impl HostConfig {
@@ -57,6 +75,7 @@ impl HostConfig {
             email: None,
             root_password_hash: None,
             root_ssh_keys: Vec::new(),
+            pool: None,
         }
     }
 }

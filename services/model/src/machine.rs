@@ -13,7 +13,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Version of the control protocol and of [`MachineSpec`]; the monitor refuses any other.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// Index into the descriptors sent along with the specification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -47,6 +47,9 @@ pub struct MachineSpec {
     pub console: Option<Slot>,
     /// What the machine runs first.
     pub boot: Boot,
+    /// What the machine says it is; firmware hands it to the guest.
+    #[serde(default)]
+    pub system: SystemInfo,
     /// Disks in order; the guest sees them as `vda`, `vdb`, ….
     #[serde(default)]
     pub disks: Vec<Disk>,
@@ -56,6 +59,39 @@ pub struct MachineSpec {
     /// `/dev/urandom` for virtio-rng, when the guest has one.
     #[serde(default)]
     pub rng: Option<Slot>,
+    /// Screen, keyboard and pointer, when the guest has them.
+    #[serde(default)]
+    pub display: Option<Display>,
+    /// Go on from a saved state instead of booting: a file or block device that
+    /// [`Request::Save`] wrote, or a connected stream socket to a monitor that is told
+    /// [`Request::Migrate`]. The rest of the specification must describe the same machine. From
+    /// a file it stands until [`Request::Resume`]: its starter can note that the state is used
+    /// up before the first instruction runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restore: Option<Slot>,
+}
+
+/// A screen, a keyboard and a pointer, for viewers that speak RFB 3.8.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Display {
+    /// Listening Unix stream socket for viewers, who are asked for no password: whoever reaches
+    /// the socket is let in.
+    pub socket: Slot,
+    /// What draws.
+    pub adapter: Adapter,
+    /// Whether there is a pointer that knows its place on the screen.
+    pub tablet: bool,
+}
+
+/// What draws on a screen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Adapter {
+    /// Firmware, in the guest's memory.
+    Ramfb,
+    /// The guest's driver, with a virtio GPU.
+    Virtio,
 }
 
 /// What the machine runs first.
@@ -73,6 +109,38 @@ pub enum Boot {
         /// The kernel command line.
         cmdline: String,
     },
+    /// UEFI firmware (OVMF) from flash memory, which finds something to boot by itself.
+    Firmware {
+        /// The firmware: whole pages that end at 4 GiB in the guest.
+        code: Slot,
+        /// Its variables, open for reading and writing. As many bytes as fill `code` up to a power of
+        /// two are used; they lie below it.
+        vars: Slot,
+        /// Keys of disks and network cards in the order in which to boot from them; firmware may go on
+        /// with others.
+        #[serde(default)]
+        order: Vec<String>,
+    },
+}
+
+/// What a machine says it is, in SMBIOS's words; texts that are not given have defaults.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SystemInfo {
+    /// UUID, in the order of its digits.
+    pub uuid: [u8; 16],
+    /// Manufacturer.
+    pub manufacturer: Option<String>,
+    /// Product.
+    pub product: Option<String>,
+    /// Version of the product.
+    pub version: Option<String>,
+    /// Serial number.
+    pub serial: Option<String>,
+    /// Stock keeping unit.
+    pub sku: Option<String>,
+    /// Product family.
+    pub family: Option<String>,
 }
 
 /// A virtio block device.
@@ -131,7 +199,24 @@ pub enum Request {
     Quit,
     /// Turn this connection into a stream of [`Event`] lines.
     Events,
+    /// Stop the machine and write its state to the file or block device whose descriptor comes
+    /// with this line (`SCM_RIGHTS`), at least [`STATE_ROOM`] larger than the memory. Answered
+    /// when the state is whole and on the medium, with the machine still paused; when that
+    /// fails, the machine goes on as before. Meanwhile other connections are served.
+    Save,
+    /// Hand the running machine over to the monitor at the other end of the connected stream
+    /// socket that comes with this line, which was started with [`MachineSpec::restore`].
+    /// Answered with [`Response::Moved`] when the machine is the other monitor's; all that is
+    /// left for this one is [`Request::Quit`]. When it fails, the machine goes on here.
+    Migrate {
+        /// How long the machine may stand, in milliseconds. Raised by itself for a guest that
+        /// writes faster than the connection carries.
+        downtime_ms: u64,
+    },
 }
+
+/// Bytes a saved state needs beside the machine's memory.
+pub const STATE_ROOM: u64 = 16 << 20;
 
 /// Answer to a [`Request`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -141,6 +226,8 @@ pub enum Response {
     Ok,
     /// Answer to [`Request::Status`].
     Status(Status),
+    /// Answer to [`Request::Migrate`].
+    Moved(Moved),
     /// Not done, and why.
     Error(String),
 }
@@ -160,6 +247,9 @@ pub enum RunState {
 pub struct Status {
     /// Whether the virtual CPUs run.
     pub state: RunState,
+    /// How far a [`Request::Save`] or [`Request::Migrate`] is, while there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moving: Option<Progress>,
     /// Per disk, in the order of the specification.
     pub disks: Vec<DiskStats>,
     /// Per network card, in the order of the specification.
@@ -188,6 +278,26 @@ pub struct NicStats {
     pub tx_bytes: u64,
 }
 
+/// How far the memory is saved or sent, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Dealt with.
+    pub done: u64,
+    /// All there is.
+    pub total: u64,
+}
+
+/// What moving a machine took.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moved {
+    /// Passes over the memory.
+    pub rounds: u32,
+    /// Bytes sent.
+    pub bytes: u64,
+    /// How long the machine stood, in milliseconds.
+    pub downtime_ms: u64,
+}
+
 /// Something that happened to the machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -196,6 +306,8 @@ pub enum Event {
     PoweredOff,
     /// The guest or a request reset the machine; it runs again.
     Reset,
+    /// A [`Request::Save`] or [`Request::Migrate`] went on.
+    Progress(Progress),
     /// A virtual CPU or device failed beyond repair; the process ends with status 1.
     Failed(String),
 }

@@ -2,11 +2,12 @@
 //!
 //! Every disk is a virtio block device, whatever bus its key names: clients that ask for `scsi0`
 //! by default are served too. Settings marked "no effect" are kept and shown because clients set
-//! them, and mean nothing to this version. A machine boots `kernel` directly.
+//! them, and mean nothing to this version. A machine with a `kernel` boots it directly, any other
+//! boots UEFI firmware.
 
 use crate::config;
 use crate::field::Int;
-use crate::guest::{Description, GuestName, Startup, Tags};
+use crate::guest::{Description, GuestName, HostShutdown, Startup, Tags};
 use crate::network::{InterfaceName, Mac};
 use crate::propstring::{self, split};
 use crate::storage::{DiskSize, VolumeId, VolumeSource};
@@ -37,15 +38,29 @@ config! {
         onboot "onboot": bool,
         /// Order and delays of the start with the host.
         startup "startup": Startup,
+        /// What happens to it when the host goes down (default: as the node says).
+        on_host_shutdown "on-host-shutdown": HostShutdown,
         /// Refuse to remove the guest or its disks.
         protection "protection": bool,
+        /// Firmware. A machine without `kernel` boots UEFI (OVMF), whatever is set here: `seabios`, which
+        /// clients send by default, is taken and means the same.
+        bios "bios": Bios,
+        /// Where the firmware keeps its variables: `STORAGE:1` for a new volume (its size does not
+        /// matter), or a volume. Without it they are lost when the machine is switched off.
+        efidisk0 "efidisk0": EfiDisk,
+        /// What the machine says it is: `uuid=…[,manufacturer=…][,product=…]…`; a UUID is made up for a
+        /// machine that is created without.
+        smbios1 "smbios1": Smbios,
+        /// Identity that says whether the machine was rolled back; no effect.
+        vmgenid "vmgenid": Word,
         /// Kernel to boot: a volume of content kind `kernel`.
         kernel "kernel": VolumeId,
         /// Initial RAM disk for the kernel: a volume of content kind `kernel`.
         initrd "initrd": VolumeId,
         /// Command line of the kernel (default `console=ttyS0 root=/dev/vda rw`).
         cmdline "cmdline": CommandLine,
-        /// Boot order, e.g. `order=virtio0`: the first disk named becomes /dev/vda.
+        /// Boot order, e.g. `order=virtio0;net0`: the first disk named becomes /dev/vda, and firmware
+        /// tries the devices in this order.
         boot "boot": BootOrder,
         /// Kind of guest system, e.g. `l26`; no effect.
         ostype "ostype": Word,
@@ -59,9 +74,9 @@ config! {
         balloon "balloon": Int<0, 4194304>,
         /// Memory nodes; no effect.
         numa "numa": bool,
-        /// USB tablet; no effect: there is no display.
+        /// Pointer that knows its place on the screen (default on).
         tablet "tablet": bool,
-        /// Display; no effect: there is none but the serial console.
+        /// Screen: `std`, `virtio`, or `none` and `serial0` for none (default `std`).
         vga "vga": Word,
         /// Machine type; no effect: there is one.
         machine "machine": Word,
@@ -86,11 +101,34 @@ config! {
     }
 }
 
+/// The screen that `vga` asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Vga {
+    /// What shows most guests from their first moment on.
+    Standard,
+    /// The paravirtual one.
+    Virtio,
+    /// None: `none`, or a serial console in its place.
+    Absent,
+}
+
 impl QemuConfig {
     /// The memory of a machine that names none, in MiB.
     pub const DEFAULT_MEMORY: u64 = 512;
     /// The command line of a kernel that is given none.
     pub const DEFAULT_CMDLINE: &'static str = "console=ttyS0 root=/dev/vda rw";
+
+    /// The screen. Cards that exist elsewhere only (`qxl`, `vmware`, …) are the standard one.
+    pub fn vga(&self) -> Vga {
+        let text = self.vga.as_ref().map_or("std", |word| word.as_str());
+        let first = text.split(',').next().unwrap_or_default();
+        match first.strip_prefix("type=").unwrap_or(first) {
+            "none" => Vga::Absent,
+            serial if serial.starts_with("serial") => Vga::Absent,
+            "virtio" | "virtio-gl" => Vga::Virtio,
+            _ => Vga::Standard,
+        }
+    }
 
     /// Memory in MiB.
     pub fn memory_mib(&self) -> u64 {
@@ -149,6 +187,108 @@ impl QemuConfig {
             .any(|bus| crate::field::index_of(bus, key).is_some() && Self::knows(key))
     }
 }
+
+words! {
+    /// What boots a machine that has no kernel of its own.
+    pub enum Bios {
+        /// A PC BIOS; taken for UEFI.
+        Seabios = "seabios",
+        /// UEFI.
+        Ovmf = "ovmf",
+    }
+}
+
+crate::propstring! {
+    /// Where UEFI firmware keeps its variables.
+    pub struct EfiDisk {
+        /// The volume.
+        default file "file": VolumeSource,
+        /// Size of the flash memory; only `4m`.
+        efitype "efitype": EfiType,
+        /// Image format; only `raw`.
+        format "format": DiskFormat,
+        /// Volume whose variables a new one starts with.
+        import_from "import-from": VolumeId,
+        /// Whether Secure Boot's keys are enrolled; only 0.
+        pre_enrolled_keys "pre-enrolled-keys": bool,
+        /// Size of the volume.
+        size "size": DiskSize,
+    }
+}
+
+words! {
+    /// Size of the flash memory with firmware and variables.
+    pub enum EfiType {
+        /// 4 MiB.
+        FourMiB = "4m",
+    }
+}
+
+crate::propstring! {
+    /// What a machine says it is (SMBIOS type 1).
+    pub struct Smbios {
+        /// UUID.
+        required uuid "uuid": SystemUuid,
+        /// The texts are base64.
+        base64 "base64": bool,
+        /// Product family.
+        family "family": SmbiosText,
+        /// Manufacturer.
+        manufacturer "manufacturer": SmbiosText,
+        /// Product.
+        product "product": SmbiosText,
+        /// Serial number.
+        serial "serial": SmbiosText,
+        /// Stock keeping unit.
+        sku "sku": SmbiosText,
+        /// Version of the product.
+        version "version": SmbiosText,
+    }
+}
+
+/// A UUID, written in groups of 8, 4, 4, 4 and 12 hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SystemUuid(pub [u8; 16]);
+
+impl fmt::Display for SystemUuid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, byte) in self.0.iter().enumerate() {
+            if [4, 6, 8, 10].contains(&i) {
+                f.write_str("-")?;
+            }
+            write!(f, "{byte:02x}")?;
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for SystemUuid {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("'{text}' is no UUID, like 3b1f8e70-9c2a-4d5e-8f60-718293a4b5c6");
+        let groups: Vec<usize> = text.split('-').map(str::len).collect();
+        let digits: Vec<u32> = text
+            .chars()
+            .filter(|c| *c != '-')
+            .map(|c| c.to_digit(16))
+            .collect::<Option<_>>()
+            .ok_or_else(wrong)?;
+        if groups != [8, 4, 4, 4, 12] || digits.len() != 32 {
+            return Err(wrong());
+        }
+        let mut bytes = [0; 16];
+        for (byte, pair) in bytes.iter_mut().zip(digits.chunks(2)) {
+            *byte = (pair[0] << 4 | pair[1]) as u8;
+        }
+        Ok(Self(bytes))
+    }
+}
+
+crate::text_field!(
+    SystemUuid,
+    "SystemUuid",
+    json!({"type": "string", "format": "uuid"})
+);
 
 crate::propstring! {
     /// A disk of a virtual machine.
@@ -279,6 +419,12 @@ checked_text!(
     CommandLine,
     |text| text.len() <= 2047 && text.bytes().all(|byte| (0x20..0x7f).contains(&byte)),
     "use at most 2047 printable ASCII characters"
+);
+checked_text!(
+    /// A text of SMBIOS, plain or in base64.
+    SmbiosText,
+    |text| text.len() <= 256 && text.bytes().all(|byte| (0x20..0x7f).contains(&byte) && byte != b','),
+    "use at most 256 printable ASCII characters without ','"
 );
 checked_text!(
     /// The serial number of a disk.

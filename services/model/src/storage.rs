@@ -1,12 +1,15 @@
 //! Storage as users name it: storages, volumes, what they may contain, and sizes.
 
+mod config;
+
 use crate::vmid::Vmid;
 use crate::words;
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
+
+pub use config::{LvmName, StorageConfig, StorageDriver, StorageKind};
 
 /// The name of a storage, e.g. `local`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -16,6 +19,11 @@ impl StorageId {
     /// The storage every host has.
     pub fn local() -> Self {
         Self("local".to_owned())
+    }
+
+    /// The storage in the pool of LVM that a host may have been installed with.
+    pub fn local_lvm() -> Self {
+        Self("local-lvm".to_owned())
     }
 
     /// The name.
@@ -88,6 +96,16 @@ impl ContentKinds {
     pub fn all() -> Self {
         Self(ContentKind::ALL.iter().copied().collect())
     }
+
+    /// What is read only, or from outside: everything but what guests write to.
+    pub fn files() -> Self {
+        Self(&Self::all().0 - &Self::guests().0)
+    }
+
+    /// What guests write to: all that a storage of block devices can hold.
+    pub fn guests() -> Self {
+        Self(BTreeSet::from([ContentKind::Images, ContentKind::Rootdir]))
+    }
 }
 
 impl fmt::Display for ContentKinds {
@@ -146,12 +164,22 @@ impl VolumeId {
         self.path.rsplit('/').next().unwrap_or(&self.path)
     }
 
-    /// The guest it belongs to, going by its path: `100/vm-100-disk-0.raw` is 100's.
+    /// The guest it belongs to, going by its path: `100/vm-100-disk-0.raw` and `vm-100-disk-0` are
+    /// 100's.
     pub fn owner(&self) -> Option<Vmid> {
-        self.path
-            .split_once('/')
-            .and_then(|(directory, _)| directory.parse().ok())
+        match self.path.split_once('/') {
+            Some((directory, _)) => directory.parse().ok(),
+            None => owner_in_name(&self.path),
+        }
     }
+}
+
+/// The guest that a volume without a directory belongs to: `vm-100-disk-0`, `base-100-disk-0`.
+fn owner_in_name(name: &str) -> Option<Vmid> {
+    let rest = ["vm-", "base-"]
+        .iter()
+        .find_map(|prefix| name.strip_prefix(prefix))?;
+    rest.split_once('-')?.0.parse().ok()
 }
 
 impl fmt::Display for VolumeId {
@@ -174,6 +202,36 @@ crate::text_field!(
     VolumeId,
     "VolumeId",
     json!({"type": "string", "format": "pve-volume-id"})
+);
+
+/// The name of a snapshot: `before-upgrade`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SnapshotName(String);
+
+impl fmt::Display for SnapshotName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for SnapshotName {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let letter = text.starts_with(|first: char| first.is_ascii_alphabetic());
+        let rest = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+        if letter && (2..=40).contains(&text.len()) && text.bytes().all(rest) {
+            return Ok(Self(text.to_owned()));
+        }
+        Err(format!(
+            "'{text}' is no name of a snapshot: use a letter, then letters, digits, '-_', 40 at most"
+        ))
+    }
+}
+
+crate::text_field!(
+    SnapshotName,
+    "SnapshotName",
+    json!({"type": "string", "format": "pve-configid", "maxLength": 40})
 );
 
 /// What a disk setting points at.
@@ -314,39 +372,6 @@ crate::text_field!(
     json!({"type": "string", "format": "disk-size"})
 );
 
-/// A storage as the store keeps it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StorageConfig {
-    /// The driver and what it needs.
-    #[serde(flatten)]
-    pub driver: StorageDriver,
-    /// What may lie on it.
-    pub content: ContentKinds,
-    /// Switched off by the administrator.
-    #[serde(default)]
-    pub disable: bool,
-}
-
-/// A storage's driver and what it needs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "lowercase")]
-pub enum StorageDriver {
-    /// A directory of the host.
-    Dir {
-        /// Where.
-        path: String,
-    },
-}
-
-impl StorageDriver {
-    /// The driver's name on the wire.
-    pub fn as_str(&self) -> &'static str {
-        match self {
-            Self::Dir { .. } => "dir",
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -363,6 +388,21 @@ mod tests {
         let disk: VolumeId = "local:100/vm-100-disk-0.raw".parse().unwrap();
         assert_eq!(disk.owner(), Vmid::new(100));
         assert_eq!(disk.name(), "vm-100-disk-0.raw");
+    }
+
+    #[test]
+    fn block_devices_name_their_owners() {
+        let owner = |text: &str| text.parse::<VolumeId>().unwrap().owner();
+        assert_eq!(owner("pool:vm-100-disk-0"), Vmid::new(100));
+        assert_eq!(owner("pool:base-101-disk-0"), Vmid::new(101));
+        for nobodys in [
+            "pool:root",
+            "pool:vm-1-disk-0",
+            "pool:vm-100",
+            "pool:vm-x-disk-0",
+        ] {
+            assert_eq!(owner(nobodys), None, "{nobodys}");
+        }
     }
 
     #[test]

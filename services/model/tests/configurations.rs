@@ -166,7 +166,7 @@ fn every_wrong_setting_is_named() {
         "virtio16": "local:4",
         "virtio0": "local:4,colour=red",
         "net0": "e1000,bridge=vmbr0",
-        "bios": "ovmf",
+        "bios": "coreboot",
     }));
     let FieldErrors(errors) = QemuConfig::from_map(&given).unwrap_err();
     let names: Vec<&str> = errors.keys().map(String::as_str).collect();

@@ -3,9 +3,11 @@
 //! A console is prepared with one call, which answers a port and a ticket, and opened with a
 //! second one, which becomes the websocket. There the client first sends `user:ticket` and a line
 //! feed and is answered `OK`; then it sends messages `0:LENGTH:DATA` (typed), `1:COLS:ROWS:`
-//! (size) and `2` (still there), and receives the guest's bytes as they are.
+//! (size) and `2` (still there), and receives the guest's bytes as they are. On the websocket of
+//! a graphical console both sides speak RFB from the first byte on ([`screen`]).
 
 mod frames;
+pub mod screen;
 
 use crate::auth::now;
 use crate::call::Call;
@@ -73,12 +75,21 @@ pub enum Target {
         /// The socket of the container's runtime, which can be told the window's size.
         control: PathBuf,
     },
+    /// A machine's screen.
+    Screen {
+        /// The socket of its monitor.
+        socket: PathBuf,
+        /// The password for VNC; the console's ticket if there is none of its own.
+        password: Option<String>,
+    },
 }
 
 impl Target {
     fn socket(&self) -> &Path {
         match self {
-            Self::Serial(socket) | Self::Terminal { socket, .. } => socket,
+            Self::Serial(socket) | Self::Terminal { socket, .. } | Self::Screen { socket, .. } => {
+                socket
+            }
         }
     }
 
@@ -186,7 +197,7 @@ async fn open(call: Call, params: ConsoleSocket) -> Result<()> {
             params.port
         )));
     }
-    let Some(waiting) = core.consoles.take(params.port) else {
+    let Some(mut waiting) = core.consoles.take(params.port) else {
         return Err(Error::failed(format_args!(
             "no console waits on port {}",
             params.port
@@ -199,6 +210,9 @@ async fn open(call: Call, params: ConsoleSocket) -> Result<()> {
     // When the task is gone already, the connection ends with the first select below.
     let _ = waiting.opened.send(when_closed);
     let greeting = format!("{owner}:{}", params.vncticket);
+    if let Target::Screen { password, .. } = &mut waiting.target {
+        password.get_or_insert(params.vncticket);
+    }
     tokio::spawn(async move {
         if let Err(error) = serve(upgrade, guest, waiting.target, greeting, closed).await {
             tracing::debug!(%error, "console ended");
@@ -241,6 +255,10 @@ async fn serve(
     let connection = upgrade.await.map_err(std::io::Error::other)?;
     let socket =
         WebSocketStream::from_raw_socket(TokioIo::new(connection), Role::Server, None).await;
+    if let Target::Screen { password, .. } = &target {
+        let password = password.as_deref().unwrap_or_default();
+        return screen::serve(socket, guest, password, &mut closed).await;
+    }
     let (mut to_client, mut from_client) = socket.split();
     let mut frames = Frames::default();
     let greeted = greet(&mut from_client, &mut frames, &greeting);

@@ -5,18 +5,21 @@ use crate::figures::Samples;
 use anyhow::Context;
 use basalt_api::{Error, Result};
 use basalt_container::Containers;
-use basalt_model::storage::{StorageConfig, StorageDriver, StorageId};
+use basalt_model::host::{HostConfig, Pool};
+use basalt_model::storage::{ContentKinds, StorageConfig, StorageDriver, StorageId};
 use basalt_network::Network;
 use basalt_storage::Storages;
 use basalt_store::{Expect, Transaction};
 use basalt_unit::Units;
 use basalt_vm::Machines;
 use std::ops::Deref;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Storages are kept under their names behind this.
 const STORAGES: &str = "storages/";
+/// The host's configuration, beside the store.
+const HOST_CONFIG: &str = "host.json";
 
 /// The node with everything it works with. Cheap to clone.
 #[derive(Clone)]
@@ -90,30 +93,87 @@ pub fn storage_key(id: &StorageId) -> String {
     format!("{STORAGES}{id}")
 }
 
+/// The storages of a host that starts for the first time: `local`, and a pool that was made at the
+/// installation. Where there is one, guests' disks go there and not into the directory.
+fn first_storages(core: &Core) -> anyhow::Result<Transaction> {
+    let local = storage_key(&StorageId::local());
+    let path = core.settings.vz.to_string_lossy().into_owned();
+    let mut config = StorageConfig {
+        driver: StorageDriver::Dir { path },
+        ..Storages::local_config()
+    };
+    let mut change = Transaction::new().expect(&local, Expect::Absent);
+    if let Some((id, pool)) = pool_storage(&core.settings.state.join(HOST_CONFIG)) {
+        config.content = ContentKinds::files();
+        change = change.put(storage_key(&id), &pool)?;
+    }
+    Ok(change.put(&local, &config)?)
+}
+
+/// The storage in the pool that the host's configuration names.
+fn pool_storage(host_config: &Path) -> Option<(StorageId, StorageConfig)> {
+    // Without one the host is reachable and says what is wrong with its configuration.
+    let text = std::fs::read(host_config).ok()?;
+    let host: HostConfig = serde_json::from_slice(&text).ok()?;
+    let Pool::LvmThin { vgname, thinpool } = host.pool?;
+    let driver = StorageDriver::LvmThin { vgname, thinpool };
+    let config = StorageConfig {
+        content: driver.can_hold(),
+        driver,
+        disable: false,
+    };
+    Some((StorageId::local_lvm(), config))
+}
+
 /// Opens every configured storage; one that cannot be opened is left out and said so.
 async fn open_storages(core: &Core) -> anyhow::Result<Storages> {
     let local = storage_key(&StorageId::local());
     if core.store.get(&local).is_none() {
-        let path = core.settings.vz.to_string_lossy().into_owned();
-        let driver = StorageDriver::Dir { path };
-        let config = StorageConfig {
-            driver,
-            ..Storages::local_config()
-        };
-        let change = Transaction::new()
-            .expect(&local, Expect::Absent)
-            .put(&local, &config)?;
-        core.store.commit(change).await?;
+        core.store.commit(first_storages(core)?).await?;
     }
     let storages = Storages::default();
-    for stored in core.store.read_all::<StorageConfig>(STORAGES)? {
-        let Ok(id) = stored.key.trim_start_matches(STORAGES).parse::<StorageId>() else {
-            tracing::error!(key = stored.key, "storage has no valid name");
+    for entry in core.store.list(STORAGES) {
+        let Ok(id) = entry.key.trim_start_matches(STORAGES).parse::<StorageId>() else {
+            tracing::error!(key = entry.key, "storage has no valid name");
             continue;
         };
-        if let Err(error) = storages.set(id.clone(), stored.value) {
+        // A newer version may have had drivers that this one lacks: the host must start all the same.
+        let config = match entry.parse::<StorageConfig>() {
+            Ok(config) => config,
+            Err(error) => {
+                tracing::error!(%error, storage = %id, "storage is not understood");
+                continue;
+            }
+        };
+        if let Err(error) = storages.set(id.clone(), config) {
             tracing::error!(%error, storage = %id, "storage cannot be opened");
         }
     }
     Ok(storages)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pool_of_the_installation_becomes_a_storage() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(HOST_CONFIG);
+        assert_eq!(pool_storage(&path), None);
+        std::fs::write(&path, r#"{"hostname": "n1"}"#).unwrap();
+        assert_eq!(pool_storage(&path), None);
+        let text = r#"{"hostname": "n1",
+            "pool": {"kind": "lvm-thin", "vgname": "basalt_1", "thinpool": "data"}}"#;
+        std::fs::write(&path, text).unwrap();
+        let (id, config) = pool_storage(&path).unwrap();
+        assert_eq!(id.as_str(), "local-lvm");
+        assert_eq!(config.content.to_string(), "images,rootdir");
+        let name = |text: &str| text.parse().unwrap();
+        let driver = StorageDriver::LvmThin {
+            vgname: name("basalt_1"),
+            thinpool: name("data"),
+        };
+        assert_eq!(config.driver, driver);
+    }
 }

@@ -285,6 +285,59 @@ async fn uploads_are_listed_deleted_and_never_left_half_made() {
 }
 
 #[tokio::test]
+async fn storages_are_added_used_and_forgotten() {
+    let mut rig = Rig::start().await;
+    let path = rig.path("more").display().to_string();
+    let form = format!("storage=more&type=dir&path={path}&content=iso,images");
+    let made = rig.ask("POST /storage", ROOT, &form).await;
+    assert_eq!(*made.data(), json!({"storage": "more", "type": "dir"}));
+    let again = rig.ask("POST /storage", ROOT, &form).await;
+    assert!(again.line.contains("already exists"), "{again:?}");
+    rig.crash().await;
+    let shown = rig.ask("GET /storage/more", ROOT, "").await;
+    assert_eq!(shown.data()["path"], path.as_str());
+    assert_eq!(shown.data()["content"], "images,iso");
+    let volume = "vmid=100&filename=vm-100-disk-0.raw&size=4M";
+    let content = "POST /nodes/n1/storage/more/content";
+    let volume = rig.ask(content, ROOT, volume).await;
+    assert_eq!(volume.data(), "more:100/vm-100-disk-0.raw");
+    let status = rig.ask("GET /nodes/n1/storage/more/status", ROOT, "").await;
+    assert_eq!(status.data()["active"], 1);
+
+    for (line, form, name) in [
+        ("POST /storage", "storage=x1&type=dir&path=/etc/x", "path"),
+        ("POST /storage", "storage=x1&type=dir", "path"),
+        ("POST /storage", "storage=x1&type=floppy", "type"),
+        (
+            "POST /storage",
+            "storage=x1&type=lvmthin&vgname=-f&thinpool=x",
+            "vgname",
+        ),
+        // There is no such group, or no LVM at all.
+        (
+            "POST /storage",
+            "storage=x1&type=lvmthin&vgname=nowhere&thinpool=x",
+            "thinpool",
+        ),
+        ("PUT /storage/more", "content=everything", "content"),
+        ("DELETE /storage/local", "", "storage"),
+    ] {
+        let answer = rig.ask(line, ROOT, form).await;
+        assert_eq!(answer.status(), 400, "{form}: {answer:?}");
+        assert!(
+            answer.body["errors"][name].is_string(),
+            "{name}: {answer:?}"
+        );
+    }
+    rig.ask("DELETE /storage/more", ROOT, "").await.data();
+    assert_eq!(rig.ask("GET /storage/more", ROOT, "").await.status(), 500);
+    assert!(rig.path("more/images/100/vm-100-disk-0.raw").exists());
+    rig.crash().await;
+    let left = rig.ask("GET /storage", ROOT, "").await;
+    assert_eq!(left.data().as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn tasks_are_listed_read_and_kept() {
     let mut rig = Rig::start().await;
     let (headers, body) = form(&[("content", None, b"iso"), ("filename", Some("a.iso"), b"x")]);
@@ -317,5 +370,80 @@ async fn tasks_are_listed_read_and_kept() {
     assert_eq!(
         *rig.ask("GET /nodes/n1/tasks", JO, "").await.data(),
         json!([])
+    );
+}
+
+/// A record of a machine with a state on a storage, and the file that is the state.
+fn with_state(rig: &Rig, lock: &str) -> (serde_json::Value, std::path::PathBuf) {
+    let name = "vm-100-state-suspend-2026-11-28.raw";
+    let folder = rig.path("vz/images/100");
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = folder.join(name);
+    std::fs::write(&file, "state").unwrap();
+    let volume = format!("local:100/{name}");
+    let config = json!({"kind": "qemu", "config": {"memory": "64"}});
+    let mut record = config.clone();
+    record["lock"] = lock.into();
+    match lock {
+        "suspended" => record["suspended"] = json!({"vmstate": volume, "running": config}),
+        _ => record["making"] = json!([volume]),
+    }
+    (record, file)
+}
+
+#[tokio::test]
+async fn a_suspended_machine_keeps_its_state_until_it_is_stopped() {
+    let mut rig = Rig::start().await;
+    let (record, file) = with_state(&rig, "suspended");
+    rig.crash_with("guests/100", &record).await;
+    let change = rig
+        .ask("PUT /nodes/n1/qemu/100/config", ROOT, "memory=128")
+        .await;
+    assert_eq!(change.line, "HTTP/1.1 500 VM 100 is locked (suspended)");
+    // There is nothing here that could run it.
+    let start = "POST /nodes/n1/qemu/100/status/start";
+    let started = rig.ask(start, ROOT, "").await.data().clone();
+    let end = rig.wait(&started).await;
+    assert!(end.contains("its state is kept in 'local:100/"), "{end}");
+    assert!(file.exists());
+    let stop = "POST /nodes/n1/qemu/100/status/stop";
+    let stopped = rig.ask(stop, ROOT, "").await.data().clone();
+    assert_eq!(rig.wait(&stopped).await, "OK");
+    assert!(!file.exists());
+    let current = "GET /nodes/n1/qemu/100/status/current";
+    let status = rig.ask(current, ROOT, "").await.data().clone();
+    assert!(status["lock"].is_null(), "{status}");
+    let again = "POST /nodes/n1/qemu/100/status/suspend";
+    let again = rig.ask(again, ROOT, "todisk=1").await.data().clone();
+    assert_eq!(rig.wait(&again).await, "VM 100 not running");
+}
+
+#[tokio::test]
+async fn a_suspension_that_was_interrupted_is_undone() {
+    let mut rig = Rig::start().await;
+    let (record, file) = with_state(&rig, "suspending");
+    rig.crash_with("guests/100", &record).await;
+    let current = "GET /nodes/n1/qemu/100/status/current";
+    while !rig.ask(current, ROOT, "").await.data()["lock"].is_null() {
+        tokio::task::yield_now().await;
+    }
+    assert!(!file.exists());
+}
+
+#[tokio::test]
+async fn the_node_remembers_what_happens_when_the_host_goes_down() {
+    let mut rig = Rig::start().await;
+    let config = "GET /nodes/n1/config";
+    assert!(rig.ask(config, ROOT, "").await.data()["on-host-shutdown"].is_null());
+    let change = "PUT /nodes/n1/config";
+    let wrong = rig.ask(change, ROOT, "on-host-shutdown=sleep").await;
+    assert_eq!(wrong.status(), 400, "{wrong:?}");
+    rig.ask(change, ROOT, "on-host-shutdown=suspend")
+        .await
+        .data();
+    rig.crash().await;
+    assert_eq!(
+        rig.ask(config, ROOT, "").await.data()["on-host-shutdown"],
+        "suspend"
     );
 }

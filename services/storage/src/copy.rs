@@ -18,10 +18,7 @@ pub type Progress<'a> = &'a mut (dyn FnMut(u64, u64) -> bool + Send);
 
 /// The size that a raw image has as a disk; refuses images of other formats.
 pub fn raw_size(source: &File, volume: &VolumeId) -> Result<u64> {
-    let size = source
-        .metadata()
-        .context(format!("looking at {volume}"))?
-        .len();
+    let size = length(source).context(format!("looking at {volume}"))?;
     let mut magic = [0; 4];
     let known = source.read_exact_at(&mut magic, 0).is_ok();
     let format = match &magic {
@@ -44,14 +41,8 @@ pub fn raw_size(source: &File, volume: &VolumeId) -> Result<u64> {
 /// Copies all of `source` to the start of `target`, which must be at least as large and read as
 /// zeros; waits for the disk.
 pub fn fill(source: &File, target: &File, progress: Progress<'_>) -> Result<()> {
-    let size = source
-        .metadata()
-        .context("reading the size of an image")?
-        .len();
-    let target_size = target
-        .metadata()
-        .context("reading the size of a disk")?
-        .len();
+    let size = length(source).context("reading the size of an image")?;
+    let target_size = length(target).context("reading the size of a disk")?;
     if rustix::fs::ioctl_ficlone(target, source).is_ok() {
         // Sharing took the source's size along.
         target.set_len(target_size).context("sizing a disk")?;
@@ -61,6 +52,14 @@ pub fn fill(source: &File, target: &File, progress: Progress<'_>) -> Result<()> 
     target.sync_all().context("writing a disk")?;
     progress(size, size);
     Ok(())
+}
+
+/// The size of a file or of a block device, which only the end of it tells.
+fn length(file: &File) -> rustix::io::Result<u64> {
+    let place = rustix::fs::tell(file)?;
+    let end = rustix::fs::seek(file, SeekFrom::End(0))?;
+    rustix::fs::seek(file, SeekFrom::Start(place))?;
+    Ok(end)
 }
 
 fn copy_data(source: &File, target: &File, size: u64, progress: Progress<'_>) -> Result<()> {

@@ -1,6 +1,6 @@
 //! Why a storage could not do it.
 
-use basalt_model::storage::{ContentKind, StorageId, VolumeId};
+use basalt_model::storage::{ContentKind, SnapshotName, StorageId, VolumeId};
 use std::io;
 
 /// Result of a storage's work.
@@ -57,6 +57,25 @@ pub enum StorageError {
         found: String,
         /// What it should have.
         expected: String,
+    },
+    /// The storage's pool is not there, or not active.
+    #[error("storage '{storage}': there is no active thin pool {pool}")]
+    NoPool {
+        /// The storage.
+        storage: StorageId,
+        /// The pool with its group.
+        pool: String,
+    },
+    /// The storage's driver keeps no snapshots.
+    #[error("storage '{0}' keeps no snapshots")]
+    NoSnapshots(StorageId),
+    /// The volume has no snapshot of this name.
+    #[error("volume '{volume}' has no snapshot '{snapshot}'")]
+    NoSnapshot {
+        /// The volume.
+        volume: VolumeId,
+        /// The name.
+        snapshot: SnapshotName,
     },
     /// The work was stopped on request.
     #[error("stopped on request")]

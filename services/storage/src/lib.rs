@@ -1,9 +1,9 @@
 //! Storage: where the volumes of guests and the files that guests are made from lie.
 //!
 //! [`Storages`] is the entry: it finds the [`Storage`] behind a volume's name. A driver implements
-//! the trait; [`dir`] is a directory of the host, the only driver so far. What is the same for
-//! every driver stands beside it: [`copy`] fills a volume from another one, [`rootfs`] makes and
-//! mounts the file system of a container's root.
+//! the trait: [`dir`] is a directory of the host, [`lvmthin`] a thin pool of LVM. What is the same
+//! for every driver stands beside them: [`copy`] fills a volume from another one, [`rootfs`] makes
+//! and mounts the file system of a container's root.
 //!
 //! A volume that is in use is locked (`flock`) by whoever opened it; the lock travels with the
 //! descriptor to the guest's process and ends with it, whatever happens to us.
@@ -12,13 +12,14 @@ pub mod copy;
 pub mod dir;
 mod error;
 mod loopdev;
+pub mod lvmthin;
 mod open;
 pub mod rootfs;
 mod upload;
 
 use async_trait::async_trait;
 use basalt_model::storage::{
-    ContentKind, DiskSize, StorageConfig, StorageDriver, StorageId, VolumeId,
+    ContentKind, DiskSize, SnapshotName, StorageConfig, StorageDriver, StorageId, VolumeId,
 };
 use basalt_model::vmid::Vmid;
 use std::collections::BTreeMap;
@@ -39,7 +40,7 @@ pub enum Access {
 }
 
 /// Room on a storage, in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Space {
     /// In all.
     pub total: u64,
@@ -47,6 +48,9 @@ pub struct Space {
     pub used: u64,
     /// Free.
     pub available: u64,
+    /// How much of the room for the storage's own records is in use, from 0 to 1, where that is
+    /// limited by itself: when it is used up, nothing can be written although there is room for data.
+    pub metadata: Option<f64>,
 }
 
 /// A volume as a list shows it.
@@ -79,6 +83,8 @@ pub trait Storage: Send + Sync + std::fmt::Debug {
     async fn volume(&self, volume: &VolumeId) -> Result<Volume>;
     /// Where a volume lies on the host, for people to read.
     fn path(&self, volume: &VolumeId) -> Result<PathBuf>;
+    /// The volume that a caller calls `name` and wants for `owner`; none if it cannot be called so.
+    fn named(&self, owner: Vmid, name: &str) -> Option<VolumeId>;
     /// A name for a new disk of `owner` that no volume has; `taken` are names promised already.
     async fn free_name(&self, owner: Vmid, taken: &[VolumeId]) -> Result<VolumeId>;
     /// Makes an empty disk of this name, which takes no room until it is written.
@@ -89,6 +95,32 @@ pub trait Storage: Send + Sync + std::fmt::Debug {
     async fn open(&self, volume: &VolumeId, access: Access) -> Result<File>;
     /// Begins to receive a file.
     async fn upload(&self, content: ContentKind, name: &str) -> Result<Upload>;
+    /// Makes a disk larger, whoever has it open; refuses to make it smaller.
+    async fn resize(&self, volume: &VolumeId, size: DiskSize) -> Result<()>;
+
+    /// Keeps what a disk is now under a name.
+    async fn snapshot(&self, volume: &VolumeId, _snapshot: &SnapshotName) -> Result<()> {
+        Err(StorageError::NoSnapshots(volume.storage().clone()))
+    }
+    /// Forgets what a disk was.
+    async fn remove_snapshot(&self, volume: &VolumeId, _snapshot: &SnapshotName) -> Result<()> {
+        Err(StorageError::NoSnapshots(volume.storage().clone()))
+    }
+    /// Makes a disk what it was, and keeps the snapshot; refuses one that somebody has open. When it
+    /// is interrupted, the disk may be missing until it is repeated.
+    async fn roll_back(&self, volume: &VolumeId, _snapshot: &SnapshotName) -> Result<()> {
+        Err(StorageError::NoSnapshots(volume.storage().clone()))
+    }
+    /// Makes the new disk `target` from what `source` is, or was at a snapshot; at once, because
+    /// they share what does not differ.
+    async fn copy(
+        &self,
+        source: &VolumeId,
+        _snapshot: Option<&SnapshotName>,
+        _target: &VolumeId,
+    ) -> Result<()> {
+        Err(StorageError::NoSnapshots(source.storage().clone()))
+    }
 }
 
 /// The storages of this host by name.
@@ -114,12 +146,16 @@ impl Storages {
 
     /// Adds a storage, or replaces the one of that name.
     pub fn set(&self, id: StorageId, config: StorageConfig) -> Result<()> {
-        let StorageDriver::Dir { path } = &config.driver;
-        let storage: Arc<dyn Storage> =
-            Arc::new(dir::DirStorage::open(id.clone(), PathBuf::from(path))?);
+        let storage = open_driver(&id, &config.driver)?;
         let mut by_name = self.by_name.write().unwrap_or_else(PoisonError::into_inner);
         by_name.insert(id, (config, storage));
         Ok(())
+    }
+
+    /// Forgets a storage; what lies on it stays there.
+    pub fn remove(&self, id: &StorageId) {
+        let mut by_name = self.by_name.write().unwrap_or_else(PoisonError::into_inner);
+        by_name.remove(id);
     }
 
     /// Every storage with its configuration.
@@ -138,6 +174,19 @@ impl Storages {
             .get(id)
             .map(|(config, storage)| (config.clone(), Arc::clone(storage)))
             .ok_or_else(|| StorageError::NoStorage(id.clone()))
+    }
+
+    /// The storage for `content` when nobody names one: `local` if that may hold it, otherwise the
+    /// first that may; `local` again when there is none, so that the message names it.
+    pub fn usual(&self, content: ContentKind) -> StorageId {
+        let local = StorageId::local();
+        let fits = |config: &StorageConfig| !config.disable && config.content.0.contains(&content);
+        let by_name = self.by_name.read().unwrap_or_else(PoisonError::into_inner);
+        if by_name.get(&local).is_some_and(|(config, _)| fits(config)) {
+            return local;
+        }
+        let other = by_name.iter().find(|(_, (config, _))| fits(config));
+        other.map_or(local, |(id, _)| id.clone())
     }
 
     /// A storage that is switched on and may hold `content`.
@@ -163,4 +212,18 @@ impl Storages {
         }
         Ok(storage)
     }
+}
+
+/// The storage behind a driver's settings.
+pub fn open_driver(id: &StorageId, driver: &StorageDriver) -> Result<Arc<dyn Storage>> {
+    Ok(match driver {
+        StorageDriver::Dir { path } => {
+            Arc::new(dir::DirStorage::open(id.clone(), PathBuf::from(path))?)
+        }
+        StorageDriver::LvmThin { vgname, thinpool } => Arc::new(lvmthin::LvmThinStorage::new(
+            id.clone(),
+            vgname.clone(),
+            thinpool.clone(),
+        )),
+    })
 }

@@ -1,14 +1,17 @@
 //! The file system of a container's root: ext4 in a raw volume, mounted where nobody sees it.
 //!
-//! [`mount`] gives a detached mount as a descriptor. The mount holds its loop device, the device
-//! holds the image and the image's lock; all of them go when the last descriptor and the last
-//! copy of the mount do. There is nothing to undo, not even after a crash.
+//! [`mount`] gives a detached mount as a descriptor. A block device is mounted as it is, and claimed
+//! by the kernel from then on. For a file the mount holds a loop device, and the device holds the
+//! image and the image's lock. All of them go when the last descriptor and the last copy of the
+//! mount do. There is nothing to undo, not even after a crash.
 
 use crate::error::{Context, Result, StorageError};
 use crate::loopdev;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
 use std::fs::File;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 /// Makes an empty ext4 file system in `image`.
@@ -48,10 +51,23 @@ pub async fn mount(image: File) -> Result<OwnedFd> {
 }
 
 fn mount_now(image: &File) -> Result<OwnedFd> {
+    let kind = image.metadata().context("looking at a volume")?.file_type();
+    if kind.is_block_device() {
+        return mount_device(&device_path(image));
+    }
     let attached = loopdev::attach(image)?;
-    let what = || format!("mounting {}", attached.path.display());
+    mount_device(&attached.path)
+}
+
+/// The device that is open, whatever it is called: the kernel follows this link to itself.
+fn device_path(device: &File) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", device.as_raw_fd()))
+}
+
+fn mount_device(path: &Path) -> Result<OwnedFd> {
+    let what = || format!("mounting {}", path.display());
     let context = rustix::mount::fsopen("ext4", FsOpenFlags::FSOPEN_CLOEXEC).context(what())?;
-    rustix::mount::fsconfig_set_string(&context, "source", &attached.path).context(what())?;
+    rustix::mount::fsconfig_set_string(&context, "source", path).context(what())?;
     rustix::mount::fsconfig_create(&context).context(what())?;
     rustix::mount::fsmount(
         &context,

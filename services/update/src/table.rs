@@ -21,6 +21,7 @@ pub fn fresh_ids() -> FreshIds {
         disk: fresh_id(),
         esp: fresh_id(),
         data: fresh_id(),
+        pool: fresh_id(),
         empty_root: fresh_id(),
         empty_verity: fresh_id(),
     }

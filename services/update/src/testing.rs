@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use basalt_layout::disk::{MIN_DISK_SIZE, install_script};
+use basalt_layout::disk::{MIN_DISK_SIZE, Shares, install_script};
 use basalt_layout::slot::UKI_FOLDER;
 use basalt_layout::{RootHash, UkiName, Version};
 use ed25519_dalek::pkcs8::EncodePublicKey;
@@ -23,7 +23,12 @@ pub fn blank_disk() -> NamedTempFile {
     let disk = NamedTempFile::new().unwrap();
     disk.as_file().set_len(MIN_DISK_SIZE).unwrap();
     let ids = crate::table::fresh_ids();
-    let script = install_script(&ids, &"0.1.0".parse().unwrap(), &hash_of("0.1.0"));
+    let script = install_script(
+        &ids,
+        &"0.1.0".parse().unwrap(),
+        &hash_of("0.1.0"),
+        &Shares::DATA_ALONE,
+    );
     let path = disk.path().to_string_lossy().into_owned();
     command::run("sfdisk", &["--quiet", &path], &script).unwrap();
     disk

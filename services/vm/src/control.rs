@@ -2,9 +2,13 @@
 
 use crate::error::{Result, VmError};
 use basalt_model::machine::{Request, Response, Status};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use std::io::IoSlice;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::time::Duration;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Interest};
 use tokio::net::UnixStream;
 
 /// Longest answer line in bytes.
@@ -43,6 +47,45 @@ impl Control {
         }
     }
 
+    /// Has the machine stopped and its state written to `file`; takes as long as that takes. The
+    /// monitor's end is noticed.
+    pub async fn save(&mut self, file: BorrowedFd<'_>) -> Result<()> {
+        let mut line = serde_json::to_vec(&Request::Save).map_err(failed)?;
+        line.push(b'\n');
+        let sent = self.send_with(&line, file).await?;
+        self.stream
+            .get_mut()
+            .write_all(&line[sent..])
+            .await
+            .map_err(failed)?;
+        match self.answer().await? {
+            Response::Ok => Ok(()),
+            Response::Error(reason) => Err(VmError::Control(reason)),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Sends the beginning of `line` with a descriptor; returns how much.
+    async fn send_with(&self, line: &[u8], fd: BorrowedFd<'_>) -> Result<usize> {
+        let stream = self.stream.get_ref();
+        loop {
+            stream.writable().await.map_err(failed)?;
+            let fds = [fd];
+            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+            let mut control = SendAncillaryBuffer::new(&mut space);
+            control.push(SendAncillaryMessage::ScmRights(&fds));
+            let sent = stream.try_io(Interest::WRITABLE, || {
+                let parts = [IoSlice::new(line)];
+                let flags = SendFlags::NOSIGNAL;
+                Ok(sendmsg(stream.as_fd(), &parts, &mut control, flags)?)
+            });
+            match sent {
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                sent => return sent.map_err(failed),
+            }
+        }
+    }
+
     async fn request(&mut self, request: &Request) -> Result<Response> {
         match tokio::time::timeout(PATIENCE, self.exchange(request)).await {
             Ok(Ok(Response::Error(reason))) => Err(VmError::Control(reason)),
@@ -59,6 +102,10 @@ impl Control {
             .write_all(&line)
             .await
             .map_err(failed)?;
+        self.answer().await
+    }
+
+    async fn answer(&mut self) -> Result<Response> {
         let mut answer = String::new();
         let mut reader = (&mut self.stream).take(MAX_LINE);
         match reader.read_line(&mut answer).await.map_err(failed)? {

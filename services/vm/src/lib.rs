@@ -6,10 +6,13 @@
 
 mod control;
 mod error;
+pub mod firmware;
 mod machines;
 mod resolve;
 
 pub use control::Control;
 pub use error::{Result, VmError};
 pub use machines::{EXECUTABLE, Machines, StopPatience};
-pub use resolve::{RUN, Resolved, console_socket, control_socket, resolve, tap_name};
+pub use resolve::{
+    RUN, Resolved, console_socket, control_socket, resolve, screen_socket, tap_name,
+};

@@ -3,10 +3,11 @@
 use crate::control::Control;
 use crate::error::{Result, VmError};
 use crate::resolve::{Resolved, control_socket};
-use basalt_model::machine::{Request, Started, Status};
+use basalt_model::machine::{MachineSpec, Progress, Request, Started, Status};
 use basalt_model::vmid::Vmid;
 use basalt_unit::handover::{Handover, HandoverError};
 use basalt_unit::{KillWho, Property, UnitError, UnitSpec, UnitState, Units};
+use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -22,10 +23,14 @@ const USER: &str = "basalt-vm";
 const SHUTDOWN_UNIT: &str = "basalt-node.service";
 /// How long a monitor may take to say that its machine runs.
 const START_PATIENCE: Duration = Duration::from_secs(60);
+/// How often a machine that is saved is asked how far it is.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// How long a monitor may take to end when told to.
 const QUIT_PATIENCE: Duration = Duration::from_secs(5);
 /// What a monitor needs beside its guest's memory: its own, and page cache for its disks.
 const OVERHEAD: u64 = 256 << 20;
+/// What a screen needs on top: its driver's pictures and the viewers' copy, at their largest.
+const SCREEN_OVERHEAD: u64 = 208 << 20;
 
 /// What to do with a machine that does not power off in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +70,7 @@ impl Machines {
         let Resolved { spec, fds } = machine;
         let handover = |source| VmError::Handover { vmid, source };
         let (ours, theirs) = Handover::pair().map_err(|error| handover(error.into()))?;
-        let unit = self.unit_spec(vmid, &spec.name, spec.memory_mib, theirs);
+        let unit = self.unit_spec(vmid, &spec.name, memory_limit(&spec), theirs);
         self.units.start(unit).await?;
         let borrowed: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
         let exchange = ours.exchange(&spec, &borrowed);
@@ -131,6 +136,30 @@ impl Machines {
         self.control(vmid).await?.order(request).await
     }
 
+    /// Has a machine stopped and its state written to `file`; `progress` is told how far it is.
+    /// When it succeeds, the machine stays paused; when it fails, it goes on as before.
+    pub async fn save(
+        &self,
+        vmid: Vmid,
+        file: &File,
+        mut progress: impl FnMut(Progress),
+    ) -> Result<()> {
+        let mut control = self.control(vmid).await?;
+        let saving = control.save(file.as_fd());
+        tokio::pin!(saving);
+        loop {
+            tokio::select! {
+                done = &mut saving => return done,
+                () = tokio::time::sleep(LOOK_AGAIN) => {
+                    // A monitor too busy to tell is asked again.
+                    if let Ok(Status { moving: Some(now), .. }) = self.status(vmid).await {
+                        progress(now);
+                    }
+                }
+            }
+        }
+    }
+
     /// What a running machine's monitor says about it.
     pub async fn status(&self, vmid: Vmid) -> Result<Status> {
         self.control(vmid).await?.status().await
@@ -156,7 +185,7 @@ impl Machines {
         Ok(names.iter().filter_map(|name| number(name)).collect())
     }
 
-    fn unit_spec(&self, vmid: Vmid, name: &str, memory_mib: u64, stdin: OwnedFd) -> UnitSpec {
+    fn unit_spec(&self, vmid: Vmid, name: &str, memory: u64, stdin: OwnedFd) -> UnitSpec {
         UnitSpec {
             name: Self::unit(vmid),
             description: format!("Virtual machine {vmid} ({name})"),
@@ -165,9 +194,19 @@ impl Machines {
             arguments: Vec::new(),
             user: Some(USER.into()),
             stdin,
-            properties: sandbox((memory_mib << 20) + OVERHEAD),
+            properties: sandbox(memory),
         }
     }
+}
+
+/// Bytes of memory a monitor may take.
+fn memory_limit(spec: &MachineSpec) -> u64 {
+    let screen = if spec.display.is_some() {
+        SCREEN_OVERHEAD
+    } else {
+        0
+    };
+    (spec.memory_mib << 20) + OVERHEAD + screen
 }
 
 /// What a monitor may do: compute, and use the descriptors it was given.

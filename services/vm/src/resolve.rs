@@ -1,10 +1,11 @@
 //! From a configuration to a machine described by open descriptors.
 
 use crate::error::{Result, VmError, io};
+use crate::firmware;
 use basalt_model::field::FieldErrors;
-use basalt_model::machine::{Boot, Disk, MachineSpec, Nic, PROTOCOL, Slot};
+use basalt_model::machine::{Adapter, Boot, Disk, Display, MachineSpec, Nic, PROTOCOL, Slot};
 use basalt_model::network::InterfaceName;
-use basalt_model::qemu::{Media, QemuConfig, QemuDisk};
+use basalt_model::qemu::{Media, QemuConfig, QemuDisk, Vga};
 use basalt_model::storage::{VolumeId, VolumeSource};
 use basalt_model::vmid::Vmid;
 use basalt_network::{Cable, Network};
@@ -28,6 +29,11 @@ pub fn console_socket(run: &Path, vmid: Vmid) -> PathBuf {
     run.join(vmid.to_string()).join("serial.sock")
 }
 
+/// The socket of a machine's screen; a machine without screen has none.
+pub fn screen_socket(run: &Path, vmid: Vmid) -> PathBuf {
+    run.join(vmid.to_string()).join("vnc.sock")
+}
+
 /// The host's end of a machine's network card.
 pub fn tap_name(vmid: Vmid, index: u8) -> Option<InterfaceName> {
     format!("tap{vmid}i{index}").parse().ok()
@@ -40,6 +46,14 @@ pub struct Resolved {
     pub spec: MachineSpec,
     /// What the slots of `spec` number.
     pub fds: Vec<OwnedFd>,
+}
+
+impl Resolved {
+    /// Lets the machine go on from the state in `file` instead of booting.
+    pub fn restore_from(&mut self, file: File) {
+        self.spec.restore = Some(Slot(self.fds.len()));
+        self.fds.push(file.into());
+    }
 }
 
 /// The descriptors collected so far.
@@ -62,24 +76,15 @@ pub async fn resolve(
     network: &Network,
     run: &Path,
 ) -> Result<Resolved> {
-    let kernel = check(config).map_err(VmError::Config)?;
+    check(config).map_err(VmError::Config)?;
+    let system = firmware::system(config).map_err(VmError::Config)?;
     let mut slots = Slots::default();
     let kvm = slots.add(device("/dev/kvm")?);
     let control = slots.add(listen(&control_socket(run, vmid))?);
     let serial = slots.add(listen(&console_socket(run, vmid))?);
-    let kernel = slots.add(volume(storages, "kernel", kernel, Access::Read).await?);
-    let initrd = match &config.initrd {
-        Some(initrd) => Some(slots.add(volume(storages, "initrd", initrd, Access::Read).await?)),
-        None => None,
-    };
-    let cmdline = config
-        .cmdline
-        .as_ref()
-        .map_or(QemuConfig::DEFAULT_CMDLINE, |line| line.as_str());
-    let boot = Boot::Kernel {
-        kernel,
-        initrd,
-        cmdline: cmdline.to_owned(),
+    let boot = match &config.kernel {
+        Some(kernel) => boot_kernel(config, kernel, storages, &mut slots).await?,
+        None => boot_firmware(vmid, config, storages, run, &mut slots).await?,
     };
     let disks = disks(config, storages, &mut slots).await?;
     let nics = nics(vmid, config, network, &mut slots).await?;
@@ -98,15 +103,62 @@ pub async fn resolve(
         serial,
         console: None,
         boot,
+        system,
         disks,
         nics,
         rng: Some(rng),
+        display: display(vmid, config, run, &mut slots)?,
+        restore: None,
     };
     Ok(Resolved { spec, fds: slots.0 })
 }
 
-/// What must hold for any machine to start; gives its kernel.
-fn check(config: &QemuConfig) -> std::result::Result<&VolumeId, FieldErrors> {
+async fn boot_kernel(
+    config: &QemuConfig,
+    kernel: &VolumeId,
+    storages: &Storages,
+    slots: &mut Slots,
+) -> Result<Boot> {
+    let kernel = slots.add(volume(storages, "kernel", kernel, Access::Read).await?);
+    let initrd = match &config.initrd {
+        Some(initrd) => Some(slots.add(volume(storages, "initrd", initrd, Access::Read).await?)),
+        None => None,
+    };
+    let cmdline = config
+        .cmdline
+        .as_ref()
+        .map_or(QemuConfig::DEFAULT_CMDLINE, |line| line.as_str());
+    Ok(Boot::Kernel {
+        kernel,
+        initrd,
+        cmdline: cmdline.to_owned(),
+    })
+}
+
+/// Firmware with its variables from `efidisk0`, or with fresh ones that go when the machine ends.
+async fn boot_firmware(
+    vmid: Vmid,
+    config: &QemuConfig,
+    storages: &Storages,
+    run: &Path,
+    slots: &mut Slots,
+) -> Result<Boot> {
+    let code = File::open(firmware::CODE).map_err(io(format!("opening {}", firmware::CODE)))?;
+    let kept = config.efidisk0.as_ref();
+    let vars = match kept.and_then(|disk| disk.file.volume()) {
+        Some(vars) => volume(storages, "efidisk0", vars, Access::Write).await?,
+        None => firmware::fresh_variables(&run.join(vmid.to_string()))?,
+    };
+    let order = config.boot.as_ref().map(|boot| boot.0.clone());
+    Ok(Boot::Firmware {
+        code: slots.add(code),
+        vars: slots.add(vars),
+        order: order.unwrap_or_default(),
+    })
+}
+
+/// What must hold for any machine to start.
+fn check(config: &QemuConfig) -> std::result::Result<(), FieldErrors> {
     let mut errors = FieldErrors::default();
     if config.vcpus() > 64 {
         errors.add(
@@ -114,16 +166,17 @@ fn check(config: &QemuConfig) -> std::result::Result<&VolumeId, FieldErrors> {
             format!("{} processors are more than 64", config.vcpus()),
         );
     }
-    if config.kernel.is_none() {
+    if config.kernel.is_none() && config.memory_mib() < firmware::LEAST_MEMORY_MIB {
         errors.add(
-            "kernel",
-            "not set: this version has no UEFI firmware, so a machine boots a kernel directly; \
-             upload one with content 'kernel' and set kernel=STORAGE:kernel/NAME",
+            "memory",
+            format!(
+                "{} MiB are too few for UEFI firmware: use at least {}",
+                config.memory_mib(),
+                firmware::LEAST_MEMORY_MIB
+            ),
         );
     }
-    let none = errors.clone();
-    errors.or(())?;
-    config.kernel.as_ref().ok_or(none)
+    errors.or(())
 }
 
 async fn disks(config: &QemuConfig, storages: &Storages, slots: &mut Slots) -> Result<Vec<Disk>> {
@@ -194,6 +247,34 @@ async fn nics(
     Ok(nics)
 }
 
+fn display(
+    vmid: Vmid,
+    config: &QemuConfig,
+    run: &Path,
+    slots: &mut Slots,
+) -> Result<Option<Display>> {
+    let path = screen_socket(run, vmid);
+    let Some(adapter) = adapter(config) else {
+        unlink(&path)?;
+        return Ok(None);
+    };
+    Ok(Some(Display {
+        socket: slots.add(listen(&path)?),
+        adapter,
+        tablet: config.tablet != Some(false),
+    }))
+}
+
+/// What draws. A kernel that is entered directly finds no picture of a firmware's.
+fn adapter(config: &QemuConfig) -> Option<Adapter> {
+    match config.vga() {
+        Vga::Absent => None,
+        Vga::Virtio => Some(Adapter::Virtio),
+        Vga::Standard if config.kernel.is_some() => Some(Adapter::Virtio),
+        Vga::Standard => Some(Adapter::Ramfb),
+    }
+}
+
 async fn volume(
     storages: &Storages,
     field: &str,
@@ -225,13 +306,18 @@ fn listen(path: &Path) -> Result<OwnedFd> {
             .create(directory);
         made.map_err(io(what()))?;
     }
+    unlink(path)?;
+    Ok(UnixListener::bind(path).map_err(io(what()))?.into())
+}
+
+/// Removes a socket that an earlier run left.
+fn unlink(path: &Path) -> Result<()> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            return Err(io(what())(error));
+            Err(io(format!("removing {}", path.display()))(error))
         }
-        _ => {}
+        _ => Ok(()),
     }
-    Ok(UnixListener::bind(path).map_err(io(what()))?.into())
 }
 
 #[cfg(test)]
@@ -244,12 +330,16 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_without_a_kernel_is_told_what_to_do() {
-        let error = VmError::Config(check(&config(json!({}))).unwrap_err()).to_string();
+    fn firmware_needs_more_memory_than_a_kernel() {
+        let small = config(json!({"memory": 64}));
+        let error = VmError::Config(check(&small).unwrap_err()).to_string();
         assert!(
-            error.starts_with("kernel: ") && error.contains("UEFI"),
+            error.starts_with("memory: ") && error.contains("128"),
             "{error}"
         );
+        let kernel = json!({"memory": 64, "kernel": "local:kernel/vmlinuz"});
+        assert!(check(&config(kernel)).is_ok());
+        assert!(check(&config(json!({}))).is_ok());
     }
 
     #[test]
@@ -267,6 +357,46 @@ mod tests {
         drop(listen(&path).unwrap());
         let _listener = listen(&path).unwrap();
         std::os::unix::net::UnixStream::connect(&path).unwrap();
+    }
+
+    #[test]
+    fn a_screen_is_what_vga_says() {
+        let adapter = |vga: &str, kernel: bool| {
+            let mut value = json!({});
+            if !vga.is_empty() {
+                value["vga"] = vga.into();
+            }
+            if kernel {
+                value["kernel"] = "local:kernel/vmlinuz".into();
+            }
+            adapter(&config(value))
+        };
+        assert_eq!(adapter("", false), Some(Adapter::Ramfb));
+        assert_eq!(adapter("", true), Some(Adapter::Virtio));
+        assert_eq!(
+            adapter("type=virtio,memory=64", false),
+            Some(Adapter::Virtio)
+        );
+        assert_eq!(adapter("qxl", false), Some(Adapter::Ramfb));
+        assert_eq!(adapter("none", false), None);
+        assert_eq!(adapter("serial0", true), None);
+    }
+
+    #[test]
+    fn a_screen_that_is_gone_leaves_no_socket() {
+        let directory = tempfile::tempdir().unwrap();
+        let run = directory.path();
+        let mut slots = Slots::default();
+        let screen = display(Vmid::MIN, &config(json!({})), run, &mut slots).unwrap();
+        assert_eq!(screen.map(|s| (s.socket, s.tablet)), Some((Slot(0), true)));
+        assert!(screen_socket(run, Vmid::MIN).exists());
+        let blind = config(json!({"vga": "none"}));
+        assert!(
+            display(Vmid::MIN, &blind, run, &mut slots)
+                .unwrap()
+                .is_none()
+        );
+        assert!(!screen_socket(run, Vmid::MIN).exists());
     }
 
     #[test]

@@ -1,16 +1,39 @@
-//! Sends one request to a running machine and prints the answer: `request SOCKET '"status"'`.
-//! After `"events"`, prints events until the machine is gone.
+//! Sends one request to a running machine and prints the answer: `request SOCKET '"status"'`, with
+//! a file where one goes along: `request SOCKET '"save"' FILE`. After `"events"`, prints events
+//! until the machine is gone.
 
-use std::io::{BufRead, BufReader, Write};
+use std::fs::File;
+use std::io::{BufRead, BufReader, IoSlice};
+use std::mem::MaybeUninit;
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+
 fn main() -> std::io::Result<()> {
-    let words: Vec<String> = std::env::args().collect();
-    let [_, socket, request] = words.as_slice() else {
-        return Err(std::io::Error::other("usage: request SOCKET REQUEST"));
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let (socket, request, file) = match words.as_slice() {
+        [socket, request] => (socket, request, None),
+        [socket, request, path] => {
+            let file = File::options().read(true).write(true).open(path)?;
+            (socket, request, Some(file))
+        }
+        _ => {
+            return Err(std::io::Error::other(
+                "usage: request SOCKET REQUEST [FILE]",
+            ));
+        }
     };
-    let mut stream = UnixStream::connect(socket)?;
-    stream.write_all(format!("{request}\n").as_bytes())?;
+    let stream = UnixStream::connect(socket)?;
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    let fds = file.iter().map(AsFd::as_fd).collect::<Vec<_>>();
+    if !fds.is_empty() {
+        control.push(SendAncillaryMessage::ScmRights(&fds));
+    }
+    let line = format!("{request}\n");
+    let parts = [IoSlice::new(line.as_bytes())];
+    sendmsg(&stream, &parts, &mut control, SendFlags::empty())?;
     let endless = request.contains("events");
     for line in BufReader::new(stream).lines() {
         println!("{}", line?);

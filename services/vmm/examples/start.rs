@@ -2,11 +2,13 @@
 //! and joins this terminal with the serial port.
 //!
 //! ```text
-//! start --vmm PATH --kernel FILE [--initrd FILE] [--cmdline TEXT] [--memory MIB] [--vcpus N]
-//!       [--disk FILE]… [--tap NAME]… [--rng] [--console] [--dir DIRECTORY]
+//! start --vmm PATH (--kernel FILE [--initrd FILE] [--cmdline TEXT] | --firmware CODE --vars FILE)
+//!       [--memory MIB] [--vcpus N] [--disk FILE]… [--tap NAME]… [--rng] [--console] [--display]
+//!       [--restore FILE]
+//!       [--dir DIRECTORY]
 //! ```
 //!
-//! Control, serial and console sockets appear in `--dir` (default `/run/start`).
+//! Control, serial, console and display (RFB) sockets appear in `--dir` (default `/run/start`).
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -15,7 +17,9 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use basalt_model::machine::{Boot, Disk, MachineSpec, Nic, PROTOCOL, Slot, Started};
+use basalt_model::machine::{
+    Adapter, Boot, Disk, Display, MachineSpec, Nic, PROTOCOL, Slot, Started,
+};
 
 /// Descriptors in the order of their slots.
 #[derive(Default)]
@@ -31,6 +35,8 @@ impl Slots {
 struct Arguments {
     vmm: PathBuf,
     kernel: PathBuf,
+    firmware: Option<PathBuf>,
+    vars: PathBuf,
     initrd: Option<PathBuf>,
     cmdline: String,
     memory: u64,
@@ -39,6 +45,8 @@ struct Arguments {
     taps: Vec<String>,
     rng: bool,
     console: bool,
+    display: bool,
+    restore: Option<PathBuf>,
     dir: PathBuf,
 }
 
@@ -46,6 +54,8 @@ fn arguments() -> Result<Arguments, String> {
     let mut parsed = Arguments {
         vmm: "basalt-vmm".into(),
         kernel: PathBuf::new(),
+        firmware: None,
+        vars: PathBuf::new(),
         initrd: None,
         cmdline: "console=ttyS0".into(),
         memory: 512,
@@ -54,6 +64,8 @@ fn arguments() -> Result<Arguments, String> {
         taps: Vec::new(),
         rng: false,
         console: false,
+        display: false,
+        restore: None,
         dir: "/run/start".into(),
     };
     let mut words = std::env::args().skip(1);
@@ -62,15 +74,19 @@ fn arguments() -> Result<Arguments, String> {
         match word.as_str() {
             "--vmm" => parsed.vmm = value()?.into(),
             "--kernel" => parsed.kernel = value()?.into(),
+            "--firmware" => parsed.firmware = Some(value()?.into()),
+            "--vars" => parsed.vars = value()?.into(),
             "--initrd" => parsed.initrd = Some(value()?.into()),
             "--cmdline" => parsed.cmdline = value()?,
             "--memory" => parsed.memory = value()?.parse().map_err(|_| "--memory: no number")?,
             "--vcpus" => parsed.vcpus = value()?.parse().map_err(|_| "--vcpus: no number")?,
             "--disk" => parsed.disks.push(value()?.into()),
             "--tap" => parsed.taps.push(value()?),
+            "--restore" => parsed.restore = Some(value()?.into()),
             "--dir" => parsed.dir = value()?.into(),
             "--rng" => parsed.rng = true,
             "--console" => parsed.console = true,
+            "--display" => parsed.display = true,
             other => return Err(format!("what is {other}?")),
         }
     }
@@ -131,11 +147,20 @@ fn specification(arguments: &Arguments, slots: &mut Slots) -> Result<MachineSpec
         true => Some(slots.add(listen(&arguments.dir, "console.sock")?)),
         false => None,
     };
+    let display = match arguments.display {
+        true => Some(Display {
+            socket: slots.add(listen(&arguments.dir, "vnc.sock")?),
+            adapter: Adapter::Virtio,
+            tablet: true,
+        }),
+        false => None,
+    };
     let rng = match arguments.rng {
         true => Some(slots.add(open(Path::new("/dev/urandom"), false)?)),
         false => None,
     };
-    let initrd = match &arguments.initrd {
+    let boot = boot(arguments, slots)?;
+    let restore = match &arguments.restore {
         Some(path) => Some(slots.add(open(path, false)?)),
         None => None,
     };
@@ -149,14 +174,33 @@ fn specification(arguments: &Arguments, slots: &mut Slots) -> Result<MachineSpec
         control: slots.add(listen(&arguments.dir, "control.sock")?),
         serial: slots.add(listen(&arguments.dir, "serial.sock")?),
         console,
-        boot: Boot::Kernel {
-            kernel: slots.add(open(&arguments.kernel, false)?),
-            initrd,
-            cmdline: arguments.cmdline.clone(),
-        },
+        boot,
+        system: Default::default(),
         disks,
         nics,
         rng,
+        display,
+        restore,
+    })
+}
+
+fn boot(arguments: &Arguments, slots: &mut Slots) -> Result<Boot, String> {
+    if let Some(code) = &arguments.firmware {
+        let disks = (0..arguments.disks.len()).map(|i| format!("virtio{i}"));
+        return Ok(Boot::Firmware {
+            code: slots.add(open(code, false)?),
+            vars: slots.add(open(&arguments.vars, true)?),
+            order: disks.collect(),
+        });
+    }
+    let initrd = match &arguments.initrd {
+        Some(path) => Some(slots.add(open(path, false)?)),
+        None => None,
+    };
+    Ok(Boot::Kernel {
+        kernel: slots.add(open(&arguments.kernel, false)?),
+        initrd,
+        cmdline: arguments.cmdline.clone(),
     })
 }
 

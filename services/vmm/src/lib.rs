@@ -5,16 +5,19 @@
 //! serves requests until the guest is gone ([`control`]). It opens no path.
 //!
 //! Whatever the guest can touch is on the way from a virtual CPU ([`machine::vcpu`]) through the
-//! [`bus`] to [`devices`], [`pci`] and [`virtio`]; all of that treats every value as hostile.
+//! [`bus`] to [`devices`], [`pci`] and [`virtio`]; all of that treats every value as hostile. What
+//! it shows, and what people type, goes through [`display`].
 
 pub mod bus;
 pub mod control;
 pub mod devices;
+pub mod display;
 pub mod event;
 pub mod machine;
 pub mod pci;
 pub mod sandbox;
 pub mod spec;
+pub mod state;
 pub mod terminal;
 pub mod virtio;
 

@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 
-use basalt_model::machine::{Boot, MachineSpec, PROTOCOL, Slot};
+use basalt_model::machine::{Adapter, Boot, MachineSpec, PROTOCOL, Slot, SystemInfo};
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg, sockopt,
@@ -24,14 +24,16 @@ const MAX_SPEC: usize = 1 << 20;
 const MAX_DESCRIPTORS: usize = 253;
 /// Least memory a kernel can start in.
 pub const MIN_MEMORY_MIB: u64 = 32;
+/// Least memory firmware can start in.
+pub const MIN_FIRMWARE_MEMORY_MIB: u64 = 128;
 /// Most memory of one machine: 8 TiB.
 pub const MAX_MEMORY_MIB: u64 = 8 << 20;
 /// Most virtual CPUs.
 pub const MAX_VCPUS: u8 = 64;
 /// Most disks: PCI devices 2 to 17.
 pub const MAX_DISKS: usize = 16;
-/// Most network cards: PCI devices 18 to 29.
-pub const MAX_NICS: usize = 12;
+/// Most network cards: PCI devices 18 to 26.
+pub const MAX_NICS: usize = 9;
 const MAX_SERIAL: usize = 20;
 
 /// Why a specification is refused.
@@ -158,6 +160,66 @@ pub struct NicResource {
     pub counters: Arc<net::Counters>,
 }
 
+/// What a machine runs first.
+pub enum BootResource {
+    /// A kernel entered directly.
+    Kernel {
+        /// Kernel image.
+        kernel: File,
+        /// Initial RAM disk.
+        initrd: Option<File>,
+        /// Kernel command line.
+        cmdline: String,
+    },
+    /// Firmware.
+    Firmware {
+        /// The firmware.
+        code: File,
+        /// Its variables.
+        vars: Arc<File>,
+        /// Keys of the devices to boot from, in order.
+        order: Vec<String>,
+    },
+}
+
+impl BootResource {
+    /// Whether firmware boots the machine.
+    pub fn is_firmware(&self) -> bool {
+        matches!(self, Self::Firmware { .. })
+    }
+
+    fn check(boot: Boot, delivery: &mut Delivery) -> Result<Self, Error> {
+        Ok(match boot {
+            Boot::Kernel {
+                kernel,
+                initrd,
+                cmdline,
+            } => Self::Kernel {
+                kernel: delivery.file("kernel", kernel)?,
+                initrd: initrd
+                    .map(|slot| delivery.file("initrd", slot))
+                    .transpose()?,
+                cmdline,
+            },
+            Boot::Firmware { code, vars, order } => Self::Firmware {
+                code: delivery.file("code", code)?,
+                vars: Arc::new(delivery.file("vars", vars)?),
+                order,
+            },
+        })
+    }
+
+    fn descriptors(&self) -> Vec<RawFd> {
+        match self {
+            Self::Kernel { kernel, initrd, .. } => std::iter::once(kernel)
+                .chain(initrd)
+                .map(AsRawFd::as_raw_fd)
+                .collect(),
+            Self::Firmware { code, vars, .. } => vec![code.as_raw_fd(), vars.as_raw_fd()],
+        }
+    }
+}
+
 /// A machine's parts, open and checked. They stay the same when the machine is reset.
 pub struct Resources {
     /// Shown in logs.
@@ -170,12 +232,10 @@ pub struct Resources {
     pub memory: u64,
     /// `/dev/kvm`.
     pub kvm: kvm_ioctls::Kvm,
-    /// Kernel image.
-    pub kernel: File,
-    /// Initial RAM disk.
-    pub initrd: Option<File>,
-    /// Kernel command line.
-    pub cmdline: String,
+    /// What it runs first.
+    pub boot: BootResource,
+    /// What it says it is.
+    pub system: SystemInfo,
     /// Disks in order.
     pub disks: Vec<DiskResource>,
     /// Network cards in order.
@@ -184,6 +244,19 @@ pub struct Resources {
     pub rng: Option<Arc<File>>,
     /// Whether there is a virtio console.
     pub console: bool,
+    /// Screen, keyboard and pointer.
+    pub display: Option<DisplayResource>,
+    /// State to go on from; taken when the machine is first built.
+    pub restore: Option<File>,
+}
+
+/// A display's part of [`Resources`].
+#[derive(Debug, Clone, Copy)]
+pub struct DisplayResource {
+    /// What draws.
+    pub adapter: Adapter,
+    /// Whether there is a virtio tablet.
+    pub tablet: bool,
 }
 
 /// The sockets the main thread listens on.
@@ -194,6 +267,8 @@ pub struct Listeners {
     pub serial: UnixListener,
     /// Virtio console.
     pub console: Option<UnixListener>,
+    /// Viewers of the screen.
+    pub display: Option<UnixListener>,
 }
 
 /// The received descriptors; each can be taken once.
@@ -241,16 +316,13 @@ impl Resources {
                 .console
                 .map(|slot| delivery.listener("console", slot))
                 .transpose()?,
+            display: spec
+                .display
+                .as_ref()
+                .map(|display| delivery.listener("display", display.socket))
+                .transpose()?,
         };
-        let Boot::Kernel {
-            kernel,
-            initrd,
-            cmdline,
-        } = spec.boot;
-        let kernel = delivery.file("kernel", kernel)?;
-        let initrd = initrd
-            .map(|slot| delivery.file("initrd", slot))
-            .transpose()?;
+        let boot = BootResource::check(spec.boot, &mut delivery)?;
         let mut disks = Vec::new();
         for disk in spec.disks {
             let image = Arc::new(delivery.file(&disk.id, disk.image)?);
@@ -279,6 +351,10 @@ impl Resources {
             .rng
             .map(|slot| delivery.file("rng", slot).map(Arc::new))
             .transpose()?;
+        let restore = spec
+            .restore
+            .map(|slot| delivery.file("restore", slot))
+            .transpose()?;
         let kvm = open_kvm(delivery.take("kvm", spec.kvm)?)?;
         if let Some(unused) = delivery.0.iter().position(Option::is_some) {
             return Err(invalid(
@@ -292,13 +368,17 @@ impl Resources {
             vcpus: spec.vcpus,
             memory: spec.memory_mib << 20,
             kvm,
-            kernel,
-            initrd,
-            cmdline,
+            boot,
+            system: spec.system,
             disks,
             nics,
             rng,
             console: listeners.console.is_some(),
+            display: spec.display.map(|display| DisplayResource {
+                adapter: display.adapter,
+                tablet: display.tablet,
+            }),
+            restore,
         };
         Ok((resources, listeners))
     }
@@ -307,15 +387,16 @@ impl Resources {
     pub fn descriptors(&self, listeners: &Listeners) -> Vec<RawFd> {
         let mut all = vec![
             self.kvm.as_raw_fd(),
-            self.kernel.as_raw_fd(),
             listeners.control.as_raw_fd(),
             listeners.serial.as_raw_fd(),
         ];
-        all.extend(self.initrd.iter().map(AsRawFd::as_raw_fd));
+        all.extend(self.boot.descriptors());
         all.extend(self.disks.iter().map(|d| d.image.as_raw_fd()));
         all.extend(self.nics.iter().map(|n| n.tap.as_raw_fd()));
         all.extend(self.rng.iter().map(|f| f.as_fd().as_raw_fd()));
+        all.extend(self.restore.iter().map(AsRawFd::as_raw_fd));
         all.extend(listeners.console.iter().map(AsRawFd::as_raw_fd));
+        all.extend(listeners.display.iter().map(AsRawFd::as_raw_fd));
         all
     }
 }
@@ -345,8 +426,12 @@ fn check_bounds(spec: &MachineSpec) -> Result<(), Error> {
             format!("{} is not 1 to {MAX_VCPUS}", spec.vcpus),
         ));
     }
-    if !(MIN_MEMORY_MIB..=MAX_MEMORY_MIB).contains(&spec.memory_mib) {
-        let range = format!("{MIN_MEMORY_MIB} to {MAX_MEMORY_MIB}");
+    let least = match spec.boot {
+        Boot::Kernel { .. } => MIN_MEMORY_MIB,
+        Boot::Firmware { .. } => MIN_FIRMWARE_MEMORY_MIB,
+    };
+    if !(least..=MAX_MEMORY_MIB).contains(&spec.memory_mib) {
+        let range = format!("{least} to {MAX_MEMORY_MIB}");
         return Err(invalid(
             "memory_mib",
             format!("{} is not {range}", spec.memory_mib),

@@ -1,7 +1,7 @@
 //! What the monitor accepts as a machine.
 
 use super::*;
-use basalt_model::machine::{Disk, Nic};
+use basalt_model::machine::{Adapter, Disk, Display, Nic};
 use std::os::unix::net::UnixStream;
 
 fn spec() -> MachineSpec {
@@ -20,9 +20,12 @@ fn spec() -> MachineSpec {
             initrd: None,
             cmdline: String::new(),
         },
+        system: Default::default(),
         disks: Vec::new(),
         nics: Vec::new(),
         rng: None,
+        display: None,
+        restore: None,
     }
 }
 
@@ -75,7 +78,7 @@ fn bounds_are_checked_and_named() {
         ("memory_mib", |s| s.memory_mib = 31),
         ("memory_mib", |s| s.memory_mib = u64::MAX),
         ("disks", |s| s.disks = vec![disk(4); 17]),
-        ("nics", |s| s.nics = vec![nic([2, 0, 0, 0, 0, 1]); 13]),
+        ("nics", |s| s.nics = vec![nic([2, 0, 0, 0, 0, 1]); 10]),
         ("net0", |s| s.nics = vec![nic([3, 0, 0, 0, 0, 1])]),
         ("net0", |s| s.nics = vec![nic([0; 6])]),
     ];
@@ -99,6 +102,14 @@ fn slots_are_in_range_used_once_and_all_used() {
     let mut serial = spec();
     serial.serial = Slot(3);
     assert_eq!(refused(serial, delivery(4)), "serial");
+
+    let mut display = spec();
+    display.display = Some(Display {
+        socket: Slot(4),
+        adapter: Adapter::Virtio,
+        tablet: true,
+    });
+    assert_eq!(refused(display, delivery(5)), "display");
 }
 
 #[test]

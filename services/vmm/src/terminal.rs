@@ -7,6 +7,8 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use serde::{Deserialize, Serialize};
+
 use crate::event::Signal;
 
 /// Output kept for new readers.
@@ -24,6 +26,13 @@ struct State {
     listener: Option<InputListener>,
     /// Input was refused since the last time room was announced.
     starved: bool,
+}
+
+/// What is saved of a line.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LineState {
+    output: Vec<u8>,
+    input: Vec<u8>,
 }
 
 /// One terminal line.
@@ -104,6 +113,21 @@ impl Terminal {
         taken
     }
 
+    /// What is kept of the line: the last output, and input the guest has not taken.
+    pub fn save(&self) -> LineState {
+        let state = self.state();
+        LineState {
+            output: state.ring.iter().copied().collect(),
+            input: state.input.iter().copied().collect(),
+        }
+    }
+
+    /// Goes on from a saved state, before anything else was printed or typed.
+    pub fn restore(&self, saved: &LineState) {
+        self.print(&saved.output);
+        self.type_in(&saved.input);
+    }
+
     /// Whether input waits.
     pub fn has_input(&self) -> bool {
         !self.state().input.is_empty()
@@ -166,6 +190,17 @@ mod tests {
         let (end, text) = read_all(&terminal, position);
         assert_eq!(text, vec![b'x'; SCROLLBACK]);
         assert_eq!(end, position + 2 * SCROLLBACK as u64);
+    }
+
+    #[test]
+    fn a_restored_line_has_its_scrollback_and_unread_input() {
+        let first = Terminal::new().unwrap();
+        first.print(b"login: ");
+        first.type_in(b"root");
+        let second = Terminal::new().unwrap();
+        second.restore(&first.save());
+        assert_eq!(read_all(&second, 0).1, b"login: ");
+        assert_eq!(second.take_input(16), b"root");
     }
 
     #[test]

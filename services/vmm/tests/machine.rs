@@ -1,9 +1,11 @@
 //! A whole monitor with a guest of a few instructions: life, control, terminals.
 //! Where there is no `/dev/kvm`, each test says so and passes.
 
+#[path = "support/firmware.rs"]
+mod firmware;
 mod support;
 
-use std::io::{BufRead, Write};
+use std::io::{BufRead, Read, Write};
 use std::os::fd::OwnedFd;
 
 use basalt_model::machine::{
@@ -30,6 +32,39 @@ fn the_guest_talks_listens_and_switches_itself_off() {
     late.write_all(b"o").unwrap();
     expect(&mut serial, "o");
     assert!(monitor.wait().success());
+}
+
+#[test]
+fn the_screen_is_served_inside_the_sandbox() {
+    let Some(monitor) = start() else { return };
+    for round in 0..3 {
+        let mut viewer = monitor.screen();
+        viewer.write_all(b"RFB 003.008\n\x01\x01").unwrap();
+        expect(&mut viewer, "RFB 003.008\n\x01\x01\0\0\0\0");
+        // A dark screen of 640 by 480, with the machine's name.
+        let mut init = [0; 28];
+        viewer.read_exact(&mut init).unwrap();
+        assert_eq!(init[..4], [2, 128, 1, 224]);
+        assert_eq!(init[24..], *b"test");
+        // ZRLE; a key, the pointer, another size; then all of the picture.
+        viewer.write_all(&[2, 0, 0, 1, 0, 0, 0, 16]).unwrap();
+        viewer.write_all(&[4, 1, 0, 0, 0, 0, 0, 0x61]).unwrap();
+        viewer.write_all(&[5, 1, 0, 5, 0, 5]).unwrap();
+        viewer.write_all(&[251, 0, 4, 0, 3, 0, 0, 0]).unwrap();
+        viewer
+            .write_all(&[3, 0, 0, 0, 0, 0, 2, 128, 1, 224])
+            .unwrap();
+        let mut update = [0; 16];
+        viewer.read_exact(&mut update).unwrap();
+        // Eight rows of ten tiles.
+        assert_eq!(update[..4], [0, 0, 0, 8]);
+        assert_eq!(update[4..], [0, 0, 0, 0, 2, 128, 0, 64, 0, 0, 0, 16]);
+        if round == 1 {
+            assert_eq!(monitor.ask(&Request::Reset), Response::Ok);
+        }
+    }
+    let status = status(monitor.ask(&Request::Status));
+    assert_eq!(status.state, RunState::Running);
 }
 
 #[test]
@@ -120,9 +155,12 @@ fn a_refused_specification_is_answered_with_its_field() {
             initrd: None,
             cmdline: String::new(),
         },
+        system: Default::default(),
         disks: Vec::new(),
         nics: Vec::new(),
         rng: None,
+        display: None,
+        restore: None,
     };
     let fds: Vec<OwnedFd> = vec![tempfile::tempfile().unwrap().into()];
     let (mut child, _starter, answer) = support::hand_over(&machine, &fds);

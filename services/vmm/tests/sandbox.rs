@@ -32,6 +32,7 @@ fn actor() {
         "descriptors" => descriptors::close_all_but(&[]).unwrap(),
         "main" => enter(ThreadClass::Main).unwrap(),
         "vcpu" => enter(ThreadClass::Vcpu).unwrap(),
+        "mover" => enter(ThreadClass::Mover).unwrap(),
         _ => enter(ThreadClass::Worker).unwrap(),
     }
     let refused = match deed {
@@ -69,7 +70,7 @@ unsafe fn raw(deed: &str) -> bool {
 
 #[test]
 fn forbidden_calls_kill_in_every_class() {
-    for class in ["main", "vcpu", "worker"] {
+    for class in ["main", "vcpu", "worker", "mover"] {
         for deed in [
             "open",
             "bind",
@@ -92,7 +93,7 @@ fn forbidden_calls_kill_in_every_class() {
 
 #[test]
 fn allowed_calls_do_not() {
-    for class in ["main", "vcpu", "worker", "landlock", "descriptors"] {
+    for class in ["main", "vcpu", "worker", "mover", "landlock", "descriptors"] {
         let status = act(&format!("{class} nothing"));
         assert!(status.success(), "{class}: {status}");
     }

@@ -109,7 +109,7 @@ fn crc32(bytes: &[u8]) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use basalt_layout::disk::{FreshIds, MIN_DISK_SIZE, PartitionType, install_script};
+    use basalt_layout::disk::{FreshIds, MIN_DISK_SIZE, PartitionType, Shares, install_script};
     use std::io::Write;
     use std::process::{Command, Stdio};
 
@@ -123,9 +123,10 @@ mod tests {
             data: id(3),
             empty_root: id(4),
             empty_verity: id(5),
+            pool: id(6),
         };
         let hash = "ab".repeat(32).parse().unwrap();
-        let script = install_script(&ids, &"0.1.0".parse().unwrap(), &hash);
+        let script = install_script(&ids, &"0.1.0".parse().unwrap(), &hash, &Shares::DATA_ALONE);
         let mut sfdisk = Command::new("sfdisk")
             .arg("--quiet")
             .arg(disk.path())

@@ -15,9 +15,9 @@ use serde_json::json;
 use std::time::Duration;
 
 /// Image of the second disk.
-const SECOND: &str = "second.qcow2";
+pub const SECOND: &str = "second.qcow2";
 /// Its serial number.
-const SECOND_SERIAL: &str = "basalt-second";
+pub const SECOND_SERIAL: &str = "basalt-second";
 
 /// What the host says of its mirror.
 const STATUS: &str = "/usr/lib/basalt/basalt-update mirror status";
@@ -45,7 +45,7 @@ fn with(lab: &mut Lab<'_>, firmware: Firmware) -> Result<()> {
         firmware,
         ..Attempt::default()
     };
-    let mut machine = installed(lab, attempt)?;
+    let mut machine = installed(lab, attempt, "")?;
     machine.node.set_firmware(firmware, false);
     let (first, second) = (disk(DISK, SYSTEM_SERIAL), disk(SECOND, SECOND_SERIAL));
 
@@ -81,10 +81,11 @@ fn with(lab: &mut Lab<'_>, firmware: Firmware) -> Result<()> {
     Ok(())
 }
 
-/// A machine that is off, on whose two disks Basalt has just been installed.
-fn installed<'a>(lab: &mut Lab<'_>, attempt: Attempt<'a>) -> Result<Guarded> {
+/// A machine that is off, on whose two disks Basalt has just been installed, with `more` in the answer
+/// file.
+pub fn installed<'a>(lab: &mut Lab<'_>, attempt: Attempt<'a>, more: &str) -> Result<Guarded> {
     let answer = Keys::ensure()?.answer("basalt")?.text;
-    let answer = format!("{answer}\n[mirror]\nserial = \"{SECOND_SERIAL}\"\n");
+    let answer = format!("{answer}\n[mirror]\nserial = \"{SECOND_SERIAL}\"\n{more}");
     let attempt = Attempt {
         answer: Some(&answer),
         second: Some(SECOND),
@@ -111,7 +112,7 @@ pub fn new_disk(lab: &mut Lab<'_>) -> Result<()> {
         size: SMALL,
         ..Attempt::default()
     };
-    let mut machine = installed(lab, attempt)?;
+    let mut machine = installed(lab, attempt, "")?;
     std::fs::remove_file(machine.node.dir().join(DISK))?;
     let (second, third) = (disk(SECOND, SECOND_SERIAL), disk(THIRD, SYSTEM_SERIAL));
     blank(&machine, THIRD)?;
@@ -199,7 +200,7 @@ fn kept(machine: &Appliance) -> Result<()> {
 }
 
 /// Takes the disk away that the host was booted from: it runs on, with its system and its data.
-fn pull_first(machine: &Appliance) -> Result<()> {
+pub fn pull_first(machine: &Appliance) -> Result<()> {
     let pull = json!({ "command-line": "drive_del disk0" });
     machine.node.qmp()?.execute("human-monitor-command", pull)?;
     write(machine, "first-pulled")?;
@@ -210,7 +211,7 @@ fn pull_first(machine: &Appliance) -> Result<()> {
     says(machine, "mirror: degraded: the data is on vdb6 alone")
 }
 
-fn disk(file: &str, serial: &'static str) -> Disk {
+pub fn disk(file: &str, serial: &'static str) -> Disk {
     Disk {
         file: file.into(),
         format: Format::Qcow2,
@@ -221,7 +222,7 @@ fn disk(file: &str, serial: &'static str) -> Disk {
 }
 
 /// Boots from these disks, and checks what the host says of its mirror.
-fn boot(machine: &mut Appliance, disks: &[Disk], expected: &str) -> Result<()> {
+pub fn boot(machine: &mut Appliance, disks: &[Disk], expected: &str) -> Result<()> {
     machine.power_on_with(disks)?;
     machine.healthy()?;
     let said = machine.ssh().run(STATUS)?;

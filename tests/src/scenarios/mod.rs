@@ -13,23 +13,39 @@ mod client;
 mod daemons;
 mod faces;
 mod figures;
+mod graphics;
 mod immutable;
 mod install;
 mod instances;
 mod mirror;
+mod pool;
 mod power;
 mod replay;
+mod suspend;
 mod sync;
 mod trust;
+mod uefi;
 mod update;
 mod visitor;
+
+/// When a scenario is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// In every run, beside another.
+    Always,
+    /// In every run, when no other runs: it measures.
+    Alone,
+    /// When its name is asked for, or with `BASALT_LONG`: it takes many minutes where processors are
+    /// emulated, and a shorter one shows most of what it does.
+    Asked,
+}
 
 /// One thing the appliance must do.
 pub struct Scenario {
     /// Its name, as a filter sees it.
     pub name: &'static str,
-    /// Whether it measures, and so must not share the machine.
-    pub alone: bool,
+    /// When it is run.
+    pub when: When,
     /// What it does.
     pub run: fn(&mut Lab<'_>) -> Result<()>,
 }
@@ -37,7 +53,15 @@ pub struct Scenario {
 const fn scenario(name: &'static str, run: fn(&mut Lab<'_>) -> Result<()>) -> Scenario {
     Scenario {
         name,
-        alone: false,
+        when: When::Always,
+        run,
+    }
+}
+
+const fn long(name: &'static str, run: fn(&mut Lab<'_>) -> Result<()>) -> Scenario {
+    Scenario {
+        name,
+        when: When::Asked,
         run,
     }
 }
@@ -55,20 +79,30 @@ pub const ALL: &[Scenario] = &[
         "bios_boots_an_installed_disk_and_counts_tries",
         bios::installed_disk,
     ),
-    scenario(
+    long("uefi_boots_a_disk_and_keeps_variables", uefi::boots),
+    scenario("uefi_boots_without_a_disk", uefi::bare),
+    long(
         "mirror_survives_the_loss_of_either_disk",
         mirror::either_disk,
     ),
-    scenario("mirror_takes_a_new_disk_and_an_update", mirror::new_disk),
-    scenario("updates_as_users_meet_them", visitor::updates),
+    long("pool_holds_guests", pool::holds_guests),
+    long("pool_survives_the_loss_of_a_disk", pool::survives_a_disk),
+    long("mirror_takes_a_new_disk_and_an_update", mirror::new_disk),
+    long("updates_as_users_meet_them", visitor::updates),
     scenario("browser_runs_a_vm_and_a_container", browser::guests),
-    scenario("install_repairs_a_basalt_in_use", faces::existing),
+    long("install_repairs_a_basalt_in_use", faces::existing),
     scenario(
         "install_by_url_survives_a_vanishing_disk",
         faces::vanishing_disk,
     ),
     scenario("daemons_restart_under_running_guests", daemons::restarts),
     scenario("reboot_brings_onboot_guests_back", power::onboot),
+    scenario(
+        "graphical_console_shows_and_types",
+        graphics::shows_and_types,
+    ),
+    long("suspended_guests_go_on_over_a_reboot", suspend::over_reboot),
+    scenario("suspended_to_disk_and_back", suspend::to_disk),
     scenario("instances_run_stop_and_go_on", instances::pair),
     scenario("proxmoxer_drives_a_vm_and_a_container", client::proxmoxer),
     scenario("secure_boot_starts_only_what_is_signed", trust::chain),
@@ -100,7 +134,7 @@ pub const ALL: &[Scenario] = &[
     scenario("healthy_boot_has_no_failed_unit", boot::healthy),
     Scenario {
         name: "figures",
-        alone: true,
+        when: When::Alone,
         run: figures::measure,
     },
 ];

@@ -64,7 +64,7 @@ fn count() -> u32 {
     std::env::var("BASALT_POWER_CUTS")
         .ok()
         .and_then(|text| text.parse().ok())
-        .unwrap_or(3)
+        .unwrap_or(2)
 }
 
 /// Writes ever larger numbers into a guest's configuration, cuts the power after `delay`

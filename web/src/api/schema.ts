@@ -401,6 +401,13 @@ export type MirrorMember = {
   state: string;
 };
 
+/** Settings of a node. */
+export type NodeConfig = {
+  /** What happens to running virtual machines that do not say themselves when the node goes
+   * down (default: they are shut down). */
+  "on-host-shutdown"?: "shutdown" | "suspend";
+};
+
 /** The time of a node. */
 export type NodeTime = {
   /** Time zone. */
@@ -599,11 +606,15 @@ export type StorageInfo = {
   /** Name. */
   storage: string;
   /** Driver, e.g. `dir`. */
-  type: string;
+  type: "dir" | "lvmthin";
   /** What may lie on it, separated by commas. */
   content: string;
   /** Directory of a `dir` storage. */
   path?: string;
+  /** Volume group of an `lvmthin` storage. */
+  vgname?: string;
+  /** Thin pool of an `lvmthin` storage. */
+  thinpool?: string;
   /** Whether all nodes see the same volumes. */
   shared?: Flag;
   /** Whether it is switched off. */
@@ -612,12 +623,20 @@ export type StorageInfo = {
   digest: string;
 };
 
+/** A storage that was made. */
+export type StorageMade = {
+  /** Name. */
+  storage: string;
+  /** Driver. */
+  type: "dir" | "lvmthin";
+};
+
 /** State and space of a storage on a node. */
 export type StorageStatus = {
   /** Name. */
   storage: string;
   /** Driver, e.g. `dir`. */
-  type: string;
+  type: "dir" | "lvmthin";
   /** What may lie on it, separated by commas. */
   content: string;
   /** Whether it is reachable. */
@@ -634,6 +653,8 @@ export type StorageStatus = {
   avail: number;
   /** `used` as a part of `total`, from 0 to 1. */
   used_fraction: number;
+  /** How much of the room for a pool's own records is in use, from 0 to 1, where that is limited. */
+  metadata_fraction?: number;
 };
 
 /** A volume in a list. */
@@ -742,15 +763,29 @@ export type WithDigest = {
   onboot?: Flag;
   /** Order and delays of the start with the host. */
   startup?: string;
+  /** What happens to it when the host goes down (default: as the node says). */
+  "on-host-shutdown"?: "shutdown" | "suspend";
   /** Refuse to remove the guest or its disks. */
   protection?: Flag;
+  /** Firmware. A machine without `kernel` boots UEFI (OVMF), whatever is set here: `seabios`, which
+   *  clients send by default, is taken and means the same. */
+  bios?: "seabios" | "ovmf";
+  /** Where the firmware keeps its variables: `STORAGE:1` for a new volume (its size does not
+   *  matter), or a volume. Without it they are lost when the machine is switched off. */
+  efidisk0?: string;
+  /** What the machine says it is: `uuid=…[,manufacturer=…][,product=…]…`; a UUID is made up for a
+   *  machine that is created without. */
+  smbios1?: string;
+  /** Identity that says whether the machine was rolled back; no effect. */
+  vmgenid?: string;
   /** Kernel to boot: a volume of content kind `kernel`. */
   kernel?: string;
   /** Initial RAM disk for the kernel: a volume of content kind `kernel`. */
   initrd?: string;
   /** Command line of the kernel (default `console=ttyS0 root=/dev/vda rw`). */
   cmdline?: string;
-  /** Boot order, e.g. `order=virtio0`: the first disk named becomes /dev/vda. */
+  /** Boot order, e.g. `order=virtio0;net0`: the first disk named becomes /dev/vda, and firmware
+   *  tries the devices in this order. */
   boot?: string;
   /** Kind of guest system, e.g. `l26`; no effect. */
   ostype?: string;
@@ -764,9 +799,9 @@ export type WithDigest = {
   balloon?: number;
   /** Memory nodes; no effect. */
   numa?: Flag;
-  /** USB tablet; no effect: there is no display. */
+  /** Pointer that knows its place on the screen (default on). */
   tablet?: Flag;
-  /** Display; no effect: there is none but the serial console. */
+  /** Screen: `std`, `virtio`, or `none` and `serial0` for none (default `std`). */
   vga?: string;
   /** Machine type; no effect: there is one. */
   machine?: string;
@@ -864,6 +899,23 @@ export type ConsoleTicket = {
   user: string;
   /** Goes into `vncticket` of the websocket and into its first line; valid for 40 seconds. */
   ticket: string;
+  /** Goes into `port` of the websocket. */
+  port: number;
+  /** The task of the console. */
+  upid: string;
+};
+
+/** A graphical console that waits for its websocket. */
+export type ScreenTicket = {
+  /** The caller. */
+  user: string;
+  /** Goes into `vncticket` of the websocket; valid for 40 seconds. It is the password for VNC,
+   * too, unless one was generated. */
+  ticket: string;
+  /** The password for VNC, if one was to be generated. */
+  password?: string;
+  /** The certificate of the node, in PEM. */
+  cert: string;
   /** Goes into `port` of the websocket. */
   port: number;
   /** The task of the console. */
@@ -1278,6 +1330,25 @@ export interface Methods {
     };
     output: NodeStatus;
   };
+  /** Shows the settings of a node. */
+  "GET /nodes/{node}/config": {
+    params: {
+      /** Name of the node. */
+      node: string;
+    };
+    output: NodeConfig;
+  };
+  /** Changes the settings of a node. */
+  "PUT /nodes/{node}/config": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** What happens to running virtual machines that do not say themselves when the node goes
+       * down. */
+      "on-host-shutdown"?: "shutdown" | "suspend";
+    };
+    output: null;
+  };
   /** Reboots a node or switches it off. */
   "POST /nodes/{node}/status": {
     params: {
@@ -1493,6 +1564,26 @@ export interface Methods {
     };
     output: StorageInfo;
   };
+  /** Adds a storage. */
+  "POST /storage": {
+    params: {
+      /** Name of the storage. */
+      storage: string;
+      /** Driver. */
+      type: "dir" | "lvmthin";
+      /** What may lie on it, separated by commas (default all that its driver can hold). */
+      content?: string;
+      /** Whether it is switched off. */
+      disable?: Flag;
+      /** Directory of a `dir` storage; made if it is not there. */
+      path?: string;
+      /** Volume group of an `lvmthin` storage. */
+      vgname?: string;
+      /** Thin pool of an `lvmthin` storage, which must be there. */
+      thinpool?: string;
+    };
+    output: StorageMade;
+  };
   /** Changes the configuration of a storage. */
   "PUT /storage/{storage}": {
     params: {
@@ -1504,6 +1595,14 @@ export interface Methods {
       disable?: Flag;
       /** Refuse the change if the configuration has another digest. */
       digest?: string;
+    };
+    output: null;
+  };
+  /** Forgets a storage. What lies on it stays there. */
+  "DELETE /storage/{storage}": {
+    params: {
+      /** Name of the storage. */
+      storage: string;
     };
     output: null;
   };
@@ -1554,7 +1653,7 @@ export interface Methods {
       storage: string;
       /** Guest that it belongs to. */
       vmid: number;
-      /** Name, e.g. `vm-100-disk-0.raw`. */
+      /** Name, e.g. `vm-100-disk-0`; in a directory with its format behind it, `vm-100-disk-0.raw`. */
       filename: string;
       /** Size, e.g. `4G`; a bare number is KiB. */
       size: string;
@@ -1642,15 +1741,29 @@ export interface Methods {
       onboot?: Flag;
       /** Order and delays of the start with the host. */
       startup?: string;
+      /** What happens to it when the host goes down (default: as the node says). */
+      "on-host-shutdown"?: "shutdown" | "suspend";
       /** Refuse to remove the guest or its disks. */
       protection?: Flag;
+      /** Firmware. A machine without `kernel` boots UEFI (OVMF), whatever is set here: `seabios`, which
+       *  clients send by default, is taken and means the same. */
+      bios?: "seabios" | "ovmf";
+      /** Where the firmware keeps its variables: `STORAGE:1` for a new volume (its size does not
+       *  matter), or a volume. Without it they are lost when the machine is switched off. */
+      efidisk0?: string;
+      /** What the machine says it is: `uuid=…[,manufacturer=…][,product=…]…`; a UUID is made up for a
+       *  machine that is created without. */
+      smbios1?: string;
+      /** Identity that says whether the machine was rolled back; no effect. */
+      vmgenid?: string;
       /** Kernel to boot: a volume of content kind `kernel`. */
       kernel?: string;
       /** Initial RAM disk for the kernel: a volume of content kind `kernel`. */
       initrd?: string;
       /** Command line of the kernel (default `console=ttyS0 root=/dev/vda rw`). */
       cmdline?: string;
-      /** Boot order, e.g. `order=virtio0`: the first disk named becomes /dev/vda. */
+      /** Boot order, e.g. `order=virtio0;net0`: the first disk named becomes /dev/vda, and firmware
+       *  tries the devices in this order. */
       boot?: string;
       /** Kind of guest system, e.g. `l26`; no effect. */
       ostype?: string;
@@ -1664,9 +1777,9 @@ export interface Methods {
       balloon?: number;
       /** Memory nodes; no effect. */
       numa?: Flag;
-      /** USB tablet; no effect: there is no display. */
+      /** Pointer that knows its place on the screen (default on). */
       tablet?: Flag;
-      /** Display; no effect: there is none but the serial console. */
+      /** Screen: `std`, `virtio`, or `none` and `serial0` for none (default `std`). */
       vga?: string;
       /** Machine type; no effect: there is one. */
       machine?: string;
@@ -1746,15 +1859,29 @@ export interface Methods {
       onboot?: Flag;
       /** Order and delays of the start with the host. */
       startup?: string;
+      /** What happens to it when the host goes down (default: as the node says). */
+      "on-host-shutdown"?: "shutdown" | "suspend";
       /** Refuse to remove the guest or its disks. */
       protection?: Flag;
+      /** Firmware. A machine without `kernel` boots UEFI (OVMF), whatever is set here: `seabios`, which
+       *  clients send by default, is taken and means the same. */
+      bios?: "seabios" | "ovmf";
+      /** Where the firmware keeps its variables: `STORAGE:1` for a new volume (its size does not
+       *  matter), or a volume. Without it they are lost when the machine is switched off. */
+      efidisk0?: string;
+      /** What the machine says it is: `uuid=…[,manufacturer=…][,product=…]…`; a UUID is made up for a
+       *  machine that is created without. */
+      smbios1?: string;
+      /** Identity that says whether the machine was rolled back; no effect. */
+      vmgenid?: string;
       /** Kernel to boot: a volume of content kind `kernel`. */
       kernel?: string;
       /** Initial RAM disk for the kernel: a volume of content kind `kernel`. */
       initrd?: string;
       /** Command line of the kernel (default `console=ttyS0 root=/dev/vda rw`). */
       cmdline?: string;
-      /** Boot order, e.g. `order=virtio0`: the first disk named becomes /dev/vda. */
+      /** Boot order, e.g. `order=virtio0;net0`: the first disk named becomes /dev/vda, and firmware
+       *  tries the devices in this order. */
       boot?: string;
       /** Kind of guest system, e.g. `l26`; no effect. */
       ostype?: string;
@@ -1768,9 +1895,9 @@ export interface Methods {
       balloon?: number;
       /** Memory nodes; no effect. */
       numa?: Flag;
-      /** USB tablet; no effect: there is no display. */
+      /** Pointer that knows its place on the screen (default on). */
       tablet?: Flag;
-      /** Display; no effect: there is none but the serial console. */
+      /** Screen: `std`, `virtio`, or `none` and `serial0` for none (default `std`). */
       vga?: string;
       /** Machine type; no effect: there is one. */
       machine?: string;
@@ -1822,15 +1949,29 @@ export interface Methods {
       onboot?: Flag;
       /** Order and delays of the start with the host. */
       startup?: string;
+      /** What happens to it when the host goes down (default: as the node says). */
+      "on-host-shutdown"?: "shutdown" | "suspend";
       /** Refuse to remove the guest or its disks. */
       protection?: Flag;
+      /** Firmware. A machine without `kernel` boots UEFI (OVMF), whatever is set here: `seabios`, which
+       *  clients send by default, is taken and means the same. */
+      bios?: "seabios" | "ovmf";
+      /** Where the firmware keeps its variables: `STORAGE:1` for a new volume (its size does not
+       *  matter), or a volume. Without it they are lost when the machine is switched off. */
+      efidisk0?: string;
+      /** What the machine says it is: `uuid=…[,manufacturer=…][,product=…]…`; a UUID is made up for a
+       *  machine that is created without. */
+      smbios1?: string;
+      /** Identity that says whether the machine was rolled back; no effect. */
+      vmgenid?: string;
       /** Kernel to boot: a volume of content kind `kernel`. */
       kernel?: string;
       /** Initial RAM disk for the kernel: a volume of content kind `kernel`. */
       initrd?: string;
       /** Command line of the kernel (default `console=ttyS0 root=/dev/vda rw`). */
       cmdline?: string;
-      /** Boot order, e.g. `order=virtio0`: the first disk named becomes /dev/vda. */
+      /** Boot order, e.g. `order=virtio0;net0`: the first disk named becomes /dev/vda, and firmware
+       *  tries the devices in this order. */
       boot?: string;
       /** Kind of guest system, e.g. `l26`; no effect. */
       ostype?: string;
@@ -1844,9 +1985,9 @@ export interface Methods {
       balloon?: number;
       /** Memory nodes; no effect. */
       numa?: Flag;
-      /** USB tablet; no effect: there is no display. */
+      /** Pointer that knows its place on the screen (default on). */
       tablet?: Flag;
-      /** Display; no effect: there is none but the serial console. */
+      /** Screen: `std`, `virtio`, or `none` and `serial0` for none (default `std`). */
       vga?: string;
       /** Machine type; no effect: there is one. */
       machine?: string;
@@ -1951,17 +2092,21 @@ export interface Methods {
     };
     output: string;
   };
-  /** Pauses a virtual machine. */
+  /** Pauses a virtual machine, or saves its state to a volume and stops it. */
   "POST /nodes/{node}/qemu/{vmid}/status/suspend": {
     params: {
       /** Name of the node. */
       node: string;
       /** Number of the guest. */
       vmid: number;
+      /** Save its state and stop it; its next start goes on from there. Otherwise it is paused. */
+      todisk?: Flag;
+      /** Storage for the state (default: the one of the first disk). */
+      statestorage?: string;
     };
     output: string;
   };
-  /** Lets a paused virtual machine go on. */
+  /** Lets a paused or suspended virtual machine go on. */
   "POST /nodes/{node}/qemu/{vmid}/status/resume": {
     params: {
       /** Name of the node. */
@@ -1982,6 +2127,20 @@ export interface Methods {
       serial?: "serial0";
     };
     output: ConsoleTicket;
+  };
+  /** Prepares the graphical console of a virtual machine. */
+  "POST /nodes/{node}/qemu/{vmid}/vncproxy": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
+      /** Prepare for a websocket; there is no other way. */
+      websocket?: Flag;
+      /** Generate a short password for VNC in place of the ticket (default off). */
+      "generate-password"?: Flag;
+    };
+    output: ScreenTicket;
   };
   /** Lists the containers that the caller may see. */
   "GET /nodes/{node}/lxc": {

@@ -28,7 +28,11 @@ export interface ConsoleEvents {
 const KEEP_ALIVE_MS = 25_000;
 
 /** The WebSocket's address for a ticket. */
-export function consoleUrl(guest: GuestRef, proxy: ConsoleTicket, origin = window.location.origin): string {
+export function consoleUrl(
+  guest: GuestRef,
+  proxy: Pick<ConsoleTicket, "port" | "ticket">,
+  origin = window.location.origin,
+): string {
   const { path } = fillPath(`/nodes/{node}/${guest.type}/{vmid}/vncwebsocket`, {
     node: guest.node,
     vmid: guest.vmid,

@@ -21,11 +21,12 @@ export function useCommonDefaults(wanted: string | undefined) {
   };
 }
 
-/** Storages of a node that can hold a content kind. */
+/** Storages of a node that can hold a content kind; pools made for guests come before directories. */
 export function useStoragesFor(node: string, kind: string): { value: string; label: string }[] {
   const { data = [] } = useQuery({ ...queries.storages(node), enabled: node !== "" });
   return data
     .filter((s) => contentKinds(s.content).includes(kind) && s.active !== 0 && s.enabled !== 0)
+    .sort((a, b) => Number(a.type === "dir") - Number(b.type === "dir"))
     .map((s) => ({ value: s.storage, label: `${s.storage} (${bytes(s.avail)} free)` }));
 }
 

@@ -5,23 +5,31 @@ import {
   EmptyStateBody,
   EmptyStateFooter,
   Skeleton,
+  ToggleGroup,
+  ToggleGroupItem,
 } from "@patternfly/react-core";
 import TerminalIcon from "@patternfly/react-icons/dist/esm/icons/terminal-icon";
-import { lazy, Suspense } from "react";
+import { useQuery } from "@tanstack/react-query";
+import { lazy, Suspense, useState } from "react";
+import { queries } from "../api/queries";
+import { firstView, hasScreen, type ConsoleView } from "../model/display";
 import type { Guest, GuestRef } from "../model/guest";
 import { useGuestActions } from "./useGuestActions";
 
 const Terminal = lazy(() => import("../console/Terminal"));
+const Screen = lazy(() => import("../console/Screen"));
+
+const LOADING = <Skeleton height="20rem" screenreaderText="Loading the console" />;
 
 /** The console of a running guest; for a stopped one, the way to start it. */
 export function ConsoleTab({ at, guest }: { at: GuestRef; guest: Guest | undefined }) {
   const { act, whyNot } = useGuestActions();
-  if (!guest) return <Skeleton height="20rem" screenreaderText="Loading the console" />;
+  if (!guest) return LOADING;
   const refusal = whyNot(guest, "console");
   if (refusal === undefined) {
     return (
-      <Suspense fallback={<Skeleton height="20rem" screenreaderText="Loading the console" />}>
-        <Terminal guest={at} />
+      <Suspense fallback={LOADING}>
+        {at.type === "qemu" ? <VmConsole at={at} /> : <Terminal guest={at} />}
       </Suspense>
     );
   }
@@ -39,5 +47,34 @@ export function ConsoleTab({ at, guest }: { at: GuestRef; guest: Guest | undefin
         </EmptyStateFooter>
       )}
     </EmptyState>
+  );
+}
+
+const VIEWS: readonly { view: ConsoleView; name: string }[] = [
+  { view: "screen", name: "Screen" },
+  { view: "serial", name: "Serial console" },
+];
+
+/** A machine's screen, its serial console, and the way from one to the other. */
+function VmConsole({ at }: { at: GuestRef }) {
+  const { data: config, isError } = useQuery(queries.guestConfig(at));
+  const [chosen, setChosen] = useState<ConsoleView>();
+  if (!config && !isError) return LOADING;
+  if (!config || !hasScreen(config)) return <Terminal guest={at} />;
+  const current = chosen ?? firstView(config);
+  return (
+    <>
+      <ToggleGroup isCompact aria-label="Which console">
+        {VIEWS.map(({ view, name }) => (
+          <ToggleGroupItem
+            key={view}
+            text={name}
+            isSelected={view === current}
+            onChange={() => setChosen(view)}
+          />
+        ))}
+      </ToggleGroup>
+      {current === "screen" ? <Screen guest={at} /> : <Terminal guest={at} />}
+    </>
   );
 }

@@ -2,7 +2,7 @@
 import { Divider, Dropdown, DropdownItem, DropdownList, MenuItem, MenuToggle } from "@patternfly/react-core";
 import EllipsisIcon from "@patternfly/react-icons/dist/esm/icons/ellipsis-v-icon";
 import { Fragment, useState } from "react";
-import { ACTION_NAMES, shortName, type Guest, type GuestAction } from "../model/guest";
+import { ACTION_NAMES, knowsAction, shortName, type Guest, type GuestAction } from "../model/guest";
 import { useGuestActions } from "./useGuestActions";
 
 const ORDER: (GuestAction | "divider")[] = [
@@ -10,6 +10,10 @@ const ORDER: (GuestAction | "divider")[] = [
   "shutdown",
   "reboot",
   "stop",
+  "divider",
+  "pause",
+  "suspend",
+  "resume",
   "divider",
   "console",
   "divider",
@@ -20,7 +24,10 @@ const ORDER: (GuestAction | "divider")[] = [
 export function GuestMenuItems({ guest, as }: { guest: Guest; as: "menu" | "dropdown" }) {
   const { act, whyNot } = useGuestActions();
   const Item = as === "menu" ? MenuItem : DropdownItem;
-  return ORDER.map((action, i) => {
+  const known = ORDER.filter((action) => action === "divider" || knowsAction(guest.type, action));
+  // A group of which nothing is left takes its divider along.
+  const shown = known.filter((action, i) => action !== "divider" || known[i + 1] !== "divider");
+  return shown.map((action, i) => {
     if (action === "divider") return <Divider key={`divider-${i}`} component="li" />;
     const reason = whyNot(guest, action);
     return (

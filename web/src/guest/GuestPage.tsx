@@ -59,6 +59,7 @@ function merge(at: GuestRef, row: Guest | undefined, status: GuestStatus | undef
     name: status?.name ?? row?.name ?? String(at.vmid),
     status: status?.status ?? row?.status ?? "unknown",
     lock: status ? status.lock : row?.lock,
+    paused: status ? status.qmpstatus === "paused" : undefined,
     resource: row?.resource ?? {
       id: `${at.type}/${at.vmid}`,
       type: at.type,

@@ -9,10 +9,16 @@ import { openDialog } from "../dialogs/store";
 import { ACTION_NAMES, guestPath, shortName, whyNot, type Guest, type GuestAction } from "../model/guest";
 import { showToast } from "../shell/toasts";
 
-type Power = "start" | "shutdown" | "reboot" | "stop";
+type Power = "start" | "shutdown" | "reboot" | "stop" | "pause" | "suspend" | "resume";
 
 function power(guest: Guest, action: Power): Promise<string> {
   const where = { node: guest.node, vmid: guest.vmid };
+  if (action === "pause" || action === "suspend")
+    return api.post(`/nodes/{node}/qemu/{vmid}/status/suspend`, {
+      ...where,
+      todisk: action === "suspend" ? 1 : 0,
+    });
+  if (action === "resume") return api.post(`/nodes/{node}/qemu/{vmid}/status/resume`, where);
   return api.post(`/nodes/{node}/${guest.type}/{vmid}/status/${action}`, where);
 }
 
@@ -55,6 +61,17 @@ export function useGuestActions() {
         void navigate(guestPath(guest, "console"));
         return;
       case "stop":
+        if (guest.lock === "suspended") {
+          openDialog({
+            kind: "confirm",
+            title: `Discard the state of ${title}?`,
+            body: "It does not go on from where it was suspended, but boots anew. What the guest had not written to its disk is lost.",
+            verb: "Discard",
+            danger: true,
+            run: () => run(guest, "stop"),
+          });
+          return;
+        }
         openDialog({
           kind: "confirm",
           title: `Stop ${title}?`,
@@ -77,6 +94,9 @@ export function useGuestActions() {
       case "start":
       case "shutdown":
       case "reboot":
+      case "pause":
+      case "suspend":
+      case "resume":
         runOrSay(guest, action);
     }
   }

@@ -11,6 +11,8 @@ export interface Guest extends GuestRef {
   name: string;
   status: string;
   lock?: string | undefined;
+  /** Whether a running virtual machine stands still; undefined where that is not known. */
+  paused?: boolean | undefined;
   template?: boolean;
   resource: Resource;
 }
@@ -46,13 +48,25 @@ export function guestPath(guest: GuestRef, tab?: string): string {
   return `/nodes/${guest.node}/${guest.type}/${guest.vmid}${tab ? `/${tab}` : ""}`;
 }
 
-export type GuestAction = "start" | "shutdown" | "reboot" | "stop" | "delete" | "console";
+export type GuestAction =
+  "start" | "shutdown" | "reboot" | "stop" | "pause" | "suspend" | "resume" | "delete" | "console";
+
+/** Actions that only virtual machines know. */
+const VM_ONLY: GuestAction[] = ["pause", "suspend", "resume"];
+
+/** Whether guests of this type know the action at all. */
+export function knowsAction(type: GuestType, action: GuestAction): boolean {
+  return type === "qemu" || !VM_ONLY.includes(action);
+}
 
 export const ACTION_NAMES: Record<GuestAction, string> = {
   start: "Start",
   shutdown: "Shut down",
   reboot: "Reboot",
   stop: "Stop",
+  pause: "Pause",
+  suspend: "Suspend to disk",
+  resume: "Resume",
   delete: "Delete",
   console: "Open console",
 };
@@ -62,30 +76,40 @@ const PRIVILEGES: Record<GuestAction, string> = {
   shutdown: "VM.PowerMgmt",
   reboot: "VM.PowerMgmt",
   stop: "VM.PowerMgmt",
+  pause: "VM.PowerMgmt",
+  suspend: "VM.PowerMgmt",
+  resume: "VM.PowerMgmt",
   delete: "VM.Allocate",
   console: "VM.Console",
 };
 
 /** Why an action is not on offer right now, as the end of "disabled, because …"; undefined when it is. */
 export function whyNot(
-  guest: Pick<Guest, "status" | "lock" | "type">,
+  guest: Pick<Guest, "status" | "lock" | "type" | "paused">,
   action: GuestAction,
   may: (area: string, privilege: string) => boolean,
 ): string | undefined {
   const what = guest.type === "qemu" ? "the virtual machine" : "the container";
   if (!may("vms", PRIVILEGES[action])) return `your account lacks the privilege ${PRIVILEGES[action]}`;
+  if (guest.lock === "suspended" && ["start", "resume", "stop", "delete"].includes(action)) return undefined;
   if (guest.lock && action !== "console") return `${what} is locked (${guest.lock})`;
   const running = guest.status === "running";
+  const notRunning = running ? undefined : `${what} is not running`;
   switch (action) {
     case "start":
       return running ? `${what} is already running` : undefined;
     case "delete":
       return running ? `${what} is running; stop it first` : undefined;
+    case "pause":
+      return running && guest.paused ? `${what} is already paused` : notRunning;
+    case "resume":
+      return running && guest.paused === false ? `${what} is not paused` : notRunning;
     case "shutdown":
     case "reboot":
     case "stop":
+    case "suspend":
     case "console":
-      return running ? undefined : `${what} is not running`;
+      return notRunning;
   }
 }
 

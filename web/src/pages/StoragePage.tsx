@@ -29,7 +29,7 @@ import { Panel } from "../components/Panel";
 import { KindIcon, StatusText } from "../components/StatusIcon";
 import { usePageTitle } from "../components/usePageTitle";
 import { openDialog } from "../dialogs/store";
-import { bytes, moment, share } from "../model/format";
+import { bytes, moment, percent, share } from "../model/format";
 import { contentKinds, kindLabel, KINDS, splitVolid, UPLOAD_KINDS, type ContentKind } from "../model/volume";
 import NotFoundPage from "./NotFoundPage";
 
@@ -124,6 +124,9 @@ function StorageSummary({
           Used: bytes(info?.used ?? row?.disk),
           Free: bytes(info?.avail),
           Size: bytes(info?.total ?? row?.maxdisk),
+          ...(info?.metadata_fraction === undefined
+            ? {}
+            : { "Pool's own records": `${percent(info.metadata_fraction)} of their room used` }),
         }}
       />
     </Panel>

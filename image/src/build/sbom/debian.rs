@@ -50,10 +50,11 @@ const NAMES: [(&str, &str); 36] = [
     ("Zlib", "Zlib"),
 ];
 
-/// The packages that the lock puts into the root.
+/// The packages that the lock puts into the root, and the firmware of virtual machines.
 pub(super) fn locked(lock: &Lock) -> Vec<Component> {
     lock.group(Group::Root)
         .chain(lock.group(Group::Kernel))
+        .chain(lock.group(Group::Firmware))
         .map(|package| Component {
             source: Source::Debian,
             name: package.name.clone(),
@@ -65,15 +66,16 @@ pub(super) fn locked(lock: &Lock) -> Vec<Component> {
         .collect()
 }
 
-/// Fills in the licences of Debian's components from the copyright files in `system`. Returns the
+/// Fills in the licences of Debian's components from the copyright files in `places`, of which the first
+/// is the installed base. Returns the
 /// licences that SPDX does not know: identifier, and Debian's name with where to find the text.
 ///
-/// Fails when `system` has a package installed that is not among `components`.
+/// Fails when the base has a package installed that is not among `components`.
 pub(super) fn licences(
-    system: &Path,
+    places: &[&Path],
     components: &mut [Component],
 ) -> Result<BTreeMap<String, String>> {
-    let status = system.join(STATUS);
+    let status = places.first().unwrap_or(&Path::new("/")).join(STATUS);
     check_installed(
         &fs::read_to_string(&status).at("read", &status)?,
         components,
@@ -81,7 +83,10 @@ pub(super) fn licences(
     let mut unknown = BTreeMap::new();
     for component in components.iter_mut().filter(|c| c.source == Source::Debian) {
         let place = format!("usr/share/doc/{}/copyright", component.name);
-        let Ok(bytes) = fs::read(system.join(&place)) else {
+        let found = places
+            .iter()
+            .find_map(|dir| fs::read(dir.join(&place)).ok());
+        let Some(bytes) = found else {
             continue;
         };
         let mut parts = BTreeSet::new();
@@ -200,7 +205,7 @@ mod tests {
             component("b", "2:3"),
             component("c", "1"),
         ];
-        let unknown = licences(dir.path(), &mut components).expect("reads");
+        let unknown = licences(&[dir.path()], &mut components).expect("reads");
         assert_eq!(
             components[0].licence.as_deref(),
             Some("GPL-2.0-or-later AND LicenseRef-debian-GPL-2plus-with-Thing")

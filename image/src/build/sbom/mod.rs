@@ -72,16 +72,17 @@ pub(super) fn shipped(paths: &Paths, lock: &Lock, programs: &Programs) -> Result
     Ok(components)
 }
 
-/// Writes document and texts into `layer`; `system` is the installed base.
+/// Writes document and texts into `layer`. Copyright files are looked for in `places`, of which the first
+/// is the installed base.
 pub(super) fn write(
     components: &[Component],
-    system: &Path,
+    places: &[&Path],
     layer: &Path,
     version: &str,
     epoch: u64,
 ) -> Result<()> {
     let mut components = components.to_vec();
-    let licences = debian::licences(system, &mut components)?;
+    let licences = debian::licences(places, &mut components)?;
     let document = document::render(&components, &licences, version, epoch)?;
     put(&layer.join(DOCUMENT), &document)?;
     for source in [Source::Crate, Source::Npm] {

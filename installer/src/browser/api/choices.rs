@@ -4,11 +4,12 @@ use std::fs;
 
 use basalt_layout::Version;
 use basalt_model::host::Addressing;
-use basalt_model::host::answer::Existing as Wish;
+use basalt_model::host::answer::{DataChoice, Existing as Wish, GuestStorage};
 use serde_json::{Value, json};
 
 use super::Refusal;
-use crate::disks::{self, Disk};
+use crate::disks::{self, Disk, gib};
+use crate::plan::room;
 use crate::plan::{Mode, Plan, check_disk, choose_mode, network_cards};
 use crate::{existing, keyboard};
 
@@ -32,6 +33,7 @@ pub fn collect(version: &Version) -> Result<Value, Refusal> {
         "cards": cards,
         "timezones": zones(&fs::read_to_string(ZONES).unwrap_or_default()),
         "keyboards": keyboard::names(),
+        "storages": GuestStorage::ALL.map(|storage| (storage.as_str(), storage.describe())),
     }))
 }
 
@@ -61,7 +63,20 @@ fn describe(disk: &Disk, version: &Version) -> Value {
         "refusal": refusal,
         "existing": found.map(|found| found.to_string()),
         "actions": actions,
+        "storages": GuestStorage::ALL
+            .into_iter()
+            .filter(|storage| has_room_for(*storage, disk))
+            .map(GuestStorage::as_str)
+            .collect::<Vec<_>>(),
     })
+}
+
+fn has_room_for(storage: GuestStorage, disk: &Disk) -> bool {
+    let choice = DataChoice {
+        storage: Some(storage),
+        system_size: None,
+    };
+    room::choose(&choice, disk, None).is_ok()
 }
 
 /// The names in the time zone database: zones and links to them.
@@ -108,6 +123,17 @@ pub fn summary(plan: &Plan) -> Value {
         rows.push(json!([
             "Second disk",
             format!("{path} ({size}). Everything on it is lost: {content}.")
+        ]));
+    }
+    if let Some(pool) = &plan.pool {
+        rows.push(json!([
+            "Guests' disks",
+            format!(
+                "In {}; {} beside {} for the system.",
+                pool.storage.describe(),
+                gib(pool.pool_size),
+                gib(pool.data_size)
+            )
         ]));
     }
     if plan.mode != Mode::Repair {

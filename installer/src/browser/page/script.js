@@ -6,6 +6,7 @@ const views = ["code-view", "form-view", "summary-view", "progress-view"];
 const form = byId("answers");
 let answers = null;
 let disks = [];
+let storages = [];
 
 function show(view) {
   for (const id of views) byId(id).hidden = id !== view;
@@ -97,9 +98,22 @@ function offerSecond(disk) {
   if (byId("second").hidden) select.value = "";
 }
 
+/** Offers what guests' disks can lie in on this disk, and keeps what was chosen. */
+function offerStorage(disk) {
+  const select = form.elements.storage;
+  const before = select.value;
+  const offered = storages.filter(([name]) => disk?.storages.includes(name) ?? true);
+  options(select, offered);
+  if (offered.some(([name]) => name === before)) select.value = before;
+  const action = disk?.existing ? form.elements.action.value : "";
+  byId("data").hidden = ["repair", "keep-data"].includes(action);
+  byId("system-size").hidden = select.value === "directory";
+}
+
 function adapt() {
   const disk = chosen();
   offerSecond(disk);
+  offerStorage(disk);
   byId("actions").hidden = !disk?.existing;
   byId("found").textContent = disk?.existing ? `This disk already holds ${disk.existing}.` : "";
   for (const label of document.querySelectorAll("[data-action]")) {
@@ -112,6 +126,7 @@ async function look() {
   const choices = await call("GET", "/api/choices");
   byId("version").textContent = choices.version;
   disks = choices.disks;
+  storages = choices.storages;
   byId("disks").replaceChildren(...disks.map(diskRow));
   const usable = disks.flatMap((disk, index) => (disk.refusal ? [] : [index]));
   if (usable.length === 1) byId("disks").querySelectorAll("input")[usable[0]].checked = true;
@@ -152,6 +167,12 @@ function collect() {
     }),
     disk: { device: disk.path },
     ...(text("mirror") ? { mirror: { device: text("mirror") } } : {}),
+    data: byId("data").hidden
+      ? {}
+      : table({
+          storage: text("storage"),
+          system_size: byId("system-size").hidden ? "" : text("system_size"),
+        }),
     existing: disk.existing ? table({ action: form.elements.action.value }) : {},
   };
 }

@@ -58,6 +58,7 @@ impl Machine for Fake {
         disk.path.ends_with("vdd").then(|| Existing {
             versions: vec!["0.1.0".parse().unwrap()],
             host: Some("node1".parse().unwrap()),
+            storage: None,
         })
     }
 
@@ -96,6 +97,7 @@ fn defaults_make_a_plan() {
             "",
             "1",
             "",
+            "",
             "longenough",
             "longenough",
             "",
@@ -108,6 +110,7 @@ fn defaults_make_a_plan() {
     );
     let plan = plan.unwrap();
     assert_eq!(plan.disk, disk());
+    assert_eq!(plan.pool, None);
     assert_eq!(plan.host.hostname.as_str(), "basalt");
     assert_eq!(plan.host.network, HostNetwork::default());
     assert!(plan.host.root_password_hash.is_some());
@@ -131,6 +134,8 @@ fn wrong_answers_are_explained_and_asked_again() {
         "2",
         "no",
         "",
+        "9",
+        "1",
         "short",
         "longenough",
         "otherwise",
@@ -154,6 +159,11 @@ fn wrong_answers_are_explained_and_asked_again() {
         "1",
         "2",
         "ERASE",
+        "2",
+        "much",
+        "1 GiB",
+        "30 GiB",
+        "8 GiB",
         "longenough",
         "longenough",
         "",
@@ -180,11 +190,22 @@ fn wrong_answers_are_explained_and_asked_again() {
         "mirror: /dev/vdb is too small",
         "/dev/vdd already holds Basalt 0.1.0 of the host node1",
         "Mirror     /dev/vdd",
+        "1) a directory",
+        "2) an LVM thin pool",
+        "`much` is no size",
+        "the system keeps 2.0 GiB at least",
+        "give the system less",
+        "20.3 GiB beside 8.0 GiB for the system",
     ] {
         assert!(heard.contains(words), "{words}\n{heard}");
     }
     let second = plan.mirror.as_ref();
     assert!(second.is_some_and(|disk| disk.path.ends_with("vdd")));
+    let pool = plan.pool.unwrap();
+    assert_eq!(
+        (pool.storage, pool.data_size),
+        (GuestStorage::LvmThin, 8 << 30)
+    );
     assert_eq!(
         plan.host.network.port,
         Port::Mac("52:54:00:00:00:00".parse().unwrap())
@@ -206,7 +227,7 @@ fn a_basalt_that_is_there_can_be_repaired_or_left_alone() {
     assert_eq!(plan.unwrap().mode, Mode::KeepData);
     assert!(heard.contains("its data stays"));
 
-    let answers = [&["", "", "3", "4", "1", ""][..], &password, &rest].concat();
+    let answers = [&["", "", "3", "4", "1", "", ""][..], &password, &rest].concat();
     let (plan, _) = run(&answers, 1);
     let plan = plan.unwrap();
     assert_eq!(

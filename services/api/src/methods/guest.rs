@@ -212,6 +212,25 @@ pub struct ConsoleTicket {
     pub upid: basalt_model::upid::Upid,
 }
 
+/// A graphical console that waits for its websocket.
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
+pub struct ScreenTicket {
+    /// The caller.
+    pub user: String,
+    /// Goes into `vncticket` of the websocket; valid for 40 seconds. It is the password for VNC,
+    /// too, unless one was generated.
+    pub ticket: String,
+    /// The password for VNC, if one was to be generated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
+    /// The certificate of the node, in PEM.
+    pub cert: String,
+    /// Goes into `port` of the websocket.
+    pub port: u16,
+    /// The task of the console.
+    pub upid: basalt_model::upid::Upid,
+}
+
 /// The websocket of a console.
 #[derive(Clone, Serialize, Deserialize, JsonSchema)]
 pub struct ConsoleSocket {

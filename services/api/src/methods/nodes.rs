@@ -3,11 +3,33 @@
 use super::{NoParams, NodePath};
 use crate::endpoints;
 use crate::permission::{Permission, perm};
-use basalt_model::access::Privilege::{SysAudit, SysPowerMgmt};
+use basalt_model::access::Privilege::{SysAudit, SysModify, SysPowerMgmt};
+use basalt_model::guest::HostShutdown;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 const AUDIT: Permission = perm("/nodes/{node}", &[SysAudit]);
+const MODIFY: Permission = perm("/nodes/{node}", &[SysModify]);
+
+/// Settings of a node.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct NodeConfig {
+    /// What happens to running virtual machines that do not say themselves when the node goes
+    /// down (default: they are shut down).
+    pub on_host_shutdown: Option<HostShutdown>,
+}
+
+/// Settings of a node to change; what is absent stays.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct NodeConfigSet {
+    /// Name of the node.
+    pub node: String,
+    /// What happens to running virtual machines that do not say themselves when the node goes
+    /// down.
+    pub on_host_shutdown: Option<HostShutdown>,
+}
 
 /// A child of a folder of the API.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -318,6 +340,22 @@ endpoints! {
         output: NodeStatus,
         permission: AUDIT,
         cli: "node status",
+    }
+
+    /// Shows the settings of a node.
+    NodeConfigGet: Get "/nodes/{node}/config" {
+        params: NodePath,
+        output: NodeConfig,
+        permission: AUDIT,
+        cli: "node config",
+    }
+
+    /// Changes the settings of a node.
+    NodeConfigPut: Put "/nodes/{node}/config" {
+        params: NodeConfigSet,
+        output: (),
+        permission: MODIFY,
+        cli: "node set",
     }
 
     /// Reboots a node or switches it off.

@@ -3,7 +3,7 @@
 use super::NodePath;
 use super::guest::{
     ConfigChange, ConfigQuery, ConsoleSocket, ConsoleTicket, GuestCurrent, GuestDelete, GuestPath,
-    GuestShutdown, GuestStart, GuestStatus, GuestStop, PendingEntry, WithDigest,
+    GuestShutdown, GuestStart, GuestStatus, GuestStop, PendingEntry, ScreenTicket, WithDigest,
 };
 use crate::endpoints;
 use crate::permission::{Permission, perm};
@@ -60,6 +60,33 @@ pub struct VmTermproxyParams {
     pub vmid: Vmid,
     /// Serial port (default serial0).
     pub serial: Option<SerialName>,
+}
+
+/// How a graphical console is prepared.
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct VmVncproxyParams {
+    /// Name of the node.
+    pub node: String,
+    /// Number of the guest.
+    pub vmid: Vmid,
+    /// Prepare for a websocket; there is no other way.
+    pub websocket: Option<bool>,
+    /// Generate a short password for VNC in place of the ticket (default off).
+    pub generate_password: Option<bool>,
+}
+
+/// How to suspend a virtual machine.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct VmSuspendParams {
+    /// Name of the node.
+    pub node: String,
+    /// Number of the guest.
+    pub vmid: Vmid,
+    /// Save its state and stop it; its next start goes on from there. Otherwise it is paused.
+    pub todisk: Option<bool>,
+    /// Storage for the state (default: the one of the first disk).
+    pub statestorage: Option<StorageId>,
 }
 
 /// A serial port that can be a console.
@@ -182,16 +209,16 @@ endpoints! {
         cli: "vm reset",
     }
 
-    /// Pauses a virtual machine.
+    /// Pauses a virtual machine, or saves its state to a volume and stops it.
     VmSuspend: Post "/nodes/{node}/qemu/{vmid}/status/suspend" {
-        params: GuestPath,
+        params: VmSuspendParams,
         output: Upid,
         permission: POWER,
         kind: Task,
         cli: "vm suspend",
     }
 
-    /// Lets a paused virtual machine go on.
+    /// Lets a paused or suspended virtual machine go on.
     VmResume: Post "/nodes/{node}/qemu/{vmid}/status/resume" {
         params: GuestPath,
         output: Upid,
@@ -204,6 +231,13 @@ endpoints! {
     VmTermproxy: Post "/nodes/{node}/qemu/{vmid}/termproxy" {
         params: VmTermproxyParams,
         output: ConsoleTicket,
+        permission: CONSOLE,
+    }
+
+    /// Prepares the graphical console of a virtual machine.
+    VmVncproxy: Post "/nodes/{node}/qemu/{vmid}/vncproxy" {
+        params: VmVncproxyParams,
+        output: ScreenTicket,
         permission: CONSOLE,
     }
 

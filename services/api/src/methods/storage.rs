@@ -6,7 +6,7 @@ use crate::permission::{Permission, perm};
 use basalt_model::access::Privilege::{
     DatastoreAllocate, DatastoreAllocateSpace, DatastoreAllocateTemplate, DatastoreAudit,
 };
-use basalt_model::storage::{ContentKind, DiskSize, StorageId};
+use basalt_model::storage::{ContentKind, DiskSize, LvmName, StorageId, StorageKind};
 use basalt_model::upid::Upid;
 use basalt_model::vmid::Vmid;
 use schemars::JsonSchema;
@@ -40,11 +40,15 @@ pub struct StorageInfo {
     pub storage: StorageId,
     /// Driver, e.g. `dir`.
     #[serde(rename = "type")]
-    pub kind: String,
+    pub kind: StorageKind,
     /// What may lie on it, separated by commas.
     pub content: String,
     /// Directory of a `dir` storage.
     pub path: Option<String>,
+    /// Volume group of an `lvmthin` storage.
+    pub vgname: Option<LvmName>,
+    /// Thin pool of an `lvmthin` storage.
+    pub thinpool: Option<LvmName>,
     /// Whether all nodes see the same volumes.
     pub shared: Option<bool>,
     /// Whether it is switched off.
@@ -73,7 +77,7 @@ pub struct StorageStatus {
     pub storage: StorageId,
     /// Driver, e.g. `dir`.
     #[serde(rename = "type")]
-    pub kind: String,
+    pub kind: StorageKind,
     /// What may lie on it, separated by commas.
     pub content: String,
     /// Whether it is reachable.
@@ -90,6 +94,8 @@ pub struct StorageStatus {
     pub avail: u64,
     /// `used` as a part of `total`, from 0 to 1.
     pub used_fraction: f64,
+    /// How much of the room for a pool's own records is in use, from 0 to 1, where that is limited.
+    pub metadata_fraction: Option<f64>,
 }
 
 /// Which volumes to list.
@@ -157,7 +163,7 @@ pub struct VolumeNew {
     pub storage: StorageId,
     /// Guest that it belongs to.
     pub vmid: Vmid,
-    /// Name, e.g. `vm-100-disk-0.raw`.
+    /// Name, e.g. `vm-100-disk-0`; in a directory with its format behind it, `vm-100-disk-0.raw`.
     pub filename: String,
     /// Size, e.g. `4G`; a bare number is KiB.
     pub size: String,
@@ -193,6 +199,37 @@ pub enum ChecksumAlgorithm {
     Sha256,
     /// SHA-512.
     Sha512,
+}
+
+/// A new storage.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct StorageNew {
+    /// Name of the storage.
+    pub storage: StorageId,
+    /// Driver.
+    #[serde(rename = "type")]
+    pub kind: StorageKind,
+    /// What may lie on it, separated by commas (default all that its driver can hold).
+    pub content: Option<String>,
+    /// Whether it is switched off.
+    pub disable: Option<bool>,
+    /// Directory of a `dir` storage; made if it is not there.
+    #[schemars(length(max = 1000))]
+    pub path: Option<String>,
+    /// Volume group of an `lvmthin` storage.
+    pub vgname: Option<LvmName>,
+    /// Thin pool of an `lvmthin` storage, which must be there.
+    pub thinpool: Option<LvmName>,
+}
+
+/// A storage that was made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct StorageMade {
+    /// Name.
+    pub storage: StorageId,
+    /// Driver.
+    #[serde(rename = "type")]
+    pub kind: StorageKind,
 }
 
 /// A change of a storage.
@@ -237,12 +274,28 @@ endpoints! {
         cli: "storage show",
     }
 
+    /// Adds a storage.
+    StorageCreate: Post "/storage" {
+        params: StorageNew,
+        output: StorageMade,
+        permission: perm("/storage", &[DatastoreAllocate]),
+        cli: "storage add",
+    }
+
     /// Changes the configuration of a storage.
     StorageUpdate: Put "/storage/{storage}" {
         params: StorageChange,
         output: (),
         permission: perm("/storage", &[DatastoreAllocate]),
         cli: "storage set",
+    }
+
+    /// Forgets a storage. What lies on it stays there.
+    StorageDelete: Delete "/storage/{storage}" {
+        params: StoragePath,
+        output: (),
+        permission: perm("/storage", &[DatastoreAllocate]),
+        cli: "storage remove",
     }
 
     /// Lists the storages of a node with their space.

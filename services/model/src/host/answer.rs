@@ -26,12 +26,17 @@
 //! [mirror]                          # default: none; a second disk that holds everything once more
 //! serial = "…"                      # chosen as in [disk]; an empty table: the only other one
 //!
+//! [data]                            # where guests' disks lie
+//! storage = "directory"             # files beside everything else; or "lvm-thin": a pool of their own
+//! # system_size = "16 GiB"          # with a pool: what the system keeps. Default: a quarter
+//!
 //! [existing]
 //! action = "refuse"                 # or "repair", "keep-data", "wipe"
 //! ```
 //!
 //! [`written`] has the keys and the JSON Schema made of them, [`fault`] finds every mistake at once.
 
+mod data;
 mod fault;
 mod written;
 
@@ -49,6 +54,7 @@ use super::{
 use fault::Reading;
 use written::{Written, WrittenDisk, WrittenNetwork};
 
+pub use data::{DataChoice, GuestStorage, MIN_SYSTEM_SIZE};
 pub use fault::{AnswerError, AnswerErrors};
 pub use written::schema;
 
@@ -76,6 +82,8 @@ pub struct AnswerFile {
     pub disk: DiskChoice,
     /// The second disk that holds everything once more, if there is to be one.
     pub mirror: Option<DiskChoice>,
+    /// Where guests' disks lie.
+    pub data: DataChoice,
     /// What is done with a Basalt that is already there.
     pub existing: Existing,
     /// What follows a finished installation.
@@ -252,6 +260,7 @@ impl AnswerFile {
         if let Some(mirror) = &mirror {
             check_mirror(&disk, mirror, written.existing.action, &mut reading);
         }
+        let data = data::choice(&written.data, &mut reading);
         if written.hostname.is_none() {
             reading.wrong("hostname", "missing: every host needs a name");
         }
@@ -269,6 +278,7 @@ impl AnswerFile {
             network,
             disk,
             mirror,
+            data,
             existing: written.existing.action.unwrap_or_default(),
             after: written.after.unwrap_or_default(),
             secure_boot: written.secure_boot.unwrap_or_default(),

@@ -127,3 +127,69 @@ async fn a_terminal_learns_the_size_of_the_window() {
     };
     assert_eq!(request, expected);
 }
+
+/// A monitor's side of the beginning of RFB.
+async fn greet_as_monitor(guest: &mut UnixStream) {
+    guest.write_all(b"RFB 003.008\n").await.unwrap();
+    let mut version = [0; 12];
+    guest.read_exact(&mut version).await.unwrap();
+    guest.write_all(&[1, 1]).await.unwrap();
+    assert_eq!(guest.read_u8().await.unwrap(), 1);
+    guest.write_u32(0).await.unwrap();
+}
+
+/// The beginning of RFB as a viewer sees it that answers the challenge with a password.
+async fn log_in(
+    version: &[u8],
+    password: &str,
+) -> (
+    WebSocketStream<DuplexStream>,
+    UnixStream,
+    oneshot::Receiver<()>,
+    Bytes,
+) {
+    let target = Target::Screen {
+        socket: PathBuf::new(),
+        password: Some("PVEVNC:T".into()),
+    };
+    let (mut socket, mut guest, open) = connect_to(target).await;
+    greet_as_monitor(&mut guest).await;
+    assert_eq!(next(&mut socket).await.unwrap()[..], *b"RFB 003.008\n");
+    socket
+        .send(Message::binary(version.to_vec()))
+        .await
+        .unwrap();
+    let offer = next(&mut socket).await.unwrap();
+    if version == b"RFB 003.003\n" {
+        assert_eq!(offer[..], [0, 0, 0, 2]);
+    } else {
+        assert_eq!(offer[..], [1, 2]);
+        socket.send(Message::binary(&[2][..])).await.unwrap();
+    }
+    let challenge: [u8; 16] = next(&mut socket).await.unwrap()[..].try_into().unwrap();
+    let response = screen::respond(challenge, password).to_vec();
+    socket.send(Message::binary(response)).await.unwrap();
+    let result = next(&mut socket).await.unwrap();
+    (socket, guest, open, result)
+}
+
+#[tokio::test]
+async fn a_viewer_with_the_password_reaches_the_screen() {
+    for version in [b"RFB 003.003\n", b"RFB 003.007\n", b"RFB 003.008\n"] {
+        let (mut socket, mut guest, _open, result) = log_in(version, "PVEVNC:T and more").await;
+        assert_eq!(result[..], [0; 4]);
+        socket.send(Message::binary(&[1][..])).await.unwrap();
+        assert_eq!(guest.read_u8().await.unwrap(), 1);
+        guest.write_all(b"pixels").await.unwrap();
+        assert_eq!(next(&mut socket).await.unwrap()[..], *b"pixels");
+    }
+}
+
+#[tokio::test]
+async fn a_viewer_without_it_is_told_and_sent_away() {
+    let (mut socket, mut guest, _open, result) = log_in(b"RFB 003.008\n", "guess").await;
+    assert_eq!(result[..4], [0, 0, 0, 1]);
+    assert!(result[8..].starts_with(b"the password is wrong"));
+    assert_eq!(next(&mut socket).await, None);
+    assert_eq!(guest.read(&mut [0]).await.unwrap(), 0);
+}

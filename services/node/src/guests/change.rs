@@ -231,9 +231,10 @@ impl Node {
 }
 
 /// Settings that do nothing to a running guest, so a change of them never waits.
-const AT_ONCE: [&str; 7] = [
+const AT_ONCE: [&str; 8] = [
     "description",
     "name",
+    "on-host-shutdown",
     "onboot",
     "protection",
     "startup",

@@ -58,6 +58,7 @@ pub async fn create(node: &Node, user: &Authid, params: CtNew) -> Result<Upid> {
         config: GuestConfig::Lxc(Box::new(config)),
         lock: Some(Lock::Create),
         making: vec![making.root.id.clone()],
+        suspended: None,
     };
     node.insert_guest(vmid, &record).await?;
     let task = NewTask {
@@ -112,7 +113,9 @@ async fn plan(node: &Node, params: CtNew) -> Result<(LxcConfig, Making)> {
     let asked = config.rootfs.take();
     let (storage, size) = match asked.as_ref().map(|rootfs| &rootfs.volume) {
         None => (
-            params.storage.unwrap_or_else(StorageId::local),
+            params
+                .storage
+                .unwrap_or_else(|| node.storages.usual(ContentKind::Rootdir)),
             DiskSize::from_bytes(ROOT_SIZE),
         ),
         Some(VolumeSource::New { storage, size }) => (storage.clone(), *size),

@@ -11,13 +11,15 @@ pub mod ct_root;
 pub mod power;
 pub mod recover;
 pub mod remove;
+pub mod suspend;
 pub mod vm;
 pub mod volumes;
 
 use crate::state::Node;
 use basalt_api::{Error, Result};
 use basalt_model::field::FieldErrors;
-use basalt_model::guest::{GuestKind, GuestRecord};
+use basalt_model::guest::{GuestConfig, GuestKind, GuestRecord, Lock, Suspended};
+use basalt_model::storage::VolumeId;
 use basalt_model::vmid::Vmid;
 use basalt_store::{Expect, Stored, Transaction};
 use basalt_tasks::{GuestLock, TaskContext};
@@ -48,6 +50,12 @@ impl Guest {
         title(self.kind(), self.vmid)
     }
 
+    /// The saved state that its next start goes on from.
+    pub fn suspended(&self) -> Option<&Suspended> {
+        let saved = self.record.suspended.as_ref();
+        saved.filter(|_| self.record.lock == Some(Lock::Suspended))
+    }
+
     /// Refuses work while something interrupted or unfinished holds the guest.
     pub fn check_unlocked(&self) -> Result<()> {
         match self.record.lock {
@@ -58,6 +66,29 @@ impl Guest {
             ))),
         }
     }
+}
+
+/// Whether a guest uses a volume that is meant: as a disk, for booting, or one that is being made.
+pub fn names_volume(record: &GuestRecord, is_meant: &dyn Fn(&VolumeId) -> bool) -> bool {
+    let uses = match &record.config {
+        GuestConfig::Qemu(config) => {
+            let disks = config.disks();
+            let boots = [&config.kernel, &config.initrd];
+            let variables = config.efidisk0.as_ref();
+            let variables = variables.and_then(|disk| disk.file.volume());
+            disks
+                .iter()
+                .any(|(_, disk)| disk.file.volume().is_some_and(is_meant))
+                || boots.into_iter().flatten().chain(variables).any(is_meant)
+        }
+        GuestConfig::Lxc(config) => config
+            .rootfs
+            .as_ref()
+            .and_then(|rootfs| rootfs.volume.volume())
+            .is_some_and(is_meant),
+    };
+    let state = record.suspended.iter().map(|suspended| &suspended.vmstate);
+    uses || record.making.iter().chain(state).any(is_meant)
 }
 
 /// How messages and locks name a guest, e.g. `VM 100`.

@@ -90,7 +90,11 @@ pub async fn power(
     vmid: Vmid,
     power: Power,
 ) -> Result<Upid> {
-    node.guest(kind, vmid)?.check_unlocked()?;
+    let guest = node.guest(kind, vmid)?;
+    let goes_on = matches!(power, Power::Start | Power::Stop | Power::Resume);
+    if guest.suspended().is_none() || !goes_on {
+        guest.check_unlocked()?;
+    }
     let lock = match power {
         Power::Stop => node.lock_overruling(kind, vmid).await?,
         _ => node.lock_guest(kind, vmid, power.word())?,
@@ -129,7 +133,10 @@ impl Node {
     ) -> Result<()> {
         match power {
             Power::Start => self.start_guest(kind, vmid, report).await,
-            Power::Stop => self.stop_guest(kind, vmid).await,
+            Power::Stop => {
+                self.stop_guest(kind, vmid).await?;
+                self.discard_suspended(kind, vmid, report).await
+            }
             Power::Shutdown { patience, force } => {
                 self.shutdown_guest(kind, vmid, patience, force).await
             }
@@ -139,11 +146,15 @@ impl Node {
             }
             Power::Reset => self.order(vmid, &Request::Reset).await,
             Power::Suspend => self.order(vmid, &Request::Pause).await,
+            Power::Resume if self.guest(kind, vmid)?.suspended().is_some() => {
+                self.start_guest(kind, vmid, report).await
+            }
             Power::Resume => self.order(vmid, &Request::Resume).await,
         }
     }
 
-    async fn order(&self, vmid: Vmid, request: &Request) -> Result<()> {
+    /// Has a request done by a machine that runs.
+    pub async fn order(&self, vmid: Vmid, request: &Request) -> Result<()> {
         self.machines
             .order(vmid, request)
             .await

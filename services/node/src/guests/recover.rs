@@ -1,9 +1,9 @@
 //! What happens to guests when the node or the host starts and stops.
 
-use super::{Guest, Report, volumes};
+use super::{Guest, Report, suspend, volumes};
 use crate::state::Node;
 use basalt_api::{Error, Result};
-use basalt_model::guest::{GuestKind, GuestRecord, Lock};
+use basalt_model::guest::{GuestKind, GuestRecord, HostShutdown, Lock};
 use basalt_model::userid::Authid;
 use basalt_model::vmid::Vmid;
 use basalt_tasks::NewTask;
@@ -47,8 +47,23 @@ impl Node {
                 self.stop_guest(guest.kind(), guest.vmid).await?;
                 self.remove_stopped(&guest, false, &report).await
             }
+            Some(Lock::Suspending) => {
+                tracing::warn!(
+                    guest = guest.title(),
+                    "its suspension was interrupted: undone"
+                );
+                // Waits for a monitor that is still writing; nobody else can have the guest.
+                let node = self.clone();
+                tokio::spawn(async move { node.undo_suspend(guest).await });
+                Ok(())
+            }
+            // Its state is whole. A process that is still there stands, and has not run since.
+            Some(Lock::Suspended) => self.stop_guest(guest.kind(), guest.vmid).await,
             None if guest.record.making.is_empty() => Ok(()),
             None => {
+                if guest.record.making.iter().any(suspend::is_state) {
+                    return self.finish_resume(guest.vmid, &guest.record, &report).await;
+                }
                 tracing::warn!(guest = guest.title(), "a change was interrupted: undone");
                 let mut making = guest.record.making;
                 making.retain(|volume| !named.iter().any(|(_, known)| known == volume));
@@ -69,11 +84,13 @@ impl Node {
             .guests()
             .into_iter()
             .filter_map(|guest| {
-                guest
-                    .record
-                    .config
-                    .autostart()
-                    .map(|startup| (startup, guest))
+                // What was suspended for the host's sake goes on, whether it starts with it or not.
+                let back = guest.suspended().is_some_and(|state| state.with_host);
+                let startup = match back {
+                    true => Some(guest.record.config.startup()),
+                    false => guest.record.config.autostart(),
+                };
+                startup.map(|startup| (startup, guest))
             })
             .collect();
         guests.sort_by_key(|(startup, guest)| (startup.order.unwrap_or(u32::MAX), guest.vmid));
@@ -145,6 +162,16 @@ impl Node {
         let (kind, vmid, title) = (guest.kind(), guest.vmid, guest.title());
         if !self.is_running(kind, vmid).await.unwrap_or(false) {
             return;
+        }
+        if self.on_host_shutdown(&guest.record.config) == HostShutdown::Suspend {
+            tracing::info!(guest = title, "suspending with the host");
+            let saved = self.suspend_to_disk(vmid, None, true, &Report::Journal);
+            match saved.await {
+                Ok(()) => return,
+                Err(error) => {
+                    tracing::error!(%error, guest = title, "cannot be suspended: shut down instead");
+                }
+            }
         }
         let down = guest.record.config.startup().down;
         let patience = down.map_or(DOWN_PATIENCE, |seconds| Duration::from_secs(seconds.into()));

@@ -74,7 +74,11 @@ impl Node {
             .own_volumes(guest.vmid)
             .into_iter()
             .map(|(_, volume)| volume);
-        let mut doomed: Vec<VolumeId> = own.chain(record.making).collect();
+        let state = record
+            .suspended
+            .into_iter()
+            .map(|suspended| suspended.vmstate);
+        let mut doomed: Vec<VolumeId> = own.chain(record.making).chain(state).collect();
         if unreferenced {
             doomed.extend(self.volumes_of(guest.vmid).await?);
         }

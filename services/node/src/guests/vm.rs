@@ -8,7 +8,7 @@ use basalt_api::{Error, Result};
 use basalt_model::field::FieldErrors;
 use basalt_model::guest::{GuestConfig, GuestKind, GuestRecord, Lock};
 use basalt_model::network::InterfaceName;
-use basalt_model::qemu::{Media, QemuConfig, QemuDisk};
+use basalt_model::qemu::{EfiDisk, Media, QemuConfig, QemuDisk, Smbios};
 use basalt_model::storage::{ContentKind, VolumeId, VolumeSource};
 use basalt_model::upid::Upid;
 use basalt_model::userid::Authid;
@@ -30,6 +30,7 @@ pub async fn create(node: &Node, user: &Authid, params: VmNew) -> Result<Upid> {
         config: GuestConfig::Qemu(Box::new(config)),
         lock: Some(Lock::Create),
         making: new.iter().map(|volume| volume.id.clone()).collect(),
+        suspended: None,
     };
     node.insert_guest(vmid, &record).await?;
     let task = NewTask {
@@ -80,6 +81,9 @@ impl Node {
     /// Starts a machine whose lock is held.
     pub async fn start_vm(&self, vmid: Vmid, report: &Report) -> Result<()> {
         let guest = self.guest(GuestKind::Qemu, vmid)?;
+        if let Some(suspended) = guest.suspended() {
+            return self.resume_from_disk(&guest, suspended, report).await;
+        }
         guest.check_unlocked()?;
         let GuestConfig::Qemu(config) = &guest.record.config else {
             return Err(Error::not_found(title(GuestKind::Qemu, vmid)));
@@ -134,6 +138,14 @@ pub async fn settle(
         });
         let settled = settle_disk(storages, &mut planner, vmid, disk, before).await;
         note(&mut errors, &key, settled);
+    }
+    if let Some(disk) = &mut config.efidisk0 {
+        let before = old.and_then(|old| old.efidisk0.as_ref());
+        let settled = settle_variables(storages, &mut planner, vmid, disk, before).await;
+        note(&mut errors, "efidisk0", settled);
+    }
+    if old.is_none() && config.smbios1.is_none() {
+        config.smbios1 = Some(random_identity()?);
     }
     for (key, volume) in [("kernel", &config.kernel), ("initrd", &config.initrd)] {
         let unchanged = old.map(|old| {
@@ -205,6 +217,49 @@ async fn settle_disk(
             Ok(())
         }
     }
+}
+
+async fn settle_variables(
+    storages: &Storages,
+    planner: &mut Planner<'_>,
+    vmid: Vmid,
+    disk: &mut EfiDisk,
+    before: Option<&EfiDisk>,
+) -> std::result::Result<(), String> {
+    if disk.pre_enrolled_keys == Some(true) {
+        return Err("pre-enrolled-keys: this firmware has no Secure Boot: use 0".to_owned());
+    }
+    let import = disk.import_from.take();
+    match &disk.file {
+        VolumeSource::None => Err("name a storage, e.g. local:1, or a volume".to_owned()),
+        VolumeSource::New { storage, .. } => {
+            let planned = planner.plan_variables(storage, import.as_ref()).await?;
+            disk.file = VolumeSource::Volume(planned.id);
+            disk.size = Some(planned.size);
+            Ok(())
+        }
+        VolumeSource::Volume(_) if import.is_some() => {
+            Err("import-from needs a new volume: write local:1,import-from=…".to_owned())
+        }
+        VolumeSource::Volume(volume) => {
+            let kept = before.filter(|before| before.file == disk.file);
+            disk.size = match kept {
+                Some(before) => before.size,
+                None => Some(check_disk(storages, vmid, volume, false).await?),
+            };
+            Ok(())
+        }
+    }
+}
+
+/// A UUID nobody else has.
+fn random_identity() -> Result<Smbios> {
+    const SOURCE: &str = "/proc/sys/kernel/random/uuid";
+    let text = std::fs::read_to_string(SOURCE)
+        .map_err(|error| Error::failed(format_args!("{SOURCE}: {error}")))?;
+    format!("uuid={}", text.trim())
+        .parse()
+        .map_err(Error::failed)
 }
 
 /// Checks a volume that exists and is to be a disk; gives its size.

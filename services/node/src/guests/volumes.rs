@@ -23,6 +23,8 @@ pub struct NewVolume {
     pub size: DiskSize,
     /// What it starts with.
     pub import: Option<VolumeId>,
+    /// File of the appliance that it starts with, if no volume.
+    pub template: Option<&'static str>,
 }
 
 /// Plans the volumes of one change, so that no name is given twice.
@@ -66,8 +68,28 @@ impl<'a> Planner<'a> {
             id,
             size,
             import: import.cloned(),
+            template: None,
         };
         self.planned.push(new.clone());
+        Ok(new)
+    }
+
+    /// Plans a volume for a firmware's variables: those of `import`, or fresh ones.
+    pub async fn plan_variables(
+        &mut self,
+        storage: &StorageId,
+        import: Option<&VolumeId>,
+    ) -> std::result::Result<NewVolume, String> {
+        let size = DiskSize::from_bytes(basalt_vm::firmware::VARS_SIZE);
+        let mut new = self
+            .plan(storage, ContentKind::Images, size, import)
+            .await?;
+        if import.is_none() {
+            new.template = Some(basalt_vm::firmware::VARS);
+            if let Some(planned) = self.planned.last_mut() {
+                *planned = new.clone();
+            }
+        }
         Ok(new)
     }
 
@@ -140,23 +162,23 @@ pub async fn make(storages: &Storages, new: &[NewVolume], report: &Report) -> Re
             .map_err(Error::failed)?;
         if let Some(source) = &volume.import {
             report.log(format_args!("copying '{source}' to '{}'", volume.id));
-            import(storages, source, &volume.id, report.clone()).await?;
+            let from = storages.of(source).map_err(Error::failed)?;
+            let from = from
+                .open(source, Access::Read)
+                .await
+                .map_err(Error::failed)?;
+            fill(storages, from, &volume.id, report.clone()).await?;
+        }
+        if let Some(template) = volume.template {
+            let from = File::open(template)
+                .map_err(|error| Error::failed(format_args!("{template}: {error}")))?;
+            fill(storages, from, &volume.id, report.clone()).await?;
         }
     }
     Ok(())
 }
 
-async fn import(
-    storages: &Storages,
-    source: &VolumeId,
-    target: &VolumeId,
-    report: Report,
-) -> Result<()> {
-    let from = storages.of(source).map_err(Error::failed)?;
-    let from = from
-        .open(source, Access::Read)
-        .await
-        .map_err(Error::failed)?;
+async fn fill(storages: &Storages, from: File, target: &VolumeId, report: Report) -> Result<()> {
     let to = storages.of(target).map_err(Error::failed)?;
     let to = to
         .open(target, Access::Write)

@@ -143,7 +143,7 @@ async fn storages(call: &Call) -> Vec<Resource> {
             disk: Some(status.used),
             maxdisk: Some(status.total),
             storage: Some(id.to_string()),
-            plugintype: Some(status.kind),
+            plugintype: Some(status.kind.to_string()),
             content: Some(status.content),
             shared: Some(status.shared),
             ..bare(

@@ -9,6 +9,7 @@ pub mod lxc;
 pub mod nodes;
 pub mod qemu;
 pub mod storage;
+pub mod storage_config;
 pub mod tasks;
 pub mod update;
 pub mod users;
@@ -24,6 +25,7 @@ pub fn router() -> Router {
     nodes::register(&mut router);
     qemu::register(&mut router);
     storage::register(&mut router);
+    storage_config::register(&mut router);
     tasks::register(&mut router);
     update::register(&mut router);
     users::register(&mut router);

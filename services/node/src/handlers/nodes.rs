@@ -1,24 +1,28 @@
 //! Nodes: the machines themselves.
 
 use crate::call::Call;
+use crate::guests::suspend::NODE_CONFIG;
 use crate::host;
 use crate::router::Router;
 use basalt_api::methods::nodes::{
-    Child, NetworkFilter, NetworkInterface, NetworkList, NetworkQuery, NodeCommand, NodeDns,
-    NodeDnsGet, NodeEntry, NodeIndex, NodeList, NodePower, NodeState, NodeStatus, NodeStatusGet,
-    NodeSubscription, NodeTime, NodeTimeGet, PowerCommand, Subscription,
+    Child, NetworkFilter, NetworkInterface, NetworkList, NetworkQuery, NodeCommand, NodeConfig,
+    NodeConfigGet, NodeConfigPut, NodeConfigSet, NodeDns, NodeDnsGet, NodeEntry, NodeIndex,
+    NodeList, NodePower, NodeState, NodeStatus, NodeStatusGet, NodeSubscription, NodeTime,
+    NodeTimeGet, PowerCommand, Subscription,
 };
 use basalt_api::methods::{NoParams, NodePath};
 use basalt_api::{Error, Result};
 use basalt_model::host::{Addressing, HostConfig};
 use basalt_network::interfaces::{self, Interface, Kind};
+use basalt_store::{Expect, Transaction};
 use basalt_unit::HostStop;
 use std::net::IpAddr;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Folders below a node that have methods.
-const CHILDREN: [&str; 11] = [
+const CHILDREN: [&str; 12] = [
+    "config",
     "dns",
     "lxc",
     "network",
@@ -37,6 +41,8 @@ pub fn register(router: &mut Router) {
     router.on::<NodeList, _, _, _>(list);
     router.on::<NodeIndex, _, _, _>(index);
     router.on::<NodeStatusGet, _, _, _>(status);
+    router.on::<NodeConfigGet, _, _, _>(config);
+    router.on::<NodeConfigPut, _, _, _>(configure);
     router.on::<NodePower, _, _, _>(power);
     router.on::<NodeTimeGet, _, _, _>(time);
     router.on::<NodeDnsGet, _, _, _>(dns);
@@ -88,6 +94,30 @@ async fn index(call: Call, params: NodePath) -> Result<Vec<Child>> {
 async fn status(call: Call, params: NodePath) -> Result<NodeStatus> {
     call.node.check_name(&params.node)?;
     read_status(&call).await
+}
+
+async fn config(call: Call, params: NodePath) -> Result<NodeConfig> {
+    call.node.check_name(&params.node)?;
+    let stored = call.node.store.read::<NodeConfig>(NODE_CONFIG);
+    let stored = stored.map_err(Error::failed)?;
+    Ok(stored.map(|stored| stored.value).unwrap_or_default())
+}
+
+async fn configure(call: Call, params: NodeConfigSet) -> Result<()> {
+    call.node.check_name(&params.node)?;
+    let stored = call.node.store.read::<NodeConfig>(NODE_CONFIG);
+    let stored = stored.map_err(Error::failed)?;
+    let expect = Expect::unchanged(&stored);
+    let mut config = stored.map(|stored| stored.value).unwrap_or_default();
+    config.on_host_shutdown = params.on_host_shutdown.or(config.on_host_shutdown);
+    let change = Transaction::new().expect(NODE_CONFIG, expect);
+    let change = change.put(NODE_CONFIG, &config).map_err(Error::failed)?;
+    call.node
+        .store
+        .commit(change)
+        .await
+        .map_err(Error::failed)?;
+    Ok(())
 }
 
 async fn power(call: Call, params: NodeCommand) -> Result<()> {

@@ -4,17 +4,17 @@ use crate::call::Call;
 use crate::console;
 use crate::guests::change::{Change, pending};
 use crate::guests::power::{Power, power};
-use crate::guests::{Report, remove, vm};
+use crate::guests::{self, Report, remove, vm};
 use crate::router::Router;
 use basalt_api::methods::NodePath;
 use basalt_api::methods::guest::{
     ConfigChange, ConfigQuery, ConsoleTicket, GuestCurrent, GuestDelete, GuestPath, GuestShutdown,
-    GuestStart, GuestStatus, GuestStop, HaState, PendingEntry, WithDigest,
+    GuestStart, GuestStatus, GuestStop, HaState, PendingEntry, ScreenTicket, WithDigest,
 };
 use basalt_api::methods::qemu::{
     VmConfigGet, VmConfigPost, VmConfigPut, VmCreate, VmCurrent, VmDelete, VmList, VmNew,
-    VmPending, VmReboot, VmReset, VmResume, VmShutdown, VmStart, VmStop, VmSuspend, VmTermproxy,
-    VmTermproxyParams,
+    VmPending, VmReboot, VmReset, VmResume, VmShutdown, VmStart, VmStop, VmSuspend,
+    VmSuspendParams, VmTermproxy, VmTermproxyParams, VmVncproxy, VmVncproxyParams,
 };
 use basalt_api::{Error, Result};
 use basalt_model::access::Privilege;
@@ -22,6 +22,7 @@ use basalt_model::guest::{GuestConfig, GuestKind};
 use basalt_model::qemu::QemuConfig;
 use basalt_model::storage::{VolumeId, VolumeSource};
 use basalt_model::upid::Upid;
+use basalt_model::vmid::Vmid;
 use basalt_tasks::NewTask;
 use std::time::Duration;
 
@@ -42,9 +43,10 @@ pub fn register(router: &mut Router) {
     router.on::<VmShutdown, _, _, _>(shutdown);
     router.on::<VmReboot, _, _, _>(reboot);
     router.on::<VmReset, _, _, _>(|call, path| simple(call, path, Power::Reset));
-    router.on::<VmSuspend, _, _, _>(|call, path| simple(call, path, Power::Suspend));
+    router.on::<VmSuspend, _, _, _>(suspend);
     router.on::<VmResume, _, _, _>(|call, path| simple(call, path, Power::Resume));
     router.on::<VmTermproxy, _, _, _>(termproxy);
+    router.on::<VmVncproxy, _, _, _>(vncproxy);
 }
 
 async fn list(call: Call, params: NodePath) -> Result<Vec<GuestStatus>> {
@@ -123,12 +125,16 @@ async fn change_as_task(call: Call, params: ConfigChange<QemuConfig>) -> Result<
 
 /// New disks take room on storages, and volumes that are named are read: rights of their own.
 fn may_allocate(call: &Call, config: &QemuConfig) -> Result<()> {
-    for (_, disk) in config.disks() {
-        if let VolumeSource::New { storage, .. } = &disk.file {
+    let disks = config.disks().into_iter();
+    let disks = disks.map(|(_, disk)| (&disk.file, &disk.import_from));
+    let variables = config.efidisk0.iter();
+    let variables = variables.map(|disk| (&disk.file, &disk.import_from));
+    for (file, import) in disks.chain(variables) {
+        if let VolumeSource::New { storage, .. } = file {
             let path = format!("/storage/{storage}");
             call.require(&path, &[Privilege::DatastoreAllocateSpace])?;
         }
-        for volume in disk.file.volume().into_iter().chain(&disk.import_from) {
+        for volume in file.volume().into_iter().chain(import) {
             may_use(call, volume)?;
         }
     }
@@ -210,15 +216,72 @@ async fn simple(call: Call, params: GuestPath, what: Power) -> Result<Upid> {
     power(&call.node, call.auth(), KIND, params.vmid, what).await
 }
 
-async fn termproxy(call: Call, params: VmTermproxyParams) -> Result<ConsoleTicket> {
+async fn suspend(call: Call, params: VmSuspendParams) -> Result<Upid> {
+    let vmid = params.vmid;
+    if params.todisk != Some(true) {
+        if params.statestorage.is_some() {
+            return Err(Error::param("statestorage", "needs todisk=1"));
+        }
+        let node = params.node;
+        return simple(call, GuestPath { node, vmid }, Power::Suspend).await;
+    }
     call.node.check_name(&params.node)?;
-    call.node.guest(KIND, params.vmid)?;
-    if !call.node.is_running(KIND, params.vmid).await? {
+    let guest = call.node.guest(KIND, vmid)?;
+    let storage = match (params.statestorage, &guest.record.config) {
+        (Some(storage), _) => storage,
+        (None, GuestConfig::Qemu(config)) => guests::suspend::usual_storage(config),
+        (None, GuestConfig::Lxc(_)) => return Err(Error::not_found(guest.title())),
+    };
+    let path = format!("/storage/{storage}");
+    call.require(&path, &[Privilege::DatastoreAllocateSpace])?;
+    guests::suspend::suspend(&call.node, call.auth(), vmid, storage).await
+}
+
+/// Fails unless a machine is there and runs.
+async fn must_run(call: &Call, node: &str, vmid: Vmid) -> Result<()> {
+    call.node.check_name(node)?;
+    call.node.guest(KIND, vmid)?;
+    if !call.node.is_running(KIND, vmid).await? {
+        return Err(Error::failed(format_args!("VM {vmid} not running")));
+    }
+    Ok(())
+}
+
+async fn vncproxy(call: Call, params: VmVncproxyParams) -> Result<ScreenTicket> {
+    must_run(&call, &params.node, params.vmid).await?;
+    let socket = basalt_vm::screen_socket(&call.node.run_machines, params.vmid);
+    if !socket.exists() {
         return Err(Error::failed(format_args!(
-            "VM {} not running",
+            "VM {} has no screen: set 'vga' to std or virtio and start it anew",
             params.vmid
         )));
     }
+    let certificate = call.node.settings.state.join("tls/cert.pem");
+    // Only clients that open a connection of their own look at it.
+    let cert = tokio::fs::read_to_string(certificate)
+        .await
+        .unwrap_or_default();
+    let password = params
+        .generate_password
+        .unwrap_or(false)
+        .then(console::screen::password);
+    let target = console::Target::Screen {
+        socket,
+        password: password.clone(),
+    };
+    let prepared = console::prepare(&call, params.vmid, target)?;
+    Ok(ScreenTicket {
+        user: prepared.user,
+        ticket: prepared.ticket,
+        password,
+        cert,
+        port: prepared.port,
+        upid: prepared.upid,
+    })
+}
+
+async fn termproxy(call: Call, params: VmTermproxyParams) -> Result<ConsoleTicket> {
+    must_run(&call, &params.node, params.vmid).await?;
     let socket = basalt_vm::console_socket(&call.node.run_machines, params.vmid);
     console::prepare(&call, params.vmid, console::Target::Serial(socket))
 }

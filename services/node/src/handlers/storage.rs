@@ -1,36 +1,29 @@
-//! Storages and the volumes on them.
+//! Storages of a node and the volumes on them.
 
 use crate::call::Call;
+use crate::guests::names_volume;
 use crate::router::Router;
-use crate::state::{Node, storage_key};
+use crate::state::Node;
 use crate::upload::Upload;
-use basalt_api::methods::NoParams;
 use basalt_api::methods::storage::{
     ChecksumAlgorithm, ContentQuery, NodeStorageList, NodeStoragePath, NodeStorageQuery,
-    NodeStorageStatus, StorageChange, StorageGet, StorageInfo, StorageList, StoragePath,
-    StorageStatus, StorageUpdate, StorageUpload, UploadParams, VolumeCreate, VolumeDelete,
+    NodeStorageStatus, StorageStatus, StorageUpload, UploadParams, VolumeCreate, VolumeDelete,
     VolumeEntry, VolumeGet, VolumeInfo, VolumeList, VolumeNew, VolumePath, parse_size,
 };
 use basalt_api::{Error, Result};
 use basalt_model::access::Privilege;
-use basalt_model::guest::{GuestKind, GuestRecord};
-use basalt_model::storage::{
-    ContentKind, ContentKinds, StorageConfig, StorageDriver, StorageId, VolumeId,
-};
+use basalt_model::guest::GuestKind;
+use basalt_model::storage::{ContentKind, ContentKinds, StorageConfig, StorageId, VolumeId};
 use basalt_model::upid::Upid;
 use basalt_storage::{Checksum, Storage, StorageError, Upload as Target};
-use basalt_store::{Expect, Transaction};
 use basalt_tasks::NewTask;
 use std::sync::Arc;
 
 /// Who may see a storage.
-const LOOK: &[Privilege] = &[Privilege::DatastoreAudit, Privilege::DatastoreAllocateSpace];
+pub const LOOK: &[Privilege] = &[Privilege::DatastoreAudit, Privilege::DatastoreAllocateSpace];
 
 /// Says how the methods are implemented.
 pub fn register(router: &mut Router) {
-    router.on::<StorageList, _, _, _>(list);
-    router.on::<StorageGet, _, _, _>(get);
-    router.on::<StorageUpdate, _, _, _>(update);
     router.on::<NodeStorageList, _, _, _>(node_list);
     router.on::<NodeStorageStatus, _, _, _>(node_status);
     router.on::<VolumeList, _, _, _>(volumes);
@@ -38,73 +31,6 @@ pub fn register(router: &mut Router) {
     router.on::<VolumeGet, _, _, _>(volume);
     router.on::<VolumeDelete, _, _, _>(delete_volume);
     router.on::<StorageUpload, _, _, _>(upload);
-}
-
-fn info(node: &Node, id: StorageId, config: &StorageConfig) -> StorageInfo {
-    let StorageDriver::Dir { path } = &config.driver;
-    let digest = node
-        .store
-        .get(&storage_key(&id))
-        .map(|entry| entry.digest());
-    StorageInfo {
-        storage: id,
-        kind: config.driver.as_str().to_owned(),
-        content: config.content.to_string(),
-        path: Some(path.clone()),
-        shared: Some(false),
-        disable: config.disable.then_some(true),
-        digest: digest.unwrap_or_default(),
-    }
-}
-
-async fn list(call: Call, _: NoParams) -> Result<Vec<StorageInfo>> {
-    let all = call.node.storages.all().into_iter();
-    let seen = all.filter(|(id, _, _)| call.allows(&format!("/storage/{id}"), LOOK));
-    Ok(seen
-        .map(|(id, config, _)| info(&call.node, id, &config))
-        .collect())
-}
-
-async fn get(call: Call, params: StoragePath) -> Result<StorageInfo> {
-    let (config, _) = call
-        .node
-        .storages
-        .get(&params.storage)
-        .map_err(Error::failed)?;
-    Ok(info(&call.node, params.storage, &config))
-}
-
-async fn update(call: Call, params: StorageChange) -> Result<()> {
-    let node = &call.node;
-    let (mut config, _) = node.storages.get(&params.storage).map_err(Error::failed)?;
-    let key = storage_key(&params.storage);
-    let stored = node
-        .store
-        .read::<StorageConfig>(&key)
-        .map_err(Error::failed)?;
-    let digest = stored.as_ref().map(|stored| stored.digest.clone());
-    if params.digest.is_some() && params.digest != digest {
-        let text = "the configuration was changed meanwhile: read it again";
-        return Err(Error::param("digest", text));
-    }
-    if let Some(content) = params.content {
-        config.content = content
-            .parse::<ContentKinds>()
-            .map_err(|text| Error::param("content", text))?;
-    }
-    if let Some(disable) = params.disable {
-        config.disable = disable;
-    }
-    let change = Transaction::new()
-        .expect(&key, Expect::unchanged(&stored))
-        .put(&key, &config);
-    node.store
-        .commit(change.map_err(Error::failed)?)
-        .await
-        .map_err(Error::failed)?;
-    node.storages
-        .set(params.storage, config)
-        .map_err(Error::failed)
 }
 
 /// State and room of a storage; one that cannot be asked is shown as not active.
@@ -127,7 +53,7 @@ pub async fn status(
     };
     StorageStatus {
         storage: id,
-        kind: config.driver.as_str().to_owned(),
+        kind: config.driver.kind(),
         content: config.content.to_string(),
         active: space.is_some(),
         enabled: !config.disable,
@@ -136,6 +62,7 @@ pub async fn status(
         used,
         avail,
         used_fraction,
+        metadata_fraction: space.and_then(|space| space.metadata),
     }
 }
 
@@ -243,9 +170,12 @@ async fn create_volume(call: Call, params: VolumeNew) -> Result<String> {
     }
     let storage = node.storages.holding(&params.storage, ContentKind::Images);
     let storage = storage.map_err(Error::failed)?;
-    let path = format!("{}/{}", params.vmid, params.filename);
-    let id = VolumeId::new(params.storage, path)
-        .ok_or_else(|| Error::param("filename", "call it like vm-100-disk-0.raw"))?;
+    let id = storage
+        .named(params.vmid, &params.filename)
+        .ok_or_else(|| {
+            let text = "call it like vm-100-disk-0, after its guest; in a directory, with .raw";
+            Error::param("filename", text)
+        })?;
     match storage.create(&id, size).await {
         Ok(()) => Ok(id.to_string()),
         Err(StorageError::Unfit { reason, .. }) => Err(Error::param("filename", reason)),
@@ -297,27 +227,9 @@ async fn delete_volume(call: Call, params: VolumePath) -> Result<Upid> {
 
 /// The guest whose configuration names a volume.
 fn user_of(node: &Node, volume: &VolumeId) -> Option<String> {
-    let uses = |record: &GuestRecord| {
-        let boots = match &record.config {
-            basalt_model::guest::GuestConfig::Qemu(config) => {
-                let disks = config.disks();
-                let disk = disks
-                    .iter()
-                    .any(|(_, disk)| disk.file.volume() == Some(volume));
-                disk || [&config.kernel, &config.initrd]
-                    .iter()
-                    .any(|id| id.as_ref() == Some(volume))
-            }
-            basalt_model::guest::GuestConfig::Lxc(config) => config
-                .rootfs
-                .as_ref()
-                .is_some_and(|rootfs| rootfs.volume.volume() == Some(volume)),
-        };
-        boots || record.making.contains(volume)
-    };
     node.guests()
         .iter()
-        .find(|guest| uses(&guest.record))
+        .find(|guest| names_volume(&guest.record, &|named| named == volume))
         .map(|guest| guest.title())
 }
 

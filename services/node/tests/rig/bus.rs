@@ -3,6 +3,9 @@
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 
+const RETURN: u8 = 2;
+const ERROR: u8 = 3;
+
 /// Answers on every connection until the test ends.
 pub fn play(listener: UnixListener) {
     tokio::spawn(async move {
@@ -99,7 +102,14 @@ fn answer(member: &str, serial: u32) -> Vec<u8> {
         fields.extend_from_slice(signature.as_bytes());
         fields.push(0);
     }
-    let mut message = vec![b'l', 2, 1, 1];
+    let mut kind = RETURN;
+    if member == "GetUnit" {
+        kind = ERROR;
+        fields.resize(fields.len().next_multiple_of(8), 0);
+        fields.extend_from_slice(&[4, 1, b's', 0]);
+        text(&mut fields, "org.freedesktop.systemd1.NoSuchUnit");
+    }
+    let mut message = vec![b'l', kind, 1, 1];
     for number in [body.len(), 1, fields.len()] {
         message.extend_from_slice(&(number as u32).to_le_bytes());
     }

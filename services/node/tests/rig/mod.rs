@@ -65,6 +65,17 @@ impl Rig {
         self.node = spawn(self.folder.path()).await;
     }
 
+    /// Kills the node, sets a value in its store, and starts it again.
+    pub async fn crash_with(&mut self, key: &str, value: &Value) {
+        self.node.kill().unwrap();
+        self.node.wait().unwrap();
+        let store = SqliteStore::open(self.path("state/store.db")).unwrap();
+        let change = Transaction::new().put(key, value).unwrap();
+        store.commit(change).await.unwrap();
+        drop(store);
+        self.node = spawn(self.folder.path()).await;
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }

@@ -64,6 +64,7 @@ impl Inner {
             total: bytes(stat.f_blocks),
             used: bytes(stat.f_blocks - stat.f_bfree),
             available: bytes(stat.f_bavail),
+            metadata: None,
         })
     }
 
@@ -207,6 +208,31 @@ impl Inner {
         Ok(())
     }
 
+    /// Makes a raw disk larger. Who has it open sees that; so there is no lock to take.
+    fn resize(&self, volume: &VolumeId, size: DiskSize) -> Result<()> {
+        let what = || format!("resizing {volume}");
+        let found = self
+            .describe(volume.clone())?
+            .ok_or_else(|| StorageError::NoVolume(volume.clone()))?;
+        if found.content != ContentKind::Images || size.bytes() < found.size {
+            let reason = match found.content {
+                ContentKind::Images => {
+                    format!("it has {} bytes: a disk can only grow", found.size)
+                }
+                other => format!("it holds '{other}': only disks can grow"),
+            };
+            return Err(StorageError::Unfit {
+                volume: volume.clone(),
+                reason,
+            });
+        }
+        let (_, path) = layout::locate(volume)?;
+        let file = beneath(&self.root, &path, OFlags::RDWR | OFlags::NONBLOCK).context(what())?;
+        rustix::fs::ftruncate(&file, size.bytes())
+            .and_then(|()| rustix::fs::fsync(&file))
+            .context(what())
+    }
+
     fn unlink(&self, path: &str) -> rustix::io::Result<()> {
         let (parent, name) = path.rsplit_once('/').unwrap_or((".", path));
         let directory = self.directory(parent)?;
@@ -252,6 +278,10 @@ impl Storage for DirStorage {
         Ok(self.0.path.join(layout::locate(volume)?.1))
     }
 
+    fn named(&self, owner: Vmid, name: &str) -> Option<VolumeId> {
+        VolumeId::new(self.0.id.clone(), format!("{owner}/{name}"))
+    }
+
     async fn free_name(&self, owner: Vmid, taken: &[VolumeId]) -> Result<VolumeId> {
         let taken = taken.to_vec();
         self.blocking(move |inner| inner.free_name(owner, &taken))
@@ -276,6 +306,12 @@ impl Storage for DirStorage {
             locked(&inner.root, &path, &volume, access)
         })
         .await
+    }
+
+    async fn resize(&self, volume: &VolumeId, size: DiskSize) -> Result<()> {
+        let volume = volume.clone();
+        self.blocking(move |inner| inner.resize(&volume, size))
+            .await
     }
 
     async fn upload(&self, content: ContentKind, name: &str) -> Result<Upload> {

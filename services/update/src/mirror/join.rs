@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{Seek, SeekFrom};
 use std::path::Path;
 
-use basalt_layout::disk::{DATA_PARTITION, ESP_FS_LABEL, ESP_PARTITION, joining_script};
+use basalt_layout::disk::{DATA_PARTITION, ESP_FS_LABEL, ESP_PARTITION, Shares, joining_script};
 
 use super::array::Array;
 use super::{SystemDisk, SystemDisks, follow, partition};
@@ -21,13 +21,16 @@ pub fn join(host: &Host, disk: &Path, observer: &mut dyn Observer) -> Result<(),
         refuse("this host was installed on one disk; a mirror is made by the installer")
     })?;
     let source = Table::read(&host.disk)?;
-    let data_size = source.entry(DATA_PARTITION)?.size;
+    let shares = Shares {
+        data: Some(source.entry(DATA_PARTITION)?.size),
+        pool: None,
+    };
     check(&blocks, &array, disk, &source)?;
     host.others.check_leading()?;
     array.forget_detached()?;
     observer.say(&format!("partitioning {}", disk.display()));
     let claim = Claim::take(disk)?;
-    let script = joining_script(&fresh_ids(), [fresh_id(), fresh_id()], data_size);
+    let script = joining_script(&fresh_ids(), [fresh_id(), fresh_id()], &shares);
     let text = disk.to_string_lossy();
     let wipe = [
         "--quiet",

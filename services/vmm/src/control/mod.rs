@@ -4,6 +4,7 @@
 //! connections, and what connections send. Nothing here blocks on a peer. [`Server::run`] is the
 //! loop, [`requests`] the protocol, [`readers`] the terminals' sockets.
 
+pub mod moving;
 pub mod readers;
 pub mod requests;
 
@@ -16,10 +17,12 @@ use basalt_model::machine::{DiskStats, Event, NicStats, Request, Response, RunSt
 use rustix::event::{PollFd, PollFlags, poll};
 use std::sync::atomic::Ordering;
 
+use crate::display::{Screen, server};
 use crate::machine::events::MachineEvent;
 use crate::machine::{self, Machine, Terminals};
 use crate::spec::{Listeners, Resources};
 use crate::terminal::Terminal;
+use moving::Moving;
 use readers::Reader;
 use requests::Connection;
 
@@ -49,15 +52,22 @@ pub struct Server {
     /// Empty only while a reset builds the next one.
     machine: Option<Machine>,
     state: RunState,
+    /// The machine is being carried away, or was.
+    moving: Moving,
     listener: UnixListener,
     connections: Vec<Connection>,
+    /// Connections there ever were.
+    accepted: u64,
     ports: Vec<Port>,
+    /// Serves viewers on its own thread.
+    _display: Option<server::Server>,
 }
 
 /// What a poll entry stands for.
 #[derive(Debug, Clone, Copy)]
 enum Source {
     Machine,
+    Mover,
     Terminal(usize),
     Listener,
     PortListener(usize),
@@ -67,13 +77,29 @@ enum Source {
 
 impl Server {
     /// Starts the machine.
-    pub fn start(resources: Resources, listeners: Listeners) -> Result<Self, machine::Error> {
+    pub fn start(mut resources: Resources, listeners: Listeners) -> Result<Self, machine::Error> {
         let line = || Terminal::new().map_err(|e| machine::Error::Device("terminal".into(), e));
+        let failed = |e| machine::Error::Device("display".into(), e);
+        let screen = match &listeners.display {
+            Some(_) => Some(Screen::new().map_err(failed)?),
+            None => None,
+        };
         let terminals = Terminals {
             serial: line()?,
             console: line()?,
+            screen,
         };
-        let machine = Machine::start(&resources, &terminals)?;
+        let (machine, state) = match resources.restore.take() {
+            None => (Machine::start(&resources, &terminals)?, RunState::Running),
+            Some(state) => Machine::start_from(state, &resources, &terminals)?,
+        };
+        let display = match (listeners.display, &terminals.screen) {
+            (Some(listener), Some(screen)) => {
+                let server = server::Server::start(&resources.name, listener, screen.clone());
+                Some(server.map_err(failed)?)
+            }
+            _ => None,
+        };
         let port = |terminal: &Arc<Terminal>, listener| Port {
             terminal: terminal.clone(),
             listener,
@@ -88,11 +114,14 @@ impl Server {
         Ok(Self {
             resources,
             machine: Some(machine),
-            state: RunState::Running,
+            state,
+            moving: Moving::No,
             listener: listeners.control,
             connections: Vec::new(),
+            accepted: 0,
             ports,
             terminals,
+            _display: display,
         })
     }
 
@@ -125,6 +154,9 @@ impl Server {
                 machine.events().wake().as_fd(),
                 PollFlags::IN,
             ));
+        }
+        if let Some(wake) = self.moving.wake() {
+            sources.push((Source::Mover, wake.as_fd(), PollFlags::IN));
         }
         sources.push((Source::Listener, self.listener.as_fd(), PollFlags::IN));
         for (i, port) in self.ports.iter().enumerate() {
@@ -164,6 +196,10 @@ impl Server {
     fn serve(&mut self, source: Source) -> Option<Outcome> {
         match source {
             Source::Machine => self.machine_event(),
+            Source::Mover => {
+                self.attend_mover();
+                None
+            }
             Source::Terminal(i) => {
                 let port = &mut self.ports[i];
                 port.terminal.wake().clear();
@@ -188,7 +224,9 @@ impl Server {
             }
             Source::Listener => {
                 if let Some(stream) = accept(&self.listener, self.connections.len()) {
-                    self.connections.push(Connection::new(stream));
+                    self.accepted += 1;
+                    self.connections
+                        .push(Connection::new(self.accepted, stream));
                 }
                 None
             }
@@ -204,7 +242,17 @@ impl Server {
                     self.connections[index].subscribe();
                     continue;
                 }
-                Ok(request) => self.request(&request),
+                Ok(request @ (Request::Save | Request::Migrate { .. })) => {
+                    match self.carry_away(index, &request) {
+                        // Answered when it is done.
+                        Ok(()) => continue,
+                        Err(reason) => (Response::Error(reason), None),
+                    }
+                }
+                Ok(request) => match self.moving.forbids(&request) {
+                    Some(reason) => (Response::Error(reason.into()), None),
+                    None => self.request(&request),
+                },
                 Err(error) => (Response::Error(error), None),
             };
             self.connections[index].send(&response);
@@ -242,7 +290,7 @@ impl Server {
                 (Response::Ok, None)
             }
             Request::Quit => (Response::Ok, Some(Outcome::Ended)),
-            Request::Events => (Response::Ok, None),
+            Request::Events | Request::Save | Request::Migrate { .. } => (Response::Ok, None),
         }
     }
 
@@ -259,6 +307,7 @@ impl Server {
         });
         Status {
             state: self.state,
+            moving: self.moving.progress(),
             disks: disks.collect(),
             nics: nics.collect(),
         }
@@ -271,7 +320,10 @@ impl Server {
                 self.announce(&Event::PoweredOff);
                 Some(Outcome::Ended)
             }
-            MachineEvent::Reset => self.reset(),
+            MachineEvent::Reset => {
+                self.forget_mover();
+                self.reset()
+            }
             MachineEvent::Failed(reason) => Some(Outcome::Failed(reason)),
         }
     }

@@ -1,11 +1,15 @@
-//! One connection on the control socket: lines of JSON both ways.
+//! One connection on the control socket: lines of JSON both ways, and descriptors that come
+//! with them.
 
-use std::io::{Read, Write};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::collections::VecDeque;
+use std::io::{self, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
 use basalt_model::machine::Request;
 use rustix::event::PollFlags;
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use serde::Serialize;
 
 use super::would_block;
@@ -14,10 +18,15 @@ use super::would_block;
 const MAX_LINE: usize = 4096;
 /// Most unsent bytes; a peer further behind is cut off.
 const MAX_UNSENT: usize = 256 * 1024;
+/// Most descriptors that no request has used yet; a peer that sends more is cut off.
+const MAX_DESCRIPTORS: usize = 4;
 
 /// The connection.
 pub struct Connection {
+    /// Tells it from all others of the process.
+    id: u64,
     stream: UnixStream,
+    descriptors: VecDeque<OwnedFd>,
     received: Vec<u8>,
     unsent: Vec<u8>,
     subscribed: bool,
@@ -25,16 +34,28 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// A connection on a non-blocking stream.
-    pub fn new(stream: UnixStream) -> Self {
+    /// A connection on a non-blocking stream; `id` is no other's.
+    pub fn new(id: u64, stream: UnixStream) -> Self {
         let (received, unsent) = (Vec::new(), Vec::new());
         Self {
+            id,
+            descriptors: VecDeque::new(),
             stream,
             received,
             unsent,
             subscribed: false,
             closed: false,
         }
+    }
+
+    /// Its number.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// The first descriptor that came and was not used.
+    pub fn take_descriptor(&mut self) -> Option<OwnedFd> {
+        self.descriptors.pop_front()
     }
 
     /// What to wait for.
@@ -65,7 +86,7 @@ impl Connection {
     pub fn receive(&mut self) -> Vec<Result<Request, String>> {
         self.flush();
         let mut buffer = [0; MAX_LINE];
-        match self.stream.read(&mut buffer) {
+        match self.read(&mut buffer) {
             Ok(0) => self.closed = true,
             Ok(len) => self.received.extend_from_slice(&buffer[..len]),
             Err(error) if would_block(&error) => {}
@@ -80,6 +101,26 @@ impl Connection {
             self.closed = true;
         }
         requests
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let message = recvmsg(
+            &self.stream,
+            &mut [io::IoSliceMut::new(buffer)],
+            &mut control,
+            RecvFlags::CMSG_CLOEXEC,
+        )?;
+        for part in control.drain() {
+            if let RecvAncillaryMessage::ScmRights(fds) = part {
+                self.descriptors.extend(fds);
+            }
+        }
+        if self.descriptors.len() > MAX_DESCRIPTORS {
+            self.closed = true;
+        }
+        Ok(message.bytes)
     }
 
     /// Sends one line.
@@ -122,7 +163,7 @@ mod tests {
     fn pair() -> (Connection, UnixStream) {
         let (ours, theirs) = UnixStream::pair().unwrap();
         ours.set_nonblocking(true).unwrap();
-        (Connection::new(ours), theirs)
+        (Connection::new(1, ours), theirs)
     }
 
     #[test]
@@ -136,6 +177,30 @@ mod tests {
         assert_eq!(requests[1], Ok(Request::Pause));
         assert!(requests[2].is_err());
         assert!(!connection.is_closed());
+    }
+
+    #[test]
+    fn descriptors_come_with_their_request_and_not_without_end() {
+        use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+        let (mut connection, peer) = pair();
+        let send = |line: &[u8]| {
+            let file = tempfile::tempfile().unwrap();
+            let fds = [file.as_fd()];
+            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+            let mut control = SendAncillaryBuffer::new(&mut space);
+            assert!(control.push(SendAncillaryMessage::ScmRights(&fds)));
+            let parts = [io::IoSlice::new(line)];
+            sendmsg(&peer, &parts, &mut control, SendFlags::empty()).unwrap();
+        };
+        send(b"\"save\"\n");
+        assert_eq!(connection.receive(), [Ok(Request::Save)]);
+        assert!(connection.take_descriptor().is_some());
+        assert!(connection.take_descriptor().is_none());
+        for _ in 0..=MAX_DESCRIPTORS {
+            send(b"\"status\"\n");
+            connection.receive();
+        }
+        assert!(connection.is_closed());
     }
 
     #[test]

@@ -1,5 +1,12 @@
-//! Devices on fixed ports: serial, power management, reset.
+//! Devices at fixed places: serial port, power management, reset; and what firmware needs beside
+//! them: its configuration, flash memory, real-time clock, keyboard controller, LPC bridge.
 
+pub mod flash;
+pub mod fwcfg;
+pub mod i8042;
+pub mod lpc;
 pub mod pm;
+pub mod ramfb;
 pub mod reset;
+pub mod rtc;
 pub mod serial;

@@ -1,7 +1,10 @@
 //! ACPI fixed hardware: power button, sleep control and the power management timer.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
 
 use crate::bus::PortDevice;
 use crate::machine::events::{Events, MachineEvent};
@@ -19,13 +22,23 @@ const POWER_BUTTON: u16 = 1 << 8;
 const SCI_ENABLED: u16 = 1;
 const SLEEP_TYPE_SHIFT: u16 = 10;
 const SLEEP_ENABLE: u16 = 1 << 13;
+/// The type by which OVMF switches a machine off, whatever the tables say.
+const SLEEP_OFF_FIRMWARE: u16 = 0;
 const TIMER_HZ: u128 = 3_579_545;
 
-#[derive(Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Registers {
     status: u16,
     enable: u16,
     control: u16,
+}
+
+/// What is saved of the block.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PowerState {
+    registers: Registers,
+    /// Nanoseconds the timer has run.
+    timer: u64,
 }
 
 /// The register block at [`crate::machine::layout::PM_PORT`].
@@ -33,7 +46,9 @@ pub struct PowerManagement {
     registers: Mutex<Registers>,
     sink: Arc<dyn InterruptSink>,
     events: Arc<Events>,
+    /// When the timer started, and nanoseconds it had run before, in an earlier life.
     epoch: Instant,
+    before: AtomicU64,
 }
 
 impl PowerManagement {
@@ -44,7 +59,35 @@ impl PowerManagement {
             sink,
             events,
             epoch: Instant::now(),
+            before: AtomicU64::new(0),
         }
+    }
+
+    /// What is kept of the block of a machine that stands.
+    pub fn save(&self) -> PowerState {
+        let registers = self
+            .registers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        PowerState {
+            registers: registers.clone(),
+            timer: self.running_ns(),
+        }
+    }
+
+    /// Goes on from a saved state, the timer `elapsed_ns` later.
+    pub fn restore(&self, saved: PowerState, elapsed_ns: u64) {
+        let ran = saved.timer.wrapping_add(elapsed_ns);
+        // Time since the epoch counts on top.
+        let since = self.epoch.elapsed().as_nanos() as u64;
+        self.before
+            .store(ran.wrapping_sub(since), Ordering::Relaxed);
+        self.change(|r| *r = saved.registers);
+    }
+
+    fn running_ns(&self) -> u64 {
+        let before = self.before.load(Ordering::Relaxed);
+        before.wrapping_add(self.epoch.elapsed().as_nanos() as u64)
     }
 
     /// Presses the power button.
@@ -69,7 +112,7 @@ impl PowerManagement {
 
     fn timer(&self) -> u32 {
         // Free-running, and 32 bits wide as the FADT says; the high part is meant to fall off.
-        (self.epoch.elapsed().as_nanos() * TIMER_HZ / 1_000_000_000) as u32
+        (u128::from(self.running_ns()) * TIMER_HZ / 1_000_000_000) as u32
     }
 
     fn bytes(&self) -> [u8; LEN as usize] {
@@ -89,7 +132,8 @@ impl PowerManagement {
 
     fn control(&self, value: u16) {
         let sleep_type = (value >> SLEEP_TYPE_SHIFT) & 7;
-        if value & SLEEP_ENABLE != 0 && sleep_type == u16::from(SLEEP_OFF) {
+        let off = sleep_type == u16::from(SLEEP_OFF) || sleep_type == SLEEP_OFF_FIRMWARE;
+        if value & SLEEP_ENABLE != 0 && off {
             self.events.post(MachineEvent::PowerOff);
         }
         self.change(|r| r.control = value & !SLEEP_ENABLE);
@@ -169,6 +213,20 @@ mod tests {
     }
 
     #[test]
+    fn a_restored_block_has_its_button_and_a_later_timer() {
+        let (pm, _, _) = device();
+        pm.write(2, &POWER_BUTTON.to_le_bytes());
+        pm.press_power_button();
+        let saved = pm.save();
+        let (second, recorder, _) = device();
+        second.restore(saved.clone(), 1_000_000_000);
+        assert_eq!(recorder.take(), vec![Raised::Line(SCI_IRQ, true)]);
+        let ran = second.save().timer;
+        assert!(ran >= saved.timer + 1_000_000_000, "{ran}");
+        assert!(ran < saved.timer + 60_000_000_000, "{ran}");
+    }
+
+    #[test]
     fn soft_off_needs_type_and_enable() {
         let (pm, _, events) = device();
         pm.write(
@@ -179,6 +237,12 @@ mod tests {
         let off = u16::from(SLEEP_OFF) << SLEEP_TYPE_SHIFT | SLEEP_ENABLE;
         pm.write(CONTROL, &off.to_le_bytes());
         assert_eq!(events.take(), Some(MachineEvent::PowerOff));
+        pm.write(CONTROL, &SLEEP_ENABLE.to_le_bytes());
+        assert_eq!(
+            events.take(),
+            Some(MachineEvent::PowerOff),
+            "as firmware does"
+        );
         let mut control = [0; 2];
         pm.read(CONTROL, &mut control);
         assert_eq!(

@@ -32,6 +32,11 @@ impl ResetControl {
         self.value.load(Ordering::Relaxed)
     }
 
+    /// Takes a saved value, without resetting anything.
+    pub fn restore(&self, value: u8) {
+        self.value.store(value & !RESET_NOW, Ordering::Relaxed);
+    }
+
     /// The guest writes.
     pub fn write(&self, value: u8) {
         self.value.store(value & !RESET_NOW, Ordering::Relaxed);
@@ -60,5 +65,61 @@ impl PortDevice for KeyboardReset {
         if data.first() == Some(&PULSE_RESET) {
             self.events.post(MachineEvent::Reset);
         }
+    }
+}
+
+/// System control port A (0x92): the reset line, and the address line 20 that is always open.
+pub struct SystemControl {
+    value: AtomicU8,
+    events: Arc<Events>,
+}
+
+/// Bit of port 0x92 that resets.
+const FAST_RESET: u8 = 1 << 0;
+/// Bit of port 0x92 that opens address line 20.
+const A20_OPEN: u8 = 1 << 1;
+
+impl SystemControl {
+    /// A port that reports to `events`.
+    pub fn new(events: Arc<Events>) -> Self {
+        Self {
+            value: AtomicU8::new(A20_OPEN),
+            events,
+        }
+    }
+}
+
+impl PortDevice for SystemControl {
+    fn read(&self, _offset: u16, data: &mut [u8]) {
+        if let Some(byte) = data.first_mut() {
+            *byte = self.value.load(Ordering::Relaxed);
+        }
+    }
+
+    fn write(&self, _offset: u16, data: &[u8]) {
+        let Some(value) = data.first() else { return };
+        self.value
+            .store(value & !FAST_RESET | A20_OPEN, Ordering::Relaxed);
+        if value & FAST_RESET != 0 {
+            self.events.post(MachineEvent::Reset);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn port_92_resets_and_keeps_a20_open() {
+        let events = Arc::new(Events::new().unwrap());
+        let port = SystemControl::new(events.clone());
+        let mut byte = [0];
+        port.write(0, &[0]);
+        port.read(0, &mut byte);
+        assert_eq!(byte, [A20_OPEN]);
+        assert_eq!(events.take(), None);
+        port.write(0, &[FAST_RESET]);
+        assert_eq!(events.take(), Some(MachineEvent::Reset));
     }
 }

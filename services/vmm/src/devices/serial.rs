@@ -3,8 +3,9 @@
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use serde::{Deserialize, Serialize};
 use vm_superio::Trigger;
-use vm_superio::serial::{NoEvents, Serial};
+use vm_superio::serial::{NoEvents, Serial, SerialState};
 
 use crate::bus::PortDevice;
 use crate::machine::interrupts::InterruptSink;
@@ -42,8 +43,17 @@ impl Write for Output {
     }
 }
 
+/// What is saved of the port: its registers, in the order of [`SerialState`], and what it has
+/// received and the guest has not read.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PortState {
+    registers: [u8; 9],
+    received: Vec<u8>,
+}
+
 /// The port.
 pub struct SerialPort {
+    sink: Arc<dyn InterruptSink>,
     uart: Mutex<Serial<Edge, NoEvents, Output>>,
     terminal: Arc<Terminal>,
 }
@@ -51,11 +61,67 @@ pub struct SerialPort {
 impl SerialPort {
     /// A port on `terminal`.
     pub fn new(terminal: Arc<Terminal>, sink: Arc<dyn InterruptSink>) -> Arc<Self> {
-        let uart = Serial::new(Edge(sink), Output(terminal.clone()));
+        let uart = Serial::new(Edge(sink.clone()), Output(terminal.clone()));
         Arc::new(Self {
+            sink,
             uart: Mutex::new(uart),
             terminal,
         })
+    }
+
+    /// What is kept of the port of a machine that stands.
+    pub fn save(&self) -> PortState {
+        let uart = self.uart.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = uart.state();
+        PortState {
+            registers: [
+                state.baud_divisor_low,
+                state.baud_divisor_high,
+                state.interrupt_enable,
+                state.interrupt_identification,
+                state.line_control,
+                state.line_status,
+                state.modem_control,
+                state.modem_status,
+                state.scratch,
+            ],
+            received: state.in_buffer,
+        }
+    }
+
+    /// Goes on from a saved state; `false` when more was received than the port can hold.
+    pub fn restore(&self, saved: PortState) -> bool {
+        let [
+            baud_divisor_low,
+            baud_divisor_high,
+            interrupt_enable,
+            interrupt_identification,
+            line_control,
+            line_status,
+            modem_control,
+            modem_status,
+            scratch,
+        ] = saved.registers;
+        let state = SerialState {
+            baud_divisor_low,
+            baud_divisor_high,
+            interrupt_enable,
+            interrupt_identification,
+            line_control,
+            line_status,
+            modem_control,
+            modem_status,
+            scratch,
+            in_buffer: saved.received,
+        };
+        let (edge, output) = (Edge(self.sink.clone()), Output(self.terminal.clone()));
+        match Serial::from_state(&state, edge, NoEvents, output) {
+            Ok(uart) => {
+                *self.uart.lock().unwrap_or_else(PoisonError::into_inner) = uart;
+                true
+            }
+            Err(_) => false,
+        }
     }
 
     /// Moves typed input into the receiver as far as it has room.
@@ -120,6 +186,28 @@ mod tests {
         let mut byte = [0];
         port.read(DATA, &mut byte);
         assert_eq!(byte, *b"l");
+    }
+
+    #[test]
+    fn what_was_received_survives() {
+        let terminal = Terminal::new().unwrap();
+        let port = SerialPort::new(terminal.clone(), Arc::new(Recorder::default()));
+        port.write(7, &[0x5a]);
+        port.write(1, &[1]);
+        terminal.type_in(b"ls");
+        port.feed();
+        let saved = port.save();
+        let recorder = Arc::new(Recorder::default());
+        let second = SerialPort::new(Terminal::new().unwrap(), recorder.clone());
+        assert!(second.restore(saved.clone()));
+        assert!(recorder.take().contains(&Raised::Line(SERIAL_IRQ, true)));
+        let (mut scratch, mut typed) = ([0], [0; 2]);
+        second.read(7, &mut scratch);
+        second.read(DATA, &mut typed);
+        assert_eq!((scratch, &typed), ([0x5a], b"ls"));
+        let mut endless = saved;
+        endless.received = vec![0; 1 << 16];
+        assert!(!second.restore(endless));
     }
 
     #[test]

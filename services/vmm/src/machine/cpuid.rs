@@ -9,13 +9,39 @@ const HYPERVISOR: u32 = 1 << 31;
 const TSC_DEADLINE: u32 = 1 << 24;
 const HYPER_THREADING: u32 = 1 << 28;
 
+/// What this host can offer to virtual CPUs.
+pub struct Offer {
+    base: CpuId,
+    tsc_deadline: bool,
+}
+
+impl Offer {
+    /// Asks KVM.
+    pub fn of(kvm: &Kvm) -> Result<Self, super::Error> {
+        Ok(Self {
+            base: supported(kvm).map_err(|e| super::Error::Kvm("list processor features", e))?,
+            tsc_deadline: has_tsc_deadline(kvm),
+        })
+    }
+
+    /// Width of physical addresses.
+    pub fn address_bits(&self) -> u8 {
+        address_bits(&self.base)
+    }
+
+    /// The list of virtual CPU `id` of `vcpus`.
+    pub fn for_vcpu(&self, id: u8, vcpus: u8) -> CpuId {
+        for_vcpu(&self.base, id, vcpus, self.tsc_deadline)
+    }
+}
+
 /// Everything KVM can offer on this host.
-pub fn supported(kvm: &Kvm) -> Result<CpuId, kvm_ioctls::Error> {
+fn supported(kvm: &Kvm) -> Result<CpuId, kvm_ioctls::Error> {
     kvm.get_supported_cpuid(KVM_MAX_CPUID_ENTRIES)
 }
 
 /// The list of virtual CPU `id` of `vcpus`.
-pub fn for_vcpu(base: &CpuId, id: u8, vcpus: u8, tsc_deadline: bool) -> CpuId {
+fn for_vcpu(base: &CpuId, id: u8, vcpus: u8, tsc_deadline: bool) -> CpuId {
     let mut list = base.clone();
     let topology = Topology {
         id: u32::from(id),
@@ -60,8 +86,15 @@ pub fn for_vcpu(base: &CpuId, id: u8, vcpus: u8, tsc_deadline: bool) -> CpuId {
     list
 }
 
+/// Bits of a physical address.
+pub fn address_bits(list: &CpuId) -> u8 {
+    const LEAST: u8 = 36;
+    let sizes = list.as_slice().iter().find(|e| e.function == 0x8000_0008);
+    sizes.map_or(LEAST, |e| e.eax as u8)
+}
+
 /// Whether the local APIC's timer can be set by deadline.
-pub fn has_tsc_deadline(kvm: &Kvm) -> bool {
+fn has_tsc_deadline(kvm: &Kvm) -> bool {
     kvm.check_extension(Cap::TscDeadlineTimer)
 }
 

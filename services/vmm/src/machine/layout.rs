@@ -3,11 +3,16 @@
 //! ```text
 //! 0x0000_0000  RAM: boot structures below 640 KiB, ACPI tables at 0xE0000, kernel from 1 MiB
 //! 0xC000_0000  PCI memory window                    (RAM stops here at the latest)
-//! 0xE000_0000  PCI configuration space (ECAM), bus 0
+//! 0xE000_0000  PCI configuration space (ECAM): 256 MiB, of which bus 0 exists
+//! 0xF000_0000  PCI memory window, for firmware
 //! 0xFEC0_0000  I/O APIC        0xFEE0_0000  local APIC
-//! 0xFFFB_C000  pages KVM needs for itself
-//! 4 GiB        the rest of RAM
+//! 0xFEFF_C000  pages KVM needs for itself
+//! 4 GiB        flash memory ends here: variables, then firmware; the rest of RAM begins
+//! top          64-bit PCI window: the last eighth of what processors can address
 //! ```
+//!
+//! A kernel finds boot structures, tables and PCI windows in place. Firmware makes its own: it uses
+//! low memory as it likes and gives PCI windows out from where low RAM ends (2 GiB at the earliest).
 
 /// One mebibyte.
 pub const MIB: u64 = 1 << 20;
@@ -21,14 +26,24 @@ pub const PCI_WINDOW_SIZE: u64 = 0x2000_0000;
 pub const ECAM: u64 = 0xe000_0000;
 /// One bus of configuration space.
 pub const ECAM_SIZE: u64 = MIB;
+/// All buses of configuration space, as the bridge decodes it.
+pub const ECAM_ALL_BUSES: u64 = 256 * MIB;
+/// Where firmware begins to give out PCI memory, if RAM ends before.
+const FIRMWARE_WINDOW: u64 = 2 << 30;
+/// PCI memory window behind configuration space.
+pub const UPPER_WINDOW: u64 = ECAM + ECAM_ALL_BUSES;
+/// Its size.
+pub const UPPER_WINDOW_SIZE: u64 = 0x0c00_0000;
+/// Most address bits the 64-bit window is made for.
+const MAX_ADDRESS_BITS: u8 = 46;
 /// The I/O APIC.
 pub const IO_APIC: u32 = 0xfec0_0000;
 /// The local APICs.
 pub const LOCAL_APIC: u32 = 0xfee0_0000;
 /// A page KVM uses on processors without unrestricted guests.
-pub const KVM_IDENTITY_MAP: u64 = 0xfffb_c000;
+pub const KVM_IDENTITY_MAP: u64 = 0xfeff_c000;
 /// Three pages for the same purpose.
-pub const KVM_TSS: usize = 0xfffb_d000;
+pub const KVM_TSS: usize = 0xfeff_d000;
 
 /// Global descriptor table of the first instruction.
 pub const BOOT_GDT: u64 = 0x500;
@@ -75,14 +90,48 @@ pub const PCI_CONFIG_PORT: u16 = 0xcf8;
 pub const RESET_PORT: u16 = 0xcf9;
 /// Value that resets the machine through [`RESET_PORT`].
 pub const RESET_VALUE: u8 = 0x06;
-/// Keyboard controller's command port, of which only the reset line exists.
+/// Keyboard controller's command port; with a kernel only the reset line exists.
 pub const KEYBOARD_PORT: u16 = 0x64;
+/// Keyboard controller's first port.
+pub const I8042_PORT: u16 = 0x60;
+/// Keyboard.
+pub const KEYBOARD_IRQ: u32 = 1;
+/// Mouse.
+pub const MOUSE_IRQ: u32 = 12;
+/// Real-time clock.
+pub const RTC_PORT: u16 = 0x70;
+/// System control port A.
+pub const SYSTEM_CONTROL_PORT: u16 = 0x92;
+/// Firmware configuration.
+pub const FW_CFG_PORT: u16 = 0x510;
 /// First of the four interrupt lines PCI devices share.
 pub const INTX_BASE: u32 = 16;
 
 /// The interrupt line of a device's pin A.
 pub fn intx_line(device: u8) -> u32 {
     INTX_BASE + u32::from(device) % 4
+}
+
+/// A range of addresses: start and length.
+pub type Span = (u64, u64);
+
+/// The PCI memory windows below 4 GiB of a machine with `memory` bytes.
+pub fn pci_windows(memory: u64, firmware: bool) -> Vec<Span> {
+    if !firmware {
+        return vec![(PCI_WINDOW, PCI_WINDOW_SIZE)];
+    }
+    let start = split_memory(memory).0.max(FIRMWARE_WINDOW);
+    let upper = (UPPER_WINDOW, UPPER_WINDOW_SIZE);
+    vec![(start, ECAM - start), upper]
+}
+
+/// The 64-bit PCI window of a machine whose processors have `bits` address bits, if RAM leaves room.
+pub fn high_pci_window(memory: u64, bits: u8) -> Option<Span> {
+    let space = 1u64 << bits.min(MAX_ADDRESS_BITS);
+    let len = space / 8;
+    let start = space - len;
+    let ram_end = HIGH_MEMORY + split_memory(memory).1;
+    (start >= ram_end).then_some((start, len))
 }
 
 /// The part of memory below the hole, and the part above 4 GiB.
@@ -99,6 +148,18 @@ mod tests {
         assert_eq!(split_memory(512 * MIB), (512 * MIB, 0));
         assert_eq!(split_memory(PCI_WINDOW), (PCI_WINDOW, 0));
         assert_eq!(split_memory(8192 * MIB), (PCI_WINDOW, 5120 * MIB));
+    }
+
+    #[test]
+    fn firmware_has_the_address_space_between_ram_and_the_boards_own() {
+        for (mib, start) in [(512, 0x8000_0000), (2560, 0xa000_0000), (8192, PCI_WINDOW)] {
+            let windows = pci_windows(mib * MIB, true);
+            assert_eq!(windows[0], (start, ECAM - start));
+            assert!(windows[1].0 + windows[1].1 <= u64::from(IO_APIC));
+        }
+        assert_eq!(high_pci_window(8192 * MIB, 36), Some((56 << 30, 8 << 30)));
+        assert_eq!(high_pci_window(62 << 30, 36), None);
+        assert_eq!(high_pci_window(8192 * MIB, 255), Some((7 << 43, 1 << 43)));
     }
 
     #[test]

@@ -1,18 +1,24 @@
 //! The guest's memory: allocated here, registered with KVM here.
 
+use std::fs::File;
+use std::io;
 use std::sync::Arc;
 
-use kvm_bindings::kvm_userspace_memory_region;
+use kvm_bindings::{KVM_MEM_LOG_DIRTY_PAGES, KVM_MEM_READONLY, kvm_userspace_memory_region};
 use kvm_ioctls::VmFd;
+use vm_memory::bitmap::NewBitmap;
+use vm_memory::mmap::{FromRangesError, MmapRegionBuilder};
 use vm_memory::{
-    Address, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion,
-    mmap::FromRangesError,
+    Address, FileOffset, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion,
+    GuestRegionMmap, MmapRegion,
 };
 
 use super::layout::{HIGH_MEMORY, split_memory};
+use crate::devices::flash::ArraySlot;
+use crate::state::dirty::DirtyMap;
 
 /// The guest's memory as every device sees it.
-pub type Memory = GuestMemoryMmap<()>;
+pub type Memory = GuestMemoryMmap<DirtyMap>;
 
 /// Why memory could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +26,9 @@ pub enum Error {
     /// The address space or the limit of the unit is too small.
     #[error("cannot reserve {0} bytes of guest memory: {1}")]
     Reserve(u64, FromRangesError),
+    /// A saved memory cannot be mapped.
+    #[error("cannot map the saved memory: {0}")]
+    Map(io::Error),
     /// KVM refuses a region.
     #[error("KVM refuses the memory at {0:#x}: {1}")]
     Register(u64, kvm_ioctls::Error),
@@ -27,22 +36,62 @@ pub enum Error {
 
 /// Reserves fresh, zeroed memory; pages are taken from the host when first touched.
 pub fn reserve(bytes: u64) -> Result<Arc<Memory>, Error> {
+    let memory = Memory::from_ranges(&ranges(bytes)).map_err(|e| Error::Reserve(bytes, e))?;
+    Ok(Arc::new(memory))
+}
+
+/// Memory whose content is `file`'s from `offset` on, read when first touched. Writes stay in
+/// this process; the file must not change as long as the memory lives.
+pub fn reserve_on(bytes: u64, file: &File, offset: u64) -> Result<Arc<Memory>, Error> {
+    let mut regions = Vec::new();
+    let mut at = offset;
+    for (start, len) in ranges(bytes) {
+        let file = file.try_clone().map_err(Error::Map)?;
+        let mapping = MmapRegionBuilder::new_with_bitmap(len, DirtyMap::with_len(len))
+            .with_mmap_prot(libc::PROT_READ | libc::PROT_WRITE)
+            .with_mmap_flags(libc::MAP_PRIVATE | libc::MAP_NORESERVE)
+            .with_file_offset(FileOffset::new(file, at))
+            .build()
+            .map_err(|e| Error::Map(io::Error::other(e)))?;
+        let region = GuestRegionMmap::new(mapping, start)
+            .ok_or_else(|| Error::Map(io::ErrorKind::InvalidInput.into()))?;
+        regions.push(region);
+        at += len as u64;
+    }
+    let memory = Memory::from_regions(regions).map_err(|e| Error::Map(io::Error::other(e)))?;
+    Ok(Arc::new(memory))
+}
+
+fn ranges(bytes: u64) -> Vec<(GuestAddress, usize)> {
     let (low, high) = split_memory(bytes);
     let mut ranges = vec![(GuestAddress(0), low as usize)];
     if high > 0 {
         ranges.push((GuestAddress(HIGH_MEMORY), high as usize));
     }
-    let memory = Memory::from_ranges(&ranges).map_err(|e| Error::Reserve(bytes, e))?;
-    Ok(Arc::new(memory))
+    ranges
 }
 
-/// Makes the memory visible to the virtual machine; it must outlive `vm`.
-pub fn register(vm: &VmFd, memory: &Memory) -> Result<(), Error> {
+/// Whether KVM notes the pages that the guest's processors write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DirtyLog {
+    /// It does not, and writing costs nothing.
+    Off,
+    /// It does.
+    On,
+}
+
+/// Makes the memory visible to the virtual machine, or switches the log of what is visible
+/// already; it must outlive `vm`.
+pub fn register(vm: &VmFd, memory: &Memory, log: DirtyLog) -> Result<(), Error> {
+    let flags = match log {
+        DirtyLog::Off => 0,
+        DirtyLog::On => KVM_MEM_LOG_DIRTY_PAGES,
+    };
     for (slot, region) in memory.iter().enumerate() {
         let start = region.start_addr().raw_value();
         let entry = kvm_userspace_memory_region {
             slot: slot as u32,
-            flags: 0,
+            flags,
             guest_phys_addr: start,
             memory_size: region.len(),
             userspace_addr: region.as_ptr() as u64,
@@ -52,4 +101,44 @@ pub fn register(vm: &VmFd, memory: &Memory) -> Result<(), Error> {
         unsafe { vm.set_user_memory_region(entry) }.map_err(|e| Error::Register(start, e))?;
     }
     Ok(())
+}
+
+/// Number of the first slot that is no RAM.
+pub const READ_ONLY_SLOTS: u32 = 8;
+
+/// Memory the guest can read without leaving, and whose writes reach the bus.
+pub struct ReadOnlySlot {
+    vm: Arc<VmFd>,
+    slot: u32,
+    start: u64,
+    array: Arc<MmapRegion>,
+}
+
+impl ReadOnlySlot {
+    /// The slot with this number, [`READ_ONLY_SLOTS`] or above, for `array` at `start`.
+    pub fn new(vm: Arc<VmFd>, slot: u32, start: u64, array: Arc<MmapRegion>) -> Self {
+        Self {
+            vm,
+            slot,
+            start,
+            array,
+        }
+    }
+}
+
+impl ArraySlot for ReadOnlySlot {
+    fn show(&self, on: bool) -> io::Result<()> {
+        let entry = kvm_userspace_memory_region {
+            slot: self.slot,
+            flags: KVM_MEM_READONLY,
+            guest_phys_addr: self.start,
+            // A slot without length is none.
+            memory_size: if on { self.array.size() as u64 } else { 0 },
+            userspace_addr: self.array.as_ptr() as u64,
+        };
+        // SAFETY: the mapping is as long as said and belongs to `array`, which lives as long as the
+        // device that owns this slot; the devices of a machine go after its virtual CPUs.
+        unsafe { self.vm.set_user_memory_region(entry) }
+            .map_err(|e| io::Error::from_raw_os_error(e.errno()))
+    }
 }

@@ -7,15 +7,19 @@ pub mod acpi;
 pub mod boot;
 pub mod cpuid;
 pub mod events;
+pub mod firmware;
 pub mod interrupts;
 pub mod layout;
 pub mod memory;
 pub mod registers;
+pub mod saved;
+pub mod smbios;
 pub mod vcpu;
 
 use std::sync::Arc;
 
-use kvm_bindings::{KVM_PIT_SPEAKER_DUMMY, kvm_pit_config};
+use basalt_model::machine::Adapter;
+use kvm_bindings::{CpuId, KVM_PIT_SPEAKER_DUMMY, kvm_pit_config};
 use kvm_ioctls::{VcpuFd, VmFd};
 
 use crate::bus::Bus;
@@ -23,25 +27,29 @@ use crate::devices::pm::PowerManagement;
 use crate::devices::reset::{KeyboardReset, ResetControl};
 use crate::devices::serial::SerialPort;
 use crate::devices::{pm, serial};
+use crate::display::{Input, Screen};
 use crate::pci::PciDevice;
 use crate::pci::host::PciHost;
-use crate::spec::Resources;
+use crate::spec::{BootResource, Resources};
 use crate::terminal::Terminal;
 use crate::virtio::block::Block;
 use crate::virtio::console::Console;
+use crate::virtio::gpu::Gpu;
+use crate::virtio::input::{self, Model};
 use crate::virtio::interrupt::Interrupts;
 use crate::virtio::net::Net;
 use crate::virtio::rng::Rng;
 use crate::virtio::transport::{VirtioPci, WINDOW_SIZE};
 use crate::virtio::worker::{Backend, Worker};
-use crate::virtio::{Description, console, net, rng};
+use crate::virtio::{Description, console, gpu, net, rng};
 use events::Events;
+use firmware::Firmware;
 use interrupts::{LineHolder, SharedLine};
 use layout::{
     INTX_BASE, KEYBOARD_PORT, KVM_IDENTITY_MAP, KVM_TSS, PCI_CONFIG_PORT, PCI_WINDOW, PM_PORT,
     SERIAL_PORT, intx_line,
 };
-use memory::Memory;
+use memory::{DirtyLog, Memory};
 use vcpu::Vcpus;
 
 /// PCI device number of the entropy device.
@@ -51,6 +59,12 @@ const DISK_SLOT: u8 = 2;
 /// PCI device number of the first network card; fixed, so that a guest's name for a card does
 /// not change with its disks.
 const NIC_SLOT: u8 = 18;
+/// PCI device number of the display.
+const GPU_SLOT: u8 = 27;
+/// PCI device number of the keyboard.
+const KEYBOARD_SLOT: u8 = 28;
+/// PCI device number of the tablet.
+const TABLET_SLOT: u8 = 29;
 /// PCI device number of the console.
 const CONSOLE_SLOT: u8 = 30;
 
@@ -69,6 +83,9 @@ pub enum Error {
     /// ACPI tables.
     #[error(transparent)]
     Acpi(#[from] acpi::Error),
+    /// Firmware.
+    #[error(transparent)]
+    Firmware(#[from] firmware::Error),
     /// Registers.
     #[error(transparent)]
     Registers(#[from] registers::Error),
@@ -78,65 +95,118 @@ pub enum Error {
     /// A thread.
     #[error("cannot start a virtual CPU: {0}")]
     Thread(std::io::Error),
+    /// A saved state.
+    #[error(transparent)]
+    Saved(#[from] saved::Error),
 }
 
-/// The terminal lines of a machine; they outlive it.
+/// What people sit in front of: the terminal lines of a machine and its screen; they outlive it.
 pub struct Terminals {
     /// First serial port.
     pub serial: Arc<Terminal>,
     /// Virtio console.
     pub console: Arc<Terminal>,
+    /// Screen, keyboard and pointer, if the machine has them.
+    pub screen: Option<Arc<Screen>>,
 }
 
 /// A machine whose virtual CPUs run or pause.
 pub struct Machine {
     // Dropped in this order: processors, then devices, then what both use.
     vcpus: Vcpus,
-    devices: Vec<Arc<VirtioPci>>,
+    /// What each virtual CPU was told it can do.
+    features: Vec<CpuId>,
+    devices: Vec<(String, Arc<VirtioPci>)>,
+    firmware: Option<Firmware>,
+    fixed: Fixed,
     power: Arc<PowerManagement>,
     events: Arc<Events>,
     _bus: Arc<Bus>,
-    _vm: Arc<VmFd>,
-    _memory: Arc<Memory>,
+    vm: Arc<VmFd>,
+    memory: Arc<Memory>,
+}
+
+/// Devices that every machine has, beside [`PowerManagement`].
+struct Fixed {
+    serial: Arc<SerialPort>,
+    host: Arc<PciHost>,
+}
+
+/// A machine without virtual CPUs.
+struct Shell {
+    devices: Vec<(String, Arc<VirtioPci>)>,
+    firmware: Option<Firmware>,
+    fixed: Fixed,
+    power: Arc<PowerManagement>,
+    events: Arc<Events>,
+    bus: Arc<Bus>,
+    vm: Arc<VmFd>,
+    memory: Arc<Memory>,
+}
+
+impl Shell {
+    fn build(
+        resources: &Resources,
+        terminals: &Terminals,
+        memory: Arc<Memory>,
+        profile: acpi::Profile,
+    ) -> Result<Self, Error> {
+        let events = Arc::new(Events::new().map_err(Error::Thread)?);
+        let vm = create_vm(resources)?;
+        memory::register(&vm, &memory, DirtyLog::Off)?;
+        let mut board = Board::new(vm.clone(), memory.clone(), profile.firmware);
+        board.add_devices(resources, terminals)?;
+        let firmware = Firmware::new(resources, &board, profile, terminals, &events)?;
+        if let Some(screen) = &terminals.screen {
+            board.add_display(resources, screen)?;
+            board.inputs.extend(firmware.iter().map(Firmware::input));
+            screen.attach(memory.clone(), std::mem::take(&mut board.inputs));
+        }
+        let power = Arc::new(PowerManagement::new(vm.clone(), events.clone()));
+        let (bus, fixed) = make_bus(&board, firmware.as_ref(), terminals, &power, &events);
+        let named = board.devices.into_iter().map(|(_, id, d)| (id, d));
+        Ok(Self {
+            devices: named.collect(),
+            firmware,
+            fixed,
+            power,
+            events,
+            bus: Arc::new(bus),
+            vm,
+            memory,
+        })
+    }
+
+    fn with(self, vcpus: Vcpus, features: Vec<CpuId>) -> Machine {
+        Machine {
+            vcpus,
+            features,
+            devices: self.devices,
+            firmware: self.firmware,
+            fixed: self.fixed,
+            power: self.power,
+            events: self.events,
+            _bus: self.bus,
+            vm: self.vm,
+            memory: self.memory,
+        }
+    }
 }
 
 impl Machine {
     /// Builds the machine and lets it run.
     pub fn start(resources: &Resources, terminals: &Terminals) -> Result<Self, Error> {
-        let events = Arc::new(Events::new().map_err(Error::Thread)?);
         let memory = memory::reserve(resources.memory)?;
-        let vm = create_vm(resources)?;
-        memory::register(&vm, &memory)?;
-        let kernel = boot::Kernel {
-            image: &resources.kernel,
-            initrd: resources.initrd.as_ref(),
-            cmdline: &resources.cmdline,
-        };
-        let entry = boot::load(&memory, resources.memory, &kernel)?;
-        acpi::write(&memory, resources.vcpus)?;
-
-        let mut board = Board::new(vm.clone(), memory.clone());
-        board.add_devices(resources, terminals)?;
-        let devices = board
-            .devices
-            .iter()
-            .map(|(_, device)| device.clone())
-            .collect();
-        let power = Arc::new(PowerManagement::new(vm.clone(), events.clone()));
-        let bus = Arc::new(make_bus(&board, &vm, terminals, &power, &events));
-
-        let vcpus = create_vcpus(resources, &vm)?;
-        registers::enter(&vcpus[0], &memory, entry)?;
-        let vcpus = Vcpus::start(vcpus, &bus, &events).map_err(Error::Thread)?;
-        Ok(Self {
-            vcpus,
-            devices,
-            power,
-            events,
-            _bus: bus,
-            _vm: vm,
-            _memory: memory,
-        })
+        let offer = cpuid::Offer::of(&resources.kvm)?;
+        let profile = profile(resources, &offer);
+        let entry = load_kernel(resources, &memory, profile)?;
+        let shell = Shell::build(resources, terminals, memory, profile)?;
+        let (vcpus, features) = create_vcpus(resources, &shell.vm, &offer)?;
+        if let Some(entry) = entry {
+            registers::enter(&vcpus[0], &shell.memory, entry)?;
+        }
+        let vcpus = Vcpus::start(vcpus, &shell.bus, &shell.events).map_err(Error::Thread)?;
+        Ok(shell.with(vcpus, features))
     }
 
     /// What happened to the machine; its wake-up is readable while something has.
@@ -149,13 +219,19 @@ impl Machine {
         self.power.press_power_button();
     }
 
-    /// Stops the virtual CPUs; returns when they stand.
+    /// Stops the virtual CPUs, then the devices; returns when nothing changes memory any more.
     pub fn pause(&self) {
         self.vcpus.pause();
+        for (_, device) in &self.devices {
+            device.pause();
+        }
     }
 
     /// Lets them run again.
     pub fn resume(&self) {
+        for (_, device) in &self.devices {
+            device.resume();
+        }
         self.vcpus.resume();
     }
 
@@ -164,10 +240,47 @@ impl Machine {
         self.vcpus.end();
         terminals.serial.detach();
         terminals.console.detach();
-        for device in &self.devices {
+        for (_, device) in &self.devices {
             device.end();
         }
+        if let Some(screen) = &terminals.screen {
+            screen.detach();
+        }
     }
+}
+
+/// What tables tell of the machine.
+fn profile(resources: &Resources, offer: &cpuid::Offer) -> acpi::Profile {
+    acpi::Profile {
+        vcpus: resources.vcpus,
+        memory: resources.memory,
+        address_bits: offer.address_bits(),
+        firmware: resources.boot.is_firmware(),
+    }
+}
+
+/// Loads the kernel and what it is told, unless firmware boots the machine.
+fn load_kernel(
+    resources: &Resources,
+    memory: &Memory,
+    profile: acpi::Profile,
+) -> Result<Option<boot::Entry>, Error> {
+    let BootResource::Kernel {
+        kernel,
+        initrd,
+        cmdline,
+    } = &resources.boot
+    else {
+        return Ok(None);
+    };
+    let kernel = boot::Kernel {
+        image: kernel,
+        initrd: initrd.as_ref(),
+        cmdline,
+    };
+    let entry = boot::load(memory, resources.memory, &kernel)?;
+    acpi::write(memory, profile)?;
+    Ok(Some(entry))
 }
 
 fn create_vm(resources: &Resources) -> Result<Arc<VmFd>, Error> {
@@ -188,71 +301,88 @@ fn create_vm(resources: &Resources) -> Result<Arc<VmFd>, Error> {
     Ok(Arc::new(vm))
 }
 
-fn create_vcpus(resources: &Resources, vm: &VmFd) -> Result<Vec<VcpuFd>, Error> {
-    let kvm = &resources.kvm;
-    let base = cpuid::supported(kvm).map_err(|e| Error::Kvm("list processor features", e))?;
-    let deadline = cpuid::has_tsc_deadline(kvm);
-    let mut all = Vec::new();
+fn create_vcpus(
+    resources: &Resources,
+    vm: &VmFd,
+    offer: &cpuid::Offer,
+) -> Result<(Vec<VcpuFd>, Vec<CpuId>), Error> {
+    let (mut all, mut features) = (Vec::new(), Vec::new());
     for id in 0..resources.vcpus {
-        let vcpu = vm
-            .create_vcpu(u64::from(id))
-            .map_err(|e| Error::Kvm("create a virtual CPU", e))?;
-        let list = cpuid::for_vcpu(&base, id, resources.vcpus, deadline);
-        vcpu.set_cpuid2(&list)
-            .map_err(|e| Error::Kvm("set processor features", e))?;
-        registers::prepare(&vcpu)?;
+        let own = offer.for_vcpu(id, resources.vcpus);
+        let vcpu = create_vcpu(vm, id, &own)?;
+        registers::prepare(&vcpu, resources.boot.is_firmware())?;
         all.push(vcpu);
+        features.push(own);
     }
-    Ok(all)
+    Ok((all, features))
+}
+
+fn create_vcpu(vm: &VmFd, id: u8, features: &CpuId) -> Result<VcpuFd, Error> {
+    let vcpu = vm
+        .create_vcpu(u64::from(id))
+        .map_err(|e| Error::Kvm("create a virtual CPU", e))?;
+    vcpu.set_cpuid2(features)
+        .map_err(|e| Error::Kvm("set processor features", e))?;
+    Ok(vcpu)
 }
 
 fn make_bus(
     board: &Board,
-    vm: &Arc<VmFd>,
+    firmware: Option<&Firmware>,
     terminals: &Terminals,
     power: &Arc<PowerManagement>,
     events: &Arc<Events>,
-) -> Bus {
-    let port = SerialPort::new(terminals.serial.clone(), vm.clone());
+) -> (Bus, Fixed) {
+    let port = SerialPort::new(terminals.serial.clone(), board.vm.clone());
     let fed = port.clone();
     terminals.serial.on_input(Arc::new(move || fed.feed()));
     // What was typed while the machine was being rebuilt.
     port.feed();
-    let pci: Vec<(u8, Arc<dyn PciDevice>)> = board
+    let mut pci: Vec<(u8, Arc<dyn PciDevice>)> = board
         .devices
         .iter()
-        .map(|(slot, d)| (*slot, d.clone() as Arc<dyn PciDevice>))
+        .map(|(slot, _, d)| (*slot, d.clone() as Arc<dyn PciDevice>))
         .collect();
-    let host = Arc::new(PciHost::new(pci, ResetControl::new(events.clone())));
+    pci.extend(firmware.map(Firmware::bridge));
+    let reset = ResetControl::new(events.clone());
+    let host = Arc::new(PciHost::new(pci, reset, firmware.is_some()));
     let mut bus = Bus::default();
     bus.add_ports(PM_PORT, pm::LEN, power.clone());
-    bus.add_ports(SERIAL_PORT, serial::LEN, port);
+    bus.add_ports(SERIAL_PORT, serial::LEN, port.clone());
     bus.add_ports(PCI_CONFIG_PORT, 8, host.clone());
-    bus.add_ports(
-        KEYBOARD_PORT,
-        1,
-        Arc::new(KeyboardReset::new(events.clone())),
-    );
-    bus.add_memory(host);
-    bus
+    match firmware {
+        Some(firmware) => firmware.connect(&mut bus, events),
+        None => {
+            let reset = Arc::new(KeyboardReset::new(events.clone()));
+            bus.add_ports(KEYBOARD_PORT, 1, reset);
+        }
+    }
+    bus.add_memory(host.clone());
+    (bus, Fixed { serial: port, host })
 }
 
 /// The PCI devices while they are put together.
 struct Board {
     vm: Arc<VmFd>,
     memory: Arc<Memory>,
+    /// Firmware places the devices' windows.
+    firmware: bool,
     lines: Vec<Arc<SharedLine>>,
-    devices: Vec<(u8, Arc<VirtioPci>)>,
+    devices: Vec<(u8, String, Arc<VirtioPci>)>,
+    /// Input devices; the first that the guest listens to gets what is typed.
+    inputs: Vec<Arc<dyn Input>>,
 }
 
 impl Board {
-    fn new(vm: Arc<VmFd>, memory: Arc<Memory>) -> Self {
+    fn new(vm: Arc<VmFd>, memory: Arc<Memory>, firmware: bool) -> Self {
         let lines = (INTX_BASE..INTX_BASE + 4).map(|gsi| SharedLine::new(gsi, vm.clone()));
         Self {
             lines: lines.collect(),
             vm,
             memory,
+            firmware,
             devices: Vec::new(),
+            inputs: Vec::new(),
         }
     }
 
@@ -293,6 +423,28 @@ impl Board {
         Ok(())
     }
 
+    fn add_display(&mut self, resources: &Resources, screen: &Arc<Screen>) -> Result<(), Error> {
+        let Some(display) = resources.display else {
+            return Ok(());
+        };
+        let failed = |e| Error::Device("display".to_owned(), e);
+        if display.adapter == Adapter::Virtio {
+            let device = Gpu::new(screen.clone()).map_err(failed)?;
+            screen.set_resizer(Some(device.wishes()));
+            self.add(GPU_SLOT, "display", gpu::description(), Box::new(device))?;
+        }
+        let tablet = display
+            .tablet
+            .then_some((TABLET_SLOT, "tablet", Model::Tablet));
+        let keyboard = (KEYBOARD_SLOT, "keyboard", Model::Keyboard);
+        for (slot, id, model) in [keyboard].into_iter().chain(tablet) {
+            let device = input::Device::new(model).map_err(failed)?;
+            self.inputs.push(device.handle());
+            self.add(slot, id, input::description(), Box::new(device))?;
+        }
+        Ok(())
+    }
+
     fn add(
         &mut self,
         slot: u8,
@@ -309,9 +461,10 @@ impl Board {
             self.vm.clone(),
             LineHolder::new(line, slot),
         ));
+        let window = PCI_WINDOW as u32 + u32::from(slot) * WINDOW_SIZE;
         let device = VirtioPci::new(
             slot,
-            PCI_WINDOW as u32 + u32::from(slot) * WINDOW_SIZE,
+            (!self.firmware).then_some(window),
             description,
             self.memory.clone(),
             interrupts,
@@ -319,7 +472,7 @@ impl Board {
             self.vm.clone(),
         )
         .map_err(|e| failed(std::io::Error::other(e)))?;
-        self.devices.push((slot, Arc::new(device)));
+        self.devices.push((slot, id.to_owned(), Arc::new(device)));
         Ok(())
     }
 }

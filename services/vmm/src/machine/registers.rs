@@ -40,8 +40,16 @@ pub enum Error {
     Memory(#[from] vm_memory::GuestMemoryError),
 }
 
-/// What every processor has before it starts: local interrupts wired, memory write-back.
-pub fn prepare(vcpu: &VcpuFd) -> Result<(), Error> {
+/// What every processor has before it starts: local interrupts wired and, unless firmware will see to
+/// it, memory write-back.
+pub fn prepare(vcpu: &VcpuFd, firmware: bool) -> Result<(), Error> {
+    if !firmware {
+        set_memory_types(vcpu)?;
+    }
+    wire_interrupts(vcpu)
+}
+
+fn set_memory_types(vcpu: &VcpuFd) -> Result<(), Error> {
     let entry = |index, data| kvm_msr_entry {
         index,
         data,
@@ -56,10 +64,13 @@ pub fn prepare(vcpu: &VcpuFd) -> Result<(), Error> {
     let set = vcpu
         .set_msrs(&msrs)
         .map_err(|e| Error::Kvm("model-specific registers", e))?;
-    if let Some(refused) = list.get(set) {
-        return Err(Error::Msr(refused.index));
+    match list.get(set) {
+        Some(refused) => Err(Error::Msr(refused.index)),
+        None => Ok(()),
     }
+}
 
+fn wire_interrupts(vcpu: &VcpuFd) -> Result<(), Error> {
     let mut lapic = vcpu
         .get_lapic()
         .map_err(|e| Error::Kvm("the local APIC", e))?;

@@ -28,6 +28,8 @@ struct ControlState {
     wanted: Wanted,
     /// Virtual CPUs that are paused or gone.
     idle: usize,
+    /// Virtual CPUs that are paused, for the main thread to look at.
+    parked: Vec<Option<VcpuFd>>,
 }
 
 /// Shared by the main thread and all virtual CPUs of one machine.
@@ -41,13 +43,15 @@ impl Control {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until the virtual CPU may run; `false` when it is to end.
-    fn may_run(&self, vcpu: &mut VcpuFd) -> bool {
+    /// Waits until virtual CPU `id` may run; `false` when it is to end. While it waits, `vcpu`
+    /// is parked where the main thread can reach it.
+    fn may_run(&self, id: usize, vcpu: &mut Option<VcpuFd>) -> bool {
         let mut state = self.lock();
         if state.wanted == Wanted::Pause {
             // Spares the guest its soft-lockup alarm; refused while it has no clock, which is
             // no harm.
-            let _ = vcpu.kvmclock_ctrl();
+            let _ = vcpu.as_ref().map(VcpuFd::kvmclock_ctrl);
+            state.parked[id] = vcpu.take();
             state.idle += 1;
             self.changed.notify_all();
             while state.wanted == Wanted::Pause {
@@ -57,6 +61,7 @@ impl Control {
                     .unwrap_or_else(PoisonError::into_inner);
             }
             state.idle -= 1;
+            *vcpu = state.parked[id].take();
         }
         state.wanted == Wanted::Run
     }
@@ -95,10 +100,31 @@ impl Vcpus {
         bus: &Arc<Bus>,
         events: &Arc<Events>,
     ) -> std::io::Result<Self> {
+        Self::spawn(vcpus, bus, events, Wanted::Run)
+    }
+
+    /// Starts one thread per virtual CPU; they stand until resumed.
+    pub fn start_paused(
+        vcpus: Vec<VcpuFd>,
+        bus: &Arc<Bus>,
+        events: &Arc<Events>,
+    ) -> std::io::Result<Self> {
+        let all = Self::spawn(vcpus, bus, events, Wanted::Pause)?;
+        all.pause();
+        Ok(all)
+    }
+
+    fn spawn(
+        vcpus: Vec<VcpuFd>,
+        bus: &Arc<Bus>,
+        events: &Arc<Events>,
+        wanted: Wanted,
+    ) -> std::io::Result<Self> {
         let control = Arc::new(Control {
             state: Mutex::new(ControlState {
-                wanted: Wanted::Run,
+                wanted,
                 idle: 0,
+                parked: vcpus.iter().map(|_| None).collect(),
             }),
             changed: Condvar::new(),
         });
@@ -109,7 +135,7 @@ impl Vcpus {
         for (id, vcpu) in vcpus.into_iter().enumerate() {
             let (control, bus, events) = (all.control.clone(), bus.clone(), events.clone());
             let body = move || match sandbox::enter(ThreadClass::Vcpu) {
-                Ok(()) => run(vcpu, &control, &bus, &events),
+                Ok(()) => run(id, vcpu, &control, &bus, &events),
                 Err(error) => events.post(MachineEvent::Failed(error.to_string())),
             };
             all.threads.push(
@@ -152,6 +178,13 @@ impl Vcpus {
         self.want(Wanted::Run);
     }
 
+    /// Calls `look` for each virtual CPU while all are paused; `None` when one runs or is gone.
+    pub fn inspect<T>(&self, look: impl FnMut(&VcpuFd) -> T) -> Option<Vec<T>> {
+        let state = self.control.lock();
+        let parked: Option<Vec<&VcpuFd>> = state.parked.iter().map(Option::as_ref).collect();
+        Some(parked?.into_iter().map(look).collect())
+    }
+
     /// Ends all threads.
     pub fn end(&mut self) {
         self.want(Wanted::End);
@@ -180,11 +213,14 @@ impl Drop for Leave<'_> {
     }
 }
 
-fn run(mut vcpu: VcpuFd, control: &Control, bus: &Bus, events: &Events) {
+fn run(id: usize, mut vcpu: VcpuFd, control: &Control, bus: &Bus, events: &Events) {
     IMMEDIATE_EXIT.set(&raw mut vcpu.get_kvm_run().immediate_exit);
+    // Outlives `_leave`, so that no signal finds the structure gone.
+    let mut own = Some(vcpu);
     let _leave = Leave(control);
-    while control.may_run(&mut vcpu) {
-        if let Some(event) = run_until_kicked(&mut vcpu, bus, events) {
+    while control.may_run(id, &mut own) {
+        let Some(vcpu) = &mut own else { return };
+        if let Some(event) = run_until_kicked(vcpu, bus, events) {
             events.post(event);
             return;
         }

@@ -68,13 +68,17 @@ impl ConfigSpace {
         self.writable[offset..offset + mask.len()].copy_from_slice(mask);
     }
 
-    /// Declares a 32-bit memory window of `size` bytes (a power of two) at `base`, decoding on.
-    pub fn set_window(&mut self, base: u32, size: u32) {
-        debug_assert!(size.is_power_of_two() && base.is_multiple_of(size));
-        self.put(BAR0, &base.to_le_bytes());
+    /// Declares a 32-bit memory window of `size` bytes (a power of two): at `base` with decoding on, or
+    /// for firmware to place.
+    pub fn set_window(&mut self, base: Option<u32>, size: u32) {
+        debug_assert!(size.is_power_of_two());
         self.allow(BAR0, &(!(size - 1)).to_le_bytes());
-        self.value[COMMAND] |= COMMAND_MEMORY;
         self.window = Some(size);
+        if let Some(base) = base {
+            debug_assert!(base.is_multiple_of(size));
+            self.put(BAR0, &base.to_le_bytes());
+            self.value[COMMAND] |= COMMAND_MEMORY;
+        }
     }
 
     /// Declares interrupt pin A on `line`.
@@ -112,6 +116,29 @@ impl ConfigSpace {
         }
     }
 
+    /// The registers' values.
+    pub fn save(&self) -> Vec<u8> {
+        self.value.to_vec()
+    }
+
+    /// Takes what software had set from saved values. `false`, and nothing taken, when the
+    /// values that software cannot set are another device's.
+    pub fn restore(&mut self, saved: &[u8]) -> bool {
+        if saved.len() != SIZE {
+            return false;
+        }
+        let fixed = |at: usize| match at {
+            // Decoding is ours to switch on at the start, and the guest's afterwards.
+            COMMAND => 0,
+            _ => !self.writable[at],
+        };
+        let same = (0..SIZE).all(|at| (saved[at] ^ self.value[at]) & fixed(at) == 0);
+        if same {
+            self.write(0, saved);
+        }
+        same
+    }
+
     /// A 16-bit register.
     pub fn word(&self, offset: usize) -> u16 {
         u16::from_le_bytes([self.value[offset], self.value[offset + 1]])
@@ -147,7 +174,7 @@ mod tests {
             revision: 1,
             subsystem: (0x1af4, 0x1100),
         });
-        space.set_window(0xc000_8000, 0x8000);
+        space.set_window(Some(0xc000_8000), 0x8000);
         space
     }
 
@@ -183,6 +210,21 @@ mod tests {
         space.write(COMMAND, &[2, 4]);
         assert!(space.window().is_some());
         assert!(space.interrupt_disabled());
+    }
+
+    #[test]
+    fn saved_registers_fit_the_same_device_only() {
+        let mut first = space();
+        first.write(BAR0, &0xd000_0000u32.to_le_bytes());
+        let saved = first.save();
+        let mut second = space();
+        assert!(second.restore(&saved));
+        assert_eq!(second.window(), Some((0xd000_0000, 0x8000)));
+        let mut other = saved.clone();
+        other[2] = 0x41;
+        other[BAR0 + 3] = 0xc0;
+        assert!(!second.restore(&other) && !second.restore(&saved[1..]));
+        assert_eq!(second.window(), Some((0xd000_0000, 0x8000)));
     }
 
     #[test]

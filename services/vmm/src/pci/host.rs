@@ -1,19 +1,35 @@
-//! The host bridge: ports 0xCF8/0xCFC, memory-mapped configuration (ECAM), and the windows of
-//! the devices behind it. One bus, 32 devices of one function.
+//! The host bridge (Q35's MCH): ports 0xCF8/0xCFC, memory-mapped configuration (ECAM), and the
+//! windows of the devices behind it. One bus, 32 devices of one function.
+//!
+//! A kernel finds configuration space switched on at [`ECAM`]; firmware switches it on by the register
+//! PCIEXBAR, there or elsewhere. The registers that decide what lies below 1 MiB (PAM, SMRAM) keep
+//! what is written to them: there is memory, always.
 
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use serde::{Deserialize, Serialize};
 
 use super::PciDevice;
 use super::config::{COMMAND, ConfigSpace, Identity, SIZE};
 use crate::bus::{MemoryDevice, PortDevice};
 use crate::devices::reset::ResetControl;
-use crate::machine::layout::{ECAM, ECAM_SIZE, PCI_CONFIG_PORT, RESET_PORT};
+use crate::machine::layout::{ECAM, ECAM_ALL_BUSES, PCI_CONFIG_PORT, RESET_PORT};
 
 /// Devices a bus can hold.
 pub const DEVICES: usize = 32;
 const ENABLE: u32 = 1 << 31;
 /// Where Q35's bridge keeps the address of configuration space.
 const PCIEXBAR: usize = 0x60;
+/// Its bits: 256 MiB steps below 64 GiB, the size (bits 1 and 2), and whether it is on.
+const PCIEXBAR_WRITABLE: u64 = 0xf_f000_0007;
+const PCIEXBAR_ON: u64 = 1;
+/// Attributes of the memory below 1 MiB: seven registers.
+const PAM: usize = 0x90;
+/// Control of system management memory: `SMRAM` and `ESMRAMC`.
+const SMRAM: usize = 0x9d;
+/// Where configuration space is while it is off: no address reaches there.
+const NOWHERE: u64 = u64::MAX;
 
 struct Window {
     start: u64,
@@ -21,8 +37,17 @@ struct Window {
     device: Arc<dyn PciDevice>,
 }
 
+/// What is saved of the bridge itself.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct HostState {
+    address: u32,
+    reset: u8,
+    registers: Vec<u8>,
+}
+
 /// The bridge and its bus.
 pub struct PciHost {
+    bridge: Arc<Bridge>,
     devices: [Option<Arc<dyn PciDevice>>; DEVICES],
     address: Mutex<u32>,
     windows: RwLock<Vec<Window>>,
@@ -30,20 +55,59 @@ pub struct PciHost {
 }
 
 /// The bridge's own configuration space, device 0.
-struct Bridge(Mutex<ConfigSpace>);
+struct Bridge {
+    space: Mutex<ConfigSpace>,
+    /// Where all of configuration space is, read by every access to a window.
+    ecam: AtomicU64,
+}
+
+impl Bridge {
+    fn new(firmware: bool) -> Self {
+        let mut space = ConfigSpace::new(Identity {
+            vendor: 0x8086,
+            device: 0x29c0,
+            class: [0x06, 0, 0],
+            revision: 0,
+            subsystem: (0x1af4, 0x1100),
+        });
+        space.allow(PCIEXBAR, &PCIEXBAR_WRITABLE.to_le_bytes());
+        space.allow(PAM, &[0x33; 7]);
+        space.allow(SMRAM, &[0x48, 0x87]);
+        if !firmware {
+            space.put(PCIEXBAR, &(ECAM | PCIEXBAR_ON).to_le_bytes());
+        }
+        let bridge = Self {
+            space: Mutex::new(space),
+            ecam: AtomicU64::new(NOWHERE),
+        };
+        bridge.move_ecam();
+        bridge
+    }
+
+    fn lock(&self) -> MutexGuard<'_, ConfigSpace> {
+        self.space.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn move_ecam(&self) {
+        let space = self.lock();
+        let register =
+            u64::from(space.dword(PCIEXBAR + 4)) << 32 | u64::from(space.dword(PCIEXBAR));
+        let base = if register & PCIEXBAR_ON != 0 {
+            register & PCIEXBAR_WRITABLE & !(ECAM_ALL_BUSES - 1)
+        } else {
+            NOWHERE
+        };
+        self.ecam.store(base, Ordering::Release);
+    }
+}
 
 impl PciDevice for Bridge {
     fn config_read(&self, offset: usize, data: &mut [u8]) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .read(offset, data);
+        self.lock().read(offset, data);
     }
     fn config_write(&self, offset: usize, data: &[u8]) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .write(offset, data);
+        self.lock().write(offset, data);
+        self.move_ecam();
     }
     fn window(&self) -> Option<(u64, u64)> {
         None
@@ -53,22 +117,21 @@ impl PciDevice for Bridge {
 }
 
 impl PciHost {
-    /// A bus with the given devices, by device number; number 0 is the bridge itself.
-    pub fn new(devices: Vec<(u8, Arc<dyn PciDevice>)>, reset: ResetControl) -> Self {
-        let mut bridge = ConfigSpace::new(Identity {
-            vendor: 0x8086,
-            device: 0x29c0,
-            class: [0x06, 0, 0],
-            revision: 0,
-            subsystem: (0x1af4, 0x1100),
-        });
-        bridge.put(PCIEXBAR, &(ECAM | 1).to_le_bytes());
+    /// A bus with the given devices, by device number; number 0 is the bridge itself. With `firmware`
+    /// configuration space is off until that switches it on.
+    pub fn new(
+        devices: Vec<(u8, Arc<dyn PciDevice>)>,
+        reset: ResetControl,
+        firmware: bool,
+    ) -> Self {
+        let bridge = Arc::new(Bridge::new(firmware));
         let mut slots: [Option<Arc<dyn PciDevice>>; DEVICES] = Default::default();
-        slots[0] = Some(Arc::new(Bridge(Mutex::new(bridge))));
+        slots[0] = Some(bridge.clone());
         for (number, device) in devices {
             slots[usize::from(number) % DEVICES] = Some(device);
         }
         let host = Self {
+            bridge,
             devices: slots,
             address: Mutex::new(0),
             windows: RwLock::new(Vec::new()),
@@ -76,6 +139,27 @@ impl PciHost {
         };
         host.refresh_windows();
         host
+    }
+
+    /// What is kept of the bridge; its devices are saved by themselves.
+    pub fn save(&self) -> HostState {
+        HostState {
+            address: *self.address.lock().unwrap_or_else(PoisonError::into_inner),
+            reset: self.reset.read(),
+            registers: self.bridge.lock().save(),
+        }
+    }
+
+    /// Goes on from a saved state, after all devices did. `false` when it is another bridge's.
+    pub fn restore(&self, saved: &HostState) -> bool {
+        let same = self.bridge.lock().restore(&saved.registers);
+        if same {
+            *self.address.lock().unwrap_or_else(PoisonError::into_inner) = saved.address;
+            self.reset.restore(saved.reset);
+            self.bridge.move_ecam();
+            self.refresh_windows();
+        }
+        same
     }
 
     fn refresh_windows(&self) {
@@ -118,13 +202,20 @@ impl PciHost {
         }
     }
 
-    fn ecam(address: u64, len: usize) -> Option<(usize, usize, usize)> {
-        let offset = address.checked_sub(ECAM)?;
-        if offset.checked_add(len as u64)? > ECAM_SIZE {
+    /// Device, function and register at an address in configuration space; for other buses than the
+    /// first a device that does not exist.
+    fn ecam(&self, address: u64, len: usize) -> Option<(usize, usize, usize)> {
+        let offset = address.checked_sub(self.bridge.ecam.load(Ordering::Acquire))?;
+        if offset.checked_add(len as u64)? > ECAM_ALL_BUSES {
             return None;
         }
         let offset = offset as usize;
-        Some(((offset >> 15) & 31, (offset >> 12) & 7, offset & 0xfff))
+        let device = if offset >> 20 == 0 {
+            (offset >> 15) & 31
+        } else {
+            DEVICES
+        };
+        Some((device, (offset >> 12) & 7, offset & 0xfff))
     }
 
     fn window(&self, address: u64, len: usize) -> Option<(Arc<dyn PciDevice>, u64)> {
@@ -153,7 +244,7 @@ impl PciHost {
 
 impl MemoryDevice for PciHost {
     fn read(&self, address: u64, data: &mut [u8]) -> bool {
-        if let Some((device, function, offset)) = Self::ecam(address, data.len()) {
+        if let Some((device, function, offset)) = self.ecam(address, data.len()) {
             self.config_read(device, function, offset, data);
             return true;
         }
@@ -165,7 +256,7 @@ impl MemoryDevice for PciHost {
     }
 
     fn write(&self, address: u64, data: &[u8]) -> bool {
-        if let Some((device, function, offset)) = Self::ecam(address, data.len()) {
+        if let Some((device, function, offset)) = self.ecam(address, data.len()) {
             self.config_write(device, function, offset, data);
             return true;
         }
@@ -218,3 +309,63 @@ impl PortDevice for PciHost {
 }
 
 const _: () = assert!(RESET_PORT == PCI_CONFIG_PORT + 1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::events::Events;
+
+    fn host(firmware: bool) -> PciHost {
+        let reset = ResetControl::new(Arc::new(Events::new().unwrap()));
+        PciHost::new(Vec::new(), reset, firmware)
+    }
+
+    /// Reads a register through the ports.
+    fn port(host: &PciHost, register: u32, data: &mut [u8; 4]) {
+        PortDevice::write(host, 0, &(ENABLE | register).to_le_bytes());
+        PortDevice::read(host, 4, data);
+    }
+
+    fn memory(host: &PciHost, address: u64) -> Option<u32> {
+        let mut data = [0; 4];
+        MemoryDevice::read(host, address, &mut data).then(|| u32::from_le_bytes(data))
+    }
+
+    #[test]
+    fn kernels_find_configuration_space_in_place() {
+        assert_eq!(memory(&host(false), ECAM), Some(0x29c0_8086));
+        assert_eq!(memory(&host(false), ECAM + (1 << 20)), Some(u32::MAX));
+        assert_eq!(memory(&host(false), ECAM + (1 << 12)), Some(u32::MAX));
+        assert_eq!(memory(&host(false), ECAM + ECAM_ALL_BUSES - 2), None);
+    }
+
+    #[test]
+    fn firmware_puts_configuration_space_where_it_wants() {
+        let host = host(true);
+        assert_eq!(memory(&host, ECAM), None);
+        let mut id = [0; 4];
+        port(&host, 0, &mut id);
+        assert_eq!(u32::from_le_bytes(id), 0x29c0_8086);
+        let write = |register: u32, value: u64| {
+            PortDevice::write(&host, 0, &(ENABLE | register).to_le_bytes());
+            PortDevice::write(&host, 4, &(value as u32).to_le_bytes());
+        };
+        write(0x64, 0);
+        write(0x60, ECAM | PCIEXBAR_ON);
+        assert_eq!(memory(&host, ECAM), Some(0x29c0_8086));
+        write(0x60, 0);
+        assert_eq!(memory(&host, ECAM), None);
+        write(0x64, 1);
+        write(0x60, PCIEXBAR_ON);
+        assert_eq!(memory(&host, 1 << 32), Some(0x29c0_8086));
+    }
+
+    #[test]
+    fn attributes_of_low_memory_are_accepted() {
+        let host = host(true);
+        host.bridge.config_write(PAM, &[0x30, 0x33, 0x33]);
+        let mut pam = [0; 4];
+        port(&host, PAM as u32, &mut pam);
+        assert_eq!(pam, [0x30, 0x33, 0x33, 0]);
+    }
+}

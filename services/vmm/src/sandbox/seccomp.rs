@@ -3,8 +3,10 @@
 //! | class | who | what for |
 //! |---|---|---|
 //! | `Main` | main thread | sockets given to it, building machines, starting threads |
-//! | `Vcpu` | virtual CPUs | running the guest, waking others |
+//! | `Vcpu` | virtual CPUs | running the guest, waking others, keeping its firmware's variables |
 //! | `Worker` | devices | the descriptors given to them |
+//! | `Display` | viewers of the screen | the sockets of those who connect |
+//! | `Mover` | saving, moving | one file or connection, the dirty log |
 //!
 //! No class has a call that opens, creates, executes or connects anything.
 
@@ -26,6 +28,10 @@ pub enum ThreadClass {
     Vcpu,
     /// A device.
     Worker,
+    /// The server of the screen.
+    Display,
+    /// What carries a state away.
+    Mover,
 }
 
 /// What the language's and the C library's machinery needs on any thread: memory, locks,
@@ -77,6 +83,7 @@ const MAIN: &[i64] = &[
     libc::SYS_pwritev,
     libc::SYS_readv,
     libc::SYS_recvfrom,
+    libc::SYS_recvmsg,
     libc::SYS_rseq,
     libc::SYS_seccomp,
     libc::SYS_sendto,
@@ -85,6 +92,9 @@ const MAIN: &[i64] = &[
     libc::SYS_statx,
     libc::SYS_writev,
 ];
+
+/// Keeping the firmware's variables, which the guest's writes to flash memory do.
+const VCPU: &[i64] = &[libc::SYS_fdatasync, libc::SYS_pwrite64];
 
 /// A device's input and output.
 const WORKER: &[i64] = &[
@@ -96,6 +106,28 @@ const WORKER: &[i64] = &[
     libc::SYS_pwrite64,
     libc::SYS_pwritev,
     libc::SYS_writev,
+];
+
+/// The screen's viewers.
+const DISPLAY: &[i64] = &[
+    libc::SYS_accept4,
+    libc::SYS_poll,
+    libc::SYS_ppoll,
+    libc::SYS_recvfrom,
+    libc::SYS_sendto,
+];
+
+/// Carrying a state into a file or over a connection.
+const MOVER: &[i64] = &[
+    libc::SYS_fallocate,
+    libc::SYS_fdatasync,
+    libc::SYS_fsync,
+    libc::SYS_poll,
+    libc::SYS_ppoll,
+    libc::SYS_pwrite64,
+    libc::SYS_recvfrom,
+    libc::SYS_sendto,
+    libc::SYS_statx,
 ];
 
 const READ: u64 = 2;
@@ -113,6 +145,8 @@ const KVM_SIGNAL_MSI: u64 = ioc(WRITE, KVM, 0xa5, 32);
 const KVM_IOEVENTFD: u64 = ioc(WRITE, KVM, 0x79, 64);
 const KVM_KVMCLOCK_CTRL: u64 = ioc(0, KVM, 0xad, 0);
 const KVM_GET_REGS: u64 = ioc(READ, KVM, 0x81, 144);
+/// Flash memory is taken out of the guest's memory while it answers commands.
+const KVM_SET_USER_MEMORY_REGION: u64 = ioc(WRITE, KVM, 0x46, 32);
 const TUNSETOFFLOAD: u64 = 0x4004_54d0;
 const FIONBIO: u64 = 0x5421;
 
@@ -123,7 +157,11 @@ const VCPU_IOCTLS: &[u64] = &[
     KVM_IOEVENTFD,
     KVM_KVMCLOCK_CTRL,
     KVM_GET_REGS,
+    KVM_SET_USER_MEMORY_REGION,
 ];
+
+/// An input device may interrupt the guest from the thread that serves viewers.
+const DISPLAY_IOCTLS: &[u64] = &[KVM_IRQ_LINE, KVM_SIGNAL_MSI];
 
 const WORKER_IOCTLS: &[u64] = &[KVM_IRQ_LINE, KVM_SIGNAL_MSI, TUNSETOFFLOAD];
 
@@ -135,7 +173,6 @@ const MAIN_IOCTLS: &[u64] = &[
     ioc(0, KVM, 0x04, 0),            // KVM_GET_VCPU_MMAP_SIZE
     ioc(READ | WRITE, KVM, 0x05, 8), // KVM_GET_SUPPORTED_CPUID
     ioc(0, KVM, 0x41, 0),            // KVM_CREATE_VCPU
-    ioc(WRITE, KVM, 0x46, 32),       // KVM_SET_USER_MEMORY_REGION
     ioc(0, KVM, 0x47, 0),            // KVM_SET_TSS_ADDR
     ioc(WRITE, KVM, 0x48, 8),        // KVM_SET_IDENTITY_MAP_ADDR
     ioc(0, KVM, 0x60, 0),            // KVM_CREATE_IRQCHIP
@@ -149,6 +186,36 @@ const MAIN_IOCTLS: &[u64] = &[
     ioc(WRITE, KVM, 0x90, 8),        // KVM_SET_CPUID2
 ];
 
+/// Reading and setting what KVM keeps of a machine.
+const STATE_IOCTLS: &[u64] = &[
+    ioc(READ | WRITE, KVM, 0x02, 4),   // KVM_GET_MSR_INDEX_LIST
+    ioc(READ | WRITE, KVM, 0x62, 520), // KVM_GET_IRQCHIP
+    ioc(READ, KVM, 0x63, 520),         // KVM_SET_IRQCHIP
+    ioc(WRITE, KVM, 0x7b, 48),         // KVM_SET_CLOCK
+    ioc(READ, KVM, 0x7c, 48),          // KVM_GET_CLOCK
+    ioc(READ | WRITE, KVM, 0x88, 8),   // KVM_GET_MSRS
+    ioc(READ, KVM, 0x98, 4),           // KVM_GET_MP_STATE
+    ioc(WRITE, KVM, 0x99, 4),          // KVM_SET_MP_STATE
+    ioc(READ, KVM, 0x9f, 112),         // KVM_GET_PIT2
+    ioc(READ, KVM, 0x9f, 64),          // KVM_GET_VCPU_EVENTS
+    ioc(WRITE, KVM, 0xa0, 112),        // KVM_SET_PIT2
+    ioc(WRITE, KVM, 0xa0, 64),         // KVM_SET_VCPU_EVENTS
+    ioc(READ, KVM, 0xa1, 128),         // KVM_GET_DEBUGREGS
+    ioc(WRITE, KVM, 0xa2, 128),        // KVM_SET_DEBUGREGS
+    ioc(0, KVM, 0xa2, 0),              // KVM_SET_TSC_KHZ
+    ioc(0, KVM, 0xa3, 0),              // KVM_GET_TSC_KHZ
+    ioc(READ, KVM, 0xa4, 4096),        // KVM_GET_XSAVE
+    ioc(WRITE, KVM, 0xa5, 4096),       // KVM_SET_XSAVE
+    ioc(READ, KVM, 0xa6, 392),         // KVM_GET_XCRS
+    ioc(WRITE, KVM, 0xa7, 392),        // KVM_SET_XCRS
+    ioc(READ | WRITE, KVM, 0xbe, 128), // KVM_GET_NESTED_STATE
+    ioc(WRITE, KVM, 0xbf, 128),        // KVM_SET_NESTED_STATE
+    ioc(READ, KVM, 0xcf, 4096),        // KVM_GET_XSAVE2
+];
+
+const KVM_GET_DIRTY_LOG: u64 = ioc(WRITE, KVM, 0x42, 16);
+const MOVER_IOCTLS: &[u64] = &[KVM_GET_DIRTY_LOG];
+
 /// Installs the filter of the calling thread's class, and with it `no_new_privs`.
 pub fn enter(class: ThreadClass) -> Result<(), Error> {
     let program = compile(class)?;
@@ -159,10 +226,18 @@ fn compile(class: ThreadClass) -> Result<BpfProgram, Error> {
     let (calls, ioctls): (Vec<&[i64]>, Vec<&[u64]>) = match class {
         ThreadClass::Main => (
             vec![COMMON, MAIN],
-            vec![VCPU_IOCTLS, WORKER_IOCTLS, MAIN_IOCTLS],
+            vec![
+                VCPU_IOCTLS,
+                WORKER_IOCTLS,
+                MAIN_IOCTLS,
+                STATE_IOCTLS,
+                MOVER_IOCTLS,
+            ],
         ),
-        ThreadClass::Vcpu => (vec![COMMON], vec![VCPU_IOCTLS]),
+        ThreadClass::Vcpu => (vec![COMMON, VCPU], vec![VCPU_IOCTLS]),
         ThreadClass::Worker => (vec![COMMON, WORKER], vec![WORKER_IOCTLS]),
+        ThreadClass::Display => (vec![COMMON, DISPLAY], vec![DISPLAY_IOCTLS]),
+        ThreadClass::Mover => (vec![COMMON, MOVER], vec![MOVER_IOCTLS]),
     };
     let failed = |e: seccompiler::BackendError| Error::Seccomp(e.to_string());
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = calls
@@ -222,7 +297,9 @@ fn fcntl(class: ThreadClass) -> Result<Vec<SeccompRule>, seccompiler::BackendErr
     let commands: &[libc::c_int] = match class {
         ThreadClass::Main => &[libc::F_DUPFD_CLOEXEC, libc::F_GETFD],
         // The standard library checks descriptors when it closes them in debug builds.
-        ThreadClass::Vcpu | ThreadClass::Worker => &[libc::F_GETFD],
+        ThreadClass::Vcpu | ThreadClass::Worker | ThreadClass::Display | ThreadClass::Mover => {
+            &[libc::F_GETFD]
+        }
     };
     commands
         .iter()
@@ -234,7 +311,9 @@ fn prctl(class: ThreadClass) -> Result<Vec<SeccompRule>, seccompiler::BackendErr
     let options: &[libc::c_int] = match class {
         // A thread's name, and what installing its filter asks for.
         ThreadClass::Main => &[libc::PR_SET_NAME, libc::PR_SET_NO_NEW_PRIVS],
-        ThreadClass::Vcpu | ThreadClass::Worker => &[libc::PR_SET_NAME],
+        ThreadClass::Vcpu | ThreadClass::Worker | ThreadClass::Display | ThreadClass::Mover => {
+            &[libc::PR_SET_NAME]
+        }
     };
     options
         .iter()

@@ -9,6 +9,7 @@ use std::ops::Deref;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use virtio_queue::DescriptorChain;
+use vm_memory::bitmap::Bitmap;
 use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend};
 
 use crate::machine::memory::Memory;
@@ -193,6 +194,16 @@ impl Spans {
                 )
             }
         })
+        .inspect(|_| self.mark(memory))
+    }
+
+    /// Notes that the kernel wrote into the spans by address, where nothing sees it.
+    pub fn mark(&self, memory: &Memory) {
+        for span in &self.0 {
+            for slice in memory.get_slices(span.start, span.len).flatten() {
+                slice.bitmap().mark_dirty(0, slice.len());
+            }
+        }
     }
 
     /// Writes all of the spans to `file` at `offset`.

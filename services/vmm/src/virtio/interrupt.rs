@@ -4,6 +4,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use serde::{Deserialize, Serialize};
+
 use crate::machine::interrupts::{InterruptSink, LineHolder};
 
 /// A queue or the configuration without vector.
@@ -14,14 +16,16 @@ const MASKED: u32 = 1;
 const ISR_QUEUE: u8 = 1;
 const ISR_CONFIG: u8 = 2;
 
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct Entry {
     address: u64,
     data: u32,
     control: u32,
 }
 
-struct State {
+/// Everything a driver can set or must still be told; also what is saved of it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct State {
     enabled: bool,
     function_masked: bool,
     line_disabled: bool,
@@ -30,6 +34,8 @@ struct State {
     config_vector: u16,
     queue_vectors: Vec<u16>,
     status: u8,
+    /// The device waits for a reset; kept beside while the device lives.
+    broken: bool,
 }
 
 /// Interrupts of one device, shared by transport and worker.
@@ -58,6 +64,7 @@ impl Interrupts {
             config_vector: NO_VECTOR,
             queue_vectors: vec![NO_VECTOR; queues],
             status: 0,
+            broken: false,
         };
         Self {
             state: Mutex::new(state),
@@ -78,12 +85,17 @@ impl Interrupts {
         self.raise(&mut state, vector, ISR_QUEUE);
     }
 
-    /// Marks the device as broken and tells the driver, which must reset it.
-    pub fn break_device(&self) {
-        self.broken.store(true, Ordering::Release);
+    /// Tells the driver that the device's configuration changed.
+    pub fn config(&self) {
         let mut state = self.state();
         let vector = state.config_vector;
         self.raise(&mut state, vector, ISR_CONFIG);
+    }
+
+    /// Marks the device as broken and tells the driver, which must reset it.
+    pub fn break_device(&self) {
+        self.broken.store(true, Ordering::Release);
+        self.config();
     }
 
     /// Whether the device waits for a reset.
@@ -206,6 +218,28 @@ impl Interrupts {
         }
     }
 
+    /// What a stopped device's driver has set and not yet been told.
+    pub fn save(&self) -> State {
+        let mut state = self.state().clone();
+        state.broken = self.is_broken();
+        state
+    }
+
+    /// Goes on from a saved state with as many vectors and queues; raises the line if it was up.
+    /// `false` when the state is another device's.
+    pub fn restore(&self, saved: State) -> bool {
+        let mut state = self.state();
+        let fits = saved.table.len() == state.table.len()
+            && saved.pending.len() == state.pending.len()
+            && saved.queue_vectors.len() == state.queue_vectors.len();
+        if fits {
+            self.broken.store(saved.broken, Ordering::Release);
+            *state = saved;
+            self.update_line(&state);
+        }
+        fits
+    }
+
     /// The driver reset the device.
     pub fn reset(&self) {
         let mut state = self.state();
@@ -284,6 +318,29 @@ mod tests {
         assert_eq!(recorder.take(), vec![Raised::Message(0xfee0_1000, 0x42)]);
         interrupts.pending_read(0, &mut pending);
         assert_eq!(pending[0], 0);
+    }
+
+    #[test]
+    fn what_was_pending_is_told_after_a_restore() {
+        let (first, _) = interrupts();
+        first.set_control(true, false, false);
+        first.assign(Some(1), 2);
+        program(&first, 2, 0xfee0_1000, 0x41, MASKED);
+        first.queue(1);
+        let (second, recorder) = interrupts();
+        assert!(second.restore(first.save()));
+        program(&second, 2, 0xfee0_1000, 0x41, 0);
+        assert_eq!(recorder.take(), vec![Raised::Message(0xfee0_1000, 0x41)]);
+
+        let (first, _) = interrupts();
+        first.break_device();
+        let (second, recorder) = interrupts();
+        assert!(second.restore(first.save()));
+        assert!(second.is_broken());
+        assert_eq!(recorder.take(), vec![Raised::Line(16, true)]);
+        let line = LineHolder::new(SharedLine::new(16, recorder.clone()), 4);
+        let other = Interrupts::new(7, recorder, line);
+        assert!(!other.restore(first.save()), "another device's");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! A device has two halves. [`transport::VirtioPci`] is what the guest's processors touch:
 //! configuration registers, features, status, queue addresses. [`worker`] is a thread that owns
-//! the queues while the driver is on, and a [`worker::Backend`] (block, net, rng, console) that
+//! the queues while the driver is on, and a [`worker::Backend`] (block, net, rng, console, input, gpu) that
 //! does the work. [`Description`] is all the first half knows about the second.
 //!
 //! Everything in a queue is hostile: [`chain`] turns descriptors into checked spans of memory.
@@ -10,6 +10,8 @@
 pub mod block;
 pub mod chain;
 pub mod console;
+pub mod gpu;
+pub mod input;
 pub mod interrupt;
 pub mod net;
 pub mod rng;
@@ -37,6 +39,10 @@ pub enum Kind {
     Console = 3,
     /// Entropy source.
     Rng = 4,
+    /// Display.
+    Gpu = 16,
+    /// Keyboard or pointer.
+    Input = 18,
 }
 
 impl Kind {
@@ -47,6 +53,8 @@ impl Kind {
             Self::Block => [0x01, 0x80, 0x00],
             Self::Console => [0x07, 0x80, 0x00],
             Self::Rng => [0x10, 0x00, 0x00],
+            Self::Gpu => [0x03, 0x80, 0x00],
+            Self::Input => [0x09, 0x80, 0x00],
         }
     }
 }
@@ -60,8 +68,18 @@ pub struct Description {
     pub features: u64,
     /// Largest size of each queue, powers of two.
     pub queues: Vec<u16>,
-    /// The device's own configuration, read-only.
+    /// The device's own configuration; read-only, unless the backend has [`Registers`] in its
+    /// place, and then only the length counts.
     pub config: Vec<u8>,
+}
+
+/// A configuration that changes or that the driver writes (section 2.5). Called on virtual CPUs'
+/// threads; must not wait.
+pub trait Registers: Send + Sync {
+    /// Fills `data` from `offset` on, zeros beyond the end.
+    fn read(&self, offset: usize, data: &mut [u8]);
+    /// The driver writes.
+    fn write(&self, offset: usize, data: &[u8]);
 }
 
 impl Description {

@@ -9,6 +9,8 @@
 //! └───────────────── the driver writes 0 ◀── NEEDS_RESET ◀──────────┘ broken queue
 //! ```
 
+mod saved;
+
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kvm_ioctls::{IoEventAddress, NoDatamatch, VmFd};
@@ -22,6 +24,7 @@ use crate::machine::layout::intx_line;
 use crate::machine::memory::Memory;
 use crate::pci::PciDevice;
 use crate::pci::config::{COMMAND, ConfigSpace, Identity};
+pub use saved::DeviceState;
 
 /// Length of the memory window.
 pub const WINDOW_SIZE: u32 = 0x8000;
@@ -98,10 +101,10 @@ pub struct VirtioPci {
 }
 
 impl VirtioPci {
-    /// A device number `slot` with its window at `base`.
+    /// A device number `slot` with its window at `base`, or where firmware will put it.
     pub fn new(
         slot: u8,
-        base: u32,
+        base: Option<u32>,
         description: Description,
         memory: Arc<Memory>,
         interrupts: Arc<Interrupts>,
@@ -158,6 +161,16 @@ impl VirtioPci {
         state.bound_at = wanted;
     }
 
+    /// Stops the worker; returns when it touches no memory any more.
+    pub fn pause(&self) {
+        self.worker.pause();
+    }
+
+    /// Lets the worker go on.
+    pub fn resume(&self) {
+        self.worker.resume();
+    }
+
     /// Ends the worker; the guest runs no more.
     pub fn end(&self) {
         self.worker.end();
@@ -184,7 +197,7 @@ impl VirtioPci {
         state.status = status & !NEEDS_RESET;
         let running = status & (DRIVER_OK | FEATURES_OK | FAILED) == DRIVER_OK | FEATURES_OK;
         if new & DRIVER_OK != 0 && running {
-            self.activate(state);
+            self.activate(state, Vec::new());
         }
     }
 
@@ -193,7 +206,8 @@ impl VirtioPci {
         chosen & !self.description.all_features() == 0 && chosen & F_VERSION_1 != 0
     }
 
-    fn activate(&self, state: &mut State) {
+    /// Gives the queues to the worker, with what was saved of it.
+    fn activate(&self, state: &mut State, saved: Vec<u8>) {
         let event_idx = state.driver_features & F_EVENT_IDX != 0;
         for queue in state.queues.iter_mut().filter(|q| q.ready()) {
             queue.set_event_idx(event_idx);
@@ -211,12 +225,13 @@ impl VirtioPci {
             self.interrupts.break_device();
             return;
         };
-        self.worker.activate(Live {
+        let live = Live {
             memory: self.memory.clone(),
             queues,
             interrupts: self.interrupts.clone(),
             features: state.driver_features,
-        });
+        };
+        self.worker.activate(live, saved);
     }
 
     fn reset(&self, state: &mut State) {
@@ -249,7 +264,7 @@ impl VirtioPci {
             0x10 => u64::from(self.interrupts.assigned(None)),
             0x12 => state.queues.len() as u64,
             0x14 => u64::from(self.status(&state)),
-            // The configuration never changes while the driver looks.
+            // No device changes more than one field at a time.
             0x15 => 0,
             0x16 => u64::from(state.queue_select),
             0x18 => queue.map_or(0, |q| u64::from(q.size())),
@@ -368,7 +383,11 @@ fn capability(kind: u8, offset: u64, len: u64, extra: &[u8]) -> Vec<u8> {
     body
 }
 
-fn config_space(slot: u8, base: u32, description: &Description) -> (ConfigSpace, usize, usize) {
+fn config_space(
+    slot: u8,
+    base: Option<u32>,
+    description: &Description,
+) -> (ConfigSpace, usize, usize) {
     let device = MODERN_DEVICE + description.kind as u16;
     let mut config = ConfigSpace::new(Identity {
         vendor: VENDOR,
@@ -469,6 +488,9 @@ impl PciDevice for VirtioPci {
             ISR => data[0] = self.interrupts.acknowledge(),
             DEVICE..NOTIFY => {
                 let from = (offset - DEVICE) as usize;
+                if let Some(registers) = self.worker.registers() {
+                    return registers.read(from, data);
+                }
                 let rest = self.description.config.get(from..).unwrap_or_default();
                 data.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
             }
@@ -483,6 +505,11 @@ impl PciDevice for VirtioPci {
     fn window_write(&self, offset: u64, data: &[u8]) {
         match offset {
             COMMON..ISR => self.common_write(offset, data),
+            DEVICE..NOTIFY => {
+                if let Some(registers) = self.worker.registers() {
+                    registers.write((offset - DEVICE) as usize, data);
+                }
+            }
             NOTIFY..TABLE => self.notify(offset),
             TABLE..PENDING => self.interrupts.table_write((offset - TABLE) as usize, data),
             _ => {}

@@ -40,13 +40,13 @@ impl NotifyBinder for Bindings {
     }
 }
 
-struct Bench {
-    device: VirtioPci,
-    heard: Receiver<String>,
+pub(super) struct Bench {
+    pub(super) device: VirtioPci,
+    pub(super) heard: Receiver<String>,
     bindings: Arc<Bindings>,
 }
 
-fn bench() -> Bench {
+pub(super) fn bench() -> Bench {
     let description = Description {
         kind: Kind::Block,
         features: 1 << 9,
@@ -62,7 +62,7 @@ fn bench() -> Bench {
     let memory = reserve(32 * MIB).unwrap();
     let device = VirtioPci::new(
         4,
-        BASE,
+        Some(BASE),
         description,
         memory,
         interrupts,
@@ -78,18 +78,18 @@ fn bench() -> Bench {
 }
 
 impl Bench {
-    fn get(&self, offset: u64, len: usize) -> u64 {
+    pub(super) fn get(&self, offset: u64, len: usize) -> u64 {
         let mut data = vec![0; len];
         self.device.window_read(offset, &mut data);
         number(&data)
     }
 
-    fn set(&self, offset: u64, len: usize, value: u64) {
+    pub(super) fn set(&self, offset: u64, len: usize, value: u64) {
         self.device
             .window_write(offset, &value.to_le_bytes()[..len]);
     }
 
-    fn negotiate(&self, features: u64) -> bool {
+    pub(super) fn negotiate(&self, features: u64) -> bool {
         self.set(0x14, 1, 3);
         for half in 0..2 {
             self.set(0x08, 4, half);
@@ -99,7 +99,7 @@ impl Bench {
         self.get(0x14, 1) == 11
     }
 
-    fn set_queue(&self, queue: u64, base: u64) {
+    pub(super) fn set_queue(&self, queue: u64, base: u64) {
         self.set(0x16, 2, queue);
         self.set(0x18, 2, 64);
         self.set(0x20, 4, base);

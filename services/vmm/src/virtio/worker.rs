@@ -12,8 +12,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use rustix::event::{PollFd, PollFlags, poll};
-use virtio_queue::{Queue, QueueT};
+use virtio_queue::{Queue, QueueState, QueueT};
 
+use super::Registers;
 use super::chain::Chain;
 use super::interrupt::Interrupts;
 use crate::event::Signal;
@@ -136,16 +137,47 @@ pub trait Backend: Send {
     fn source(&self) -> Option<BorrowedFd<'_>> {
         None
     }
+    /// The driver took the queues away.
+    fn deactivated(&mut self) {}
+    /// The device's configuration, if it is not fixed.
+    fn registers(&self) -> Option<Arc<dyn Registers>> {
+        None
+    }
     /// [`Self::source`] is readable.
     fn ready(&mut self, _live: &mut Live) -> Result<(), BrokenQueue> {
         Ok(())
     }
+    /// Finishes every request that was taken from a queue: the machine is about to stand still,
+    /// and the queues are all that is kept of the device's work. Says whether none is left.
+    fn quiesce(&mut self, _live: &mut Live) -> Result<bool, BrokenQueue> {
+        Ok(true)
+    }
+    /// What must be kept of the device beside its queues, when the driver is on.
+    fn save(&self) -> Vec<u8> {
+        Vec::new()
+    }
+    /// Goes on from what [`Self::save`] gave, right after [`Self::activate`]. It may come from
+    /// anywhere; what makes no sense is left out.
+    fn restore(&mut self, _saved: &[u8], _live: &mut Live) {}
 }
 
 enum Command {
-    Activate(Box<Live>),
+    Activate(Box<Live>, Vec<u8>),
     Deactivate(SyncSender<()>),
+    Pause(SyncSender<Rest>),
+    Resume,
     End,
+}
+
+/// How a worker stands.
+#[derive(Default)]
+pub struct Rest {
+    /// The queues, if the driver is on.
+    pub queues: Option<Vec<QueueState>>,
+    /// Requests were taken from them that cannot be finished now.
+    pub unfinished: bool,
+    /// What [`Backend::save`] gives.
+    pub own: Vec<u8>,
 }
 
 /// The transport's side of a worker.
@@ -153,6 +185,7 @@ pub struct Worker {
     commands: Sender<Command>,
     wake: Arc<Signal>,
     kicks: Arc<[Signal]>,
+    registers: Option<Arc<dyn Registers>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -188,12 +221,15 @@ impl Worker {
             .map(|_| Signal::new())
             .collect::<io::Result<Vec<_>>>()?
             .into();
+        let registers = backend.registers();
         let inner = Loop {
             receiver,
             wake: wake.clone(),
             kicks: kicks.clone(),
             backend,
             live: None,
+            paused: false,
+            unfinished: false,
         };
         let thread = std::thread::Builder::new()
             .name(name.to_owned())
@@ -205,6 +241,7 @@ impl Worker {
             commands,
             wake,
             kicks,
+            registers,
             thread: Mutex::new(Some(thread)),
         })
     }
@@ -214,6 +251,11 @@ impl Worker {
         self.kicks.get(queue)
     }
 
+    /// The device's configuration, if it is not fixed.
+    pub fn registers(&self) -> Option<&dyn Registers> {
+        self.registers.as_deref()
+    }
+
     fn command(&self, command: Command) {
         // Fails only when the thread has ended, and with it the process or the machine.
         if self.commands.send(command).is_ok() {
@@ -221,9 +263,9 @@ impl Worker {
         }
     }
 
-    /// Hands over the queues.
-    pub fn activate(&self, live: Live) {
-        self.command(Command::Activate(Box::new(live)));
+    /// Hands over the queues, and what is kept of a device that was saved.
+    pub fn activate(&self, live: Live, saved: Vec<u8>) {
+        self.command(Command::Activate(Box::new(live), saved));
     }
 
     /// Takes the queues away; returns when the worker has stopped touching memory.
@@ -232,6 +274,20 @@ impl Worker {
         self.command(Command::Deactivate(done));
         // An error means the thread has ended, which is as good.
         let _ = wait.recv();
+    }
+
+    /// Stops work on the queues; returns when none of it touches memory any more. Paused twice is
+    /// paused.
+    pub fn pause(&self) -> Rest {
+        let (done, wait) = sync_channel(1);
+        self.command(Command::Pause(done));
+        // An error means the thread has ended, and no queue is live.
+        wait.recv().unwrap_or_default()
+    }
+
+    /// Goes on; what came meanwhile is looked for.
+    pub fn resume(&self) {
+        self.command(Command::Resume);
     }
 
     /// Ends the thread.
@@ -261,6 +317,9 @@ struct Loop {
     kicks: Arc<[Signal]>,
     backend: Box<dyn Backend>,
     live: Option<Box<Live>>,
+    paused: bool,
+    /// What [`Rest::unfinished`] tells.
+    unfinished: bool,
 }
 
 /// What a round of waiting found.
@@ -281,18 +340,18 @@ impl Loop {
             if ready.commands && !self.obey() {
                 return;
             }
+            if self.paused {
+                continue;
+            }
             if let Some(live) = self.live.as_deref_mut() {
                 let result = work(&mut *self.backend, live, &self.kicks, &ready);
-                if result.is_err() {
-                    live.interrupts.break_device();
-                    self.live = None;
-                }
+                self.judge(&result);
             }
         }
     }
 
     fn wait(&self) -> rustix::io::Result<Ready> {
-        let active = self.live.is_some();
+        let active = self.live.is_some() && !self.paused;
         let source = self.backend.source().filter(|_| active);
         let mut fds = vec![PollFd::new(&*self.wake, PollFlags::IN)];
         if active {
@@ -315,25 +374,65 @@ impl Loop {
         })
     }
 
+    /// Buffers may be there that nobody announced.
+    fn look_everywhere(&self) {
+        for kick in self.kicks.iter() {
+            kick.raise();
+        }
+    }
+
+    fn judge(&mut self, result: &Result<(), BrokenQueue>) {
+        if result.is_err()
+            && let Some(live) = self.live.take()
+        {
+            live.interrupts.break_device();
+        }
+    }
+
+    fn pause(&mut self) -> Rest {
+        if !self.paused
+            && let Some(live) = self.live.as_deref_mut()
+        {
+            let quiet = self.backend.quiesce(live);
+            self.unfinished = matches!(quiet, Ok(false));
+            self.judge(&quiet.map(drop));
+        }
+        self.paused = true;
+        let live = self.live.as_deref();
+        Rest {
+            queues: live.map(|live| live.queues.iter().map(Queue::state).collect()),
+            unfinished: live.is_some() && self.unfinished,
+            own: live.map_or_else(Vec::new, |_| self.backend.save()),
+        }
+    }
+
     /// Carries out commands; `false` ends the thread.
     fn obey(&mut self) -> bool {
         self.wake.clear();
         while let Ok(command) = self.receiver.try_recv() {
             match command {
-                Command::Activate(mut live) => {
+                Command::Activate(mut live, saved) => {
                     if let Err(error) = self.backend.activate(&mut live) {
                         tracing::error!(%error, "a device cannot start");
                         live.interrupts.break_device();
                         continue;
                     }
-                    self.live = Some(live);
-                    // Buffers may have been there before the queues were.
-                    for kick in self.kicks.iter() {
-                        kick.raise();
+                    if !saved.is_empty() {
+                        self.backend.restore(&saved, &mut live);
                     }
+                    self.live = Some(live);
+                    self.look_everywhere();
+                }
+                Command::Pause(done) => {
+                    let _ = done.send(self.pause());
+                }
+                Command::Resume => {
+                    self.paused = false;
+                    self.look_everywhere();
                 }
                 Command::Deactivate(done) => {
                     self.live = None;
+                    self.backend.deactivated();
                     let _ = done.send(());
                 }
                 Command::End => return false,

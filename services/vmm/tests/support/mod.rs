@@ -1,23 +1,28 @@
 //! Starting a monitor for tests, with a guest of a few instructions.
 
+#![allow(dead_code, reason = "each test binary uses a part")]
 #![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Child, Command, ExitStatus};
 use std::time::Duration;
 
-use basalt_model::machine::{Boot, MachineSpec, PROTOCOL, Request, Response, Slot, Started};
+use basalt_model::machine::{
+    Adapter, Boot, Display, MachineSpec, PROTOCOL, Request, Response, Slot, Started,
+};
 use basalt_vmm::spec;
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 
 /// Long enough for a busy test machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The guest. It prints `>`, then echoes what is typed; `o` switches it off, `r` resets it by
 /// register, `t` by triple fault.
-const GUEST: &[u8] = &[
+pub const GUEST: &[u8] = &[
     0x66, 0xba, 0xf8, 0x03, // mov dx, 0x3f8
     0xb0, b'>', // mov al, '>'
     0xee, // out dx, al
@@ -43,8 +48,54 @@ const GUEST: &[u8] = &[
     0x0f, 0x0b, // triple: ud2, without an interrupt table
 ];
 
-/// A bzImage whose 64-bit entry is [`GUEST`].
-fn kernel() -> File {
+/// A guest that counts. It prints `>`, then counts in a register and writes every count into the
+/// next of 1024 pages from 4 MiB on, over and over. Each byte typed is answered with the count
+/// and the sum of what the pages hold, eight bytes each: see [`counted`].
+pub const COUNTER: &[u8] = &[
+    0xba, 0xf8, 0x03, 0x00, 0x00, // mov $0x3f8,%edx
+    0xb0, 0x3e, // mov $0x3e,%al
+    0xee, // out %al,(%dx)
+    0x31, 0xc9, // xor %ecx,%ecx
+    0x48, 0xff, 0xc1, // inc %rcx
+    0x89, 0xc8, // mov %ecx,%eax
+    0x25, 0xff, 0x03, 0x00, 0x00, // and $0x3ff,%eax
+    0xc1, 0xe0, 0x0c, // shl $0xc,%eax
+    0x48, 0x89, 0x88, 0x00, 0x00, 0x40, 0x00, // mov %rcx,0x400000(%rax)
+    0xf7, 0xc1, 0xff, 0x0f, 0x00, 0x00, // test $0xfff,%ecx
+    0x75, 0xe4, // jne 0xa
+    0xba, 0xfd, 0x03, 0x00, 0x00, // mov $0x3fd,%edx
+    0xec, // in (%dx),%al
+    0xa8, 0x01, // test $0x1,%al
+    0x74, 0xda, // je 0xa
+    0xba, 0xf8, 0x03, 0x00, 0x00, // mov $0x3f8,%edx
+    0xec, // in (%dx),%al
+    0x45, 0x31, 0xc0, // xor %r8d,%r8d
+    0x31, 0xc0, // xor %eax,%eax
+    0x48, 0x89, 0xc3, // mov %rax,%rbx
+    0x48, 0xc1, 0xe3, 0x0c, // shl $0xc,%rbx
+    0x4c, 0x03, 0x83, 0x00, 0x00, 0x40, 0x00, // add 0x400000(%rbx),%r8
+    0xff, 0xc0, // inc %eax
+    0x3d, 0x00, 0x04, 0x00, 0x00, // cmp $0x400,%eax
+    0x75, 0xe9, // jne 0x3b
+    0x48, 0x89, 0xce, // mov %rcx,%rsi
+    0xbb, 0x08, 0x00, 0x00, 0x00, // mov $0x8,%ebx
+    0x89, 0xf0, // mov %esi,%eax
+    0xee, // out %al,(%dx)
+    0x48, 0xc1, 0xee, 0x08, // shr $0x8,%rsi
+    0xff, 0xcb, // dec %ebx
+    0x75, 0xf5, // jne 0x5a
+    0x4c, 0x89, 0xc6, // mov %r8,%rsi
+    0xbb, 0x08, 0x00, 0x00, 0x00, // mov $0x8,%ebx
+    0x89, 0xf0, // mov %esi,%eax
+    0xee, // out %al,(%dx)
+    0x48, 0xc1, 0xee, 0x08, // shr $0x8,%rsi
+    0xff, 0xcb, // dec %ebx
+    0x75, 0xf5, // jne 0x6d
+    0xeb, 0x90, // jmp 0xa
+];
+
+/// A bzImage whose 64-bit entry is `guest`.
+fn kernel(guest: &[u8]) -> File {
     const SETUP: usize = 1024;
     const ENTRY: usize = 0x200;
     let mut image = vec![0; SETUP + 4096];
@@ -57,7 +108,7 @@ fn kernel() -> File {
     put(0x234, &[1]); // relocatable
     put(0x236, &1u16.to_le_bytes()); // 64-bit entry
     put(0x260, &(1u32 << 20).to_le_bytes()); // memory needed
-    put(SETUP + ENTRY, GUEST);
+    put(SETUP + ENTRY, guest);
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(&image).unwrap();
     file
@@ -72,60 +123,119 @@ pub struct Monitor {
 
 /// Starts a monitor, or says why the test cannot run here and returns `None`.
 pub fn start() -> Option<Monitor> {
-    let kvm = match OpenOptions::new().read(true).write(true).open("/dev/kvm") {
-        Ok(kvm) => kvm,
-        Err(error) => {
-            eprintln!("skipped: /dev/kvm: {error}");
-            return None;
-        }
-    };
-    let dir = tempfile::tempdir().unwrap();
-    let listen = |name: &str| UnixListener::bind(dir.path().join(name)).unwrap();
-    let disk = tempfile::tempfile().unwrap();
-    disk.set_len(1 << 20).unwrap();
-    let fds: Vec<OwnedFd> = vec![
-        kvm.into(),
-        listen("control").into(),
-        listen("serial").into(),
-        kernel().into(),
-        disk.into(),
-        File::open("/dev/urandom").unwrap().into(),
-    ];
-    let machine = MachineSpec {
-        protocol: PROTOCOL,
-        name: "test".into(),
-        vmid: 100,
-        vcpus: 2,
-        memory_mib: 64,
-        kvm: Slot(0),
-        control: Slot(1),
-        serial: Slot(2),
-        console: None,
-        boot: Boot::Kernel {
-            kernel: Slot(3),
-            initrd: None,
-            cmdline: "quiet".into(),
-        },
-        disks: vec![basalt_model::machine::Disk {
-            id: "virtio0".into(),
-            image: Slot(4),
-            readonly: false,
-            serial: String::new(),
-        }],
-        nics: Vec::new(),
-        rng: Some(Slot(5)),
-    };
-    let (child, starter, answer) = hand_over(&machine, &fds);
+    let (monitor, answer) = Setup::default().start()?;
     assert_eq!(answer, Started::Ok);
-    Some(Monitor {
-        child,
-        dir,
-        starter: Some(starter),
-    })
+    Some(monitor)
+}
+
+/// A machine for tests.
+pub struct Setup {
+    /// What it boots.
+    pub guest: &'static [u8],
+    /// Its memory.
+    pub memory_mib: u64,
+    /// Its virtual CPUs.
+    pub vcpus: u8,
+    /// Bytes of its disk.
+    pub disk: u64,
+    /// The state it goes on from.
+    pub restore: Option<OwnedFd>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            guest: GUEST,
+            memory_mib: 64,
+            vcpus: 2,
+            disk: 1 << 20,
+            restore: None,
+        }
+    }
+}
+
+impl Setup {
+    /// Starts a monitor and returns it with its answer, or says why the test cannot run here.
+    pub fn start(self) -> Option<(Monitor, Started)> {
+        let (monitor, mut wait) = self.begin()?;
+        let answer = wait();
+        Some((monitor, answer))
+    }
+
+    /// The same, without waiting for the answer.
+    pub fn begin(self) -> Option<(Monitor, impl FnMut() -> Started)> {
+        let kvm = match OpenOptions::new().read(true).write(true).open("/dev/kvm") {
+            Ok(kvm) => kvm,
+            Err(error) => {
+                eprintln!("skipped: /dev/kvm: {error}");
+                return None;
+            }
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let listen = |name: &str| UnixListener::bind(dir.path().join(name)).unwrap();
+        let disk = tempfile::tempfile().unwrap();
+        disk.set_len(self.disk).unwrap();
+        let mut fds: Vec<OwnedFd> = vec![
+            kvm.into(),
+            listen("control").into(),
+            listen("serial").into(),
+            kernel(self.guest).into(),
+            disk.into(),
+            File::open("/dev/urandom").unwrap().into(),
+            listen("vnc").into(),
+        ];
+        let restore = self.restore.is_some().then_some(Slot(fds.len()));
+        fds.extend(self.restore);
+        let machine = MachineSpec {
+            protocol: PROTOCOL,
+            name: "test".into(),
+            vmid: 100,
+            vcpus: self.vcpus,
+            memory_mib: self.memory_mib,
+            kvm: Slot(0),
+            control: Slot(1),
+            serial: Slot(2),
+            console: None,
+            boot: Boot::Kernel {
+                kernel: Slot(3),
+                initrd: None,
+                cmdline: "quiet".into(),
+            },
+            system: Default::default(),
+            disks: vec![basalt_model::machine::Disk {
+                id: "virtio0".into(),
+                image: Slot(4),
+                readonly: false,
+                serial: String::new(),
+            }],
+            nics: Vec::new(),
+            rng: Some(Slot(5)),
+            display: Some(Display {
+                socket: Slot(6),
+                adapter: Adapter::Virtio,
+                tablet: true,
+            }),
+            restore,
+        };
+        let (child, starter) = begin(&machine, &fds);
+        let answers = starter.try_clone().unwrap();
+        let monitor = Monitor {
+            child,
+            dir,
+            starter: Some(starter),
+        };
+        Some((monitor, move || answer(&answers)))
+    }
 }
 
 /// Starts a monitor with any specification and returns its answer.
 pub fn hand_over(machine: &MachineSpec, fds: &[OwnedFd]) -> (Child, UnixStream, Started) {
+    let (child, ours) = begin(machine, fds);
+    let started = answer(&ours);
+    (child, ours, started)
+}
+
+fn begin(machine: &MachineSpec, fds: &[OwnedFd]) -> (Child, UnixStream) {
     let (ours, theirs) = UnixStream::pair().unwrap();
     ours.set_read_timeout(Some(PATIENCE)).unwrap();
     let child = Command::new(env!("CARGO_BIN_EXE_basalt-vmm"))
@@ -134,15 +244,24 @@ pub fn hand_over(machine: &MachineSpec, fds: &[OwnedFd]) -> (Child, UnixStream, 
         .unwrap();
     let borrowed: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
     spec::send(ours.as_fd(), machine, &borrowed).unwrap();
+    (child, ours)
+}
+
+fn answer(starter: &UnixStream) -> Started {
     let mut line = String::new();
-    BufReader::new(&ours).read_line(&mut line).unwrap();
-    (child, ours, serde_json::from_str(&line).unwrap())
+    BufReader::new(starter).read_line(&mut line).unwrap();
+    serde_json::from_str(&line).unwrap()
 }
 
 impl Monitor {
     /// Connects to the serial port.
     pub fn serial(&self) -> UnixStream {
         self.connect("serial")
+    }
+
+    /// Connects to the screen.
+    pub fn screen(&self) -> UnixStream {
+        self.connect("vnc")
     }
 
     fn connect(&self, name: &str) -> UnixStream {
@@ -158,6 +277,25 @@ impl Monitor {
         line.push(b'\n');
         stream.write_all(&line).unwrap();
         BufReader::new(stream)
+    }
+
+    /// Sends a request with a descriptor on a new connection and returns the connection's lines.
+    pub fn send_with(&self, request: &Request, fd: &impl AsFd) -> BufReader<UnixStream> {
+        let stream = self.connect("control");
+        let mut line = serde_json::to_vec(request).unwrap();
+        line.push(b'\n');
+        let fds = [fd.as_fd()];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        assert!(control.push(SendAncillaryMessage::ScmRights(&fds)));
+        let parts = [std::io::IoSlice::new(&line)];
+        sendmsg(&stream, &parts, &mut control, SendFlags::empty()).unwrap();
+        BufReader::new(stream)
+    }
+
+    /// Sends a request with a descriptor and returns the answer.
+    pub fn ask_with(&self, request: &Request, fd: &impl AsFd) -> Response {
+        response(&mut self.send_with(request, fd))
     }
 
     /// Sends a request and returns the answer.
@@ -184,6 +322,28 @@ impl Drop for Monitor {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Reads an answer.
+pub fn response(lines: &mut impl BufRead) -> Response {
+    let mut line = String::new();
+    lines.read_line(&mut line).unwrap();
+    serde_json::from_str(&line).unwrap()
+}
+
+/// Asks a [`COUNTER`] for its count, and checks that its memory is what it wrote.
+pub fn counted(serial: &mut UnixStream) -> u64 {
+    serial.write_all(b"?").unwrap();
+    let mut number = || {
+        let mut bytes = [0; 8];
+        serial.read_exact(&mut bytes).unwrap();
+        u64::from_le_bytes(bytes)
+    };
+    let (count, sum) = (number(), number());
+    // The last 1024 counts, one in each page.
+    let wanted = count.wrapping_mul(1024).wrapping_sub(1023 * 1024 / 2);
+    assert_eq!(sum, wanted, "memory is not as the guest left it at {count}");
+    count
 }
 
 /// Reads exactly `text`.

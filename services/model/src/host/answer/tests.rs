@@ -167,6 +167,44 @@ fn an_existing_basalt_is_safe_unless_the_file_says_otherwise() {
 }
 
 #[test]
+fn guests_disks_lie_where_the_file_says() {
+    let with = |table: &str| format!("{GOOD}\n[data]\n{table}\n");
+    let data = |table: &str| AnswerFile::parse(&with(table)).unwrap().data;
+    assert_eq!(AnswerFile::parse(GOOD).unwrap().data, DataChoice::default());
+    for storage in GuestStorage::ALL {
+        let found = data(&format!("storage = \"{}\"", storage.as_str()));
+        assert_eq!(found.storage, Some(storage));
+    }
+    let sized = data("storage = \"lvm-thin\"\nsystem_size = \"16 GiB\"");
+    assert_eq!(sized.system_size.map(Size::bytes), Some(16 << 30));
+    for (table, expected) in [
+        (
+            "storage = \"lvm\"",
+            "line 16, column 11, `data.storage`: unknown variant `lvm`",
+        ),
+        (
+            "system_size = \"16 GiB\"",
+            "line 16, column 15, `data.system_size`: only used with a pool",
+        ),
+        (
+            "storage = \"directory\"\nsystem_size = \"16 GiB\"",
+            "line 17, column 15, `data.system_size`: only used with a pool",
+        ),
+        (
+            "storage = \"lvm-thin\"\nsystem_size = \"1 GiB\"",
+            "line 17, column 15, `data.system_size`: too small: the system keeps 2 GiB at least",
+        ),
+        (
+            "storage = \"lvm-thin\"\nsize = \"1 GiB\"",
+            "line 17, column 1, `data.size`: unknown key",
+        ),
+    ] {
+        let said = error(&with(table));
+        assert!(said.contains(expected), "{said}\nexpected: {expected}");
+    }
+}
+
+#[test]
 fn the_shipped_schema_is_up_to_date() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/answer.schema.json");
     let now = format!("{:#}\n", schema());

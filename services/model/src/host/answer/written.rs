@@ -10,7 +10,7 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{After, Enrol, Existing, Size, Take};
+use super::{After, Enrol, Existing, GuestStorage, Size, Take};
 use crate::host::{
     Email, Hostname, InterfaceAddress, Keyboard, MacAddress, PasswordHash, SshPublicKey, TimeZone,
 };
@@ -42,6 +42,8 @@ pub struct Written {
     /// Default: none. An empty table means the only other one.
     #[schemars(with = "WrittenDisk")]
     pub mirror: Option<WrittenDisk>,
+    /// Where guests' disks lie. Default: in a directory beside everything else.
+    pub data: WrittenData,
     /// What is done when the disk already holds a Basalt.
     pub existing: WrittenExisting,
     /// What follows a finished installation. Default: reboot.
@@ -80,6 +82,17 @@ pub struct WrittenDisk {
     pub max_size: Option<Size>,
     /// Which one of several that fit. Default: there must be only one.
     pub take: Option<Take>,
+}
+
+/// Where guests' disks lie.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct WrittenData {
+    /// On what. Default: directory.
+    pub storage: Option<GuestStorage>,
+    /// With a pool: the size of the partition that the system keeps for itself, with installation
+    /// media and templates, as `16 GiB`. Default: a quarter of the disk, 4 GiB at least and 64 GiB at most.
+    pub system_size: Option<Size>,
 }
 
 /// What is done when the disk already holds a Basalt.

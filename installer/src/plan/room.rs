@@ -1,0 +1,152 @@
+//! How the room on the disk is shared between the system and a pool for guests' disks.
+
+use anyhow::{bail, ensure};
+use basalt_layout::disk::{DATA_MIN_SIZE, NoRoom, POOL_MIN_SIZE, share};
+use basalt_model::host::answer::{DataChoice, GuestStorage};
+
+use super::Mode;
+use crate::disks::{Disk, gib};
+use crate::existing::Existing;
+
+/// A pool that is to be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolPlan {
+    /// Of which kind.
+    pub storage: GuestStorage,
+    /// What the system keeps for itself, in bytes.
+    pub data_size: u64,
+    /// What is left for the pool, in bytes.
+    pub pool_size: u64,
+}
+
+/// The pool that is wished for on `disk`, and on its mirror; none for a directory.
+pub fn choose(
+    choice: &DataChoice,
+    disk: &Disk,
+    mirror: Option<&Disk>,
+) -> anyhow::Result<Option<PoolPlan>> {
+    let storage = choice.storage.unwrap_or_default();
+    if !storage.is_pool() {
+        return Ok(None);
+    }
+    let smaller = mirror
+        .filter(|mirror| mirror.size < disk.size)
+        .unwrap_or(disk);
+    let path = smaller.path.display();
+    match share(smaller.size, choice.system_size.map(|size| size.bytes())) {
+        Ok((data_size, pool_size)) => Ok(Some(PoolPlan {
+            storage,
+            data_size,
+            pool_size,
+        })),
+        Err(NoRoom::Data) => bail!(
+            "data.system_size: too small: the system keeps {} at least",
+            gib(DATA_MIN_SIZE)
+        ),
+        Err(NoRoom::Pool(left)) => {
+            let cure = match choice.system_size {
+                Some(_) => "give the system less, or choose `directory`",
+                None => "choose `directory`, or a larger disk",
+            };
+            let key = match choice.system_size {
+                Some(_) => "data.system_size",
+                None => "data.storage",
+            };
+            bail!(
+                "{key}: {path} is too small: beside the system {} are left, a pool needs {}; {cure}",
+                gib(left),
+                gib(POOL_MIN_SIZE)
+            )
+        }
+    }
+}
+
+/// Refuses a wish that data which stays does not allow.
+pub fn check_kept(
+    choice: &DataChoice,
+    mode: Mode,
+    disk: &Disk,
+    found: Option<&Existing>,
+) -> anyhow::Result<()> {
+    let found = found.and_then(|found| found.storage);
+    let (Some(wish), Some(found)) = (choice.storage, found) else {
+        return Ok(());
+    };
+    ensure!(
+        mode == Mode::Fresh || wish == found,
+        "data.storage: {} keeps guests' disks in `{}`, and that stays when its data does; leave the \
+         key out, or say `wipe`",
+        disk.path.display(),
+        found.as_str()
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::disk;
+    use super::*;
+
+    const GIB: u64 = 1 << 30;
+
+    fn thin(system_size: Option<&str>) -> DataChoice {
+        DataChoice {
+            storage: Some(GuestStorage::LvmThin),
+            system_size: system_size.map(|text| text.parse().unwrap()),
+        }
+    }
+
+    #[test]
+    fn a_pool_takes_what_the_system_leaves() {
+        let large = disk("/dev/vda", "S", 100 * GIB);
+        assert_eq!(choose(&DataChoice::default(), &large, None).unwrap(), None);
+        let plan = choose(&thin(Some("16 GiB")), &large, None)
+            .unwrap()
+            .unwrap();
+        assert_eq!(plan.data_size, 16 * GIB);
+        assert!((80 * GIB..81 * GIB).contains(&plan.pool_size));
+        let small = disk("/dev/vdb", "T", 40 * GIB);
+        let mirrored = choose(&thin(Some("16 GiB")), &large, Some(&small))
+            .unwrap()
+            .unwrap();
+        assert!(mirrored.pool_size < 24 * GIB);
+    }
+
+    #[test]
+    fn a_disk_too_small_for_a_pool_is_refused() {
+        let small = disk("/dev/vda", "S", 6 * GIB);
+        let error = choose(&thin(None), &small, None).unwrap_err().to_string();
+        assert!(
+            error.starts_with("data.storage: /dev/vda is too small: beside the system 0."),
+            "{error}"
+        );
+        let large = disk("/dev/vda", "S", 32 * GIB);
+        let error = choose(&thin(Some("30 GiB")), &large, None)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.starts_with("data.system_size: /dev/vda is too small")
+                && error.contains("give the system less"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn data_that_stays_keeps_its_place() {
+        let disk = disk("/dev/vda", "S", 32 * GIB);
+        let found = Existing {
+            versions: Vec::new(),
+            host: None,
+            storage: Some(GuestStorage::Directory),
+        };
+        let check = |choice: &DataChoice, mode| check_kept(choice, mode, &disk, Some(&found));
+        check(&thin(None), Mode::Fresh).unwrap();
+        check(&DataChoice::default(), Mode::KeepData).unwrap();
+        let error = check(&thin(None), Mode::KeepData).unwrap_err().to_string();
+        assert!(
+            error.starts_with("data.storage: /dev/vda keeps guests' disks in `directory`"),
+            "{error}"
+        );
+        assert!(check_kept(&thin(None), Mode::KeepData, &disk, None).is_ok());
+    }
+}

@@ -1,0 +1,345 @@
+//! The configuration of storages: which there are, and what may lie on them.
+
+use super::storage::LOOK;
+use crate::call::Call;
+use crate::guests::{Guest, names_volume};
+use crate::router::Router;
+use crate::state::{Node, storage_key};
+use basalt_api::methods::NoParams;
+use basalt_api::methods::storage::{
+    StorageChange, StorageCreate, StorageDelete, StorageGet, StorageInfo, StorageList, StorageMade,
+    StorageNew, StoragePath, StorageUpdate,
+};
+use basalt_api::{Error, Result};
+use basalt_model::field::FieldErrors;
+use basalt_model::storage::{
+    ContentKinds, StorageConfig, StorageDriver, StorageId, StorageKind, VolumeId,
+};
+use basalt_storage::{StorageError, open_driver};
+use basalt_store::{Expect, Transaction};
+
+/// Where a directory for volumes cannot be: the image, what the kernel shows, and what belongs to
+/// the host itself.
+const NOT_FOR_VOLUMES: [&str; 13] = [
+    "/bin",
+    "/boot",
+    "/dev",
+    "/efi",
+    "/etc",
+    "/lib",
+    "/proc",
+    "/run",
+    "/sbin",
+    "/sys",
+    "/usr",
+    "/var/lib/basalt",
+    "/var/log",
+];
+
+/// Says how the methods are implemented.
+pub fn register(router: &mut Router) {
+    router.on::<StorageList, _, _, _>(list);
+    router.on::<StorageGet, _, _, _>(get);
+    router.on::<StorageCreate, _, _, _>(create);
+    router.on::<StorageUpdate, _, _, _>(update);
+    router.on::<StorageDelete, _, _, _>(delete);
+}
+
+fn info(node: &Node, id: StorageId, config: &StorageConfig) -> StorageInfo {
+    let digest = node
+        .store
+        .get(&storage_key(&id))
+        .map(|entry| entry.digest());
+    let (path, vgname, thinpool) = match &config.driver {
+        StorageDriver::Dir { path } => (Some(path.clone()), None, None),
+        StorageDriver::LvmThin { vgname, thinpool } => {
+            (None, Some(vgname.clone()), Some(thinpool.clone()))
+        }
+    };
+    StorageInfo {
+        storage: id,
+        kind: config.driver.kind(),
+        content: config.content.to_string(),
+        path,
+        vgname,
+        thinpool,
+        shared: Some(false),
+        disable: config.disable.then_some(true),
+        digest: digest.unwrap_or_default(),
+    }
+}
+
+async fn list(call: Call, _: NoParams) -> Result<Vec<StorageInfo>> {
+    let all = call.node.storages.all().into_iter();
+    let seen = all.filter(|(id, _, _)| call.allows(&format!("/storage/{id}"), LOOK));
+    Ok(seen
+        .map(|(id, config, _)| info(&call.node, id, &config))
+        .collect())
+}
+
+async fn get(call: Call, params: StoragePath) -> Result<StorageInfo> {
+    let (config, _) = call
+        .node
+        .storages
+        .get(&params.storage)
+        .map_err(Error::failed)?;
+    Ok(info(&call.node, params.storage, &config))
+}
+
+async fn create(call: Call, params: StorageNew) -> Result<StorageMade> {
+    let node = &call.node;
+    let key = storage_key(&params.storage);
+    if node.store.get(&key).is_some() {
+        return Err(Error::exists(format_args!("storage '{}'", params.storage)));
+    }
+    let config = settled(&params).map_err(Error::from)?;
+    check_reachable(&params.storage, &config).await?;
+    let change = Transaction::new()
+        .expect(&key, Expect::Absent)
+        .put(&key, &config);
+    node.store
+        .commit(change.map_err(Error::failed)?)
+        .await
+        .map_err(Error::failed)?;
+    node.storages
+        .set(params.storage.clone(), config)
+        .map_err(Error::failed)?;
+    Ok(StorageMade {
+        storage: params.storage,
+        kind: params.kind,
+    })
+}
+
+/// The configuration that parameters describe; every wrong one is named.
+fn settled(params: &StorageNew) -> std::result::Result<StorageConfig, FieldErrors> {
+    let mut errors = FieldErrors::default();
+    let asked = [
+        ("path", params.path.is_some(), StorageKind::Dir),
+        ("vgname", params.vgname.is_some(), StorageKind::LvmThin),
+        ("thinpool", params.thinpool.is_some(), StorageKind::LvmThin),
+    ];
+    for (name, is_set, kind) in asked {
+        match (is_set, kind == params.kind) {
+            (true, false) => errors.add(name, format!("only for storages of type '{kind}'")),
+            (false, true) => errors.add(name, format!("a storage of type '{kind}' needs it")),
+            _ => {}
+        }
+    }
+    if let Some(path) = &params.path
+        && let Err(text) = check_path(path)
+    {
+        errors.add("path", text);
+    }
+    let driver = match (params.kind, &params.path, &params.vgname, &params.thinpool) {
+        (StorageKind::Dir, Some(path), ..) => Some(StorageDriver::Dir { path: path.clone() }),
+        (StorageKind::LvmThin, _, Some(vgname), Some(thinpool)) => Some(StorageDriver::LvmThin {
+            vgname: vgname.clone(),
+            thinpool: thinpool.clone(),
+        }),
+        _ => None,
+    };
+    let content = driver.as_ref().and_then(|driver| {
+        let content = match &params.content {
+            Some(text) => contents(text, driver),
+            None => Ok(driver.can_hold()),
+        };
+        content.map_err(|text| errors.add("content", text)).ok()
+    });
+    let nothing = errors.clone();
+    errors.or(())?;
+    // Errors are none, so both of these are there.
+    let (Some(driver), Some(content)) = (driver, content) else {
+        return Err(nothing);
+    };
+    Ok(StorageConfig {
+        driver,
+        content,
+        disable: params.disable == Some(true),
+    })
+}
+
+fn contents(text: &str, driver: &StorageDriver) -> std::result::Result<ContentKinds, String> {
+    let content = text.parse::<ContentKinds>()?;
+    let can = driver.can_hold();
+    match content.0.difference(&can.0).next() {
+        Some(kind) => Err(format!(
+            "a storage of type '{}' cannot hold '{kind}', only: {can}",
+            driver.kind()
+        )),
+        None => Ok(content),
+    }
+}
+
+fn check_path(path: &str) -> std::result::Result<(), String> {
+    let plain = |part: &str| !part.is_empty() && part != "." && part != "..";
+    let whole = path
+        .strip_prefix('/')
+        .is_some_and(|rest| rest.split('/').all(plain));
+    if !whole || path.len() > 1000 || path.chars().any(char::is_control) {
+        return Err(format!(
+            "'{}' is no directory of its own: write it whole, like /mnt/disks",
+            path.escape_debug()
+        ));
+    }
+    let within = |dir: &&&str| path == **dir || path.starts_with(&format!("{dir}/"));
+    match NOT_FOR_VOLUMES.iter().find(within) {
+        Some(dir) => Err(format!(
+            "{dir} is the host's own: use a directory below /mnt, /srv or /var"
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Whether the storage can be asked now; one that is switched off may come later.
+async fn check_reachable(id: &StorageId, config: &StorageConfig) -> Result<()> {
+    if config.disable {
+        return Ok(());
+    }
+    let field = match &config.driver {
+        StorageDriver::Dir { .. } => "path",
+        StorageDriver::LvmThin { .. } => "thinpool",
+    };
+    let wrong = |error| Error::param(field, error);
+    let storage = open_driver(id, &config.driver).map_err(wrong)?;
+    storage.space().await.map(drop).map_err(wrong)
+}
+
+async fn update(call: Call, params: StorageChange) -> Result<()> {
+    let node = &call.node;
+    let (mut config, _) = node.storages.get(&params.storage).map_err(Error::failed)?;
+    let key = storage_key(&params.storage);
+    let stored = node
+        .store
+        .read::<StorageConfig>(&key)
+        .map_err(Error::failed)?;
+    let digest = stored.as_ref().map(|stored| stored.digest.clone());
+    if params.digest.is_some() && params.digest != digest {
+        let text = "the configuration was changed meanwhile: read it again";
+        return Err(Error::param("digest", text));
+    }
+    if let Some(content) = params.content {
+        config.content =
+            contents(&content, &config.driver).map_err(|text| Error::param("content", text))?;
+    }
+    if let Some(disable) = params.disable {
+        config.disable = disable;
+    }
+    let change = Transaction::new()
+        .expect(&key, Expect::unchanged(&stored))
+        .put(&key, &config);
+    node.store
+        .commit(change.map_err(Error::failed)?)
+        .await
+        .map_err(Error::failed)?;
+    node.storages
+        .set(params.storage, config)
+        .map_err(Error::failed)
+}
+
+async fn delete(call: Call, params: StoragePath) -> Result<()> {
+    let node = &call.node;
+    let id = params.storage;
+    if id == StorageId::local() {
+        return Err(Error::param(
+            "storage",
+            "every host has 'local': switch it off with disable=1 instead",
+        ));
+    }
+    let key = storage_key(&id);
+    // Not as a configuration: one that this version cannot read can be forgotten, too.
+    let stored = node
+        .store
+        .read::<serde_json::Value>(&key)
+        .map_err(Error::failed)?;
+    if stored.is_none() {
+        return Err(Error::failed(StorageError::NoStorage(id)));
+    }
+    let used = |volume: &VolumeId| *volume.storage() == id;
+    let uses = |guest: &&Guest| {
+        let own = guest.record.config.own_volumes(guest.vmid);
+        names_volume(&guest.record, &used) || own.iter().any(|(_, volume)| used(volume))
+    };
+    if let Some(guest) = node.guests().iter().find(uses) {
+        return Err(Error::failed(format_args!(
+            "storage '{id}' is used by {}: move or remove its disks first",
+            guest.title()
+        )));
+    }
+    let change = Transaction::new()
+        .expect(&key, Expect::unchanged(&stored))
+        .delete(&key);
+    node.store.commit(change).await.map_err(Error::failed)?;
+    node.storages.remove(&id);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn new(kind: StorageKind) -> StorageNew {
+        StorageNew {
+            storage: "tank".parse().unwrap(),
+            kind,
+            content: None,
+            disable: None,
+            path: None,
+            vgname: None,
+            thinpool: None,
+        }
+    }
+
+    fn wrong(params: &StorageNew) -> Vec<String> {
+        settled(params).unwrap_err().0.into_keys().collect()
+    }
+
+    #[test]
+    fn what_a_type_needs_is_asked_for_and_no_more() {
+        assert_eq!(wrong(&new(StorageKind::LvmThin)), ["thinpool", "vgname"]);
+        let mixed = StorageNew {
+            path: Some("/etc/x".to_owned()),
+            content: Some("iso".to_owned()),
+            vgname: "vg".parse().ok(),
+            thinpool: "pool".parse().ok(),
+            ..new(StorageKind::LvmThin)
+        };
+        assert_eq!(wrong(&mixed), ["content", "path"]);
+        let good = StorageNew {
+            path: None,
+            content: Some("images".to_owned()),
+            ..mixed
+        };
+        assert_eq!(settled(&good).unwrap().content.to_string(), "images");
+        let usual = StorageNew {
+            content: None,
+            ..good
+        };
+        assert_eq!(
+            settled(&usual).unwrap().content.to_string(),
+            "images,rootdir"
+        );
+    }
+
+    #[test]
+    fn directories_of_the_host_are_none_for_volumes() {
+        for good in ["/mnt/disks", "/srv/a b", "/var/lib/vz2", "/tmp/x"] {
+            assert_eq!(check_path(good), Ok(()), "{good}");
+        }
+        for bad in [
+            "",
+            "/",
+            "mnt",
+            "/mnt/",
+            "/mnt/../etc",
+            "/mnt/./x",
+            "/mnt//x",
+            "/mnt/a\nb",
+            "/etc",
+            "/usr/share",
+            "/var/lib/basalt",
+            "/var/lib/basalt/x",
+        ] {
+            assert!(check_path(bad).is_err(), "{bad:?}");
+        }
+    }
+}

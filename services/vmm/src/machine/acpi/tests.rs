@@ -1,0 +1,69 @@
+use super::*;
+use crate::machine::layout::MIB;
+
+const BASE: u64 = 0x7f00_0000;
+
+fn dword(area: &[u8], at: usize) -> usize {
+    u32::from_le_bytes(area[at..at + 4].try_into().unwrap()) as usize
+}
+
+fn qword(area: &[u8], at: usize) -> usize {
+    (u64::from_le_bytes(area[at..at + 8].try_into().unwrap()) - BASE) as usize
+}
+
+/// The table at `at`, its checksum checked.
+fn table(area: &[u8], at: usize) -> &[u8] {
+    let table = &area[at..at + dword(area, at + 4)];
+    assert_eq!(sum(table), 0, "{:?}", &table[..4]);
+    table
+}
+
+pub(super) fn profile(vcpus: u8, firmware: bool) -> Profile {
+    Profile {
+        vcpus,
+        memory: 512 * MIB,
+        address_bits: 40,
+        firmware,
+    }
+}
+
+/// Checks that every table can be reached from the root and sums to zero.
+pub(super) fn check(root: &[u8], body: &[u8], vcpus: u8) {
+    assert_eq!(sum(&root[..20]), 0);
+    assert_eq!(sum(&root[..36]), 0);
+    let xsdt = table(body, qword(root, ROOT_POINTER));
+    let tables: Vec<&[u8]> = (36..xsdt.len())
+        .step_by(8)
+        .map(|i| table(body, qword(xsdt, i)))
+        .collect();
+    let names: Vec<&[u8]> = tables.iter().map(|t| &t[..4]).collect();
+    assert_eq!(names, [b"FACP", b"APIC", b"MCFG"]);
+    assert_eq!(&table(body, qword(tables[0], 140))[..4], b"DSDT");
+    let facs = qword(tables[0], 132);
+    assert_eq!(&body[facs..facs + 4], b"FACS");
+    assert!(facs.is_multiple_of(64));
+    assert_eq!(tables[1].len(), 44 + usize::from(vcpus) * 8 + 12 + 10 + 6);
+}
+
+#[test]
+fn every_table_is_reachable_and_sums_to_zero() {
+    for vcpus in [1, 2, 64] {
+        for firmware in [false, true] {
+            let (root, body) = build(profile(vcpus, firmware)).located(BASE);
+            assert!(root.len() + body.len() <= ACPI_TABLES_SIZE);
+            check(&root, &body, vcpus);
+        }
+    }
+}
+
+#[test]
+fn only_firmware_has_the_devices_made_for_it() {
+    let has = |firmware, name: &[u8]| {
+        let body = build(profile(1, firmware)).body;
+        body.windows(name.len()).any(|w| w == name)
+    };
+    for device in [&b"FWCF"[..], b"KBD_", b"MOU_", b"RTC_"] {
+        assert!(has(true, device));
+        assert!(!has(false, device));
+    }
+}

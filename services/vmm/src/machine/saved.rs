@@ -1,0 +1,401 @@
+//! A machine's state as a tree, and a machine that goes on from one.
+//!
+//! What the guest's clocks show goes on as if the machine had run while it was saved: clock,
+//! time stamp counters and power management timer are set forward by the time that passed, as
+//! the host's real time tells it. So the guest's date is right at once.
+
+use std::fs::File;
+use std::sync::Arc;
+
+use basalt_model::machine::RunState;
+use kvm_bindings::CpuId;
+use kvm_ioctls::VcpuFd;
+use rustix::fs::FileType;
+use serde::{Deserialize, Serialize};
+use vm_memory::GuestMemoryBackend;
+
+use super::firmware::Firmware;
+use super::memory::{self, DirtyLog, Memory};
+use super::vcpu::Vcpus;
+use super::{Machine, Shell, Terminals, cpuid, create_vcpu, profile};
+use crate::spec::Resources;
+use crate::state::chips::ChipState;
+use crate::state::memory::{Region, regions};
+use crate::state::transfer::{Wire, receive_go, receive_hello, receive_state};
+use crate::state::tree::{self, Kind, Tree};
+use crate::state::vcpu::{Abilities, VcpuState};
+use crate::state::{file, vcpu};
+use crate::virtio::transport::VirtioPci;
+
+const MACHINE: &str = "machine";
+const CHIPS: &str = "chips";
+const POWER: &str = "power";
+const SERIAL: &str = "serial";
+const HOST: &str = "pci";
+const FLASH: &str = "flash";
+const FIRMWARE: &str = "firmware";
+const RTC: &str = "rtc";
+const I8042: &str = "i8042";
+const LPC: &str = "lpc";
+const SERIAL_LINE: &str = "serial-line";
+const CONSOLE_LINE: &str = "console-line";
+
+/// Why a machine could not be saved or restored.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The tree.
+    #[error(transparent)]
+    Tree(#[from] tree::Error),
+    /// The file around it.
+    #[error(transparent)]
+    File(#[from] file::Error),
+    /// What KVM keeps.
+    #[error(transparent)]
+    Kvm(#[from] vcpu::Error),
+    /// A virtual CPU is gone, so the machine is about to end or to be reset.
+    #[error("the machine is ending")]
+    Ending,
+    /// The specification is another machine's.
+    #[error("{what}: the state has {saved}, the machine {wanted}")]
+    Differs {
+        /// What differs.
+        what: &'static str,
+        /// As it was saved.
+        saved: String,
+        /// As it is asked for.
+        wanted: String,
+    },
+    /// A device is not the one that was saved.
+    #[error("device {0}: {1}")]
+    Device(String, &'static str),
+    /// The variables' memory cannot be shown to the guest.
+    #[error("cannot make flash memory: {0}")]
+    Flash(std::io::Error),
+    /// Moving.
+    #[error("the machine did not arrive: {0}")]
+    Moving(String),
+}
+
+/// What must be the same in the specification.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Outline {
+    memory: u64,
+    regions: Vec<Region>,
+    vcpus: u8,
+    devices: Vec<String>,
+}
+
+impl Outline {
+    fn of(resources: &Resources, memory: &Memory, devices: &[(String, Arc<VirtioPci>)]) -> Self {
+        Self {
+            memory: resources.memory,
+            regions: regions(memory),
+            vcpus: resources.vcpus,
+            devices: devices.iter().map(|(id, _)| id.clone()).collect(),
+        }
+    }
+
+    /// Compares what is known before any device is made.
+    fn check_size(&self, resources: &Resources, memory: &Memory) -> Result<(), Error> {
+        if self.memory != resources.memory || self.regions != regions(memory) {
+            return Err(memory_differs(self.memory, resources.memory));
+        }
+        if self.vcpus != resources.vcpus {
+            return Err(Error::Differs {
+                what: "virtual CPUs",
+                saved: self.vcpus.to_string(),
+                wanted: resources.vcpus.to_string(),
+            });
+        }
+        Ok(())
+    }
+
+    fn check(&self, wanted: &Self) -> Result<(), Error> {
+        if self.devices != wanted.devices {
+            return Err(Error::Differs {
+                what: "devices",
+                saved: self.devices.join(", "),
+                wanted: wanted.devices.join(", "),
+            });
+        }
+        Ok(())
+    }
+}
+
+fn memory_differs(saved: u64, wanted: u64) -> Error {
+    let mib = |bytes: u64| format!("{} MiB", bytes >> 20);
+    Error::Differs {
+        what: "memory",
+        saved: mib(saved),
+        wanted: mib(wanted),
+    }
+}
+
+/// Tells the source how it went.
+fn tell<T, E: std::fmt::Display + From<Error>>(
+    wire: &mut Wire,
+    result: Result<T, E>,
+) -> Result<T, E> {
+    let told = match &result {
+        Ok(_) => wire.answer(Ok(())),
+        Err(error) => wire.answer(Err(&error.to_string())),
+    };
+    let value = result?;
+    told.map_err(|e| Error::Moving(e.to_string()))?;
+    Ok(value)
+}
+
+fn vcpu_id(index: usize) -> String {
+    format!("vcpu{index}")
+}
+
+impl Machine {
+    /// The tree of a paused machine.
+    pub fn save(&self, resources: &Resources, terminals: &Terminals) -> Result<Tree, Error> {
+        let mut tree = Tree::default();
+        tree.put(MACHINE, Kind::Machine, &self.outline(resources))?;
+        let abilities = Abilities::of(&resources.kvm, &self.vm)?;
+        let mut features = self.features.iter();
+        let save = |vcpu: &VcpuFd| {
+            let own = features.next().ok_or(Error::Ending)?;
+            Ok(VcpuState::save(vcpu, &abilities, own)?)
+        };
+        let vcpus = self.vcpus.inspect(save).ok_or(Error::Ending)?;
+        for (index, state) in vcpus.into_iter().enumerate() {
+            let state: Result<VcpuState, Error> = state;
+            tree.put(&vcpu_id(index), Kind::Vcpu, &state?)?;
+        }
+        tree.put(CHIPS, Kind::Chips, &ChipState::save(&self.vm)?)?;
+        tree.put(POWER, Kind::PowerManagement, &self.power.save())?;
+        tree.put(SERIAL, Kind::Serial, &self.fixed.serial.save())?;
+        tree.put(HOST, Kind::PciHost, &self.fixed.host.save())?;
+        for (id, device) in &self.devices {
+            let state = device.save().map_err(|e| Error::Device(id.clone(), e))?;
+            tree.put(&device_id(id), Kind::VirtioPci, &state)?;
+        }
+        if let Some(firmware) = &self.firmware {
+            save_firmware(firmware, &mut tree)?;
+        }
+        for (id, line) in [
+            (SERIAL_LINE, &terminals.serial),
+            (CONSOLE_LINE, &terminals.console),
+        ] {
+            tree.put(id, Kind::Terminal, &line.save())?;
+        }
+        Ok(tree)
+    }
+
+    fn outline(&self, resources: &Resources) -> Outline {
+        Outline::of(resources, &self.memory, &self.devices)
+    }
+
+    /// What another monitor must be, as a tree.
+    pub fn outline_tree(&self, resources: &Resources) -> Result<Vec<u8>, Error> {
+        let mut tree = Tree::default();
+        tree.put(MACHINE, Kind::Machine, &self.outline(resources))?;
+        Ok(tree.encode()?)
+    }
+
+    /// The guest's memory; it does not change while the machine is paused.
+    pub fn memory(&self) -> &Arc<Memory> {
+        &self.memory
+    }
+
+    /// The virtual machine, whose dirty log tells what the guest's processors wrote.
+    pub fn vm(&self) -> &Arc<kvm_ioctls::VmFd> {
+        &self.vm
+    }
+
+    /// Starts to note which pages are written, by processors and devices, or stops.
+    pub fn log_writes(&self, log: DirtyLog) -> Result<(), super::Error> {
+        for region in self.memory.iter() {
+            region.get_mmap().bitmap().note(log == DirtyLog::On);
+        }
+        Ok(memory::register(&self.vm, &self.memory, log)?)
+    }
+
+    /// Builds a machine from what was saved in a file or on a block device, and which then
+    /// stands until it is resumed, or from what comes over a socket, and which runs at once.
+    pub fn start_from(
+        state: File,
+        resources: &Resources,
+        terminals: &Terminals,
+    ) -> Result<(Self, RunState), super::Error> {
+        let kind = rustix::fs::fstat(&state).map_err(|e| file::Error::Read(e.into()));
+        let kind = FileType::from_raw_mode(kind.map_err(Error::File)?.st_mode);
+        if kind == FileType::Socket {
+            let machine = Self::arrive(&mut Wire::new(state), resources, terminals)?;
+            machine.resume();
+            return Ok((machine, RunState::Running));
+        }
+        let machine = Self::start_saved(&state, resources, terminals)?;
+        Ok((machine, RunState::Paused))
+    }
+
+    fn start_saved(
+        state: &File,
+        resources: &Resources,
+        terminals: &Terminals,
+    ) -> Result<Self, super::Error> {
+        let (tree, saved) = file::read_tree(state).map_err(Error::File)?;
+        if saved != resources.memory {
+            return Err(memory_differs(saved, resources.memory).into());
+        }
+        let memory = file::load(state, saved).map_err(Error::File)?;
+        Self::restore(resources, terminals, memory, tree)
+    }
+
+    /// Takes a machine over from another monitor.
+    fn arrive(
+        wire: &mut Wire,
+        resources: &Resources,
+        terminals: &Terminals,
+    ) -> Result<Self, super::Error> {
+        let lost = |e: std::io::Error| Error::Moving(e.to_string());
+        let memory = memory::reserve(resources.memory)?;
+        let mut hello = receive_hello(wire).map_err(lost)?;
+        let fits = hello
+            .take::<Outline>(MACHINE, Kind::Machine)
+            .map_err(Error::Tree)
+            .and_then(|outline| outline.check_size(resources, &memory));
+        tell(wire, fits)?;
+        let built = receive_state(wire, &memory)
+            .map_err(|e| lost(e).into())
+            .and_then(|tree| Self::restore(resources, terminals, memory.clone(), tree));
+        let machine = tell(wire, built)?;
+        receive_go(wire).map_err(lost)?;
+        Ok(machine)
+    }
+
+    /// Builds a machine that stands where the saved one stood; [`Machine::resume`] lets it go on.
+    /// `memory` has the saved content.
+    pub fn restore(
+        resources: &Resources,
+        terminals: &Terminals,
+        memory: Arc<Memory>,
+        mut tree: Tree,
+    ) -> Result<Self, super::Error> {
+        let offer = cpuid::Offer::of(&resources.kvm)?;
+        let profile = profile(resources, &offer);
+        let shell = Shell::build(resources, terminals, memory, profile)?;
+        for (_, device) in &shell.devices {
+            device.pause();
+        }
+        let (vcpus, features) = shell.restore(resources, terminals, &mut tree)?;
+        tree.finish().map_err(Error::Tree)?;
+        let vcpus =
+            Vcpus::start_paused(vcpus, &shell.bus, &shell.events).map_err(super::Error::Thread)?;
+        Ok(shell.with(vcpus, features))
+    }
+}
+
+/// Puts what firmware brings into the tree; its variables are in their file afterwards.
+fn save_firmware(firmware: &Firmware, tree: &mut Tree) -> Result<(), Error> {
+    tree.put(FLASH, Kind::Flash, &firmware.vars.save())?;
+    tree.put(FIRMWARE, Kind::FirmwareConfig, &firmware.config.save())?;
+    tree.put(RTC, Kind::Rtc, &firmware.rtc.save())?;
+    tree.put(I8042, Kind::I8042, &firmware.i8042.save())?;
+    tree.put(LPC, Kind::Lpc, &firmware.lpc.save())?;
+    Ok(())
+}
+
+fn restore_firmware(firmware: &Firmware, tree: &mut Tree) -> Result<(), Error> {
+    let flash = tree.take(FLASH, Kind::Flash)?;
+    firmware.vars.restore(flash).map_err(Error::Flash)?;
+    firmware
+        .config
+        .restore(tree.take(FIRMWARE, Kind::FirmwareConfig)?);
+    firmware.rtc.restore(tree.take(RTC, Kind::Rtc)?);
+    firmware.i8042.restore(tree.take(I8042, Kind::I8042)?);
+    firmware.lpc.restore(&tree.take(LPC, Kind::Lpc)?);
+    Ok(())
+}
+
+/// Devices stand in the tree under names that no other part has.
+fn device_id(id: &str) -> String {
+    format!("device-{id}")
+}
+
+impl Shell {
+    fn restore(
+        &self,
+        resources: &Resources,
+        terminals: &Terminals,
+        tree: &mut Tree,
+    ) -> Result<(Vec<VcpuFd>, Vec<CpuId>), super::Error> {
+        self.check(resources, tree)?;
+        let chips: ChipState = tree.take(CHIPS, Kind::Chips).map_err(Error::Tree)?;
+        let elapsed = chips.elapsed_ns();
+        chips.restore_clock(&self.vm, elapsed).map_err(Error::Kvm)?;
+        let vcpus = self.restore_vcpus(resources, tree, elapsed)?;
+        chips.restore(&self.vm).map_err(Error::Kvm)?;
+        self.restore_devices(tree, terminals, elapsed)?;
+        Ok(vcpus)
+    }
+
+    fn check(&self, resources: &Resources, tree: &mut Tree) -> Result<(), Error> {
+        let saved: Outline = tree.take(MACHINE, Kind::Machine)?;
+        saved.check_size(resources, &self.memory)?;
+        saved.check(&Outline::of(resources, &self.memory, &self.devices))
+    }
+
+    fn restore_vcpus(
+        &self,
+        resources: &Resources,
+        tree: &mut Tree,
+        elapsed: u64,
+    ) -> Result<(Vec<VcpuFd>, Vec<CpuId>), super::Error> {
+        let offer = cpuid::Offer::of(&resources.kvm)?;
+        let (mut vcpus, mut features) = (Vec::new(), Vec::new());
+        let mut states = Vec::new();
+        for id in 0..resources.vcpus {
+            let state: VcpuState = tree
+                .take(&vcpu_id(usize::from(id)), Kind::Vcpu)
+                .map_err(Error::Tree)?;
+            let own = offer.for_vcpu(id, resources.vcpus);
+            state.check(&own).map_err(Error::Kvm)?;
+            let saved = state.cpuid().map_err(Error::Kvm)?;
+            vcpus.push(create_vcpu(&self.vm, id, &saved)?);
+            features.push(saved);
+            states.push(state);
+        }
+        // All at once, so that their time stamp counters stay together.
+        for (vcpu, state) in vcpus.iter().zip(&states) {
+            state.restore(vcpu, elapsed).map_err(Error::Kvm)?;
+        }
+        Ok((vcpus, features))
+    }
+
+    /// After the chips: what holds an interrupt line up raises it anew.
+    fn restore_devices(
+        &self,
+        tree: &mut Tree,
+        terminals: &Terminals,
+        elapsed: u64,
+    ) -> Result<(), Error> {
+        let damaged = |id: &str, problem| Error::Device(id.to_owned(), problem);
+        let power = tree.take(POWER, Kind::PowerManagement)?;
+        self.power.restore(power, elapsed);
+        for (id, line) in [
+            (SERIAL_LINE, &terminals.serial),
+            (CONSOLE_LINE, &terminals.console),
+        ] {
+            line.restore(&tree.take(id, Kind::Terminal)?);
+        }
+        if !self.fixed.serial.restore(tree.take(SERIAL, Kind::Serial)?) {
+            return Err(damaged(SERIAL, "it holds more input than it can"));
+        }
+        for (id, device) in &self.devices {
+            let saved = tree.take(&device_id(id), Kind::VirtioPci)?;
+            device.restore(saved).map_err(|e| damaged(id, e))?;
+        }
+        if let Some(firmware) = &self.firmware {
+            restore_firmware(firmware, tree)?;
+        }
+        let host = tree.take(HOST, Kind::PciHost)?;
+        if !self.fixed.host.restore(&host) {
+            return Err(damaged(HOST, "its configuration registers differ"));
+        }
+        Ok(())
+    }
+}
