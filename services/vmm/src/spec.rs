@@ -383,6 +383,17 @@ impl Resources {
         Ok((resources, listeners))
     }
 
+    /// The files that hold what the guest writes, by configuration key.
+    pub fn written(&self) -> Vec<(String, Arc<File>)> {
+        let disks = self.disks.iter().filter(|disk| !disk.readonly);
+        let disks = disks.map(|disk| (disk.id.clone(), disk.image.clone()));
+        let vars = match &self.boot {
+            BootResource::Firmware { vars, .. } => Some(("efidisk0".to_owned(), vars.clone())),
+            BootResource::Kernel { .. } => None,
+        };
+        disks.chain(vars).collect()
+    }
+
     /// Every descriptor that must stay open.
     pub fn descriptors(&self, listeners: &Listeners) -> Vec<RawFd> {
         let mut all = vec![

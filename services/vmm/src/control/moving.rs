@@ -104,7 +104,12 @@ impl Server {
     fn start_save(&mut self, file: File) -> Result<Mover, String> {
         let tree = self.stand_still()?;
         let memory = self.machine()?.memory().clone();
-        Mover::start(Job::Save { file, tree }, memory).map_err(|e| e.to_string())
+        let job = Job::Save {
+            written: self.resources.written(),
+            file,
+            tree,
+        };
+        Mover::start(job, memory).map_err(|e| e.to_string())
     }
 
     fn start_move(&mut self, socket: File, limit: Duration) -> Result<Mover, String> {

@@ -36,6 +36,9 @@ const ROUNDS_PER_LIMIT: u32 = 3;
 pub enum Job {
     /// Write the state of a machine that stands.
     Save {
+        /// What the guest writes to besides, by name. The guest goes on from its state as if all of
+        /// that were there, so it must outlive a power cut before the state does.
+        written: Vec<(String, Arc<File>)>,
         /// Where to.
         file: File,
         /// The tree.
@@ -122,6 +125,15 @@ impl Mover {
     }
 }
 
+/// Has the host write what the guest wrote.
+fn settle(written: &[(String, Arc<File>)]) -> io::Result<()> {
+    for (name, file) in written {
+        file.sync_data()
+            .map_err(|e| io::Error::new(e.kind(), format!("{name} cannot be flushed: {e}")))?;
+    }
+    Ok(())
+}
+
 /// The thread's side.
 struct Carrier {
     memory: Arc<Memory>,
@@ -139,7 +151,11 @@ impl Carrier {
         let total = regions(&self.memory).iter().map(|r| r.len).sum();
         self.shared.total.store(total, Ordering::Relaxed);
         let result = match job {
-            Job::Save { file, tree } => self.save(&file, &tree),
+            Job::Save {
+                written,
+                file,
+                tree,
+            } => settle(&written).and_then(|()| self.save(&file, &tree)),
             Job::Move {
                 socket,
                 outline,
@@ -307,6 +323,18 @@ fn time_for(bytes: u64, rate: u64) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_cannot_be_flushed_is_named() {
+        let kept = Arc::new(tempfile::tempfile().unwrap());
+        let (_reader, pipe) = io::pipe().unwrap();
+        let pipe = Arc::new(File::from(std::os::fd::OwnedFd::from(pipe)));
+        let mut written = vec![("virtio0".to_owned(), kept)];
+        settle(&written).unwrap();
+        written.push(("virtio1".to_owned(), pipe));
+        let error = settle(&written).unwrap_err().to_string();
+        assert!(error.starts_with("virtio1 cannot be flushed"), "{error}");
+    }
 
     #[test]
     fn estimates_hold_at_the_edges() {
