@@ -33,7 +33,7 @@ mod visitor;
 pub enum When {
     /// In every run, beside another.
     Always,
-    /// In every run, when no other runs: it measures.
+    /// When its name is asked for, or with `BASALT_LONG`, and then when no other runs: it measures.
     Alone,
     /// When its name is asked for, or with `BASALT_LONG`: it takes many minutes where processors are
     /// emulated, and a shorter one shows most of what it does.

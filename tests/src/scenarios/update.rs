@@ -44,7 +44,7 @@ const FAULTS: [Fault; 4] = [
     Fault {
         name: "panic",
         reason: "",
-        always: true,
+        always: false,
     },
     Fault {
         name: "store",
