@@ -12,9 +12,9 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// Longest time for a guest's whole boot on an emulated appliance.
-pub const BOOT_LIMIT: Duration = Duration::from_secs(240);
+pub const BOOT_LIMIT: Duration = Duration::from_secs(600);
 /// Longest time for a task that copies an image.
-pub const TASK_LIMIT: Duration = Duration::from_secs(180);
+pub const TASK_LIMIT: Duration = Duration::from_secs(300);
 
 /// Virtual machine or container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -27,7 +27,7 @@ echo graphics: ready >/dev/ttyS0
 exec busybox setsid -c busybox sh </dev/tty1 >/dev/tty1 2>&1
 ";
 /// Longest time for a line to be typed, run and shown in an emulated guest.
-const LINE_LIMIT: Duration = Duration::from_secs(60);
+const LINE_LIMIT: Duration = Duration::from_secs(180);
 /// The text console of a kernel that has booted has more bright pixels than this.
 const TEXT: usize = 2000;
 

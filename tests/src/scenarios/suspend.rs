@@ -10,7 +10,7 @@ use basalt_image::appliance::ssh::Ssh;
 use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 /// Counts in a file, ten times a second, for ever.
 const COUNTER: &str = "{ (n=0; while :; do n=$((n+1)); echo $n > /run/count; sleep 0.1; done) & }";
 
