@@ -103,7 +103,7 @@ pub const ALL: &[Scenario] = &[
     ),
     long("suspended_guests_go_on_over_a_reboot", suspend::over_reboot),
     scenario("suspended_to_disk_and_back", suspend::to_disk),
-    scenario("instances_run_stop_and_go_on", instances::pair),
+    long("instances_run_stop_and_go_on", instances::pair),
     scenario("proxmoxer_drives_a_vm_and_a_container", client::proxmoxer),
     scenario("secure_boot_starts_only_what_is_signed", trust::chain),
     scenario("flipped_byte_is_refused", immutable::flipped_byte),
