@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod container;
+pub mod disk;
 pub mod field;
 pub mod guest;
 pub mod host;

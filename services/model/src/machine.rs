@@ -10,6 +10,9 @@
 //! specification attached (`SCM_RIGHTS`). The monitor answers with one line of [`Started`] and
 //! from then on serves [`Request`] lines on the control listener it was given.
 
+use crate::disk::{
+    Backing, CacheMode, ChangeMedia, ImageFormat, Limits, Optical, PauseReason, ResizeDisk,
+};
 use serde::{Deserialize, Serialize};
 
 /// Version of the control protocol and of [`MachineSpec`]; the monitor refuses any other.
@@ -53,6 +56,9 @@ pub struct MachineSpec {
     /// Disks in order; the guest sees them as `vda`, `vdb`, ….
     #[serde(default)]
     pub disks: Vec<Disk>,
+    /// Drives for optical discs in order; the guest sees them as `sr0`, `sr1`, ….
+    #[serde(default)]
+    pub opticals: Vec<Optical>,
     /// Network cards in order.
     #[serde(default)]
     pub nics: Vec<Nic>,
@@ -149,14 +155,57 @@ pub struct SystemInfo {
 pub struct Disk {
     /// Configuration key, e.g. `virtio0`; reported in statistics and errors.
     pub id: String,
-    /// Raw image or block device.
+    /// Image or block device.
     pub image: Slot,
+    /// What the image's bytes mean.
+    #[serde(default)]
+    pub format: ImageFormat,
+    /// The images below it, nearest first; a raw image has none.
+    #[serde(default)]
+    pub backing: Vec<Backing>,
     /// Refuse writes.
     #[serde(default)]
     pub readonly: bool,
     /// Serial number the guest reads (at most 20 bytes).
     #[serde(default)]
     pub serial: String,
+    /// How the host keeps its data.
+    #[serde(default)]
+    pub cache: CacheMode,
+    /// Whether the guest may give blocks back.
+    #[serde(default)]
+    pub discard: bool,
+    /// How fast the guest may use it.
+    #[serde(default)]
+    pub limits: Limits,
+    /// Number of request queues, 1 to [`MAX_QUEUES`].
+    #[serde(default = "one_queue")]
+    pub queues: u16,
+}
+
+/// Most request queues of one disk.
+pub const MAX_QUEUES: u16 = 4;
+
+fn one_queue() -> u16 {
+    1
+}
+
+impl Disk {
+    /// A disk with a raw image and nothing out of the ordinary.
+    pub fn raw(id: impl Into<String>, image: Slot) -> Self {
+        Self {
+            id: id.into(),
+            image,
+            format: ImageFormat::default(),
+            backing: Vec::new(),
+            readonly: false,
+            serial: String::new(),
+            cache: CacheMode::default(),
+            discard: true,
+            limits: Limits::default(),
+            queues: one_queue(),
+        }
+    }
 }
 
 /// A virtio network card on a tap.
@@ -193,8 +242,12 @@ pub enum Request {
     Reset,
     /// Stop the virtual CPUs.
     Pause,
-    /// Let them run again.
+    /// Let them run again, and try again the writes that the host had no room for.
     Resume,
+    /// Tell the guest that a disk has grown.
+    ResizeDisk(ResizeDisk),
+    /// Change or remove the disc in a drive.
+    ChangeMedia(ChangeMedia),
     /// End the process at once.
     Quit,
     /// Turn this connection into a stream of [`Event`] lines.
@@ -247,6 +300,9 @@ pub enum RunState {
 pub struct Status {
     /// Whether the virtual CPUs run.
     pub state: RunState,
+    /// Why the machine stands still, when nobody paused it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<PauseReason>,
     /// How far a [`Request::Save`] or [`Request::Migrate`] is, while there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moving: Option<Progress>,
@@ -306,6 +362,8 @@ pub enum Event {
     PoweredOff,
     /// The guest or a request reset the machine; it runs again.
     Reset,
+    /// The machine paused itself.
+    Paused(PauseReason),
     /// A [`Request::Save`] or [`Request::Migrate`] went on.
     Progress(Progress),
     /// A virtual CPU or device failed beyond repair; the process ends with status 1.

@@ -1,9 +1,12 @@
 //! The configuration of a virtual machine, with Proxmox VE's names.
 //!
 //! Every disk is a virtio block device, whatever bus its key names: clients that ask for `scsi0`
-//! by default are served too. Settings marked "no effect" are kept and shown because clients set
-//! them, and mean nothing to this version. A machine with a `kernel` boots it directly, any other
-//! boots UEFI firmware.
+//! by default are served too. Optical discs (`media=cdrom`) are in SCSI drives (`/dev/sr0`).
+//! How disks are cached and limited is in [`disk`]. Settings marked "no effect" are kept and shown
+//! because clients set them, and mean nothing to this version. A machine with a `kernel` boots it
+//! directly, any other boots UEFI firmware.
+
+pub mod disk;
 
 use crate::config;
 use crate::field::Int;
@@ -12,6 +15,8 @@ use crate::network::{InterfaceName, Mac};
 use crate::propstring::{self, split};
 use crate::storage::{DiskSize, VolumeId, VolumeSource};
 use crate::words;
+pub use disk::DiskFormat;
+use disk::{DiskCache, DiskDiscard, Mebibytes};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -164,6 +169,11 @@ impl QemuConfig {
         disks
     }
 
+    /// Whether a disk is in a drive for optical discs.
+    pub fn is_optical(disk: &QemuDisk) -> bool {
+        disk.media == Some(Media::Cdrom)
+    }
+
     /// Every disk by its key, to change.
     pub fn disks_mut(&mut self) -> Vec<(String, &mut QemuDisk)> {
         let buses = [
@@ -295,20 +305,56 @@ crate::propstring! {
     pub struct QemuDisk {
         /// What it holds.
         default file "file": VolumeSource,
-        /// How its file is accessed; no effect.
+        /// How its file is accessed; no effect: by io_uring where the kernel has it.
         aio "aio": Word,
         /// Whether backups include it.
         backup "backup": bool,
-        /// Host caching; no effect.
-        cache "cache": Word,
-        /// Whether the guest may give blocks back; no effect.
-        discard "discard": Word,
-        /// Image format; only `raw`.
+        /// Seconds that a burst of bytes lasts (default 1).
+        bps_max_length "bps_max_length": Int<1, 86400>,
+        /// Seconds that a burst of bytes read lasts (default 1).
+        bps_rd_max_length "bps_rd_max_length": Int<1, 86400>,
+        /// Seconds that a burst of bytes written lasts (default 1).
+        bps_wr_max_length "bps_wr_max_length": Int<1, 86400>,
+        /// Host caching (default none).
+        cache "cache": DiskCache,
+        /// Whether the guest may give blocks back (default ignore).
+        discard "discard": DiskDiscard,
+        /// Image format of a new volume: `raw` (default) or `qcow2`.
         format "format": DiskFormat,
         /// Volume whose contents a new disk starts with.
         import_from "import-from": VolumeId,
-        /// A thread of its own; no effect.
+        /// Requests a second.
+        iops "iops": Int<0, 1000000000>,
+        /// Requests a second during a burst.
+        iops_max "iops_max": Int<0, 1000000000>,
+        /// Seconds that a burst lasts (default 1).
+        iops_max_length "iops_max_length": Int<1, 86400>,
+        /// Reads a second.
+        iops_rd "iops_rd": Int<0, 1000000000>,
+        /// Reads a second during a burst.
+        iops_rd_max "iops_rd_max": Int<0, 1000000000>,
+        /// Seconds that a burst of reads lasts (default 1).
+        iops_rd_max_length "iops_rd_max_length": Int<1, 86400>,
+        /// Writes a second.
+        iops_wr "iops_wr": Int<0, 1000000000>,
+        /// Writes a second during a burst.
+        iops_wr_max "iops_wr_max": Int<0, 1000000000>,
+        /// Seconds that a burst of writes lasts (default 1).
+        iops_wr_max_length "iops_wr_max_length": Int<1, 86400>,
+        /// A thread of its own; no effect: every disk has one.
         iothread "iothread": bool,
+        /// MiB a second.
+        mbps "mbps": Mebibytes,
+        /// MiB a second during a burst.
+        mbps_max "mbps_max": Mebibytes,
+        /// MiB read a second.
+        mbps_rd "mbps_rd": Mebibytes,
+        /// MiB read a second during a burst.
+        mbps_rd_max "mbps_rd_max": Mebibytes,
+        /// MiB written a second.
+        mbps_wr "mbps_wr": Mebibytes,
+        /// MiB written a second during a burst.
+        mbps_wr_max "mbps_wr_max": Mebibytes,
         /// Disk or optical disc.
         media "media": Media,
         /// Whether replication includes it; no effect.
@@ -319,16 +365,8 @@ crate::propstring! {
         serial "serial": DiskSerial,
         /// Size of the volume.
         size "size": DiskSize,
-        /// Present it as solid-state; no effect.
+        /// Present it as solid-state; no effect: a virtio disk tells no guest that it turns.
         ssd "ssd": bool,
-    }
-}
-
-words! {
-    /// Format of a disk image.
-    pub enum DiskFormat {
-        /// Plain bytes.
-        Raw = "raw",
     }
 }
 

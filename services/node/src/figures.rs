@@ -6,6 +6,7 @@ use crate::state::Node;
 use basalt_api::Result;
 use basalt_api::methods::guest::{GuestState, GuestStatus};
 use basalt_container::Containers;
+use basalt_model::disk::PauseReason;
 use basalt_model::guest::{GuestConfig, GuestKind};
 use basalt_model::lxc::LxcConfig;
 use basalt_model::machine::RunState;
@@ -159,7 +160,12 @@ impl Node {
         match self.machines.status(vmid).await {
             Ok(machine) => {
                 if machine.state == RunState::Paused {
-                    status.qmpstatus = Some("paused".to_owned());
+                    // A machine that paused itself did so because its host is full.
+                    let word = match machine.reason {
+                        Some(PauseReason::IoError { .. }) => "io-error",
+                        None => "paused",
+                    };
+                    status.qmpstatus = Some(word.to_owned());
                 }
                 status.diskread = machine.disks.iter().map(|disk| disk.read_bytes).sum();
                 status.diskwrite = machine.disks.iter().map(|disk| disk.written_bytes).sum();

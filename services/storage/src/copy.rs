@@ -2,6 +2,8 @@
 //! data, so that holes stay holes.
 
 use crate::error::{Context, Result, StorageError};
+use crate::qcow2;
+use basalt_model::disk::ImageFormat;
 use basalt_model::storage::VolumeId;
 use rustix::fs::SeekFrom;
 use rustix::io::Errno;
@@ -12,12 +14,41 @@ use std::os::unix::fs::FileExt;
 const STEP: u64 = 16 << 20;
 /// Disks are whole sectors.
 const SECTOR: u64 = 512;
+/// Largest disk in bytes.
+const LARGEST: u64 = 128 << 40;
 
 /// What the copy tells whoever waits for it; `false` stops it.
 pub type Progress<'a> = &'a mut (dyn FnMut(u64, u64) -> bool + Send);
 
-/// The size that a raw image has as a disk; refuses images of other formats.
-pub fn raw_size(source: &File, volume: &VolumeId) -> Result<u64> {
+/// What an image is, and how large its disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Source {
+    /// What its bytes mean.
+    pub format: ImageFormat,
+    /// Size of its disk in bytes.
+    pub size: u64,
+}
+
+/// Finds out what an image from outside is; refuses images of other formats, and those that
+/// name other files. A guest's own disk must not be asked: a guest may write any header into it.
+pub fn probe(source: &File, volume: &VolumeId) -> Result<Source> {
+    if let Some(header) = qcow2::standalone(source, volume)? {
+        if header.size > LARGEST {
+            return Err(StorageError::Unfit {
+                volume: volume.clone(),
+                reason: "its disk is larger than 128 TiB".to_owned(),
+            });
+        }
+        return Ok(Source {
+            format: ImageFormat::Qcow2,
+            size: header.size.next_multiple_of(SECTOR),
+        });
+    }
+    raw(source, volume)
+}
+
+/// A raw image; refuses what is clearly none.
+pub fn raw(source: &File, volume: &VolumeId) -> Result<Source> {
     let size = length(source).context(format!("looking at {volume}"))?;
     let mut magic = [0; 4];
     let known = source.read_exact_at(&mut magic, 0).is_ok();
@@ -30,12 +61,32 @@ pub fn raw_size(source: &File, volume: &VolumeId) -> Result<u64> {
     let reason = match format {
         Some(format) => format!("it is a {format} image: convert it to raw first"),
         None if size == 0 => "it is empty".to_owned(),
-        None => return Ok(size.next_multiple_of(SECTOR)),
+        None => {
+            return Ok(Source {
+                format: ImageFormat::Raw,
+                size: size.next_multiple_of(SECTOR),
+            });
+        }
     };
     Err(StorageError::Unfit {
         volume: volume.clone(),
         reason,
     })
+}
+
+/// Copies a disk of one format to a new one of another; see [`fill`].
+pub fn convert(
+    (source, from): (&File, ImageFormat),
+    (target, to): (&File, ImageFormat),
+    progress: Progress<'_>,
+) -> Result<()> {
+    match (from, to) {
+        (ImageFormat::Raw, ImageFormat::Raw) => fill(source, target, progress),
+        _ => {
+            let is_qcow2 = |format: ImageFormat| format == ImageFormat::Qcow2;
+            qcow2::convert((source, is_qcow2(from)), (target, is_qcow2(to)), progress)
+        }
+    }
 }
 
 /// Copies all of `source` to the start of `target`, which must be at least as large and read as

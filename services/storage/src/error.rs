@@ -58,6 +58,9 @@ pub enum StorageError {
         /// What it should have.
         expected: String,
     },
+    /// The storage holds plain disks only.
+    #[error("this storage holds raw disks only: leave format out")]
+    RawOnly,
     /// The storage's pool is not there, or not active.
     #[error("storage '{storage}': there is no active thin pool {pool}")]
     NoPool {

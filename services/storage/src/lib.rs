@@ -14,10 +14,12 @@ mod error;
 mod loopdev;
 pub mod lvmthin;
 mod open;
+pub mod qcow2;
 pub mod rootfs;
 mod upload;
 
 use async_trait::async_trait;
+use basalt_model::disk::ImageFormat;
 use basalt_model::storage::{
     ContentKind, DiskSize, SnapshotName, StorageConfig, StorageDriver, StorageId, VolumeId,
 };
@@ -87,6 +89,18 @@ pub trait Storage: Send + Sync + std::fmt::Debug {
     fn named(&self, owner: Vmid, name: &str) -> Option<VolumeId>;
     /// A name for a new disk of `owner` that no volume has; `taken` are names promised already.
     async fn free_name(&self, owner: Vmid, taken: &[VolumeId]) -> Result<VolumeId>;
+    /// As [`Self::free_name`], for a disk of a format.
+    async fn free_name_as(
+        &self,
+        owner: Vmid,
+        format: ImageFormat,
+        taken: &[VolumeId],
+    ) -> Result<VolumeId> {
+        match format {
+            ImageFormat::Raw => self.free_name(owner, taken).await,
+            ImageFormat::Qcow2 => Err(StorageError::RawOnly),
+        }
+    }
     /// Makes an empty disk of this name, which takes no room until it is written.
     async fn create(&self, volume: &VolumeId, size: DiskSize) -> Result<()>;
     /// Removes a volume; refuses one that somebody has open.
@@ -95,7 +109,8 @@ pub trait Storage: Send + Sync + std::fmt::Debug {
     async fn open(&self, volume: &VolumeId, access: Access) -> Result<File>;
     /// Begins to receive a file.
     async fn upload(&self, content: ContentKind, name: &str) -> Result<Upload>;
-    /// Makes a disk larger, whoever has it open; refuses to make it smaller.
+    /// Makes a disk larger, whoever has it open; refuses to make it smaller. A qcow2 image that is
+    /// open is grown by who has it.
     async fn resize(&self, volume: &VolumeId, size: DiskSize) -> Result<()>;
 
     /// Keeps what a disk is now under a name.

@@ -2,6 +2,7 @@
 //! and nothing is left behind by a power failure.
 
 use crate::error::{Context, Result, StorageError};
+use crate::qcow2;
 use basalt_model::storage::VolumeId;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use rustix::io::Errno;
@@ -45,6 +46,18 @@ impl Hasher {
         }
         Err(StorageError::Checksum { found, expected })
     }
+}
+
+/// Refuses a disk image that names other files, and a name that does not tell what the file is.
+fn check_image(file: &File, volume: &VolumeId) -> Result<()> {
+    let is_qcow2 = qcow2::standalone(file, volume)?.is_some();
+    if is_qcow2 || !volume.name().to_ascii_lowercase().ends_with(".qcow2") {
+        return Ok(());
+    }
+    Err(StorageError::Unfit {
+        volume: volume.clone(),
+        reason: "it is no qcow2 image".to_owned(),
+    })
 }
 
 /// A file on its way in. Dropped before [`Upload::finish`], it leaves nothing behind.
@@ -119,6 +132,9 @@ impl Upload {
             ..
         } = self;
         hasher.check()?;
+        if volume.path().starts_with("import/") {
+            check_image(&file, &volume)?;
+        }
         file.sync_all().context(format!("writing {volume}"))?;
         let unnamed = format!("/proc/self/fd/{}", file.as_raw_fd());
         let linked = rustix::fs::linkat(

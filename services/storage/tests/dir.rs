@@ -274,10 +274,10 @@ fn only_raw_images_are_disks() {
         file.write_all(bytes).unwrap();
         file
     };
-    assert_eq!(copy::raw_size(&file_of(&[1; 513]), &volume).unwrap(), 1024);
-    let error = copy::raw_size(&file_of(b"QFI\xfb\0\0\0\x03"), &volume).unwrap_err();
+    assert_eq!(copy::raw(&file_of(&[1; 513]), &volume).unwrap().size, 1024);
+    let error = copy::raw(&file_of(b"QFI\xfb\0\0\0\x03"), &volume).unwrap_err();
     assert!(error.to_string().contains("qcow2"), "{error}");
-    assert!(copy::raw_size(&file_of(b""), &volume).is_err());
+    assert!(copy::raw(&file_of(b""), &volume).is_err());
 }
 
 #[tokio::test]
@@ -330,4 +330,75 @@ async fn wait_until_free(storage: &DirStorage, disk: &VolumeId) -> File {
             Err(error) => panic!("{error}"),
         }
     }
+}
+
+#[tokio::test]
+async fn qcow2_disks_are_named_made_measured_and_grown() {
+    let place = Place::new();
+    let storage = &place.storage;
+    let owner = Vmid::MIN;
+    let raw = storage.free_name(owner, &[]).await.unwrap();
+    let format = basalt_model::disk::ImageFormat::Qcow2;
+    let packed = storage.free_name_as(owner, format, &[raw]).await.unwrap();
+    assert_eq!(packed.to_string(), "local:100/vm-100-disk-1.qcow2");
+    let gib = DiskSize::from_bytes(1 << 30);
+    storage.create(&packed, gib).await.unwrap();
+    let made = storage.volume(&packed).await.unwrap();
+    assert_eq!((made.format, made.size), ("qcow2", 1 << 30));
+    assert!(made.used < 1 << 20);
+
+    let more = DiskSize::from_bytes(3 << 30);
+    let held = storage.open(&packed, Access::Write).await.unwrap();
+    let error = storage.resize(&packed, more).await.unwrap_err();
+    assert!(matches!(error, StorageError::InUse(_)), "{error}");
+    drop(held);
+    storage.resize(&packed, more).await.unwrap();
+    assert_eq!(storage.volume(&packed).await.unwrap().size, 3 << 30);
+    let error = storage.resize(&packed, gib).await.unwrap_err();
+    assert!(error.to_string().contains("only grows"), "{error}");
+}
+
+#[tokio::test]
+async fn a_raw_disk_grows_while_it_is_used() {
+    let place = Place::new();
+    let storage = &place.storage;
+    let disk = storage.free_name(Vmid::MIN, &[]).await.unwrap();
+    storage
+        .create(&disk, DiskSize::from_bytes(1 << 20))
+        .await
+        .unwrap();
+    let held = storage.open(&disk, Access::Write).await.unwrap();
+    storage
+        .resize(&disk, DiskSize::from_bytes(5 << 20))
+        .await
+        .unwrap();
+    assert_eq!(held.metadata().unwrap().len(), 5 << 20);
+}
+
+#[tokio::test]
+async fn uploaded_images_that_name_other_files_are_not_kept() {
+    let place = Place::new();
+    let storage = &place.storage;
+    let image = tempfile::tempfile().unwrap();
+    basalt_storage::qcow2::create(&image, 1 << 20).unwrap();
+    let mut good = vec![0; image.metadata().unwrap().len() as usize];
+    std::os::unix::fs::FileExt::read_exact_at(&image, &mut good, 0).unwrap();
+    let mut bad = good.clone();
+    bad[8..16].copy_from_slice(&300u64.to_be_bytes());
+    let cases: [(&str, &[u8], bool); 4] = [
+        ("good.qcow2", &good, true),
+        ("bad.qcow2", &bad, false),
+        // Whatever the name says, the bytes decide.
+        ("bad.img", &bad, false),
+        ("raw.qcow2", &[7; 4096], false),
+    ];
+    for (name, bytes, kept) in cases {
+        let mut upload = storage.upload(ContentKind::Import, name).await.unwrap();
+        upload.write(bytes).unwrap();
+        assert_eq!(upload.finish().is_ok(), kept, "{name}");
+    }
+    assert_eq!(
+        storage.list(Some(ContentKind::Import)).await.unwrap().len(),
+        1
+    );
 }

@@ -5,6 +5,7 @@
 //! again after a restart of ours, and stops them. [`Control`] talks to one monitor.
 
 mod control;
+mod disks;
 mod error;
 pub mod firmware;
 mod machines;

@@ -3,12 +3,13 @@
 use crate::control::Control;
 use crate::error::{Result, VmError};
 use crate::resolve::{Resolved, control_socket};
+use basalt_model::disk::ChangeMedia;
 use basalt_model::machine::{MachineSpec, Progress, Request, Started, Status};
 use basalt_model::vmid::Vmid;
 use basalt_unit::handover::{Handover, HandoverError};
 use basalt_unit::{KillWho, Property, UnitError, UnitSpec, UnitState, Units};
 use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -134,6 +135,24 @@ impl Machines {
     /// Has a request done by a machine that runs.
     pub async fn order(&self, vmid: Vmid, request: &Request) -> Result<()> {
         self.control(vmid).await?.order(request).await
+    }
+
+    /// Changes or removes the disc in a drive of a machine that runs.
+    pub async fn change_media(
+        &self,
+        vmid: Vmid,
+        drive: &str,
+        disc: Option<BorrowedFd<'_>>,
+    ) -> Result<()> {
+        let request = Request::ChangeMedia(ChangeMedia {
+            drive: drive.to_owned(),
+            insert: disc.is_some(),
+        });
+        let mut control = self.control(vmid).await?;
+        match disc {
+            Some(disc) => control.order_with(&request, disc).await,
+            None => control.order(&request).await,
+        }
     }
 
     /// Has a machine stopped and its state written to `file`; `progress` is told how far it is.

@@ -1,12 +1,13 @@
 //! From a configuration to a machine described by open descriptors.
 
+use crate::disks;
 use crate::error::{Result, VmError, io};
 use crate::firmware;
 use basalt_model::field::FieldErrors;
-use basalt_model::machine::{Adapter, Boot, Disk, Display, MachineSpec, Nic, PROTOCOL, Slot};
+use basalt_model::machine::{Adapter, Boot, Display, MachineSpec, Nic, PROTOCOL, Slot};
 use basalt_model::network::InterfaceName;
-use basalt_model::qemu::{Media, QemuConfig, QemuDisk, Vga};
-use basalt_model::storage::{VolumeId, VolumeSource};
+use basalt_model::qemu::{QemuConfig, Vga};
+use basalt_model::storage::VolumeId;
 use basalt_model::vmid::Vmid;
 use basalt_network::{Cable, Network};
 use basalt_storage::{Access, Storages};
@@ -58,10 +59,10 @@ impl Resolved {
 
 /// The descriptors collected so far.
 #[derive(Default)]
-struct Slots(Vec<OwnedFd>);
+pub(crate) struct Slots(Vec<OwnedFd>);
 
 impl Slots {
-    fn add(&mut self, fd: impl Into<OwnedFd>) -> Slot {
+    pub(crate) fn add(&mut self, fd: impl Into<OwnedFd>) -> Slot {
         self.0.push(fd.into());
         Slot(self.0.len() - 1)
     }
@@ -86,7 +87,7 @@ pub async fn resolve(
         Some(kernel) => boot_kernel(config, kernel, storages, &mut slots).await?,
         None => boot_firmware(vmid, config, storages, run, &mut slots).await?,
     };
-    let disks = disks(config, storages, &mut slots).await?;
+    let (disks, opticals) = disks::resolve(config, storages, &mut slots).await?;
     let nics = nics(vmid, config, network, &mut slots).await?;
     let rng = slots.add(File::open("/dev/urandom").map_err(io("opening /dev/urandom"))?);
     let spec = MachineSpec {
@@ -105,6 +106,7 @@ pub async fn resolve(
         boot,
         system,
         disks,
+        opticals,
         nics,
         rng: Some(rng),
         display: display(vmid, config, run, &mut slots)?,
@@ -179,38 +181,6 @@ fn check(config: &QemuConfig) -> std::result::Result<(), FieldErrors> {
     errors.or(())
 }
 
-async fn disks(config: &QemuConfig, storages: &Storages, slots: &mut Slots) -> Result<Vec<Disk>> {
-    let mut disks = Vec::new();
-    for (key, disk) in config.disks() {
-        let VolumeSource::Volume(source) = &disk.file else {
-            // An empty drive has no device.
-            continue;
-        };
-        let readonly = is_readonly(disk);
-        let access = if readonly {
-            Access::Read
-        } else {
-            Access::Write
-        };
-        let image = slots.add(volume(storages, &key, source, access).await?);
-        let serial = disk
-            .serial
-            .as_ref()
-            .map_or_else(String::new, ToString::to_string);
-        disks.push(Disk {
-            id: key,
-            image,
-            readonly,
-            serial,
-        });
-    }
-    Ok(disks)
-}
-
-fn is_readonly(disk: &QemuDisk) -> bool {
-    disk.ro == Some(true) || disk.media == Some(Media::Cdrom)
-}
-
 async fn nics(
     vmid: Vmid,
     config: &QemuConfig,
@@ -275,7 +245,7 @@ fn adapter(config: &QemuConfig) -> Option<Adapter> {
     }
 }
 
-async fn volume(
+pub(crate) async fn volume(
     storages: &Storages,
     field: &str,
     volume: &VolumeId,

@@ -3,10 +3,12 @@
 //!
 //! ```text
 //! start --vmm PATH (--kernel FILE [--initrd FILE] [--cmdline TEXT] | --firmware CODE --vars FILE)
-//!       [--memory MIB] [--vcpus N] [--disk FILE]… [--tap NAME]… [--rng] [--console] [--display]
-//!       [--restore FILE]
-//!       [--dir DIRECTORY]
+//!       [--memory MIB] [--vcpus N] [--disk FILE[,FILE]…]… [--disc FILE|none]… [--tap NAME]…
+//!       [--rng] [--console] [--display] [--restore FILE] [--dir DIRECTORY]
 //! ```
+//!
+//! A disk's further files are those below it, nearest first; names ending in `.qcow2` tell the
+//! format. Discs are in drives.
 //!
 //! Control, serial, console and display (RFB) sockets appear in `--dir` (default `/run/start`).
 
@@ -17,6 +19,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
+use basalt_model::disk::{Backing, ImageFormat, Optical};
 use basalt_model::machine::{
     Adapter, Boot, Disk, Display, MachineSpec, Nic, PROTOCOL, Slot, Started,
 };
@@ -41,7 +44,8 @@ struct Arguments {
     cmdline: String,
     memory: u64,
     vcpus: u8,
-    disks: Vec<PathBuf>,
+    disks: Vec<String>,
+    discs: Vec<PathBuf>,
     taps: Vec<String>,
     rng: bool,
     console: bool,
@@ -61,6 +65,7 @@ fn arguments() -> Result<Arguments, String> {
         memory: 512,
         vcpus: 1,
         disks: Vec::new(),
+        discs: Vec::new(),
         taps: Vec::new(),
         rng: false,
         console: false,
@@ -80,7 +85,8 @@ fn arguments() -> Result<Arguments, String> {
             "--cmdline" => parsed.cmdline = value()?,
             "--memory" => parsed.memory = value()?.parse().map_err(|_| "--memory: no number")?,
             "--vcpus" => parsed.vcpus = value()?.parse().map_err(|_| "--vcpus: no number")?,
-            "--disk" => parsed.disks.push(value()?.into()),
+            "--disk" => parsed.disks.push(value()?),
+            "--disc" => parsed.discs.push(value()?.into()),
             "--tap" => parsed.taps.push(value()?),
             "--restore" => parsed.restore = Some(value()?.into()),
             "--dir" => parsed.dir = value()?.into(),
@@ -99,6 +105,13 @@ fn open(path: &Path, write: bool) -> Result<File, String> {
         .write(write)
         .open(path)
         .map_err(|e| format!("{}: {e}", path.display()))
+}
+
+fn format_of(path: &Path) -> ImageFormat {
+    match path.extension().is_some_and(|ending| ending == "qcow2") {
+        true => ImageFormat::Qcow2,
+        false => ImageFormat::Raw,
+    }
 }
 
 fn open_tap(name: &str) -> Result<File, String> {
@@ -124,15 +137,29 @@ fn listen(dir: &Path, name: &str) -> Result<UnixListener, String> {
 fn specification(arguments: &Arguments, slots: &mut Slots) -> Result<MachineSpec, String> {
     std::fs::create_dir_all(&arguments.dir).map_err(|e| e.to_string())?;
     let mut disks = Vec::new();
-    for (i, path) in arguments.disks.iter().enumerate() {
-        let image = slots.add(open(path, true)?);
-        let serial = format!("disk{i}");
-        disks.push(Disk {
-            id: format!("virtio{i}"),
-            image,
-            readonly: false,
-            serial,
-        });
+    for (i, names) in arguments.disks.iter().enumerate() {
+        let mut layers = names.split(',');
+        let top = Path::new(layers.next().unwrap_or_default());
+        let mut disk = Disk::raw(format!("virtio{i}"), slots.add(open(top, true)?));
+        disk.format = format_of(top);
+        disk.serial = format!("disk{i}");
+        disk.queues = u16::from(arguments.vcpus).min(4);
+        for below in layers.map(Path::new) {
+            disk.backing.push(Backing {
+                image: slots.add(open(below, false)?),
+                format: format_of(below),
+            });
+        }
+        disks.push(disk);
+    }
+    let mut opticals = Vec::new();
+    for (i, path) in arguments.discs.iter().enumerate() {
+        let medium = match path.as_os_str() == "none" {
+            true => None,
+            false => Some(slots.add(open(path, false)?)),
+        };
+        let id = format!("ide{i}");
+        opticals.push(Optical { id, medium });
     }
     let mut nics = Vec::new();
     for (i, name) in arguments.taps.iter().enumerate() {
@@ -177,6 +204,7 @@ fn specification(arguments: &Arguments, slots: &mut Slots) -> Result<MachineSpec
         boot,
         system: Default::default(),
         disks,
+        opticals,
         nics,
         rng,
         display,

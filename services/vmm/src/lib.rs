@@ -11,6 +11,7 @@
 pub mod bus;
 pub mod control;
 pub mod devices;
+pub mod disk;
 pub mod display;
 pub mod event;
 pub mod machine;

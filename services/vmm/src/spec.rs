@@ -10,12 +10,17 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 
-use basalt_model::machine::{Adapter, Boot, MachineSpec, PROTOCOL, Slot, SystemInfo};
+use basalt_model::disk::{ImageFormat, MAX_BACKING, Optical};
+use basalt_model::machine::{
+    Adapter, Boot, Disk, MAX_QUEUES, MachineSpec, PROTOCOL, Slot, SystemInfo,
+};
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg, sockopt,
 };
 
+use crate::disk::Image;
+use crate::virtio::scsi::drive::{Drive, Medium};
 use crate::virtio::{block, net};
 
 /// Longest specification.
@@ -30,8 +35,10 @@ pub const MIN_FIRMWARE_MEMORY_MIB: u64 = 128;
 pub const MAX_MEMORY_MIB: u64 = 8 << 20;
 /// Most virtual CPUs.
 pub const MAX_VCPUS: u8 = 64;
-/// Most disks: PCI devices 2 to 17.
-pub const MAX_DISKS: usize = 16;
+/// Most disks: PCI devices 2 to 16; 17 is the SCSI adapter of the drives.
+pub const MAX_DISKS: usize = 15;
+/// Most drives for optical discs.
+pub const MAX_DRIVES: usize = 8;
 /// Most network cards: PCI devices 18 to 26.
 pub const MAX_NICS: usize = 9;
 const MAX_SERIAL: usize = 20;
@@ -136,14 +143,10 @@ fn receive_part(
 
 /// A disk's part of [`Resources`].
 pub struct DiskResource {
-    /// Configuration key.
-    pub id: String,
-    /// The image.
-    pub image: Arc<File>,
-    /// Refuse writes.
-    pub readonly: bool,
-    /// Serial number.
-    pub serial: String,
+    /// What the disk is to its guest.
+    pub settings: block::Settings,
+    /// Its images.
+    pub image: Image,
     /// Counters that outlive a reset.
     pub counters: Arc<block::Counters>,
 }
@@ -238,6 +241,8 @@ pub struct Resources {
     pub system: SystemInfo,
     /// Disks in order.
     pub disks: Vec<DiskResource>,
+    /// Drives for optical discs in order.
+    pub drives: Vec<Arc<Drive>>,
     /// Network cards in order.
     pub nics: Vec<NicResource>,
     /// Random numbers.
@@ -325,15 +330,11 @@ impl Resources {
         let boot = BootResource::check(spec.boot, &mut delivery)?;
         let mut disks = Vec::new();
         for disk in spec.disks {
-            let image = Arc::new(delivery.file(&disk.id, disk.image)?);
-            let (readonly, serial) = (disk.readonly, disk.serial);
-            disks.push(DiskResource {
-                id: disk.id,
-                image,
-                readonly,
-                serial,
-                counters: Arc::default(),
-            });
+            disks.push(disk_resource(disk, &mut delivery)?);
+        }
+        let mut drives = Vec::new();
+        for optical in spec.opticals {
+            drives.push(Arc::new(drive(&optical, &mut delivery)?));
         }
         let mut nics = Vec::new();
         for nic in spec.nics {
@@ -371,6 +372,7 @@ impl Resources {
             boot,
             system: spec.system,
             disks,
+            drives,
             nics,
             rng,
             console: listeners.console.is_some(),
@@ -402,7 +404,8 @@ impl Resources {
             listeners.serial.as_raw_fd(),
         ];
         all.extend(self.boot.descriptors());
-        all.extend(self.disks.iter().map(|d| d.image.as_raw_fd()));
+        all.extend(self.disks.iter().flat_map(|d| d.image.descriptors()));
+        all.extend(self.drives.iter().filter_map(|drive| drive.descriptor()));
         all.extend(self.nics.iter().map(|n| n.tap.as_raw_fd()));
         all.extend(self.rng.iter().map(|f| f.as_fd().as_raw_fd()));
         all.extend(self.restore.iter().map(AsRawFd::as_raw_fd));
@@ -410,6 +413,40 @@ impl Resources {
         all.extend(listeners.display.iter().map(AsRawFd::as_raw_fd));
         all
     }
+}
+
+fn drive(optical: &Optical, delivery: &mut Delivery) -> Result<Drive, Error> {
+    let id = &optical.id;
+    let medium = match optical.medium {
+        None => None,
+        Some(slot) => {
+            let medium = Medium::new(delivery.file(id, slot)?);
+            Some(medium.map_err(|e| invalid(id, e.to_string()))?)
+        }
+    };
+    Ok(Drive::new(id, medium))
+}
+
+fn disk_resource(disk: Disk, delivery: &mut Delivery) -> Result<DiskResource, Error> {
+    let file = delivery.file(&disk.id, disk.image)?;
+    let mut backing = Vec::new();
+    for below in disk.backing {
+        backing.push((below.format, delivery.file(&disk.id, below.image)?));
+    }
+    let (format, cache, readonly) = (disk.format, disk.cache, disk.readonly);
+    let image = Image::prepare(&disk.id, format, file, backing, cache, readonly);
+    Ok(DiskResource {
+        settings: block::Settings {
+            name: disk.id,
+            readonly,
+            serial: disk.serial,
+            queues: disk.queues,
+            discard: disk.discard,
+            limits: disk.limits,
+        },
+        image,
+        counters: Arc::default(),
+    })
 }
 
 fn open_kvm(fd: OwnedFd) -> Result<kvm_ioctls::Kvm, Error> {
@@ -451,6 +488,9 @@ fn check_bounds(spec: &MachineSpec) -> Result<(), Error> {
     if spec.disks.len() > MAX_DISKS {
         return Err(invalid("disks", format!("more than {MAX_DISKS}")));
     }
+    if spec.opticals.len() > MAX_DRIVES {
+        return Err(invalid("opticals", format!("more than {MAX_DRIVES}")));
+    }
     if spec.nics.len() > MAX_NICS {
         return Err(invalid("nics", format!("more than {MAX_NICS}")));
     }
@@ -461,11 +501,35 @@ fn check_bounds(spec: &MachineSpec) -> Result<(), Error> {
                 format!("serial is longer than {MAX_SERIAL} bytes"),
             ));
         }
+        check_disk(disk)?;
     }
     for nic in &spec.nics {
         if nic.mac[0] & 1 != 0 || nic.mac == [0; 6] {
             return Err(invalid(&nic.id, "the hardware address is not unicast"));
         }
+    }
+    Ok(())
+}
+
+/// Checks what a disk's images and limits can be.
+fn check_disk(disk: &Disk) -> Result<(), Error> {
+    let wrong = |problem: String| Err(invalid(&disk.id, problem));
+    if disk.backing.len() > MAX_BACKING {
+        return wrong(format!("more than {MAX_BACKING} images below it"));
+    }
+    if disk.format == ImageFormat::Raw && !disk.backing.is_empty() {
+        return wrong("a raw image has no image below it".to_owned());
+    }
+    if !(1..=MAX_QUEUES).contains(&disk.queues) {
+        return wrong(format!("{} queues are not 1 to {MAX_QUEUES}", disk.queues));
+    }
+    let kinds = [disk.limits.requests, disk.limits.bytes];
+    let mut rates = kinds
+        .iter()
+        .flat_map(|kind| [kind.total, kind.read, kind.write])
+        .flatten();
+    if rates.any(|rate| rate.average == 0 || rate.burst == Some(0) || rate.burst_seconds == 0) {
+        return wrong("a limit of nothing would stop it".to_owned());
     }
     Ok(())
 }

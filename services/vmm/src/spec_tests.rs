@@ -1,6 +1,7 @@
 //! What the monitor accepts as a machine.
 
 use super::*;
+use basalt_model::disk::{Backing, ImageFormat, Optical, Rate};
 use basalt_model::machine::{Adapter, Disk, Display, Nic};
 use std::os::unix::net::UnixStream;
 
@@ -22,6 +23,7 @@ fn spec() -> MachineSpec {
         },
         system: Default::default(),
         disks: Vec::new(),
+        opticals: Vec::new(),
         nics: Vec::new(),
         rng: None,
         display: None,
@@ -30,12 +32,7 @@ fn spec() -> MachineSpec {
 }
 
 fn disk(slot: usize) -> Disk {
-    Disk {
-        id: "virtio0".into(),
-        image: Slot(slot),
-        readonly: false,
-        serial: String::new(),
-    }
+    Disk::raw("virtio0", Slot(slot))
 }
 
 fn nic(mac: [u8; 6]) -> Nic {
@@ -87,6 +84,64 @@ fn bounds_are_checked_and_named() {
         change(&mut spec);
         assert_eq!(refused(spec, delivery(4)), field);
     }
+}
+
+#[test]
+fn a_disk_that_cannot_be_is_refused_by_its_name() {
+    type Change = fn(&mut Disk);
+    let cases: [(Change, &str); 5] = [
+        (|d| d.queues = 0, "queues"),
+        (|d| d.queues = 5, "queues"),
+        (|d| d.backing = vec![below(4)], "raw image"),
+        (
+            |d| {
+                d.format = ImageFormat::Qcow2;
+                d.backing = (5..22).map(below).collect();
+            },
+            "more than 16",
+        ),
+        (|d| d.limits.bytes.write = Some(nothing()), "limit"),
+    ];
+    for (change, problem) in cases {
+        let mut spec = spec();
+        spec.disks = vec![disk(4)];
+        change(&mut spec.disks[0]);
+        let error = Resources::check(spec, delivery(5)).err().unwrap();
+        let text = error.to_string();
+        assert!(
+            text.starts_with("virtio0: ") && text.contains(problem),
+            "{text}"
+        );
+    }
+}
+
+fn below(slot: usize) -> Backing {
+    Backing {
+        image: Slot(slot),
+        format: ImageFormat::Raw,
+    }
+}
+
+fn nothing() -> Rate {
+    Rate {
+        average: 0,
+        burst: None,
+        burst_seconds: 1,
+    }
+}
+
+#[test]
+fn a_disc_must_have_a_block_and_drives_are_few() {
+    let optical = |slot| Optical {
+        id: "ide2".into(),
+        medium: slot,
+    };
+    let mut empty = spec();
+    empty.opticals = vec![optical(Some(Slot(4)))];
+    assert_eq!(refused(empty, delivery(5)), "ide2");
+    let mut many = spec();
+    many.opticals = vec![optical(None); 9];
+    assert_eq!(refused(many, delivery(4)), "opticals");
 }
 
 #[test]

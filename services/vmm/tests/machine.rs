@@ -8,6 +8,7 @@ mod support;
 use std::io::{BufRead, Read, Write};
 use std::os::fd::OwnedFd;
 
+use basalt_model::disk::{ChangeMedia, ResizeDisk};
 use basalt_model::machine::{
     Boot, Event, MachineSpec, PROTOCOL, Request, Response, RunState, Slot, Started, Status,
 };
@@ -129,6 +130,44 @@ fn a_paused_guest_can_be_reset_and_ended() {
 }
 
 #[test]
+fn a_disk_grows_and_a_disc_changes_by_request() {
+    let Some(monitor) = start() else { return };
+    let resize = |disk: &str, size| {
+        let disk = disk.to_owned();
+        monitor.ask(&Request::ResizeDisk(ResizeDisk { disk, size }))
+    };
+    let refused = |answer: Response, field: &str| match answer {
+        Response::Error(text) => assert!(text.starts_with(field), "{text}"),
+        other => panic!("{other:?}"),
+    };
+    refused(resize("virtio7", 2 << 20), "disk: ");
+    refused(resize("virtio0", (2 << 20) + 1), "size: ");
+    refused(resize("virtio0", 512), "size: ");
+    // The image has not grown yet.
+    refused(resize("virtio0", 2 << 20), "size: ");
+    monitor.disk().set_len(2 << 20).unwrap();
+    assert_eq!(resize("virtio0", 2 << 20), Response::Ok);
+
+    let change = |drive: &str, insert| {
+        let drive = drive.to_owned();
+        Request::ChangeMedia(ChangeMedia { drive, insert })
+    };
+    let disc = tempfile::tempfile().unwrap();
+    refused(monitor.ask_with(&change("ide2", true), &disc), "insert: ");
+    disc.set_len(4096).unwrap();
+    assert_eq!(monitor.ask_with(&change("ide2", true), &disc), Response::Ok);
+    refused(monitor.ask_with(&change("ide3", true), &disc), "drive: ");
+    refused(monitor.ask_with(&change("ide2", false), &disc), "insert: ");
+    refused(monitor.ask(&change("ide2", true)), "insert: ");
+    assert_eq!(monitor.ask(&change("ide2", false)), Response::Ok);
+    // Both are still there in the machine's next life.
+    assert_eq!(monitor.ask(&Request::Reset), Response::Ok);
+    assert_eq!(resize("virtio0", 2 << 20), Response::Ok);
+    assert_eq!(monitor.ask(&Request::Quit), Response::Ok);
+    assert!(monitor.wait().success());
+}
+
+#[test]
 fn the_monitor_survives_its_starter() {
     let Some(mut monitor) = start() else { return };
     monitor.forget_starter();
@@ -157,6 +196,7 @@ fn a_refused_specification_is_answered_with_its_field() {
         },
         system: Default::default(),
         disks: Vec::new(),
+        opticals: Vec::new(),
         nics: Vec::new(),
         rng: None,
         display: None,

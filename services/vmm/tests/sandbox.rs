@@ -5,18 +5,29 @@
 
 use std::fs::File;
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::{Command, ExitStatus};
+use std::sync::Arc;
 
+use basalt_model::disk::{CacheMode, ImageFormat};
+use basalt_vmm::disk::vectors::{Aligned, Vectors};
+use basalt_vmm::disk::{Disk, Image, Operation};
 use basalt_vmm::sandbox::{ThreadClass, descriptors, enter, landlock};
 
 const ACT: &str = "BASALT_TEST_ACT";
+const IMAGE: &str = "BASALT_TEST_IMAGE";
 /// Status of an actor that was stopped by an error, not by a signal.
 const REFUSED: i32 = 42;
 
 fn act(name: &str) -> ExitStatus {
+    act_on(name, Path::new(""))
+}
+
+fn act_on(name: &str, image: &Path) -> ExitStatus {
     Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "actor", "--ignored", "--nocapture"])
         .env(ACT, name)
+        .env(IMAGE, image)
         .output()
         .unwrap()
         .status
@@ -27,6 +38,7 @@ fn act(name: &str) -> ExitStatus {
 fn actor() {
     let Ok(act) = std::env::var(ACT) else { return };
     let (class, deed) = act.split_once(' ').unwrap();
+    let disk = disk_for(deed);
     match class {
         "landlock" => landlock::close().unwrap(),
         "descriptors" => descriptors::close_all_but(&[]).unwrap(),
@@ -37,6 +49,10 @@ fn actor() {
     }
     let refused = match deed {
         "nothing" => false,
+        "raw" | "qcow2" => {
+            use_disk(disk.unwrap());
+            false
+        }
         "open" => File::open("/dev/null").is_err(),
         "bind" => std::net::TcpListener::bind("127.0.0.1:0").is_err(),
         "socket" => std::os::unix::net::UnixDatagram::unbound().is_err(),
@@ -45,6 +61,57 @@ fn actor() {
         _ => unsafe { raw(deed) },
     };
     std::process::exit(if refused { REFUSED } else { 0 });
+}
+
+/// The disk that an actor uses, opened before its sandbox closes.
+fn disk_for(deed: &str) -> Option<Box<dyn Disk>> {
+    let format = match deed {
+        "raw" => ImageFormat::Raw,
+        "qcow2" => ImageFormat::Qcow2,
+        _ => return None,
+    };
+    let path = std::env::var(IMAGE).unwrap();
+    let file = File::options().read(true).write(true).open(path).unwrap();
+    let cache = CacheMode::Directsync;
+    let image = Image::prepare("disk", format, file, Vec::new(), cache, false);
+    Some(image.open().unwrap())
+}
+
+/// Everything that a device does with its disk.
+fn use_disk(mut disk: Box<dyn Disk>) {
+    let buffer = Arc::new(Aligned::new(4096).unwrap());
+    let memory = || Vectors::own(buffer.clone(), 4096);
+    let (offset, len) = (4096, 4096);
+    let operations = [
+        Operation::Write {
+            offset,
+            from: memory(),
+        },
+        Operation::Flush,
+        Operation::Read {
+            offset,
+            into: memory(),
+        },
+        Operation::Zero {
+            offset,
+            len,
+            unmap: false,
+        },
+        Operation::Discard { offset, len },
+    ];
+    let mut done = Vec::new();
+    for (tag, operation) in operations.into_iter().enumerate() {
+        disk.submit(tag as u64, operation);
+        while done.len() <= tag {
+            disk.wait().unwrap();
+            disk.collect(&mut done);
+        }
+    }
+    assert!(done.iter().all(|one| one.result.is_ok()), "{done:?}");
+    let mut block = Aligned::new(4096).unwrap();
+    disk.read_now(0, block.bytes_mut()).unwrap();
+    disk.grow(disk.size()).unwrap();
+    disk.finish().unwrap();
 }
 
 /// # Safety
@@ -97,6 +164,30 @@ fn allowed_calls_do_not() {
         let status = act(&format!("{class} nothing"));
         assert!(status.success(), "{class}: {status}");
     }
+}
+
+#[test]
+fn a_device_uses_its_disk_inside_its_sandbox() {
+    let dir = tempfile::tempdir().unwrap();
+    let raw = dir.path().join("raw");
+    File::create(&raw).unwrap().set_len(1 << 20).unwrap();
+    let status = act_on("worker raw", &raw);
+    assert!(status.success(), "{status}");
+    let qcow2 = dir.path().join("qcow2");
+    let made = Command::new("qemu-img")
+        .args(["create", "-q", "-f", "qcow2"])
+        .arg(&qcow2)
+        .arg("1M")
+        .status();
+    match made {
+        Ok(made) => assert!(made.success()),
+        Err(error) => {
+            eprintln!("skipped: qemu-img: {error}");
+            return;
+        }
+    }
+    let status = act_on("worker qcow2", &qcow2);
+    assert!(status.success(), "{status}");
 }
 
 #[test]

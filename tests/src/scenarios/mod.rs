@@ -11,6 +11,7 @@ mod by_hand;
 mod cli;
 mod client;
 mod daemons;
+mod disks;
 mod faces;
 mod figures;
 mod graphics;
@@ -96,6 +97,7 @@ pub const ALL: &[Scenario] = &[
         faces::vanishing_disk,
     ),
     scenario("daemons_restart_under_running_guests", daemons::restarts),
+    scenario("disks_grow_change_and_survive_a_full_host", disks::life),
     scenario("reboot_brings_onboot_guests_back", power::onboot),
     scenario(
         "graphical_console_shows_and_types",

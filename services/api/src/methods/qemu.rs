@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 const POWER: Permission = perm("/vms/{vmid}", &[VmPowerMgmt]);
 const AUDIT: Permission = perm("/vms/{vmid}", &[VmAudit]);
 const CONSOLE: Permission = perm("/vms/{vmid}", &[VmConsole]);
+const DISK: Permission = perm("/vms/{vmid}", &[VmConfigDisk]);
 const CONFIG: Permission = perm(
     "/vms/{vmid}",
     &[
@@ -49,6 +50,21 @@ pub struct VmNew {
     /// Its configuration.
     #[serde(flatten)]
     pub config: QemuConfig,
+}
+
+/// Which disk grows, and to what size.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct VmResizeParams {
+    /// Name of the node.
+    pub node: String,
+    /// Number of the guest.
+    pub vmid: Vmid,
+    /// The disk, e.g. `virtio0`.
+    pub disk: String,
+    /// Its new size, `32G`, or what is added to it, `+4G`.
+    pub size: String,
+    /// Refuse if the configuration has another digest.
+    pub digest: Option<String>,
 }
 
 /// Which serial port to open.
@@ -225,6 +241,15 @@ endpoints! {
         permission: POWER,
         kind: Task,
         cli: "vm resume",
+    }
+
+    /// Makes a disk of a virtual machine larger, while it runs or not.
+    VmResize: Put "/nodes/{node}/qemu/{vmid}/resize" {
+        params: VmResizeParams,
+        output: Upid,
+        permission: DISK,
+        kind: Task,
+        cli: "vm resize",
     }
 
     /// Prepares the serial console of a virtual machine.

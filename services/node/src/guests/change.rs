@@ -154,8 +154,10 @@ impl Node {
                 Err(error) => return Err(Error::failed(error)),
             }
         }
-        self.store_change(&guest, GuestRecord::new(config), &new, report)
-            .await
+        let record = GuestRecord::new(config);
+        self.store_change(&guest, record.clone(), &new, report)
+            .await?;
+        self.change_discs(vmid, &record).await
     }
 
     async fn settle(
@@ -206,8 +208,13 @@ impl Node {
 
     /// Remembers what a guest was started with, for as long as the host runs.
     pub fn note_running(&self, guest: &Guest) {
-        let path = self.running_path(guest.kind(), guest.vmid);
-        let written = serde_json::to_vec(&guest.record.config)
+        self.note_running_config(guest.vmid, &guest.record.config);
+    }
+
+    /// Remembers what a running guest has become.
+    pub fn note_running_config(&self, vmid: Vmid, config: &GuestConfig) {
+        let path = self.running_path(config.kind(), vmid);
+        let written = serde_json::to_vec(config)
             .map_err(std::io::Error::other)
             .and_then(|json| std::fs::write(&path, json));
         if let Err(error) = written {

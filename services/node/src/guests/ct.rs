@@ -8,6 +8,7 @@ use basalt_api::methods::lxc::CtNew;
 use basalt_api::{Error, Result};
 use basalt_container::extract;
 use basalt_model::container::{ContainerNic, ContainerSpec, IdMap, Ipv4, PROTOCOL, Resolver};
+use basalt_model::disk::ImageFormat;
 use basalt_model::field::{FieldErrors, Int};
 use basalt_model::guest::{GuestConfig, GuestKind, GuestRecord, Lock};
 use basalt_model::lxc::{LxcConfig, LxcNet, Rootfs, Unprivileged};
@@ -126,7 +127,7 @@ async fn plan(node: &Node, params: CtNew) -> Result<(LxcConfig, Making)> {
     };
     let mut planner = Planner::new(&node.storages, params.vmid);
     let root = planner
-        .plan(&storage, ContentKind::Rootdir, size, None)
+        .plan(&storage, ContentKind::Rootdir, size, ImageFormat::Raw, None)
         .await;
     let root = note(&mut errors, "rootfs", root);
     if let Err(wrong) = settle_nets(&mut config, None) {

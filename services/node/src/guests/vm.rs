@@ -5,6 +5,7 @@ use super::{Report, no_errors, title};
 use crate::state::Node;
 use basalt_api::methods::qemu::VmNew;
 use basalt_api::{Error, Result};
+use basalt_model::disk::ImageFormat;
 use basalt_model::field::FieldErrors;
 use basalt_model::guest::{GuestConfig, GuestKind, GuestRecord, Lock};
 use basalt_model::network::InterfaceName;
@@ -191,6 +192,12 @@ async fn settle_disk(
 ) -> std::result::Result<(), String> {
     let is_disc = disk.media == Some(Media::Cdrom);
     let import = disk.import_from.take();
+    // The volume's name tells it from then on.
+    let format = disk
+        .format
+        .take()
+        .map(ImageFormat::from)
+        .unwrap_or_default();
     match &disk.file {
         VolumeSource::None if is_disc => Ok(()),
         VolumeSource::None => Err("only an empty drive is 'none': add media=cdrom".to_owned()),
@@ -199,7 +206,7 @@ async fn settle_disk(
         }
         VolumeSource::New { storage, size } => {
             let planned = planner
-                .plan(storage, ContentKind::Images, *size, import.as_ref())
+                .plan(storage, ContentKind::Images, *size, format, import.as_ref())
                 .await?;
             disk.file = VolumeSource::Volume(planned.id);
             disk.size = Some(planned.size);

@@ -2,6 +2,7 @@
 
 use super::Report;
 use basalt_api::{Error, Result};
+use basalt_model::disk::ImageFormat;
 use basalt_model::field::FieldErrors;
 use basalt_model::storage::{ContentKind, DiskSize, StorageId, VolumeId};
 use basalt_model::vmid::Vmid;
@@ -45,25 +46,30 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// Plans a volume for `content`; with `import`, as large as that volume at least.
+    /// Plans a volume for `content` in a format; with `import`, as large as that volume at least.
     pub async fn plan(
         &mut self,
         storage: &StorageId,
         content: ContentKind,
         size: DiskSize,
+        format: ImageFormat,
         import: Option<&VolumeId>,
     ) -> std::result::Result<NewVolume, String> {
         let text = |error: StorageError| error.to_string();
         let storage = self.storages.holding(storage, content).map_err(text)?;
         let size = match import {
-            Some(source) => size.max(import_size(self.storages, source).await?),
+            Some(source) => {
+                let found = import_source(self.storages, source).await?;
+                size.max(DiskSize::from_bytes(found.size))
+            }
             None => size,
         };
         if size.bytes() == 0 {
             return Err("a new disk needs a size in GiB, e.g. local:4, or import-from".to_owned());
         }
         let taken: Vec<VolumeId> = self.planned.iter().map(|new| new.id.clone()).collect();
-        let id = storage.free_name(self.owner, &taken).await.map_err(text)?;
+        let id = storage.free_name_as(self.owner, format, &taken).await;
+        let id = id.map_err(text)?;
         let new = NewVolume {
             id,
             size,
@@ -82,7 +88,7 @@ impl<'a> Planner<'a> {
     ) -> std::result::Result<NewVolume, String> {
         let size = DiskSize::from_bytes(basalt_vm::firmware::VARS_SIZE);
         let mut new = self
-            .plan(storage, ContentKind::Images, size, import)
+            .plan(storage, ContentKind::Images, size, ImageFormat::Raw, import)
             .await?;
         if import.is_none() {
             new.template = Some(basalt_vm::firmware::VARS);
@@ -99,23 +105,37 @@ impl<'a> Planner<'a> {
     }
 }
 
-async fn import_size(
+/// What a volume is that a new disk is copied from. An uploaded image is what its first bytes
+/// say; a guest's disk is what its name says, since the guest writes its first bytes.
+async fn import_source(
     storages: &Storages,
     source: &VolumeId,
-) -> std::result::Result<DiskSize, String> {
+) -> std::result::Result<copy::Source, String> {
     let text = |error: StorageError| format!("import-from: {error}");
     let storage = storages.of(source).map_err(text)?;
     let found = storage.volume(source).await.map_err(text)?;
-    if !matches!(found.content, ContentKind::Import | ContentKind::Images) {
-        return Err(format!(
-            "import-from: '{source}' is no disk image but {}",
-            found.content
-        ));
-    }
     let file = storage.open(source, Access::Read).await.map_err(text)?;
-    copy::raw_size(&file, source)
-        .map(DiskSize::from_bytes)
-        .map_err(text)
+    match (found.content, found.format) {
+        (ContentKind::Import, _) | (ContentKind::Images, "qcow2") => {
+            copy::probe(&file, source).map_err(text)
+        }
+        (ContentKind::Images, _) => copy::raw(&file, source).map_err(text),
+        (content, _) => Err(format!(
+            "import-from: '{source}' is no disk image but {content}"
+        )),
+    }
+}
+
+/// The format of a guest's own disk.
+pub async fn format_of(
+    storages: &Storages,
+    volume: &VolumeId,
+) -> basalt_storage::Result<ImageFormat> {
+    let found = storages.of(volume)?.volume(volume).await?;
+    Ok(match found.format {
+        "qcow2" => ImageFormat::Qcow2,
+        _ => ImageFormat::Raw,
+    })
 }
 
 /// Whether `volume` is there and holds `content`; what is wrong otherwise.
@@ -162,30 +182,41 @@ pub async fn make(storages: &Storages, new: &[NewVolume], report: &Report) -> Re
             .map_err(Error::failed)?;
         if let Some(source) = &volume.import {
             report.log(format_args!("copying '{source}' to '{}'", volume.id));
+            let found = import_source(storages, source)
+                .await
+                .map_err(Error::failed)?;
             let from = storages.of(source).map_err(Error::failed)?;
             let from = from
                 .open(source, Access::Read)
                 .await
                 .map_err(Error::failed)?;
+            let from = (from, found.format);
             fill(storages, from, &volume.id, report.clone()).await?;
         }
         if let Some(template) = volume.template {
             let from = File::open(template)
                 .map_err(|error| Error::failed(format_args!("{template}: {error}")))?;
+            let from = (from, ImageFormat::Raw);
             fill(storages, from, &volume.id, report.clone()).await?;
         }
     }
     Ok(())
 }
 
-async fn fill(storages: &Storages, from: File, target: &VolumeId, report: Report) -> Result<()> {
+async fn fill(
+    storages: &Storages,
+    (from, from_format): (File, ImageFormat),
+    target: &VolumeId,
+    report: Report,
+) -> Result<()> {
+    let format = format_of(storages, target).await.map_err(Error::failed)?;
     let to = storages.of(target).map_err(Error::failed)?;
     let to = to
         .open(target, Access::Write)
         .await
         .map_err(Error::failed)?;
     let copying = tokio::task::spawn_blocking(move || {
-        copy::fill(&from, &to, &mut |done, total| {
+        copy::convert((&from, from_format), (&to, format), &mut |done, total| {
             report.progress(done, total);
             !report.is_cancelled()
         })
@@ -263,15 +294,23 @@ mod tests {
 
         let mut planner = Planner::new(&storages, Vmid::MIN);
         let empty = planner
-            .plan(&local, ContentKind::Images, size, None)
+            .plan(&local, ContentKind::Images, size, ImageFormat::Raw, None)
             .await
             .unwrap();
         let zero = DiskSize::from_bytes(0);
         let copied = planner
-            .plan(&local, ContentKind::Images, zero, Some(&source))
+            .plan(
+                &local,
+                ContentKind::Images,
+                zero,
+                ImageFormat::Raw,
+                Some(&source),
+            )
             .await
             .unwrap();
-        let nothing = planner.plan(&local, ContentKind::Images, zero, None).await;
+        let nothing = planner
+            .plan(&local, ContentKind::Images, zero, ImageFormat::Qcow2, None)
+            .await;
         assert!(nothing.unwrap_err().contains("size"));
         let new = planner.finish();
         assert_eq!(new, [empty.clone(), copied.clone()]);

@@ -4,7 +4,7 @@ use crate::call::Call;
 use crate::console;
 use crate::guests::change::{Change, pending};
 use crate::guests::power::{Power, power};
-use crate::guests::{self, Report, remove, vm};
+use crate::guests::{self, Report, disks, remove, vm};
 use crate::router::Router;
 use basalt_api::methods::NodePath;
 use basalt_api::methods::guest::{
@@ -13,8 +13,8 @@ use basalt_api::methods::guest::{
 };
 use basalt_api::methods::qemu::{
     VmConfigGet, VmConfigPost, VmConfigPut, VmCreate, VmCurrent, VmDelete, VmList, VmNew,
-    VmPending, VmReboot, VmReset, VmResume, VmShutdown, VmStart, VmStop, VmSuspend,
-    VmSuspendParams, VmTermproxy, VmTermproxyParams, VmVncproxy, VmVncproxyParams,
+    VmPending, VmReboot, VmReset, VmResize, VmResizeParams, VmResume, VmShutdown, VmStart, VmStop,
+    VmSuspend, VmSuspendParams, VmTermproxy, VmTermproxyParams, VmVncproxy, VmVncproxyParams,
 };
 use basalt_api::{Error, Result};
 use basalt_model::access::Privilege;
@@ -45,6 +45,7 @@ pub fn register(router: &mut Router) {
     router.on::<VmReset, _, _, _>(|call, path| simple(call, path, Power::Reset));
     router.on::<VmSuspend, _, _, _>(suspend);
     router.on::<VmResume, _, _, _>(|call, path| simple(call, path, Power::Resume));
+    router.on::<VmResize, _, _, _>(resize);
     router.on::<VmTermproxy, _, _, _>(termproxy);
     router.on::<VmVncproxy, _, _, _>(vncproxy);
 }
@@ -214,6 +215,11 @@ async fn reboot(call: Call, params: GuestStart) -> Result<Upid> {
 async fn simple(call: Call, params: GuestPath, what: Power) -> Result<Upid> {
     call.node.check_name(&params.node)?;
     power(&call.node, call.auth(), KIND, params.vmid, what).await
+}
+
+async fn resize(call: Call, params: VmResizeParams) -> Result<Upid> {
+    call.node.check_name(&params.node)?;
+    disks::resize(&call.node, call.auth(), params).await
 }
 
 async fn suspend(call: Call, params: VmSuspendParams) -> Result<Upid> {

@@ -57,8 +57,10 @@ pub fn format(content: ContentKind, name: &str) -> Option<&'static str> {
     let lower = name.to_ascii_lowercase();
     let ends = |ending: &str| lower.len() > ending.len() && lower.ends_with(ending);
     match content {
+        ContentKind::Images | ContentKind::Rootdir if ends(".qcow2") => Some("qcow2"),
         ContentKind::Images | ContentKind::Rootdir => ends(".raw").then_some("raw"),
         ContentKind::Iso => (ends(".iso") || ends(".img")).then_some("iso"),
+        ContentKind::Import if ends(".qcow2") => Some("qcow2"),
         ContentKind::Import => (ends(".raw") || ends(".img")).then_some("raw"),
         ContentKind::Vztmpl => ARCHIVES
             .iter()
@@ -92,7 +94,7 @@ pub fn check_upload(content: ContentKind, name: &str) -> Result<()> {
     match (format(content, name), content) {
         (Some(_), _) => Ok(()),
         (None, ContentKind::Iso) => wrong("it must end in .iso or .img"),
-        (None, ContentKind::Import) => wrong("it must end in .raw or .img; only raw images"),
+        (None, ContentKind::Import) => wrong("it must end in .qcow2, .raw or .img"),
         (None, _) => wrong("it must end in .tar.zst, .tar.gz, .tar.xz, .tar.bz2 or .tar"),
     }
 }
@@ -107,6 +109,7 @@ mod tests {
             (ContentKind::Iso, "debian-13.iso"),
             (ContentKind::Vztmpl, "debian-13.tar.zst"),
             (ContentKind::Import, "Disk.RAW"),
+            (ContentKind::Import, "disk.qcow2"),
             (ContentKind::Kernel, "vmlinuz-6.12.0+deb13-amd64"),
         ] {
             assert!(check_upload(content, name).is_ok(), "{name}");
@@ -119,7 +122,7 @@ mod tests {
             (ContentKind::Iso, "a b.iso"),
             (ContentKind::Iso, "a\0.iso"),
             (ContentKind::Vztmpl, "debian.zip"),
-            (ContentKind::Import, "disk.qcow2"),
+            (ContentKind::Import, "disk.vmdk"),
             (ContentKind::Kernel, ".hidden"),
             (ContentKind::Images, "vm-100-disk-0.raw"),
         ] {

@@ -8,8 +8,9 @@ pub mod layout;
 use crate::error::{Context, Result, StorageError};
 use crate::open::{beneath, locked};
 use crate::upload::Upload;
-use crate::{Access, Space, Storage, Volume};
+use crate::{Access, Space, Storage, Volume, qcow2};
 use async_trait::async_trait;
+use basalt_model::disk::ImageFormat;
 use basalt_model::storage::{ContentKind, DiskSize, StorageId, VolumeId, is_plain_name};
 use basalt_model::vmid::Vmid;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
@@ -107,14 +108,52 @@ impl Inner {
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             return Ok(None);
         }
+        let mut size = u64::try_from(stat.st_size).unwrap_or(0);
+        if format == "qcow2" && content != ContentKind::Import {
+            size = self.disk_size(&id, &path)?;
+        }
         Ok(Some(Volume {
             id,
             content,
             format,
-            size: u64::try_from(stat.st_size).unwrap_or(0),
+            size,
             used: u64::try_from(stat.st_blocks).unwrap_or(0) * 512,
             changed: u64::try_from(stat.st_mtime).unwrap_or(0),
         }))
+    }
+
+    /// Size of the disk in a qcow2 image.
+    fn disk_size(&self, id: &VolumeId, path: &str) -> Result<u64> {
+        let what = || format!("looking at {id}");
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK;
+        let file = File::from(beneath(&self.root, path, flags).context(what())?);
+        // A damaged image is listed, so that it can be removed.
+        Ok(qcow2::header(&file)
+            .context(what())?
+            .map_or(0, |header| header.size))
+    }
+
+    fn resize(&self, volume: &VolumeId, size: DiskSize) -> Result<()> {
+        let what = || format!("resizing {volume}");
+        let found = self.describe(volume.clone())?;
+        let found = found.ok_or_else(|| StorageError::NoVolume(volume.clone()))?;
+        let (content, path) = layout::locate(volume)?;
+        if content != ContentKind::Images || size.bytes() < found.size {
+            let reason = format!("it has {} and only grows", DiskSize::from_bytes(found.size));
+            return Err(StorageError::Unfit {
+                volume: volume.clone(),
+                reason,
+            });
+        }
+        if found.format == "qcow2" {
+            let file = locked(&self.root, &path, volume, Access::Write)?;
+            return qcow2::grow(&file, size.bytes()).context(what());
+        }
+        let file = beneath(&self.root, &path, OFlags::RDWR | OFlags::NONBLOCK);
+        let file = file.context(what())?;
+        rustix::fs::ftruncate(&file, size.bytes())
+            .and_then(|()| rustix::fs::fsync(&file))
+            .context(what())
     }
 
     fn list_one(&self, content: ContentKind) -> Result<Vec<Volume>> {
@@ -157,17 +196,22 @@ impl Inner {
         Ok(volumes)
     }
 
-    fn free_name(&self, owner: Vmid, taken: &[VolumeId]) -> Result<VolumeId> {
+    fn free_name(&self, owner: Vmid, format: ImageFormat, taken: &[VolumeId]) -> Result<VolumeId> {
         let names = self.names(&format!("images/{owner}"))?;
-        let name = |number| format!("vm-{owner}-disk-{number}.raw");
-        let is_taken = |name: &str| {
-            names.iter().any(|known| known == name)
+        let ending = match format {
+            ImageFormat::Raw => "raw",
+            ImageFormat::Qcow2 => "qcow2",
+        };
+        // Disks of different formats have different numbers too.
+        let stem = |number| format!("vm-{owner}-disk-{number}.");
+        let is_taken = |stem: &str| {
+            names.iter().any(|known| known.starts_with(stem))
                 || taken
                     .iter()
-                    .any(|id| *id.storage() == self.id && id.name() == name)
+                    .any(|id| *id.storage() == self.id && id.name().starts_with(stem))
         };
-        let free = (0u32..).map(name).find(|name| !is_taken(name));
-        free.and_then(|name| VolumeId::new(self.id.clone(), format!("{owner}/{name}")))
+        let free = (0u32..).map(stem).find(|stem| !is_taken(stem));
+        free.and_then(|stem| VolumeId::new(self.id.clone(), format!("{owner}/{stem}{ending}")))
             .ok_or_else(|| std::io::Error::other("no name is free"))
             .context(format!("naming a disk of {owner}"))
     }
@@ -178,7 +222,7 @@ impl Inner {
         let owner = volume.owner().filter(|_| content == ContentKind::Images);
         let good = layout::format(content, volume.name()).is_some();
         let Some(owner) = owner.filter(|_| good) else {
-            let reason = "a disk is called like 100/vm-100-disk-0.raw".to_owned();
+            let reason = "a disk is called like 100/vm-100-disk-0.raw, or .qcow2".to_owned();
             return Err(StorageError::Unfit {
                 volume: volume.clone(),
                 reason,
@@ -197,40 +241,18 @@ impl Inner {
             Err(Errno::EXIST) => return Err(StorageError::Exists(volume.clone())),
             Err(error) => return Err(error).context(what()),
         };
-        let made = rustix::fs::ftruncate(&file, size.bytes())
-            .and_then(|()| rustix::fs::fsync(&file))
-            .and_then(|()| rustix::fs::fsync(&directory));
+        let file = File::from(file);
+        let filled = match layout::format(content, volume.name()) {
+            Some("qcow2") => qcow2::create(&file, size.bytes()),
+            _ => file.set_len(size.bytes()).and_then(|()| file.sync_all()),
+        };
+        let made = filled.and_then(|()| Ok(rustix::fs::fsync(&directory)?));
         if let Err(error) = made {
             // A size the file system cannot hold: nothing half-made stays.
             let _ = self.unlink(&path);
             return Err(error).context(what());
         }
         Ok(())
-    }
-
-    /// Makes a raw disk larger. Who has it open sees that; so there is no lock to take.
-    fn resize(&self, volume: &VolumeId, size: DiskSize) -> Result<()> {
-        let what = || format!("resizing {volume}");
-        let found = self
-            .describe(volume.clone())?
-            .ok_or_else(|| StorageError::NoVolume(volume.clone()))?;
-        if found.content != ContentKind::Images || size.bytes() < found.size {
-            let reason = match found.content {
-                ContentKind::Images => {
-                    format!("it has {} bytes: a disk can only grow", found.size)
-                }
-                other => format!("it holds '{other}': only disks can grow"),
-            };
-            return Err(StorageError::Unfit {
-                volume: volume.clone(),
-                reason,
-            });
-        }
-        let (_, path) = layout::locate(volume)?;
-        let file = beneath(&self.root, &path, OFlags::RDWR | OFlags::NONBLOCK).context(what())?;
-        rustix::fs::ftruncate(&file, size.bytes())
-            .and_then(|()| rustix::fs::fsync(&file))
-            .context(what())
     }
 
     fn unlink(&self, path: &str) -> rustix::io::Result<()> {
@@ -284,7 +306,24 @@ impl Storage for DirStorage {
 
     async fn free_name(&self, owner: Vmid, taken: &[VolumeId]) -> Result<VolumeId> {
         let taken = taken.to_vec();
-        self.blocking(move |inner| inner.free_name(owner, &taken))
+        self.blocking(move |inner| inner.free_name(owner, ImageFormat::Raw, &taken))
+            .await
+    }
+
+    async fn free_name_as(
+        &self,
+        owner: Vmid,
+        format: ImageFormat,
+        taken: &[VolumeId],
+    ) -> Result<VolumeId> {
+        let taken = taken.to_vec();
+        self.blocking(move |inner| inner.free_name(owner, format, &taken))
+            .await
+    }
+
+    async fn resize(&self, volume: &VolumeId, size: DiskSize) -> Result<()> {
+        let volume = volume.clone();
+        self.blocking(move |inner| inner.resize(&volume, size))
             .await
     }
 
@@ -306,12 +345,6 @@ impl Storage for DirStorage {
             locked(&inner.root, &path, &volume, access)
         })
         .await
-    }
-
-    async fn resize(&self, volume: &VolumeId, size: DiskSize) -> Result<()> {
-        let volume = volume.clone();
-        self.blocking(move |inner| inner.resize(&volume, size))
-            .await
     }
 
     async fn upload(&self, content: ContentKind, name: &str) -> Result<Upload> {

@@ -8,20 +8,23 @@ pub mod moving;
 pub mod readers;
 pub mod requests;
 
+use std::fs::File;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 
+use basalt_model::disk::{ChangeMedia, PauseReason};
 use basalt_model::machine::{DiskStats, Event, NicStats, Request, Response, RunState, Status};
 use rustix::event::{PollFd, PollFlags, poll};
 use std::sync::atomic::Ordering;
 
 use crate::display::{Screen, server};
-use crate::machine::events::MachineEvent;
+use crate::machine::events::{FullDisk, MachineEvent};
 use crate::machine::{self, Machine, Terminals};
 use crate::spec::{Listeners, Resources};
 use crate::terminal::Terminal;
+use crate::virtio::scsi::drive::Medium;
 use moving::Moving;
 use readers::Reader;
 use requests::Connection;
@@ -52,6 +55,8 @@ pub struct Server {
     /// Empty only while a reset builds the next one.
     machine: Option<Machine>,
     state: RunState,
+    /// Why the machine paused itself.
+    reason: Option<PauseReason>,
     /// The machine is being carried away, or was.
     moving: Moving,
     listener: UnixListener,
@@ -115,6 +120,7 @@ impl Server {
             resources,
             machine: Some(machine),
             state,
+            reason: None,
             moving: Moving::No,
             listener: listeners.control,
             connections: Vec::new(),
@@ -249,6 +255,10 @@ impl Server {
                         Err(reason) => (Response::Error(reason), None),
                     }
                 }
+                Ok(Request::ChangeMedia(change)) => {
+                    let medium = self.connections[index].take_descriptor();
+                    (done(self.change_media(&change, medium)), None)
+                }
                 Ok(request) => match self.moving.forbids(&request) {
                     Some(reason) => (Response::Error(reason.into()), None),
                     None => self.request(&request),
@@ -285,18 +295,48 @@ impl Server {
                 (Response::Ok, None)
             }
             Request::Resume => {
+                self.reason = None;
                 self.with_machine(Machine::resume);
+                self.with_machine(Machine::retry_disks);
                 self.state = RunState::Running;
                 (Response::Ok, None)
             }
+            Request::ResizeDisk(resize) => {
+                let machine = self.machine.as_mut();
+                let result = machine.map(|m| m.resize_disk(&resize.disk, resize.size));
+                (done(result.unwrap_or(Ok(()))), None)
+            }
             Request::Quit => (Response::Ok, Some(Outcome::Ended)),
-            Request::Events | Request::Save | Request::Migrate { .. } => (Response::Ok, None),
+            // Served where the connection is at hand.
+            Request::Events | Request::Save | Request::Migrate { .. } | Request::ChangeMedia(_) => {
+                (Response::Ok, None)
+            }
         }
+    }
+
+    /// Changes the disc in a drive; what is wrong with the field that it names otherwise.
+    fn change_media(&self, change: &ChangeMedia, disc: Option<OwnedFd>) -> Result<(), String> {
+        let mut drives = self.resources.drives.iter();
+        let Some(drive) = drives.find(|drive| drive.id() == change.drive) else {
+            return Err(format!("drive: there is no '{}'", change.drive));
+        };
+        let medium = match (change.insert, disc) {
+            (false, None) => None,
+            (true, Some(disc)) => {
+                Some(Medium::new(File::from(disc)).map_err(|e| format!("insert: {e}"))?)
+            }
+            (true, None) => return Err("insert: no descriptor came with the request".to_owned()),
+            (false, Some(_)) => {
+                return Err("insert: a descriptor came, but is not wanted".to_owned());
+            }
+        };
+        drive.change(medium);
+        Ok(())
     }
 
     fn status(&self) -> Status {
         let disks = self.resources.disks.iter().map(|disk| DiskStats {
-            id: disk.id.clone(),
+            id: disk.settings.name.clone(),
             read_bytes: disk.counters.read.load(Ordering::Relaxed),
             written_bytes: disk.counters.written.load(Ordering::Relaxed),
         });
@@ -307,6 +347,7 @@ impl Server {
         });
         Status {
             state: self.state,
+            reason: self.reason.clone(),
             moving: self.moving.progress(),
             disks: disks.collect(),
             nics: nics.collect(),
@@ -314,6 +355,9 @@ impl Server {
     }
 
     fn machine_event(&mut self) -> Option<Outcome> {
+        if let Some(full) = self.machine.as_ref()?.events().take_full() {
+            self.pause_for(full);
+        }
         match self.machine.as_ref()?.events().take()? {
             MachineEvent::PowerOff => {
                 tracing::info!("the guest switched itself off");
@@ -328,6 +372,19 @@ impl Server {
         }
     }
 
+    /// Pauses the machine because the host is full; the disk holds what the guest wrote.
+    fn pause_for(&mut self, full: FullDisk) {
+        let FullDisk { disk, error } = full;
+        tracing::error!(%disk, %error, "no room on the host: the machine pauses");
+        if self.state == RunState::Running {
+            self.with_machine(Machine::pause);
+            self.state = RunState::Paused;
+        }
+        let reason = PauseReason::IoError { disk, error };
+        self.reason = Some(reason.clone());
+        self.announce(&Event::Paused(reason));
+    }
+
     /// Builds the machine anew from the same resources.
     fn reset(&mut self) -> Option<Outcome> {
         // The old machine goes first, so that there is never memory for two.
@@ -336,6 +393,7 @@ impl Server {
             Ok(machine) => {
                 self.machine = Some(machine);
                 self.state = RunState::Running;
+                self.reason = None;
                 tracing::info!("the machine was reset");
                 self.announce(&Event::Reset);
                 None
@@ -375,6 +433,14 @@ impl Server {
             }
         }
         outcome
+    }
+}
+
+/// The answer to a request that may be refused.
+fn done(result: Result<(), String>) -> Response {
+    match result {
+        Ok(()) => Response::Ok,
+        Err(reason) => Response::Error(reason),
     }
 }
 

@@ -19,7 +19,17 @@ pub enum MachineEvent {
 /// ends this run of the machine. So a guest cannot make it grow.
 pub struct Events {
     first: Mutex<Option<MachineEvent>>,
+    full: Mutex<Option<FullDisk>>,
     wake: Signal,
+}
+
+/// A disk for whose data the host has no room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FullDisk {
+    /// Configuration key.
+    pub disk: String,
+    /// What the host said.
+    pub error: String,
 }
 
 impl Events {
@@ -27,6 +37,7 @@ impl Events {
     pub fn new() -> std::io::Result<Self> {
         Ok(Self {
             first: Mutex::new(None),
+            full: Mutex::new(None),
             wake: Signal::new()?,
         })
     }
@@ -38,6 +49,19 @@ impl Events {
             *first = Some(event);
             self.wake.raise();
         }
+    }
+
+    /// Leaves word of a full host, and wakes the main thread; the first word stays until taken.
+    pub fn report_full(&self, found: FullDisk) {
+        let mut full = self.full.lock().unwrap_or_else(PoisonError::into_inner);
+        full.get_or_insert(found);
+        self.wake.raise();
+    }
+
+    /// Takes the word of a full host.
+    pub fn take_full(&self) -> Option<FullDisk> {
+        let mut full = self.full.lock().unwrap_or_else(PoisonError::into_inner);
+        full.take()
     }
 
     /// Takes the event.

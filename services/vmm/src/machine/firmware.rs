@@ -203,7 +203,10 @@ fn boot_order(resources: &Resources, order: &[String]) -> String {
     for key in order {
         let disk = resources.disks.iter().zip(DISK_SLOT..);
         let nic = resources.nics.iter().zip(NIC_SLOT..);
-        if let Some((_, slot)) = disk.into_iter().find(|(disk, _)| disk.id == *key) {
+        if let Some((_, slot)) = disk
+            .into_iter()
+            .find(|(disk, _)| disk.settings.name == *key)
+        {
             list += &format!("/pci@i0cf8/scsi@{slot:x}/disk@0,0\n");
         } else if let Some((_, slot)) = nic.into_iter().find(|(nic, _)| nic.id == *key) {
             list += &format!("/pci@i0cf8/ethernet@{slot:x}/ethernet-phy@0\n");

@@ -17,6 +17,7 @@ pub mod smbios;
 pub mod vcpu;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use basalt_model::machine::Adapter;
 use kvm_bindings::{CpuId, KVM_PIT_SPEAKER_DUMMY, kvm_pit_config};
@@ -27,22 +28,24 @@ use crate::devices::pm::PowerManagement;
 use crate::devices::reset::{KeyboardReset, ResetControl};
 use crate::devices::serial::SerialPort;
 use crate::devices::{pm, serial};
+use crate::disk::SECTOR;
 use crate::display::{Input, Screen};
 use crate::pci::PciDevice;
 use crate::pci::host::PciHost;
-use crate::spec::{BootResource, Resources};
+use crate::spec::{BootResource, DiskResource, Resources};
 use crate::terminal::Terminal;
-use crate::virtio::block::Block;
+use crate::virtio::block::{self, Block, Orders};
 use crate::virtio::console::Console;
 use crate::virtio::gpu::Gpu;
 use crate::virtio::input::{self, Model};
 use crate::virtio::interrupt::Interrupts;
 use crate::virtio::net::Net;
 use crate::virtio::rng::Rng;
+use crate::virtio::scsi::{self, Scsi};
 use crate::virtio::transport::{VirtioPci, WINDOW_SIZE};
 use crate::virtio::worker::{Backend, Worker};
 use crate::virtio::{Description, console, gpu, net, rng};
-use events::Events;
+use events::{Events, FullDisk};
 use firmware::Firmware;
 use interrupts::{LineHolder, SharedLine};
 use layout::{
@@ -56,6 +59,8 @@ use vcpu::Vcpus;
 const RNG_SLOT: u8 = 1;
 /// PCI device number of the first disk.
 const DISK_SLOT: u8 = 2;
+/// PCI device number of the SCSI adapter.
+const SCSI_SLOT: u8 = 17;
 /// PCI device number of the first network card; fixed, so that a guest's name for a card does
 /// not change with its disks.
 const NIC_SLOT: u8 = 18;
@@ -117,6 +122,7 @@ pub struct Machine {
     /// What each virtual CPU was told it can do.
     features: Vec<CpuId>,
     devices: Vec<(String, Arc<VirtioPci>)>,
+    disks: Vec<DiskHandle>,
     firmware: Option<Firmware>,
     fixed: Fixed,
     power: Arc<PowerManagement>,
@@ -135,6 +141,7 @@ struct Fixed {
 /// A machine without virtual CPUs.
 struct Shell {
     devices: Vec<(String, Arc<VirtioPci>)>,
+    disks: Vec<DiskHandle>,
     firmware: Option<Firmware>,
     fixed: Fixed,
     power: Arc<PowerManagement>,
@@ -154,7 +161,7 @@ impl Shell {
         let events = Arc::new(Events::new().map_err(Error::Thread)?);
         let vm = create_vm(resources)?;
         memory::register(&vm, &memory, DirtyLog::Off)?;
-        let mut board = Board::new(vm.clone(), memory.clone(), profile.firmware);
+        let mut board = Board::new(vm.clone(), memory.clone(), profile.firmware, events.clone());
         board.add_devices(resources, terminals)?;
         let firmware = Firmware::new(resources, &board, profile, terminals, &events)?;
         if let Some(screen) = &terminals.screen {
@@ -167,6 +174,7 @@ impl Shell {
         let named = board.devices.into_iter().map(|(_, id, d)| (id, d));
         Ok(Self {
             devices: named.collect(),
+            disks: board.disks,
             firmware,
             fixed,
             power,
@@ -182,6 +190,7 @@ impl Shell {
             vcpus,
             features,
             devices: self.devices,
+            disks: self.disks,
             firmware: self.firmware,
             fixed: self.fixed,
             power: self.power,
@@ -192,6 +201,17 @@ impl Shell {
         }
     }
 }
+
+/// A disk as the main thread reaches it.
+struct DiskHandle {
+    id: String,
+    orders: Orders,
+    device: Arc<VirtioPci>,
+    size: u64,
+}
+
+/// How long a device may take to carry out an order.
+const ORDER_PATIENCE: Duration = Duration::from_secs(8);
 
 impl Machine {
     /// Builds the machine and lets it run.
@@ -233,6 +253,37 @@ impl Machine {
             device.resume();
         }
         self.vcpus.resume();
+    }
+
+    /// Tries again what the disks hold back because the host was full.
+    pub fn retry_disks(&self) {
+        for disk in &self.disks {
+            disk.orders.retry();
+            disk.device.poke();
+        }
+    }
+
+    /// Lets a disk follow its image to a larger size and tells the guest; what is wrong with the
+    /// field that it names otherwise.
+    pub fn resize_disk(&mut self, id: &str, size: u64) -> Result<(), String> {
+        let Some(disk) = self.disks.iter_mut().find(|disk| disk.id == id) else {
+            return Err(format!("disk: there is no '{id}'"));
+        };
+        if !size.is_multiple_of(SECTOR) {
+            return Err(format!("size: {size} is not a multiple of {SECTOR}"));
+        }
+        if size < disk.size {
+            return Err(format!("size: {size} is less than {}", disk.size));
+        }
+        let answer = disk.orders.grow(size);
+        disk.device.poke();
+        match answer.recv_timeout(ORDER_PATIENCE) {
+            Ok(result) => result.map_err(|error| format!("size: {error}"))?,
+            Err(_) => return Err("disk: it is too busy".to_owned()),
+        }
+        disk.size = size;
+        disk.device.change_config(0, &block::capacity(size));
+        Ok(())
     }
 
     /// Ends all threads of the machine. It cannot run again.
@@ -367,21 +418,25 @@ struct Board {
     memory: Arc<Memory>,
     /// Firmware places the devices' windows.
     firmware: bool,
+    events: Arc<Events>,
     lines: Vec<Arc<SharedLine>>,
     devices: Vec<(u8, String, Arc<VirtioPci>)>,
+    disks: Vec<DiskHandle>,
     /// Input devices; the first that the guest listens to gets what is typed.
     inputs: Vec<Arc<dyn Input>>,
 }
 
 impl Board {
-    fn new(vm: Arc<VmFd>, memory: Arc<Memory>, firmware: bool) -> Self {
+    fn new(vm: Arc<VmFd>, memory: Arc<Memory>, firmware: bool, events: Arc<Events>) -> Self {
         let lines = (INTX_BASE..INTX_BASE + 4).map(|gsi| SharedLine::new(gsi, vm.clone()));
         Self {
             lines: lines.collect(),
             vm,
             memory,
             firmware,
+            events,
             devices: Vec::new(),
+            disks: Vec::new(),
             inputs: Vec::new(),
         }
     }
@@ -396,16 +451,12 @@ impl Board {
             self.add(RNG_SLOT, "rng", rng::description(), Box::new(device))?;
         }
         for (slot, disk) in (DISK_SLOT..).zip(&resources.disks) {
-            let counters = disk.counters.clone();
-            let device = Block::new(
-                &disk.id,
-                disk.image.clone(),
-                disk.readonly,
-                &disk.serial,
-                counters,
-            )
-            .map_err(failed(&disk.id))?;
-            self.add(slot, &disk.id, device.description(), Box::new(device))?;
+            self.add_disk(slot, disk)?;
+        }
+        if !resources.drives.is_empty() {
+            let device = Scsi::new(resources.drives.clone());
+            let description = scsi::description(resources.drives.len());
+            self.add(SCSI_SLOT, "scsi", description, Box::new(device))?;
         }
         for (slot, nic) in (NIC_SLOT..).zip(&resources.nics) {
             let device = Net::new(nic.tap.clone(), nic.counters.clone());
@@ -420,6 +471,37 @@ impl Board {
                 Box::new(device),
             )?;
         }
+        Ok(())
+    }
+
+    fn add_disk(&mut self, slot: u8, disk: &DiskResource) -> Result<(), Error> {
+        let id = disk.settings.name.clone();
+        let failed = |e| Error::Device(id.clone(), e);
+        let orders = Orders::default();
+        let (events, name) = (self.events.clone(), id.clone());
+        let on_full = move |error: &std::io::Error| {
+            events.report_full(FullDisk {
+                disk: name.clone(),
+                error: error.to_string(),
+            });
+        };
+        let device = Block::new(
+            disk.image.open().map_err(failed)?,
+            disk.settings.clone(),
+            disk.counters.clone(),
+            orders.clone(),
+            Box::new(on_full),
+        )
+        .map_err(failed)?;
+        let size = device.size();
+        let description = block::description(&disk.settings, size);
+        let device = self.add(slot, &id, description, Box::new(device))?;
+        self.disks.push(DiskHandle {
+            id,
+            orders,
+            device,
+            size,
+        });
         Ok(())
     }
 
@@ -451,7 +533,7 @@ impl Board {
         id: &str,
         description: Description,
         backend: Box<dyn Backend>,
-    ) -> Result<(), Error> {
+    ) -> Result<Arc<VirtioPci>, Error> {
         let failed = |e: std::io::Error| Error::Device(id.to_owned(), e);
         let queues = description.queues.len();
         let worker = Worker::start(id, queues, backend).map_err(failed)?;
@@ -472,7 +554,8 @@ impl Board {
             self.vm.clone(),
         )
         .map_err(|e| failed(std::io::Error::other(e)))?;
-        self.devices.push((slot, id.to_owned(), Arc::new(device)));
-        Ok(())
+        let device = Arc::new(device);
+        self.devices.push((slot, id.to_owned(), device.clone()));
+        Ok(device)
     }
 }

@@ -74,6 +74,7 @@ const MAIN: &[i64] = &[
     libc::SYS_fdatasync,
     libc::SYS_fstat,
     libc::SYS_fsync,
+    libc::SYS_io_uring_enter,
     libc::SYS_lseek,
     libc::SYS_poll,
     libc::SYS_ppoll,
@@ -90,6 +91,8 @@ const MAIN: &[i64] = &[
     libc::SYS_set_robust_list,
     libc::SYS_shutdown,
     libc::SYS_statx,
+    libc::SYS_timerfd_create,
+    libc::SYS_timerfd_settime,
     libc::SYS_writev,
 ];
 
@@ -100,11 +103,16 @@ const VCPU: &[i64] = &[libc::SYS_fdatasync, libc::SYS_pwrite64];
 const WORKER: &[i64] = &[
     libc::SYS_fallocate,
     libc::SYS_fdatasync,
+    // A ring itself allows only transfers to and from its image: see `disk::ring`.
+    libc::SYS_io_uring_enter,
+    libc::SYS_lseek,
     libc::SYS_poll,
     libc::SYS_ppoll,
+    libc::SYS_pread64,
     libc::SYS_preadv,
     libc::SYS_pwrite64,
     libc::SYS_pwritev,
+    libc::SYS_timerfd_settime,
     libc::SYS_writev,
 ];
 

@@ -6,16 +6,18 @@
 
 use std::io;
 use std::ops::Deref;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
 
 use virtio_queue::DescriptorChain;
 use vm_memory::bitmap::Bitmap;
 use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend};
 
+use crate::disk::vectors::{MAX_VECTORS, Vectors};
 use crate::machine::memory::Memory;
 
 /// Most descriptors in one chain; also the most one vectored system call takes.
-pub const MAX_SPANS: usize = 1024;
+pub const MAX_SPANS: usize = MAX_VECTORS;
 
 /// A piece of guest memory, known to exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +91,12 @@ impl Chain {
 }
 
 impl Spans {
+    /// One span, for tests.
+    #[cfg(test)]
+    pub(crate) fn one(start: GuestAddress, len: usize) -> Self {
+        Self(vec![Span { start, len }])
+    }
+
     /// Sum of the lengths; each is below 4 GiB and there are at most [`MAX_SPANS`].
     pub fn len(&self) -> usize {
         self.0.iter().map(|s| s.len).sum()
@@ -161,115 +169,38 @@ impl Spans {
     }
 
     /// The same memory as the kernel wants it for vectored input and output.
-    fn vectors(&self, memory: &Memory) -> io::Result<Vec<libc::iovec>> {
-        let mut vectors = Vec::with_capacity(self.0.len());
-        for span in &self.0 {
+    pub fn vectors(&self, memory: &Arc<Memory>) -> io::Result<Vectors> {
+        let mut list = Vec::with_capacity(self.0.len());
+        for span in self.0.iter().filter(|span| span.len > 0) {
             for slice in memory.get_slices(span.start, span.len) {
                 let slice = slice.map_err(io::Error::other)?;
-                let pointer = slice.ptr_guard_mut().as_ptr();
-                vectors.push(libc::iovec {
-                    iov_base: pointer.cast(),
+                list.push(libc::iovec {
+                    iov_base: slice.ptr_guard_mut().as_ptr().cast(),
                     iov_len: slice.len(),
                 });
             }
         }
         // A span across the hole counts twice.
-        if vectors.len() > MAX_SPANS {
+        if list.len() > MAX_SPANS {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        Ok(vectors)
-    }
-
-    /// Reads from `file` at `offset` until the spans are full or the file ends.
-    pub fn fill_from(&self, memory: &Memory, file: BorrowedFd, offset: u64) -> io::Result<usize> {
-        transfer(self.vectors(memory)?, offset, |vectors, offset| {
-            // SAFETY: every vector is guest memory that `memory` keeps mapped across the call;
-            // the guest may change it meanwhile, which only changes its own data.
-            unsafe {
-                libc::preadv(
-                    file.as_raw_fd(),
-                    vectors.as_ptr(),
-                    vectors.len() as i32,
-                    offset,
-                )
-            }
-        })
-        .inspect(|_| self.mark(memory))
+        // SAFETY: `get_slices` gave pieces that each lie within one mapping of `memory`.
+        Ok(unsafe { Vectors::guest(memory.clone(), self.clone(), list) })
     }
 
     /// Notes that the kernel wrote into the spans by address, where nothing sees it.
     pub fn mark(&self, memory: &Memory) {
-        for span in &self.0 {
+        for span in self.0.iter().filter(|span| span.len > 0) {
             for slice in memory.get_slices(span.start, span.len).flatten() {
                 slice.bitmap().mark_dirty(0, slice.len());
             }
         }
     }
 
-    /// Writes all of the spans to `file` at `offset`.
-    pub fn drain_to(&self, memory: &Memory, file: BorrowedFd, offset: u64) -> io::Result<usize> {
-        transfer(self.vectors(memory)?, offset, |vectors, offset| {
-            // SAFETY: as in `fill_from`.
-            unsafe {
-                libc::pwritev(
-                    file.as_raw_fd(),
-                    vectors.as_ptr(),
-                    vectors.len() as i32,
-                    offset,
-                )
-            }
-        })
-    }
-
     /// Writes the spans to a packet device with one call.
-    pub fn send(&self, memory: &Memory, packets: BorrowedFd) -> io::Result<usize> {
-        let vectors = self.vectors(memory)?;
-        // SAFETY: as in `fill_from`.
-        let sent =
-            unsafe { libc::writev(packets.as_raw_fd(), vectors.as_ptr(), vectors.len() as i32) };
-        usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+    pub fn send(&self, memory: &Arc<Memory>, packets: BorrowedFd<'_>) -> io::Result<usize> {
+        self.vectors(memory)?.send_to(packets)
     }
-}
-
-/// Repeats a vectored call until everything moved or it moves no more.
-fn transfer(
-    mut vectors: Vec<libc::iovec>,
-    offset: u64,
-    mut call: impl FnMut(&[libc::iovec], i64) -> isize,
-) -> io::Result<usize> {
-    let mut done = 0usize;
-    let mut rest = &mut vectors[..];
-    while !rest.is_empty() {
-        let at = offset
-            .checked_add(done as u64)
-            .and_then(|at| i64::try_from(at).ok());
-        let at = at.ok_or(io::ErrorKind::InvalidInput)?;
-        let moved = match usize::try_from(call(rest, at)) {
-            Ok(0) => break,
-            Ok(moved) => moved,
-            Err(_) => match io::Error::last_os_error() {
-                error if error.kind() == io::ErrorKind::Interrupted => continue,
-                error => return Err(error),
-            },
-        };
-        done += moved;
-        rest = advance(rest, moved);
-    }
-    Ok(done)
-}
-
-/// Drops `moved` bytes from the front.
-fn advance(mut vectors: &mut [libc::iovec], mut moved: usize) -> &mut [libc::iovec] {
-    while let Some(first) = vectors.first_mut() {
-        if moved < first.iov_len {
-            first.iov_base = first.iov_base.wrapping_byte_add(moved);
-            first.iov_len -= moved;
-            break;
-        }
-        moved -= first.iov_len;
-        vectors = &mut vectors[1..];
-    }
-    vectors
 }
 
 #[cfg(test)]
@@ -313,21 +244,5 @@ mod tests {
         assert_eq!(target.read(&memory, &mut back), 7);
         assert_eq!(&back[..5], b"hello");
         assert_eq!(target.write(&memory, &[1; 64]), 7);
-    }
-
-    #[test]
-    fn files_are_read_to_their_end_only() {
-        use std::os::fd::AsFd;
-        let memory = reserve(64 * MIB).unwrap();
-        let file = tempfile::tempfile().unwrap();
-        let target = spans(&[(0x1000, 600), (0x9000, 600)]);
-        assert_eq!(target.drain_to(&memory, file.as_fd(), 100).unwrap(), 1200);
-        assert_eq!(file.metadata().unwrap().len(), 1300);
-        assert_eq!(target.fill_from(&memory, file.as_fd(), 700).unwrap(), 600);
-        assert!(
-            target
-                .fill_from(&memory, file.as_fd(), u64::MAX - 3)
-                .is_err()
-        );
     }
 }

@@ -15,6 +15,7 @@ pub mod input;
 pub mod interrupt;
 pub mod net;
 pub mod rng;
+pub mod scsi;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod transport;
@@ -39,6 +40,8 @@ pub enum Kind {
     Console = 3,
     /// Entropy source.
     Rng = 4,
+    /// SCSI host adapter.
+    Scsi = 8,
     /// Display.
     Gpu = 16,
     /// Keyboard or pointer.
@@ -53,6 +56,7 @@ impl Kind {
             Self::Block => [0x01, 0x80, 0x00],
             Self::Console => [0x07, 0x80, 0x00],
             Self::Rng => [0x10, 0x00, 0x00],
+            Self::Scsi => [0x01, 0x00, 0x00],
             Self::Gpu => [0x03, 0x80, 0x00],
             Self::Input => [0x09, 0x80, 0x00],
         }

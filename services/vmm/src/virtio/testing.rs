@@ -5,6 +5,7 @@ use std::sync::Arc;
 use virtio_queue::{Queue, QueueT};
 use vm_memory::{Bytes, GuestAddress};
 
+use super::chain::Spans;
 use super::interrupt::Interrupts;
 use super::worker::Live;
 use crate::machine::interrupts::testing::Recorder;
@@ -74,6 +75,11 @@ impl Driver {
     /// Address of a request's part.
     fn buffer(part: usize) -> GuestAddress {
         GuestAddress(BUFFERS + part as u64 * BUFFER_STRIDE)
+    }
+
+    /// The start of a part's memory as a chain has it.
+    pub fn spans(&self, part: usize, len: usize) -> Spans {
+        Spans::one(Self::buffer(part), len)
     }
 
     /// Submits a request to queue 0. Its parts overwrite those of the request before.

@@ -88,6 +88,9 @@ struct State {
     queue_select: u16,
     queues: Vec<Queue>,
     bound_at: Option<u64>,
+    /// The device's own configuration, and how often it changed.
+    device: Vec<u8>,
+    generation: u8,
 }
 
 /// One device.
@@ -123,6 +126,8 @@ impl VirtioPci {
             queue_select: 0,
             queues: new_queues(&description)?,
             bound_at: None,
+            device: description.config.clone(),
+            generation: 0,
         };
         let device = Self {
             description,
@@ -159,6 +164,24 @@ impl VirtioPci {
             }
         }
         state.bound_at = wanted;
+    }
+
+    /// Changes a part of the device's own configuration and tells the driver.
+    pub fn change_config(&self, offset: usize, bytes: &[u8]) {
+        let mut state = self.state();
+        let end = offset.saturating_add(bytes.len());
+        if let Some(part) = state.device.get_mut(offset..end) {
+            part.copy_from_slice(bytes);
+            state.generation = state.generation.wrapping_add(1);
+            if state.status & DRIVER_OK != 0 {
+                self.interrupts.config();
+            }
+        }
+    }
+
+    /// Has the device look at what was left for it.
+    pub fn poke(&self) {
+        self.worker.poke();
     }
 
     /// Stops the worker; returns when it touches no memory any more.
@@ -264,8 +287,7 @@ impl VirtioPci {
             0x10 => u64::from(self.interrupts.assigned(None)),
             0x12 => state.queues.len() as u64,
             0x14 => u64::from(self.status(&state)),
-            // No device changes more than one field at a time.
-            0x15 => 0,
+            0x15 => u64::from(state.generation),
             0x16 => u64::from(state.queue_select),
             0x18 => queue.map_or(0, |q| u64::from(q.size())),
             0x1a => u64::from(self.interrupts.assigned(select)),
@@ -491,7 +513,8 @@ impl PciDevice for VirtioPci {
                 if let Some(registers) = self.worker.registers() {
                     return registers.read(from, data);
                 }
-                let rest = self.description.config.get(from..).unwrap_or_default();
+                let state = self.state();
+                let rest = state.device.get(from..).unwrap_or_default();
                 data.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
             }
             TABLE..PENDING => self.interrupts.table_read((offset - TABLE) as usize, data),

@@ -137,7 +137,8 @@ pub trait Backend: Send {
     fn source(&self) -> Option<BorrowedFd<'_>> {
         None
     }
-    /// The driver took the queues away.
+    /// The driver took the queues away, or the machine ends: when this returns, nothing touches
+    /// memory.
     fn deactivated(&mut self) {}
     /// The device's configuration, if it is not fixed.
     fn registers(&self) -> Option<Arc<dyn Registers>> {
@@ -145,6 +146,11 @@ pub trait Backend: Send {
     }
     /// [`Self::source`] is readable.
     fn ready(&mut self, _live: &mut Live) -> Result<(), BrokenQueue> {
+        Ok(())
+    }
+    /// The main thread left something for the device; without `live` its driver is off, or it
+    /// stands still.
+    fn poked(&mut self, _live: Option<&mut Live>) -> Result<(), BrokenQueue> {
         Ok(())
     }
     /// Finishes every request that was taken from a queue: the machine is about to stand still,
@@ -164,6 +170,7 @@ pub trait Backend: Send {
 enum Command {
     Activate(Box<Live>, Vec<u8>),
     Deactivate(SyncSender<()>),
+    Poke,
     Pause(SyncSender<Rest>),
     Resume,
     End,
@@ -276,6 +283,11 @@ impl Worker {
         let _ = wait.recv();
     }
 
+    /// Has the device look at what was left for it.
+    pub fn poke(&self) {
+        self.command(Command::Poke);
+    }
+
     /// Stops work on the queues; returns when none of it touches memory any more. Paused twice is
     /// paused.
     pub fn pause(&self) -> Rest {
@@ -338,6 +350,7 @@ impl Loop {
                 Err(error) => crate::fatal(&format!("a device cannot wait for work: {error}")),
             };
             if ready.commands && !self.obey() {
+                self.backend.deactivated();
                 return;
             }
             if self.paused {
@@ -434,6 +447,11 @@ impl Loop {
                     self.live = None;
                     self.backend.deactivated();
                     let _ = done.send(());
+                }
+                Command::Poke => {
+                    let live = self.live.as_deref_mut().filter(|_| !self.paused);
+                    let result = self.backend.poked(live);
+                    self.judge(&result);
                 }
                 Command::End => return false,
             }

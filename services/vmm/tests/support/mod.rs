@@ -11,6 +11,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Child, Command, ExitStatus};
 use std::time::Duration;
 
+use basalt_model::disk::Optical;
 use basalt_model::machine::{
     Adapter, Boot, Display, MachineSpec, PROTOCOL, Request, Response, Slot, Started,
 };
@@ -118,6 +119,7 @@ fn kernel(guest: &[u8]) -> File {
 pub struct Monitor {
     child: Child,
     dir: tempfile::TempDir,
+    disk: File,
     starter: Option<UnixStream>,
 }
 
@@ -175,12 +177,13 @@ impl Setup {
         let listen = |name: &str| UnixListener::bind(dir.path().join(name)).unwrap();
         let disk = tempfile::tempfile().unwrap();
         disk.set_len(self.disk).unwrap();
+        let image = disk.try_clone().unwrap();
         let mut fds: Vec<OwnedFd> = vec![
             kvm.into(),
             listen("control").into(),
             listen("serial").into(),
             kernel(self.guest).into(),
-            disk.into(),
+            image.into(),
             File::open("/dev/urandom").unwrap().into(),
             listen("vnc").into(),
         ];
@@ -202,11 +205,10 @@ impl Setup {
                 cmdline: "quiet".into(),
             },
             system: Default::default(),
-            disks: vec![basalt_model::machine::Disk {
-                id: "virtio0".into(),
-                image: Slot(4),
-                readonly: false,
-                serial: String::new(),
+            disks: vec![basalt_model::machine::Disk::raw("virtio0", Slot(4))],
+            opticals: vec![Optical {
+                id: "ide2".into(),
+                medium: None,
             }],
             nics: Vec::new(),
             rng: Some(Slot(5)),
@@ -222,6 +224,7 @@ impl Setup {
         let monitor = Monitor {
             child,
             dir,
+            disk,
             starter: Some(starter),
         };
         Some((monitor, move || answer(&answers)))
@@ -277,6 +280,11 @@ impl Monitor {
         line.push(b'\n');
         stream.write_all(&line).unwrap();
         BufReader::new(stream)
+    }
+
+    /// The image of `virtio0`.
+    pub fn disk(&self) -> &File {
+        &self.disk
     }
 
     /// Sends a request with a descriptor on a new connection and returns the connection's lines.

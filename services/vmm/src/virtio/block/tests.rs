@@ -1,21 +1,69 @@
 //! Requests of well-behaved and of hostile drivers.
 
+use super::request::UNMAP;
 use super::*;
+use crate::disk::testing::FullDisk;
+use crate::disk::{Image, SECTOR};
 use crate::machine::layout::MIB;
 use crate::machine::memory::reserve;
+use crate::virtio::chain::Chain;
 use crate::virtio::testing::{Driver, Part};
-use std::io::Read;
+use basalt_model::disk::{CacheMode, ImageFormat, Rate};
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 const SECTORS: u64 = 16;
+const QUEUE: usize = 0;
 
-fn disk(readonly: bool) -> (Block, File) {
+fn settings(readonly: bool) -> Settings {
+    Settings {
+        name: "virtio0".into(),
+        readonly,
+        serial: "serial-1".into(),
+        queues: 1,
+        discard: true,
+        limits: Limits::default(),
+    }
+}
+
+fn image(file: &File) -> Image {
+    let file = file.try_clone().unwrap();
+    let (format, cache) = (ImageFormat::Raw, CacheMode::Writeback);
+    Image::prepare("virtio0", format, file, Vec::new(), cache, false)
+}
+
+fn blank() -> File {
     let file = tempfile::tempfile().unwrap();
     file.set_len(SECTORS * SECTOR + 100).unwrap();
-    let image = Arc::new(file.try_clone().unwrap());
-    (
-        Block::new("virtio0", image, readonly, "serial-1", Arc::default()).unwrap(),
-        file,
-    )
+    file
+}
+
+fn on(disk: Box<dyn Disk>, settings: Settings) -> Block {
+    let ignore = Box::new(|_: &io::Error| ());
+    Block::new(disk, settings, Arc::default(), Orders::default(), ignore).unwrap()
+}
+
+fn disk(readonly: bool) -> (Block, File) {
+    let file = blank();
+    let disk = image(&file).open().unwrap();
+    (on(disk, settings(readonly)), file)
+}
+
+/// Lets the device work until the driver sees an answer or there is nothing left to wait for.
+fn work(block: &mut Block, driver: &mut Driver) -> Result<bool, BrokenQueue> {
+    block.kicked(&mut driver.live, QUEUE)?;
+    loop {
+        if driver.completed() {
+            return Ok(true);
+        }
+        if block.disk.pending() == 0 {
+            return Ok(false);
+        }
+        block.disk.wait().unwrap();
+        block.ready(&mut driver.live)?;
+    }
 }
 
 fn header(kind: u32, sector: u64) -> Vec<u8> {
@@ -28,8 +76,7 @@ fn header(kind: u32, sector: u64) -> Vec<u8> {
 /// Sends one request and returns its status byte, if the device wrote one.
 fn request(block: &mut Block, driver: &mut Driver, parts: &[Part]) -> Option<u8> {
     driver.submit(parts);
-    block.kicked(&mut driver.live, QUEUE).ok()?;
-    driver.completed().then_some(())?;
+    work(block, driver).ok()?.then_some(())?;
     driver.last_byte(parts)
 }
 
@@ -225,6 +272,118 @@ fn noise_is_survived() {
         let _ = block.kicked(&mut driver.live, QUEUE);
     }
     assert_eq!(file.metadata().unwrap().len(), SECTORS * SECTOR + 100);
+    block.deactivated();
     let memory = reserve(32 * MIB).unwrap();
-    assert!(block.serve(&memory, Chain::default()).is_err());
+    let reader = Reader {
+        size: SECTORS * SECTOR,
+        readonly: false,
+        discard: true,
+        id: &block.id,
+    };
+    assert!(reader.parse(&memory, Chain::default()).is_err());
+}
+
+#[test]
+fn what_a_full_host_refuses_is_held_and_written_later() {
+    let file = blank();
+    let full = Arc::new(AtomicBool::new(true));
+    let disk = FullDisk {
+        inner: image(&file).open().unwrap(),
+        full: full.clone(),
+        refused: VecDeque::new(),
+    };
+    let (told, heard) = std::sync::mpsc::channel();
+    let orders = Orders::default();
+    let mut block = Block::new(
+        Box::new(disk),
+        settings(false),
+        Arc::default(),
+        orders.clone(),
+        Box::new(move |error| told.send(error.raw_os_error()).unwrap()),
+    )
+    .unwrap();
+    let mut driver = Driver::new(1);
+    let write = [
+        Part::Out(header(1, 3)),
+        Part::Out(vec![0x5a; 512]),
+        Part::In(1),
+    ];
+    driver.submit(&write);
+    assert!(!work(&mut block, &mut driver).unwrap(), "no answer yet");
+    assert_eq!(heard.recv().unwrap(), Some(libc::ENOSPC));
+
+    assert!(
+        !block.quiesce(&mut driver.live).unwrap(),
+        "it is unfinished"
+    );
+
+    // Still full: held once more, and said once more.
+    orders.retry();
+    block.poked(Some(&mut driver.live)).unwrap();
+    assert!(!driver.completed());
+    assert_eq!(heard.recv().unwrap(), Some(libc::ENOSPC));
+
+    full.store(false, Ordering::Relaxed);
+    orders.retry();
+    block.poked(Some(&mut driver.live)).unwrap();
+    while block.disk.pending() > 0 {
+        block.disk.wait().unwrap();
+        block.ready(&mut driver.live).unwrap();
+    }
+    assert!(driver.completed());
+    assert_eq!(driver.last_byte(&write), Some(STATUS_OK));
+    let mut sector = [0; 512];
+    std::os::unix::fs::FileExt::read_exact_at(&file, &mut sector, 3 * SECTOR).unwrap();
+    assert_eq!(sector, [0x5a; 512]);
+}
+
+#[test]
+fn a_disk_grows_with_its_image_and_no_further() {
+    let (mut block, file) = disk(false);
+    let mut driver = Driver::new(1);
+    let orders = block.orders.clone();
+    let bigger = 2 * SECTORS * SECTOR;
+    let early = orders.grow(bigger);
+    block.poked(None).unwrap();
+    assert!(early.recv().unwrap().unwrap_err().contains("grow it first"));
+    file.set_len(bigger).unwrap();
+    let grown = orders.grow(bigger);
+    block.poked(None).unwrap();
+    assert_eq!(grown.recv().unwrap(), Ok(()));
+    let last = [
+        Part::Out(header(0, 2 * SECTORS - 1)),
+        Part::In(512),
+        Part::In(1),
+    ];
+    assert_eq!(request(&mut block, &mut driver, &last), Some(STATUS_OK));
+}
+
+#[test]
+fn a_limited_disk_waits_and_then_goes_on_by_itself() {
+    let mut settings = settings(false);
+    settings.limits.requests.total = Some(Rate {
+        average: 100,
+        burst: Some(1),
+        burst_seconds: 1,
+    });
+    let file = blank();
+    let mut block = on(image(&file).open().unwrap(), settings);
+    let mut driver = Driver::new(1);
+    let read = [Part::Out(header(0, 0)), Part::In(512), Part::In(1)];
+    let begin = Instant::now();
+    // The first two are the burst, and its debt.
+    for _ in 0..3 {
+        driver.submit(&read);
+        block.kicked(&mut driver.live, QUEUE).unwrap();
+        while !driver.completed() {
+            // The limit's timer and the disk wake the device through one descriptor.
+            let source = block.source().unwrap();
+            let ready = rustix::event::PollFlags::IN;
+            let mut fds = [rustix::event::PollFd::new(&source, ready)];
+            rustix::event::poll(&mut fds, None).unwrap();
+            block.ready(&mut driver.live).unwrap();
+        }
+        assert_eq!(driver.last_byte(&read), Some(STATUS_OK));
+    }
+    assert!(begin.elapsed() >= Duration::from_millis(500));
 }
