@@ -53,14 +53,7 @@ impl Control {
         request: &Request,
         descriptor: BorrowedFd<'_>,
     ) -> Result<()> {
-        let mut line = serde_json::to_vec(request).map_err(failed)?;
-        line.push(b'\n');
-        let sent = self.send_with(&line, descriptor).await?;
-        self.stream
-            .get_mut()
-            .write_all(&line[sent..])
-            .await
-            .map_err(failed)?;
+        self.deliver(request, descriptor).await?;
         match tokio::time::timeout(PATIENCE, self.answer()).await {
             Ok(Ok(Response::Ok)) => Ok(()),
             Ok(Ok(Response::Error(reason))) => Err(VmError::Control(reason)),
@@ -73,19 +66,21 @@ impl Control {
     /// Has the machine stopped and its state written to `file`; takes as long as that takes. The
     /// monitor's end is noticed.
     pub async fn save(&mut self, file: BorrowedFd<'_>) -> Result<()> {
-        let mut line = serde_json::to_vec(&Request::Save).map_err(failed)?;
-        line.push(b'\n');
-        let sent = self.send_with(&line, file).await?;
-        self.stream
-            .get_mut()
-            .write_all(&line[sent..])
-            .await
-            .map_err(failed)?;
+        self.deliver(&Request::Save, file).await?;
         match self.answer().await? {
             Response::Ok => Ok(()),
             Response::Error(reason) => Err(VmError::Control(reason)),
             other => Err(unexpected(&other)),
         }
+    }
+
+    /// Sends a request with the descriptor that belongs to it.
+    async fn deliver(&mut self, request: &Request, descriptor: BorrowedFd<'_>) -> Result<()> {
+        let mut line = serde_json::to_vec(request).map_err(failed)?;
+        line.push(b'\n');
+        let sent = self.send_with(&line, descriptor).await?;
+        let stream = self.stream.get_mut();
+        stream.write_all(&line[sent..]).await.map_err(failed)
     }
 
     /// Sends the beginning of `line` with a descriptor; returns how much.
@@ -138,17 +133,6 @@ impl Control {
             _ => serde_json::from_str(&answer).map_err(failed),
         }
     }
-}
-
-/// Sends bytes with a descriptor; returns how many went.
-fn send(socket: BorrowedFd<'_>, line: &[u8], descriptor: BorrowedFd<'_>) -> std::io::Result<usize> {
-    let descriptors = [descriptor];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut control = SendAncillaryBuffer::new(&mut space);
-    // There is room for one.
-    control.push(SendAncillaryMessage::ScmRights(&descriptors));
-    let line = [std::io::IoSlice::new(line)];
-    Ok(sendmsg(socket, &line, &mut control, SendFlags::NOSIGNAL)?)
 }
 
 fn failed(error: impl std::fmt::Display) -> VmError {

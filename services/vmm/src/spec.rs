@@ -387,8 +387,8 @@ impl Resources {
 
     /// The files that hold what the guest writes, by configuration key.
     pub fn written(&self) -> Vec<(String, Arc<File>)> {
-        let disks = self.disks.iter().filter(|disk| !disk.readonly);
-        let disks = disks.map(|disk| (disk.id.clone(), disk.image.clone()));
+        let disks = self.disks.iter().filter(|disk| !disk.settings.readonly);
+        let disks = disks.map(|disk| (disk.settings.name.clone(), disk.image.written()));
         let vars = match &self.boot {
             BootResource::Firmware { vars, .. } => Some(("efidisk0".to_owned(), vars.clone())),
             BootResource::Kernel { .. } => None,

@@ -68,6 +68,11 @@ impl Image {
         })
     }
 
+    /// The file that holds what the guest writes.
+    pub fn written(&self) -> Arc<File> {
+        self.image.file.clone()
+    }
+
     /// Descriptors that must stay open.
     pub fn descriptors(&self) -> Vec<RawFd> {
         let mut all = vec![self.image.file.as_raw_fd()];

@@ -206,9 +206,11 @@ fn random_commands_are_survived() {
         if round % 100 == 0 {
             drive.change((random() % 2 == 0).then(disc));
         }
-        let mut chain = Chain::default();
-        chain.readable = driver.spans(0, REQUEST);
-        chain.writable = driver.spans(1, RESPONSE + random() as usize % 5000);
+        let chain = Chain {
+            readable: driver.spans(0, REQUEST),
+            writable: driver.spans(1, RESPONSE + random() as usize % 5000),
+            ..Chain::default()
+        };
         let room = chain.writable.len();
         let bytes = request([1, 0, 0x40, 0, 0, 0, 0, 0], &block);
         chain.readable.write(&driver.live.memory, &bytes);
