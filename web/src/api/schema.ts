@@ -1658,7 +1658,7 @@ export interface Methods {
       /** Size, e.g. `4G`; a bare number is KiB. */
       size: string;
       /** Format; only raw. */
-      format?: "raw";
+      format?: "raw" | "qcow2";
     };
     output: string;
   };
@@ -2113,6 +2113,22 @@ export interface Methods {
       node: string;
       /** Number of the guest. */
       vmid: number;
+    };
+    output: string;
+  };
+  /** Makes a disk of a virtual machine larger, while it runs or not. */
+  "PUT /nodes/{node}/qemu/{vmid}/resize": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
+      /** The disk, e.g. `virtio0`. */
+      disk: string;
+      /** Its new size, `32G`, or what is added to it, `+4G`. */
+      size: string;
+      /** Refuse if the configuration has another digest. */
+      digest?: string;
     };
     output: string;
   };

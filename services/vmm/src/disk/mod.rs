@@ -10,6 +10,7 @@
 
 pub mod backup;
 pub mod bitmap;
+pub mod counts;
 pub mod image;
 pub mod limits;
 pub mod qcow2;

@@ -16,7 +16,7 @@ use imago::{DenyImplicitOpenGate, FormatAccess, FormatDriverBuilder};
 
 use super::raw::RawImage;
 use super::storage::Opened;
-use super::{Disk, Done, Operation, SECTOR};
+use super::{Disk, Done, Operation, SECTOR, counts};
 
 type Layer = FormatAccess<Opened>;
 
@@ -44,6 +44,9 @@ impl Qcow2Disk {
                     return Err(io::Error::other("a raw image cannot lie on top of another"));
                 }
             });
+        }
+        if !readonly {
+            counts::check(image)?;
         }
         Ok(Self {
             access: qcow2(image, below, !readonly)?,

@@ -111,6 +111,38 @@ fn what_an_image_names_is_given_or_it_is_refused() {
     refused("noise", &[]);
 }
 
+#[test]
+fn an_image_that_does_not_count_its_tables_is_not_written_to() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("image");
+    let name = path.to_string_lossy().into_owned();
+    for options in [
+        "refcount_bits=16",
+        "refcount_bits=1",
+        "cluster_size=512,refcount_bits=64",
+    ] {
+        if qemu_img(&["create", "-q", "-f", "qcow2", "-o", options, &name, "8M"]).is_none() {
+            return;
+        }
+        {
+            let mut disk = open(&path, &[]).unwrap();
+            write(&mut *disk, 0, &[1; 65536]).unwrap();
+            disk.finish().unwrap();
+        }
+        open(&path, &[]).unwrap();
+        // Nothing is counted any more.
+        let mut bytes = std::fs::read(&path).unwrap();
+        let table = u64::from_be_bytes(bytes[48..56].try_into().unwrap()) as usize;
+        bytes[table..table + 8].fill(0);
+        std::fs::write(&path, &bytes).unwrap();
+        let refused = open(&path, &[]).err().unwrap().to_string();
+        assert!(
+            refused.contains("header is not counted"),
+            "{options}: {refused}"
+        );
+    }
+}
+
 /// Headers and tables full of noise: an answer or an error, never a crash.
 #[test]
 fn damaged_images_are_survived() {
