@@ -114,7 +114,8 @@ impl Net {
         Self {
             tap,
             counters,
-            buffer: Vec::new(),
+            // Takes no memory before the first packet: its pages come zeroed from the host.
+            buffer: vec![0; MOST],
             waiting: None,
         }
     }
@@ -214,7 +215,6 @@ impl Backend for Net {
                 offloads |= offload;
             }
         }
-        self.buffer.resize(MOST, 0);
         self.waiting = None;
         // SAFETY: the argument is a number.
         check(unsafe { libc::ioctl(self.tap.as_raw_fd(), TUNSETOFFLOAD, offloads) })?;

@@ -10,9 +10,7 @@ fn card() -> (Net, UnixDatagram) {
     ours.set_nonblocking(true).unwrap();
     theirs.set_nonblocking(true).unwrap();
     let tap = Arc::new(File::from(OwnedFd::from(ours)));
-    let mut net = Net::new(tap, Arc::default());
-    net.buffer.resize(MOST, 0);
-    (net, theirs)
+    (Net::new(tap, Arc::default()), theirs)
 }
 
 #[test]

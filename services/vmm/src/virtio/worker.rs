@@ -206,9 +206,9 @@ impl Worker {
         })
     }
 
-    /// Starts the thread without its sandbox, whose filter would also bind a test's threads.
-    #[cfg(test)]
-    pub(crate) fn start_unconfined(
+    /// Starts the thread without its sandbox, whose filter would also bind the other threads of a
+    /// test or a fuzzer.
+    pub fn start_unconfined(
         name: &str,
         queues: usize,
         backend: Box<dyn Backend>,

@@ -1,0 +1,99 @@
+//! The board's fixed devices together: power management, serial port, clock, resets, flash memory,
+//! the bridges' configuration.
+#![no_main]
+
+use std::sync::Arc;
+
+use basalt_fuzz::bus::{self, Places};
+use basalt_fuzz::files;
+use basalt_fuzz::input::Input;
+use basalt_fuzz::machine::{self, Nobody};
+use basalt_vmm::bus::Bus;
+use basalt_vmm::devices::flash::{self, Flash};
+use basalt_vmm::devices::lpc::{self, Lpc};
+use basalt_vmm::devices::pm::{self, PowerManagement};
+use basalt_vmm::devices::reset::{KeyboardReset, ResetControl, SystemControl};
+use basalt_vmm::devices::rtc::{self, Rtc};
+use basalt_vmm::devices::serial::{self, SerialPort};
+use basalt_vmm::machine::layout::{
+    ECAM, HIGH_MEMORY, KEYBOARD_PORT, PCI_CONFIG_PORT, PM_PORT, RTC_PORT, SERIAL_PORT,
+    SYSTEM_CONTROL_PORT,
+};
+use basalt_vmm::pci::host::PciHost;
+use basalt_vmm::terminal::Terminal;
+use libfuzzer_sys::fuzz_target;
+
+/// Bytes of the variables.
+const VARS: usize = 4 * flash::BLOCK;
+const VARS_AT: u64 = HIGH_MEMORY - VARS as u64;
+const PLACES: Places<'_> = Places {
+    ports: &[
+        PM_PORT,
+        PM_PORT + 2,
+        PM_PORT + 4,
+        PM_PORT + 8,
+        SERIAL_PORT,
+        SERIAL_PORT + 1,
+        SERIAL_PORT + 2,
+        SERIAL_PORT + 3,
+        SERIAL_PORT + 4,
+        SERIAL_PORT + 5,
+        RTC_PORT,
+        RTC_PORT + 1,
+        SYSTEM_CONTROL_PORT,
+        KEYBOARD_PORT,
+        PCI_CONFIG_PORT,
+        PCI_CONFIG_PORT + 1,
+        PCI_CONFIG_PORT + 4,
+        PCI_CONFIG_PORT + 6,
+    ],
+    memory: &[(VARS_AT, VARS as u64 + 4), (VARS_AT, 16), (ECAM, 0x10_0000)],
+};
+
+fuzz_target!(|data: &[u8]| {
+    let events = machine::events();
+    let terminal = Terminal::new().expect("an eventfd can be had");
+    let power = Arc::new(PowerManagement::new(Arc::new(Nobody), events.clone()));
+    let port = SerialPort::new(terminal.clone(), Arc::new(Nobody));
+    let fed = port.clone();
+    terminal.on_input(Arc::new(move || fed.feed()));
+    let file = files::of(VARS as u64);
+    let array = flash::load(&file, VARS).expect("memory can be had");
+    let vars = Flash::new(VARS_AT, array, Arc::new(file), Box::new(Nobody));
+    let vars = Arc::new(vars.expect("nothing refuses it"));
+    let reset = ResetControl::new(events.clone());
+    let host = PciHost::new(vec![(lpc::SLOT, Arc::new(Lpc::new()))], reset, true);
+    let host = Arc::new(host);
+    let clock = Arc::new(Rtc::new(machine::MEMORY));
+    let mut bus = Bus::default();
+    bus.add_ports(PM_PORT, pm::LEN, power.clone());
+    bus.add_ports(SERIAL_PORT, serial::LEN, port.clone());
+    bus.add_ports(PCI_CONFIG_PORT, 8, host.clone());
+    bus.add_ports(RTC_PORT, rtc::LEN, clock);
+    bus.add_ports(
+        KEYBOARD_PORT,
+        1,
+        Arc::new(KeyboardReset::new(events.clone())),
+    );
+    bus.add_ports(
+        SYSTEM_CONTROL_PORT,
+        1,
+        Arc::new(SystemControl::new(events.clone())),
+    );
+    bus.add_memory(vars.clone());
+    bus.add_memory(host);
+    let mut input = Input::new(data);
+    while !input.is_empty() {
+        match input.byte() % 16 {
+            0 => {
+                let len = input.below(64);
+                terminal.type_in(input.bytes(len));
+            }
+            1 => power.press_power_button(),
+            2 => drop(events.take()),
+            3 => vars.restore(vars.save()).expect("nothing refuses it"),
+            _ => bus::access(&bus, &PLACES, &mut input),
+        }
+    }
+    terminal.detach();
+});

@@ -1,0 +1,26 @@
+//! A qcow2 image that somebody uploaded: what its header says, and its disk copied out of it.
+#![no_main]
+
+use basalt_fuzz::files;
+use basalt_storage::qcow2::{convert, header, standalone};
+use libfuzzer_sys::fuzz_target;
+
+/// Largest disk that is copied here.
+const LARGEST: u64 = 8 << 20;
+
+fuzz_target!(|data: &[u8]| {
+    let file = files::with(data);
+    let volume = "local:import/a.qcow2".parse().expect("a volume's name");
+    let alone = standalone(&file, &volume);
+    let Ok(Some(found)) = header(&file) else {
+        return;
+    };
+    assert_eq!(
+        matches!(alone, Ok(Some(_))),
+        !found.has_backing && !found.has_data_file && !found.is_encrypted
+    );
+    if alone.is_ok() && found.size <= LARGEST {
+        let target = files::of(found.size);
+        let _ = convert((&file, true), (&target, false), &mut |_, _| true);
+    }
+});

@@ -1,0 +1,21 @@
+//! What is kept of a disk's writes beside its image while the machine is off.
+#![no_main]
+
+use basalt_fuzz::files;
+use basalt_fuzz::input::Input;
+use basalt_vmm::disk::sidecar::load;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| {
+    let mut input = Input::new(data);
+    let size = input.qword() >> (input.byte() % 64);
+    let file = files::with(input.rest());
+    if let Ok(Some(kept)) = load(&file, [0; 16], size) {
+        assert_eq!(kept.size, size);
+        assert!(
+            kept.dirty
+                .marked()
+                .all(|granule| granule < kept.dirty.granules())
+        );
+    }
+});
