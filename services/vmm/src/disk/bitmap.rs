@@ -84,6 +84,11 @@ impl Bitmap {
         }
     }
 
+    /// Number of bytes that [`Self::to_bytes`] gives for a disk of `size` bytes.
+    pub fn byte_len(size: u64) -> u64 {
+        size.div_ceil(GRANULE).div_ceil(64) * 8
+    }
+
     /// As bytes, for [`Self::from_bytes`].
     pub fn to_bytes(&self) -> Vec<u8> {
         self.words.iter().flat_map(|w| w.to_le_bytes()).collect()
@@ -92,10 +97,10 @@ impl Bitmap {
     /// From bytes, for a disk of `size` bytes; none if they are too few or too many, or mark what
     /// is not there.
     pub fn from_bytes(size: u64, bytes: &[u8]) -> Option<Self> {
-        let mut bitmap = Self::new(size);
-        if bytes.len() != bitmap.words.len() * 8 {
+        if bytes.len() as u64 != Self::byte_len(size) {
             return None;
         }
+        let mut bitmap = Self::new(size);
         for (word, bytes) in bitmap.words.iter_mut().zip(bytes.chunks_exact(8)) {
             *word = u64::from_le_bytes(bytes.try_into().ok()?);
         }
@@ -143,6 +148,7 @@ mod tests {
         let mut bytes = bitmap.to_bytes();
         assert_eq!(Bitmap::from_bytes(size, &bytes), Some(bitmap));
         assert_eq!(Bitmap::from_bytes(size + 100 * GRANULE, &bytes), None);
+        assert_eq!(Bitmap::from_bytes(u64::MAX, &bytes), None);
         bytes[15] = 0x80;
         assert_eq!(Bitmap::from_bytes(size, &bytes), None);
     }

@@ -50,11 +50,12 @@ pub fn store(file: &File, kept: &Kept) -> io::Result<()> {
 /// Reads what was kept for an image of `size` bytes and takes the clean mark off; none if it is
 /// for another image, not clean, or damaged.
 pub fn load(file: &File, image: [u8; 16], size: u64) -> io::Result<Option<Kept>> {
-    let expected = HEADER + Bitmap::new(size).to_bytes().len();
-    if file.metadata()?.len() != expected as u64 {
+    // Measured before anything is allocated: an image's header may name any size.
+    let expected = HEADER as u64 + Bitmap::byte_len(size);
+    if file.metadata()?.len() != expected {
         return Ok(None);
     }
-    let mut bytes = vec![0; expected];
+    let mut bytes = vec![0; expected as usize];
     file.read_exact_at(&mut bytes, 0)?;
     set_clean(file, 0)?;
     Ok(parse(&bytes, image, size))
@@ -138,6 +139,7 @@ mod tests {
             file.write_all_at(&[byte[0] ^ 0x40], at).unwrap();
             assert_eq!(load(&file, IMAGE, SIZE).unwrap(), None, "byte {at}");
         }
+        assert_eq!(load(&stored(), IMAGE, u64::MAX).unwrap(), None);
         let short = stored();
         short.set_len(20).unwrap();
         assert_eq!(load(&short, IMAGE, SIZE).unwrap(), None);
