@@ -5,6 +5,7 @@
 pub mod appliance;
 pub mod build;
 mod cargo;
+pub mod fuzz;
 pub mod keys;
 pub mod node;
 pub mod publish;

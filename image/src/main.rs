@@ -7,7 +7,7 @@ use basalt_image::build::reproduce::{self, Depth};
 use basalt_image::build::{self, Variant, lock};
 use basalt_image::keys::token::Uri;
 use basalt_image::keys::{Keys, Tokens};
-use basalt_image::{publish, testing};
+use basalt_image::{fuzz, publish, testing};
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -111,6 +111,8 @@ enum Command {
     },
     /// Test everything: units, the web interface, and scenarios on the real image
     Test(testing::Options),
+    /// Run the fuzz targets on everything that guests and clients send
+    Fuzz(fuzz::Options),
     /// Compile and make no image, started by `reproduce` under another user id
     #[command(name = reproduce::COMPILE_COMMAND, hide = true)]
     BuildPrograms {
@@ -210,6 +212,7 @@ fn act(command: Command) -> Result<ExitCode> {
         Command::Delete { name } => run::delete(&name)?,
         Command::Sync { name } => sync::sync(&name.running()?)?,
         Command::Test(options) => return testing::test(&options),
+        Command::Fuzz(options) => return fuzz::fuzz(&options),
         Command::BuildPrograms { workspace, release } => {
             build::compile(&build::Options {
                 workspace: Some(workspace),

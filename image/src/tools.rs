@@ -68,6 +68,8 @@ pub enum Tool {
     DebianKeyring,
     /// A C compiler for crates with C parts.
     Cc,
+    /// A C++ compiler for libFuzzer.
+    Cxx,
 }
 
 impl Tool {
@@ -102,6 +104,7 @@ impl Tool {
             Self::Chromium => &["chromium"],
             Self::DebianKeyring => &["/usr/share/keyrings/debian-archive-keyring.gpg"],
             Self::Cc => &["cc"],
+            Self::Cxx => &["c++"],
         }
     }
 
@@ -135,7 +138,7 @@ impl Tool {
             Self::PythonVenv => "python3-venv",
             Self::Chromium => "chromium",
             Self::DebianKeyring => "debian-archive-keyring",
-            Self::Cc => "build-essential",
+            Self::Cc | Self::Cxx => "build-essential",
         }
     }
 
