@@ -3,6 +3,7 @@
 //! Each part reports a [`Tally`]; their sum is the last line. The scenarios are the program of the
 //! crate `basalt-tests` in `tests/`; [`guests`] makes the guests they run.
 
+mod fuzz;
 pub mod guests;
 pub mod licences;
 mod reproducible;
@@ -31,6 +32,17 @@ pub struct Options {
     pub part: Vec<Part>,
 }
 
+impl Options {
+    /// Whether a part is to be run. The fuzz targets are compiled apart from everything else, with all
+    /// crates below them, which takes longer than they run: a whole run has them with `BASALT_LONG`.
+    fn wants(&self, part: Part) -> bool {
+        match self.part.is_empty() {
+            true => part != Part::Fuzz || std::env::var_os("BASALT_LONG").is_some(),
+            false => self.part.contains(&part),
+        }
+    }
+}
+
 /// A part of the tests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Part {
@@ -38,6 +50,8 @@ pub enum Part {
     Licences,
     /// Rust unit tests
     Units,
+    /// Every fuzz target for a few seconds (`cargo image fuzz` runs them for longer)
+    Fuzz,
     /// Lint, format, unit tests and build of the web interface
     Web,
     /// Two builds of the image are the same (the short form of `cargo image reproduce`)
@@ -63,11 +77,12 @@ pub fn test(options: &Options) -> Result<ExitCode> {
     for part in [
         Part::Licences,
         Part::Units,
+        Part::Fuzz,
         Part::Web,
         Part::Reproducible,
         Part::System,
     ] {
-        if !options.part.is_empty() && !options.part.contains(&part) {
+        if !options.wants(part) {
             continue;
         }
         let began = Instant::now();
@@ -75,6 +90,7 @@ pub fn test(options: &Options) -> Result<ExitCode> {
         let tally = match part {
             Part::Licences => licences::test(filter),
             Part::Units => units::test(filter),
+            Part::Fuzz => fuzz::test(filter),
             Part::Web => web::test(filter),
             Part::Reproducible => reproducible::test(filter),
             Part::System => system::test(filter),
