@@ -160,6 +160,8 @@ pub struct Attempt<'a> {
     pub used: bool,
     /// Words for the kernel's command line.
     pub kernel_arguments: Option<&'a str>,
+    /// Where iPXE finds a script that starts the installer; then there is no medium.
+    pub netboot: Option<&'a str>,
 }
 
 impl Default for Attempt<'_> {
@@ -175,6 +177,7 @@ impl Default for Attempt<'_> {
             second: None,
             used: false,
             kernel_arguments: None,
+            netboot: None,
         }
     }
 }
@@ -228,7 +231,12 @@ pub fn begin(node: &mut Node, iso: &Path, attempt: &Attempt<'_>, accel: Accel) -
     }
     let start = Start {
         accel,
-        memory_mib: 2048,
+        // What came over the network is in memory several times while the machine starts.
+        memory_mib: if attempt.netboot.is_some() {
+            3072
+        } else {
+            2048
+        },
         memory: Memory::Plain,
         port: None,
         private: None,
@@ -241,7 +249,10 @@ pub fn begin(node: &mut Node, iso: &Path, attempt: &Attempt<'_>, accel: Accel) -
         } else {
             &mut machine.cdrom
         };
-        *medium = Some(iso.into());
+        if attempt.netboot.is_none() {
+            *medium = Some(iso.into());
+        }
+        machine.netboot = attempt.netboot.map(str::to_owned);
         machine.firmware = attempt.firmware;
         machine.kernel_arguments = attempt.kernel_arguments.map(str::to_owned);
         machine.exit_on_reboot = true;

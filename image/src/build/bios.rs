@@ -4,12 +4,12 @@
 
 use super::command;
 use super::error::{At, Error, Result};
+use super::netboot::Parts;
 use super::stage::Stage;
 use super::stamp::Hash;
 use super::tree;
 use basalt_layout::bios;
-use basalt_layout::mode::{INSTALL, RESCUE, RESET};
-use basalt_update::pe;
+use basalt_layout::mode::{RESCUE, RESET};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -87,17 +87,12 @@ fn modes() -> String {
 /// Fills the medium's folder `boot` with core, kernel and initial RAM disk: GRUB cannot look into
 /// the EFI system partition of a disc.
 pub(super) fn medium(stage: &Stage, uki: &Path, boot: &Path) -> Result<()> {
-    let image = fs::read(uki).at("read", uki)?;
-    let section = |name: &str| {
-        pe::content(&image, name)
-            .ok_or_else(|| Error::Invalid(format!("{} has no section {name}", uki.display())))
-    };
-    for (name, file) in [(".linux", "linux"), (".initrd", "initrd")] {
+    let parts = Parts::read(uki)?;
+    for (content, file) in [(&parts.linux, "linux"), (&parts.initrd, "initrd")] {
         let file = boot.join(file);
-        fs::write(&file, section(name)?).at("write", &file)?;
+        fs::write(&file, content).at("write", &file)?;
     }
-    let cmdline = String::from_utf8_lossy(section(".cmdline")?);
-    let cmdline = format!("{} {INSTALL}", cmdline.trim_matches(['\0', '\n', ' ']));
+    let cmdline = parts.cmdline;
     if cmdline.contains('\'') {
         return Err(Error::Invalid(format!("GRUB cannot quote {cmdline:?}")));
     }

@@ -19,6 +19,7 @@ mod install;
 mod instances;
 mod menu;
 mod mirror;
+mod netboot;
 mod pool;
 mod power;
 mod replay;
@@ -113,6 +114,7 @@ pub const ALL: &[Scenario] = &[
         "menu_offers_rescue_and_factory_reset",
         menu::rescue_and_reset,
     ),
+    scenario("netboot_installs", netboot::installs),
     scenario("install_by_terminal", by_hand::by_terminal),
     scenario("install_by_browser", by_hand::by_browser),
     scenario("install_refuses_a_wrong_answer_file", install::wrong_answer),
