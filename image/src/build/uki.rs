@@ -1,11 +1,12 @@
 //! The unified kernel image: kernel, initial RAM disk and command line in one signed EFI program.
 
 use super::command::{self, step};
-use super::error::Result;
+use super::error::{At, Result};
 use super::stage::Stage;
 use super::stamp::{Hash, Stamp};
 use super::{Artifacts, sign, tree};
 use basalt_layout::mode;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each boot tells the kernel, besides the root hash.
@@ -21,7 +22,8 @@ const CMDLINE: &str = "console=tty0 console=ttyS0,115200 quiet loglevel=4 panic=
                        systemd.firstboot=0 lockdown=integrity module.sig_enforce=1";
 
 /// Another way to start the same image: an entry of its own in the boot loader's menu, under the same
-/// name, version and signature, and behind the image itself, so that only a person takes it.
+/// name, version and signature, and behind every image itself ([`SORT_KEY`]), so that only a person
+/// takes it.
 struct Profile {
     id: &'static str,
     title: &'static str,
@@ -41,6 +43,13 @@ const PROFILES: [Profile; 2] = [
         words: mode::RESET,
     },
 ];
+
+/// What systemd-boot sorts profiles by, in place of the images' `IMAGE_ID`; it takes what sorts first.
+///
+/// It has to sort behind that: of a file with a count of tries, the boot loader gives the profiles the
+/// same name as the image itself, so that neither a default nor a wish for the next boot can tell them
+/// apart, and by their file name alone they would come first.
+const SORT_KEY: &str = "basalt-menu";
 
 impl Profile {
     /// The section that describes it.
@@ -73,6 +82,7 @@ pub(super) fn make(
     let mut key = Hash::new();
     key.text(&cmdline);
     key.text(MAIN);
+    key.text(SORT_KEY);
     for profile in &PROFILES {
         key.text(&profile.section());
         key.text(profile.words);
@@ -97,7 +107,7 @@ pub(super) fn make(
     let unsigned = stage.work()?.join("unsigned.efi");
     let profiles = PROFILES
         .iter()
-        .map(|profile| make_profile(stage, profile, &cmdline))
+        .map(|profile| make_profile(stage, profile, &cmdline, &os_release))
         .collect::<Result<Vec<_>>>()?;
     let mut ukify = ukify(stage, &[system], &cmdline, STUB, &unsigned);
     ukify.arg(format!("--linux={}", kernel.display()));
@@ -116,12 +126,25 @@ pub(super) fn make(
 }
 
 /// Makes the sections by which a profile differs from the image itself.
-fn make_profile(stage: &Stage, profile: &Profile, cmdline: &str) -> Result<PathBuf> {
+fn make_profile(
+    stage: &Stage,
+    profile: &Profile,
+    cmdline: &str,
+    os_release: &Path,
+) -> Result<PathBuf> {
     let made = stage.work()?.join(format!("{}.profile.efi", profile.id));
     let cmdline = format!("{cmdline} {}", profile.words);
+    let text = fs::read_to_string(os_release).at("read", os_release)?;
     let mut ukify = ukify(stage, &[], &cmdline, ADDON_STUB, &made);
-    command::run(ukify.arg(format!("--profile={}", profile.section())))?;
+    ukify.arg(format!("--profile={}", profile.section()));
+    ukify.arg(format!("--os-release={}", sorted_behind(&text)));
+    command::run(&mut ukify)?;
     Ok(made)
+}
+
+/// The description of a system, with another sort key: of two lines with one name the last one counts.
+fn sorted_behind(os_release: &str) -> String {
+    format!("{os_release}IMAGE_ID={SORT_KEY}\n")
 }
 
 /// Makes a signed add-on that adds `cmdline` to the command line of the images beside it.
@@ -151,4 +174,18 @@ pub(super) fn ukify(
     ukify.arg(format!("--stub=/{STUBS}/{stub}"));
     ukify.arg(format!("--output={}", output.display()));
     ukify
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use basalt_layout::IMAGE_ID;
+
+    #[test]
+    fn nothing_of_the_menu_sorts_before_an_image() {
+        assert!(SORT_KEY > IMAGE_ID);
+        let text = sorted_behind(&format!("PRETTY_NAME=\"Basalt 1\"\nIMAGE_ID={IMAGE_ID}\n"));
+        let last = text.lines().rfind(|line| line.starts_with("IMAGE_ID="));
+        assert_eq!(last, Some("IMAGE_ID=basalt-menu"));
+    }
 }

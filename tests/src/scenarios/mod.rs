@@ -110,7 +110,7 @@ pub const ALL: &[Scenario] = &[
     scenario("secure_boot_starts_only_what_is_signed", trust::chain),
     scenario("flipped_byte_is_refused", immutable::flipped_byte),
     scenario("guests_reach_the_bridge_and_are_contained", boot::guests),
-    scenario(
+    long(
         "menu_offers_rescue_and_factory_reset",
         menu::rescue_and_reset,
     ),
