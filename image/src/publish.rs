@@ -57,6 +57,9 @@ pub fn publish_netboot(built: &Artifacts, folder: &Path) -> Result<()> {
 }
 
 /// What iPXE does. A script that chains to this one may set `basalt` to more words for the kernel.
+///
+/// The medium comes last: iPXE makes an archive of it that has no end, behind which the kernel would
+/// not look for another one.
 fn script(version: &str, cmdline: &str) -> String {
     format!(
         "#!ipxe\n\
@@ -64,8 +67,8 @@ fn script(version: &str, cmdline: &str) -> String {
          # command line, as basalt.answer=http://...; a firmware with Secure Boot takes the signed one.\n\
          iseq ${{platform}} efi && goto efi ||\n\
          kernel basalt_{version}.linux {cmdline} ${{basalt}}\n\
-         initrd basalt_{version}.iso {MEDIUM}\n\
          initrd basalt_{version}.initrd\n\
+         initrd basalt_{version}.iso {MEDIUM}\n\
          boot\n\
          :efi\n\
          kernel basalt_{version}.{NETBOOT} {cmdline} ${{basalt}}\n\

@@ -160,8 +160,17 @@ pub struct Attempt<'a> {
     pub used: bool,
     /// Words for the kernel's command line.
     pub kernel_arguments: Option<&'a str>,
-    /// Where iPXE finds a script that starts the installer; then there is no medium.
-    pub netboot: Option<&'a str>,
+    /// How the installer comes over the network, when there is no medium.
+    pub netboot: Option<Netboot<'a>>,
+}
+
+/// What fetches the installer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Netboot<'a> {
+    /// The iPXE of the network card, with the script at this address.
+    Ipxe(&'a str),
+    /// The firmware, from where its variables say.
+    Firmware,
 }
 
 impl Default for Attempt<'_> {
@@ -231,12 +240,7 @@ pub fn begin(node: &mut Node, iso: &Path, attempt: &Attempt<'_>, accel: Accel) -
     }
     let start = Start {
         accel,
-        // What came over the network is in memory several times while the machine starts.
-        memory_mib: if attempt.netboot.is_some() {
-            3072
-        } else {
-            2048
-        },
+        memory_mib: 2048,
         memory: Memory::Plain,
         port: None,
         private: None,
@@ -252,7 +256,9 @@ pub fn begin(node: &mut Node, iso: &Path, attempt: &Attempt<'_>, accel: Accel) -
         if attempt.netboot.is_none() {
             *medium = Some(iso.into());
         }
-        machine.netboot = attempt.netboot.map(str::to_owned);
+        if let Some(Netboot::Ipxe(script)) = attempt.netboot {
+            machine.ipxe_script = Some(script.to_owned());
+        }
         machine.firmware = attempt.firmware;
         machine.kernel_arguments = attempt.kernel_arguments.map(str::to_owned);
         machine.exit_on_reboot = true;

@@ -184,7 +184,7 @@ pub struct Machine {
     /// Words that the kernel image adds to its command line, where the firmware trusts all of it.
     pub kernel_arguments: Option<String>,
     /// Where the network card's own iPXE finds its script, tried before the disks.
-    pub netboot: Option<String>,
+    pub ipxe_script: Option<String>,
     /// Ports forwarded through the user network; none at all means no network card.
     pub forwards: Option<Vec<Forward>>,
     /// The private network, if any.
@@ -330,7 +330,7 @@ impl Machine {
                 net.push_str(&format!(",hostfwd=tcp:127.0.0.1:{host}-:{guest}"));
             }
             let mut card = "virtio-net-pci,netdev=net0,mac=52:54:00:ba:5a:00".to_owned();
-            if let Some(script) = &self.netboot {
+            if let Some(script) = &self.ipxe_script {
                 net.push_str(&format!(",bootfile={}", script.replace(',', ",,")));
                 card.push_str(",bootindex=0");
             } else {
