@@ -25,7 +25,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Build the image: root, kernel image, ISO and update bundle
+    /// Build the image: root, kernel image, ISO, kernel image for network boot, and update bundle
     Build(BuildOptions),
     /// Move the package lock to what the mirror has now
     Lock,
@@ -41,7 +41,8 @@ enum Command {
         #[arg(long, value_name = "URI", requires = "out")]
         update_key: Option<Uri>,
     },
-    /// Build, and put the update bundle into a folder that a web server offers to hosts
+    /// Build, and put the update bundle into a folder that a web server offers to hosts, with what
+    /// machines start the installer from over the network
     Publish {
         /// The folder; what it holds of other versions stays
         dir: PathBuf,
@@ -173,7 +174,11 @@ fn act(command: Command) -> Result<ExitCode> {
             dir,
             channel,
             build,
-        } => publish::publish(&build_image(build)?, &dir, channel)?,
+        } => {
+            let built = build_image(build)?;
+            publish::publish(&built, &dir, channel)?;
+            publish::publish_netboot(&built, &dir)?;
+        }
         Command::Lock => {
             for change in lock::refresh()? {
                 println!("{change}");
@@ -279,6 +284,7 @@ fn build_image(options: BuildOptions) -> Result<build::Artifacts> {
         workspace: options.workspace,
         out: options.out,
         overlay: options.overlay,
+        netboot: true,
         programs: options.programs,
     })?;
     if options.json {
@@ -286,6 +292,7 @@ fn build_image(options: BuildOptions) -> Result<build::Artifacts> {
     } else {
         println!("version  {}", built.version);
         println!("iso      {}", built.iso.display());
+        println!("netboot  {}", built.netboot.display());
         println!("bundle   {}", built.bundle.display());
     }
     Ok(built)

@@ -12,6 +12,9 @@ use std::time::Duration;
 /// Pause between two looks at the screen.
 const PAUSE: Duration = Duration::from_millis(200);
 
+/// Looks that go by before an answer is typed again: ten seconds, for hashing a password takes some.
+const LOOKS_BEFORE_AGAIN: u32 = 50;
+
 /// Somebody who sits there.
 pub struct Person<'a> {
     machine: &'a Guarded,
@@ -53,6 +56,18 @@ impl<'a> Person<'a> {
 
     /// Reads on until `words` are there, and presses a key at each look until then.
     pub fn sees_while(&mut self, words: &str, key: &str) -> Result<()> {
+        self.sees_pressing(words, key, 1)
+    }
+
+    /// Types an answer, and again now and then, until `words` are there: a program that empties its
+    /// input when it begins to ask, as `sulogin` does, may have missed it.
+    pub fn insists(&mut self, answer: &str, words: &str) -> Result<()> {
+        self.sees_pressing(words, &format!("{answer}\r"), LOOKS_BEFORE_AGAIN)
+    }
+
+    /// Reads on until `words` are there, and presses keys at every so many looks until then.
+    fn sees_pressing(&mut self, words: &str, keys: &str, every: u32) -> Result<()> {
+        let mut looks = 0;
         let found = poll::until(self.limit, PAUSE, || {
             if let Some(line) = self.machine.node.log().fatal() {
                 bail!("the system died: {line}");
@@ -64,9 +79,10 @@ impl<'a> Person<'a> {
                 rest.windows(words.len())
                     .position(|window| window == words.as_bytes())
             };
-            if found.is_none() {
-                self.keyboard.write_all(key.as_bytes())?;
+            if found.is_none() && looks % every == 0 {
+                self.keyboard.write_all(keys.as_bytes())?;
             }
+            looks += 1;
             Ok(found.map(|at| self.read + at + words.len()))
         })?;
         self.read = found.with_context(|| format!("{words:?} was not asked or said"))?;

@@ -90,6 +90,7 @@ fn listen<S: Read + Write>(
 fn answer(stream: &mut (impl Read + Write), folder: &Path) -> std::io::Result<bool> {
     let mut path = None;
     let mut range = None;
+    let mut head_only = false;
     for line in BufReader::new(&mut *stream).lines() {
         let line = line?;
         if line.is_empty() {
@@ -97,6 +98,7 @@ fn answer(stream: &mut (impl Read + Write), folder: &Path) -> std::io::Result<bo
         }
         let lower = line.to_ascii_lowercase();
         if path.is_none() {
+            head_only = line.starts_with("HEAD ");
             path = line.split(' ').nth(1).map(|path| PathBuf::from(&path[1..]));
         } else if let Some((from, to)) = lower
             .strip_prefix("range: bytes=")
@@ -131,8 +133,10 @@ fn answer(stream: &mut (impl Read + Write), folder: &Path) -> std::io::Result<bo
         stream,
         "HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n"
     )?;
-    file.seek(SeekFrom::Start(from))?;
-    std::io::copy(&mut file.take(length), stream)?;
+    if !head_only {
+        file.seek(SeekFrom::Start(from))?;
+        std::io::copy(&mut file.take(length), stream)?;
+    }
     stream.flush()?;
     Ok(true)
 }

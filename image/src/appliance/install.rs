@@ -160,6 +160,17 @@ pub struct Attempt<'a> {
     pub used: bool,
     /// Words for the kernel's command line.
     pub kernel_arguments: Option<&'a str>,
+    /// How the installer comes over the network, when there is no medium.
+    pub netboot: Option<Netboot<'a>>,
+}
+
+/// What fetches the installer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Netboot<'a> {
+    /// The iPXE of the network card, with the script at this address.
+    Ipxe(&'a str),
+    /// The firmware, from where its variables say.
+    Firmware,
 }
 
 impl Default for Attempt<'_> {
@@ -175,6 +186,7 @@ impl Default for Attempt<'_> {
             second: None,
             used: false,
             kernel_arguments: None,
+            netboot: None,
         }
     }
 }
@@ -241,7 +253,12 @@ pub fn begin(node: &mut Node, iso: &Path, attempt: &Attempt<'_>, accel: Accel) -
         } else {
             &mut machine.cdrom
         };
-        *medium = Some(iso.into());
+        if attempt.netboot.is_none() {
+            *medium = Some(iso.into());
+        }
+        if let Some(Netboot::Ipxe(script)) = attempt.netboot {
+            machine.ipxe_script = Some(script.to_owned());
+        }
         machine.firmware = attempt.firmware;
         machine.kernel_arguments = attempt.kernel_arguments.map(str::to_owned);
         machine.exit_on_reboot = true;

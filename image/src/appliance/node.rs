@@ -244,6 +244,7 @@ impl Node {
             cdrom: None,
             stick: None,
             kernel_arguments: None,
+            ipxe_script: None,
             forwards: Some(vec![
                 Forward {
                     host: self.state.port,

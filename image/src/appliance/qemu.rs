@@ -183,6 +183,8 @@ pub struct Machine {
     pub stick: Option<PathBuf>,
     /// Words that the kernel image adds to its command line, where the firmware trusts all of it.
     pub kernel_arguments: Option<String>,
+    /// Where the network card's own iPXE finds its script, tried before the disks.
+    pub ipxe_script: Option<String>,
     /// Ports forwarded through the user network; none at all means no network card.
     pub forwards: Option<Vec<Forward>>,
     /// The private network, if any.
@@ -327,11 +329,15 @@ impl Machine {
             for Forward { host, guest } in forwards {
                 net.push_str(&format!(",hostfwd=tcp:127.0.0.1:{host}-:{guest}"));
             }
+            let mut card = "virtio-net-pci,netdev=net0,mac=52:54:00:ba:5a:00".to_owned();
+            if let Some(script) = &self.ipxe_script {
+                net.push_str(&format!(",bootfile={}", script.replace(',', ",,")));
+                card.push_str(",bootindex=0");
+            } else {
+                card.push_str(",romfile=");
+            }
             args.pair("-netdev", net);
-            args.pair(
-                "-device",
-                "virtio-net-pci,netdev=net0,mac=52:54:00:ba:5a:00,romfile=",
-            );
+            args.pair("-device", card);
         }
         if let Some(private) = self.private {
             let port = private.port;

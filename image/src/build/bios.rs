@@ -4,12 +4,12 @@
 
 use super::command;
 use super::error::{At, Error, Result};
+use super::netboot::Parts;
 use super::stage::Stage;
 use super::stamp::Hash;
 use super::tree;
-use super::uki::INSTALL;
 use basalt_layout::bios;
-use basalt_update::pe;
+use basalt_layout::mode::{RESCUE, RESET};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -36,6 +36,7 @@ pub(super) fn add_to(stage: &Stage, key: &mut Hash) -> Result<()> {
     key.file(&config(stage, "disk.cfg"))?;
     key.file(&config(stage, "medium.cfg"))?;
     key.text(&MODULES.join(" "));
+    key.text(&modes());
     Ok(())
 }
 
@@ -52,8 +53,11 @@ pub(super) fn part_inside(name: &str) -> PathBuf {
 /// Puts into the EFI system partition `esp` what the installer makes disks bootable with. GRUB looks
 /// only at that partition of the disk it was started from, so each of several disks boots by itself.
 pub(super) fn disk(stage: &Stage, esp: &Path) -> Result<()> {
-    let config = config(stage, "disk.cfg");
-    tree::copy(&config, &esp.join(bios::CONFIG))?;
+    let shipped = config(stage, "disk.cfg");
+    let rules = fs::read_to_string(&shipped).at("read", &shipped)?;
+    let config = esp.join(bios::CONFIG);
+    tree::make_dir(&esp.join(bios::FOLDER))?;
+    fs::write(&config, format!("{}{rules}", modes())).at("write", &config)?;
     tree::copy(&part(stage, "boot.img"), &esp.join(bios::BOOT_CODE))?;
     make(
         stage,
@@ -75,20 +79,20 @@ pub(super) fn disk(stage: &Stage, esp: &Path) -> Result<()> {
     )
 }
 
+/// Tells GRUB what the entries of its menu add to the command line.
+fn modes() -> String {
+    format!("set rescue='{RESCUE}'\nset reset='{RESET}'\n")
+}
+
 /// Fills the medium's folder `boot` with core, kernel and initial RAM disk: GRUB cannot look into
 /// the EFI system partition of a disc.
 pub(super) fn medium(stage: &Stage, uki: &Path, boot: &Path) -> Result<()> {
-    let image = fs::read(uki).at("read", uki)?;
-    let section = |name: &str| {
-        pe::content(&image, name)
-            .ok_or_else(|| Error::Invalid(format!("{} has no section {name}", uki.display())))
-    };
-    for (name, file) in [(".linux", "linux"), (".initrd", "initrd")] {
+    let parts = Parts::read(uki)?;
+    for (content, file) in [(&parts.linux, "linux"), (&parts.initrd, "initrd")] {
         let file = boot.join(file);
-        fs::write(&file, section(name)?).at("write", &file)?;
+        fs::write(&file, content).at("write", &file)?;
     }
-    let cmdline = String::from_utf8_lossy(section(".cmdline")?);
-    let cmdline = format!("{} {INSTALL}", cmdline.trim_matches(['\0', '\n', ' ']));
+    let cmdline = parts.cmdline;
     if cmdline.contains('\'') {
         return Err(Error::Invalid(format!("GRUB cannot quote {cmdline:?}")));
     }

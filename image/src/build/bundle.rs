@@ -125,6 +125,7 @@ mod tests {
             verity: file("verity"),
             uki: file("efi"),
             iso: file("iso"),
+            netboot: file("netboot.efi"),
             bundle: file("bundle"),
         };
         let signer = UpdateKey::Here(SigningKey::from_bytes(&[1; 32]));

@@ -23,6 +23,7 @@ mod initrd;
 mod iso;
 pub mod lock;
 pub(crate) mod mirror;
+pub mod netboot;
 pub mod parts;
 pub mod paths;
 mod programs;
@@ -81,6 +82,9 @@ pub struct Options {
     pub out: Option<PathBuf>,
     /// A folder laid over the finished root last. Tests use it to make a deliberately broken image.
     pub overlay: Option<PathBuf>,
+    /// Also make what machines start the installer from over the network.
+    #[serde(default)]
+    pub netboot: bool,
     /// Take our programs, and the web interface as `web/`, from this folder instead of compiling.
     pub programs: Option<PathBuf>,
 }
@@ -102,6 +106,8 @@ pub struct Artifacts {
     pub uki: PathBuf,
     /// The bootable installer.
     pub iso: PathBuf,
+    /// The same as a kernel image for network boot; made when it was asked for.
+    pub netboot: PathBuf,
     /// The update bundle.
     pub bundle: PathBuf,
 }

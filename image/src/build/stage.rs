@@ -12,7 +12,7 @@ use super::paths::{Paths, this_program};
 use super::programs::Programs;
 use super::sbom::Component;
 use super::toolbox::{self, Toolbox};
-use super::{Artifacts, Options, erofs, initrd, iso, uki};
+use super::{Artifacts, Options, erofs, initrd, iso, netboot, uki};
 use super::{prune, stamp, tree};
 use crate::keys::Keys;
 use basalt_layout::Version;
@@ -110,6 +110,9 @@ impl Stage {
         let initrd = initrd::make(self, &system)?;
         uki::make(self, &system, &initrd, &artifacts)?;
         iso::make(self, &artifacts, &version)?;
+        if self.options.netboot {
+            netboot::make(self, &artifacts)?;
+        }
         bundle::make(self, &artifacts, &version)?;
         for used in [&self.base.archive, &system] {
             prune::mark(used);
@@ -140,6 +143,7 @@ impl Stage {
             verity: file("verity"),
             uki: file("efi"),
             iso: file("iso"),
+            netboot: file("netboot.efi"),
             bundle: file("bundle"),
         })
     }

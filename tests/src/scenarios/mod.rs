@@ -18,7 +18,9 @@ mod graphics;
 mod immutable;
 mod install;
 mod instances;
+mod menu;
 mod mirror;
+mod netboot;
 mod pool;
 mod power;
 mod replay;
@@ -110,6 +112,12 @@ pub const ALL: &[Scenario] = &[
     scenario("secure_boot_starts_only_what_is_signed", trust::chain),
     scenario("flipped_byte_is_refused", immutable::flipped_byte),
     scenario("guests_reach_the_bridge_and_are_contained", boot::guests),
+    long(
+        "menu_offers_rescue_and_factory_reset",
+        menu::rescue_and_reset,
+    ),
+    long("netboot_installs_by_ipxe", netboot::by_ipxe),
+    long("netboot_installs_by_uefi", netboot::by_uefi),
     scenario("install_by_terminal", by_hand::by_terminal),
     scenario("install_by_browser", by_hand::by_browser),
     scenario("install_refuses_a_wrong_answer_file", install::wrong_answer),

@@ -20,6 +20,7 @@ fn machine() -> Machine {
         cdrom: None,
         stick: None,
         kernel_arguments: None,
+        ipxe_script: None,
         forwards: Some(vec![Forward {
             host: 18006,
             guest: 8006,
@@ -126,4 +127,14 @@ fn nodes_of_a_private_network_have_their_own_addresses() {
     };
     assert!(net(1).contains("ba:5a:01"));
     assert!(net(2).contains("ba:5a:02"));
+}
+
+#[test]
+fn a_machine_starts_from_the_network_only_when_it_is_told_to() {
+    let mut machine = machine();
+    assert!(line(&machine).contains("mac=52:54:00:ba:5a:00,romfile="));
+    machine.ipxe_script = Some("http://10.0.2.2:8/boot.ipxe".into());
+    let line = line(&machine);
+    assert!(line.contains(",bootfile=http://10.0.2.2:8/boot.ipxe"));
+    assert!(line.contains("mac=52:54:00:ba:5a:00,bootindex=0"));
 }
