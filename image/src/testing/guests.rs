@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 const SUITE: &str = "trixie";
-const PACKAGES: &str = "systemd-sysv,udev,dbus,iproute2,iputils-ping,login,kmod,busybox-static,systemd-boot-efi,linux-image-cloud-amd64";
+const PACKAGES: &str = "systemd-sysv,udev,dbus,e2fsprogs,iproute2,iputils-ping,login,kmod,busybox-static,systemd-boot-efi,linux-image-cloud-amd64";
 /// What neither a boot nor a login needs.
 const LEAVE_OUT: [&str; 6] = ["doc", "man", "locale", "info", "i18n", "lintian"];
 /// What the recipe leaves in the root's `/out`.
