@@ -1,14 +1,16 @@
 //! The supervisor beside systemd.
 //!
-//! One program, four moments of a host's life: [`setup`] makes this boot's host out of the image
+//! One program, several moments of a host's life: [`setup`] makes this boot's host out of the image
 //! and the host's configuration, [`health`] decides whether the boot was good, [`run`] watches the
 //! services and shows the host's state as long as it is up, and `status` prints what it sees.
-//! [`record`] is what one boot remembers for the next, [`timing`] how long each one took.
+//! [`record`] is what one boot remembers for the next, [`timing`] how long each one took; [`rescue`] is
+//! the shell that the boot menu offers.
 
 mod health;
 mod notify;
 mod paths;
 mod record;
+mod rescue;
 mod run;
 mod setup;
 mod timing;
@@ -49,6 +51,8 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Asks for root's password and starts a shell, in place of the host.
+    Rescue,
     /// Prints the state.
     Status {
         /// As JSON.
@@ -90,6 +94,7 @@ fn start(command: Command) -> anyhow::Result<ExitCode> {
             Ok(runtime()?.block_on(health::gate(&paths, Duration::from_secs(timeout))))
         }
         Command::BootTimes { json } => boot_times(&paths, json),
+        Command::Rescue => rescue::run(&paths).map(|never| match never {}),
         Command::Status { json } => status(&paths, json),
     }
 }

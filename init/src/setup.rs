@@ -17,6 +17,7 @@ use std::fs;
 use std::os::unix::fs::DirBuilderExt;
 
 use anyhow::Context;
+use basalt_layout::mode;
 use basalt_model::host::HostConfig;
 
 use crate::paths::Paths;
@@ -33,7 +34,7 @@ pub fn run(paths: &Paths) -> Vec<String> {
         HostConfig::fallback()
     });
     let steps: [(&str, &dyn Fn() -> anyhow::Result<()>); 9] = [
-        ("boot record", &|| record::begin_boot(paths)),
+        ("boot record", &|| begin_boot(paths)),
         ("host name", &|| identity::host_name(paths, &config)),
         ("root password", &|| identity::root_password(paths, &config)),
         ("time zone", &|| identity::time_zone(paths, &config)),
@@ -51,6 +52,15 @@ pub fn run(paths: &Paths) -> Vec<String> {
         }
     }
     problems
+}
+
+/// A boot by hand is none that a version could fail.
+fn begin_boot(paths: &Paths) -> anyhow::Result<()> {
+    let cmdline = fs::read_to_string(paths.at("/proc/cmdline")).unwrap_or_default();
+    if mode::is_by_hand(&cmdline) {
+        return Ok(());
+    }
+    record::begin_boot(paths)
 }
 
 fn load(paths: &Paths) -> anyhow::Result<HostConfig> {
@@ -150,6 +160,20 @@ mod tests {
             let bridge = paths.run("systemd/network/10-basalt-vmbr0.network");
             assert!(fs::read_to_string(bridge).unwrap().contains("DHCP=ipv4"));
         }
+    }
+
+    #[test]
+    fn a_boot_by_hand_is_no_try() {
+        let dir = tree();
+        let paths = Paths::below(dir.path());
+        fs::write(paths.state("host.json"), CONFIG).unwrap();
+        fs::create_dir(paths.at("/proc")).unwrap();
+        fs::write(paths.at("/proc/cmdline"), mode::RESCUE).unwrap();
+        assert_eq!(run(&paths), Vec::<String>::new());
+        assert!(!paths.state("boot/last.json").exists());
+        fs::write(paths.at("/proc/cmdline"), "quiet").unwrap();
+        run(&paths);
+        assert!(paths.state("boot/last.json").exists());
     }
 
     #[test]

@@ -5,7 +5,8 @@
 //! ([`browser`]). All end in one checked [`plan::Plan`], and the [`engine`] turns that into an
 //! installed disk, telling [`report`] how it goes. [`existing`] recognises a Basalt that is there.
 //!
-//! The installer runs from the very image it installs: [`source`] finds its partitions.
+//! The installer runs from the very image it installs: [`source`] finds its partitions. On a host that
+//! is there, `basalt-installer reset` asks the questions of a factory reset ([`reset`]).
 
 mod answers;
 mod browser;
@@ -18,6 +19,7 @@ mod network;
 mod password;
 mod plan;
 mod report;
+mod reset;
 mod secure_boot;
 mod source;
 mod terminal;
@@ -42,6 +44,9 @@ fn main() -> ExitCode {
         .without_time()
         .with_target(false)
         .init();
+    if std::env::args().nth(1).as_deref() == Some("reset") {
+        return reset::run();
+    }
     // Disks have to be described before they can be told apart.
     let settled = Command::new("udevadm")
         .args(["settle", "--timeout=60"])

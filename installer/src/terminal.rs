@@ -69,23 +69,37 @@ impl Machine for Here {
 
 /// Begins to ask on every console.
 pub fn start(consoles: &[String], source: &Source, stop: &Stop, sender: &Sender<Decision>) {
+    let (sender, version) = (sender.clone(), source.version.clone());
+    on_each(
+        consoles,
+        stop,
+        move |dialog| dialog.run(&version),
+        move |from, plan| {
+            // Nobody listens any more when another one was faster.
+            let _ = sender.send(Decision { from, plan });
+        },
+    );
+}
+
+/// Begins a dialog on every console, and tells for each, by its path, what came of it.
+pub fn on_each<T>(
+    consoles: &[String],
+    stop: &Stop,
+    ask: impl Fn(&mut Dialog<'_>) -> anyhow::Result<T> + Clone + Send + 'static,
+    tell: impl Fn(String, anyhow::Result<T>) + Clone + Send + 'static,
+) {
     for console in consoles {
-        let (sender, console) = (sender.clone(), console.clone());
-        let (stop, version) = (stop.clone(), source.version.clone());
+        let (console, stop, ask, tell) = (console.clone(), stop.clone(), ask.clone(), tell.clone());
         std::thread::spawn(move || {
-            let plan = Tty::open(&console, &stop)
+            let outcome = Tty::open(&console, &stop)
                 .map_err(anyhow::Error::from)
                 .and_then(|mut tty| {
                     let here = Here {
                         cards: plan::network_cards("/sys/class/net".as_ref()),
                     };
-                    Dialog::new(&mut tty, &here).run(&version)
+                    ask(&mut Dialog::new(&mut tty, &here))
                 });
-            // Nobody listens any more when another one was faster.
-            let _ = sender.send(Decision {
-                from: console,
-                plan,
-            });
+            tell(console, outcome);
         });
     }
 }

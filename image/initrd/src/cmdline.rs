@@ -3,12 +3,16 @@
 use crate::error::{At, Error, Result};
 use basalt_layout::RootHash;
 use basalt_layout::bios::ESP_WORD;
+use basalt_layout::mode::{self, INSTALL_WORD, RESCUE_WORD};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use std::fs;
 use std::path::Path;
 
 /// The variable in which systemd-boot says which partition it came from.
 const LOADER_PARTITION: &str = "LoaderDevicePartUUID-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f";
+
+/// Where the kernel shows its command line.
+const PATH: &str = "/proc/cmdline";
 
 /// Where the firmware's variables are shown.
 const VARIABLES: &str = "/sys/firmware/efi/efivars";
@@ -36,8 +40,7 @@ pub struct Cmdline {
 impl Cmdline {
     /// Reads the running kernel's command line, and on UEFI what the boot loader has left.
     pub fn read() -> Result<Self> {
-        let path = "/proc/cmdline";
-        let mut found = Self::parse(&fs::read_to_string(path).at("read", path)?)?;
+        let mut found = Self::parse(&fs::read_to_string(PATH).at("read", PATH)?)?;
         if found.esp.is_none() {
             found.esp = loader_partition();
         }
@@ -46,18 +49,25 @@ impl Cmdline {
 
     fn parse(text: &str) -> Result<Self> {
         let root_hash = RootHash::from_cmdline(text).ok_or(Error::NoRootHash)?;
-        let install = text
-            .split_ascii_whitespace()
-            .any(|word| word == "basalt.mode=install");
+        let mode = if mode::has(text, INSTALL_WORD) {
+            Mode::Install
+        } else {
+            Mode::Host
+        };
         Ok(Self {
             root_hash,
-            mode: if install { Mode::Install } else { Mode::Host },
+            mode,
             esp: text
                 .split_ascii_whitespace()
                 .find_map(|word| word.strip_prefix(ESP_WORD))
                 .map(str::to_lowercase),
         })
     }
+}
+
+/// Whether somebody at the console wants a shell.
+pub fn is_rescue() -> bool {
+    fs::read_to_string(PATH).is_ok_and(|text| mode::has(&text, RESCUE_WORD))
 }
 
 /// Without the variable any disk will do.

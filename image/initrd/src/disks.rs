@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::gpt::{self, Partition};
 use crate::modules::Modules;
 use basalt_layout::disk::{DATA_LABEL, ESP_LABEL};
+use basalt_layout::mode::MEDIUM;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -197,14 +198,17 @@ fn node(sys: &Path, number: u32) -> Option<PathBuf> {
     })
 }
 
-/// A disc in a CD drive has partitions too, but only a loop device over it shows them.
-fn expose_discs(exposed: &mut Vec<String>) {
-    for name in disks() {
-        if !name.starts_with("sr") || exposed.contains(&name) {
-            continue;
-        }
-        if device::attach_loop(&Path::new("/dev").join(&name)).is_ok() {
-            exposed.push(name);
+/// A disc in a CD drive has partitions too, and so has a medium that came over the network in this
+/// RAM disk, but only a loop device over them shows them.
+fn expose_discs(exposed: &mut Vec<PathBuf>) {
+    let drives = disks()
+        .into_iter()
+        .filter(|name| name.starts_with("sr"))
+        .map(|name| Path::new("/dev").join(name));
+    let carried = Some(PathBuf::from(MEDIUM)).filter(|medium| medium.exists());
+    for disc in drives.chain(carried) {
+        if !exposed.contains(&disc) && device::attach_loop(&disc).is_ok() {
+            exposed.push(disc);
         }
     }
 }

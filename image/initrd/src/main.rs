@@ -1,8 +1,9 @@
 //! The only program of the initial RAM disk: from the kernel's first breath to systemd.
 //!
 //! It loads drivers until the disk with the root partition shows ([`modules`], [`disks`]), sets up
-//! dm-verity over it ([`verity`]), starts the mirror that the state may be on ([`array`]), mounts root, state and a volatile `/etc` ([`root`]) and hands over
-//! to systemd. A generic initial RAM disk does the same in ten times the size and several times the
+//! dm-verity over it ([`verity`]), starts the mirror that the state may be on ([`array`]), mounts
+//! root, state and a volatile `/etc` ([`root`]), ends a factory reset ([`reset`]) and hands over to
+//! systemd. A generic initial RAM disk does the same in ten times the size and several times the
 //! time; both count, because this runs at each boot of each host.
 //!
 //! It never waits for ever: whatever fails, the machine starts again after a moment, and the boot
@@ -15,6 +16,7 @@ mod disks;
 mod error;
 mod gpt;
 mod modules;
+mod reset;
 mod root;
 mod verity;
 
@@ -30,6 +32,12 @@ const READING_TIME: Duration = Duration::from_secs(10);
 fn main() {
     let Err(error) = boot();
     root::say(&format!("cannot boot: {error}"));
+    if cmdline::is_rescue() {
+        root::say(
+            "the rescue shell asks for root's password, which is on the data partition: without it \
+             nobody is let in. Start the installation medium and choose to repair this host.",
+        );
+    }
     root::say("starting again in 10 seconds");
     // Time itself is meant: somebody may want to read it.
     std::thread::sleep(READING_TIME);

@@ -2,6 +2,7 @@
 
 use crate::cmdline::Mode;
 use crate::error::{At, Error, Result};
+use crate::reset;
 use basalt_layout::disk::DATA_LABEL;
 use basalt_layout::mirror::ROOT_PARTITION;
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_move, unmount};
@@ -70,6 +71,7 @@ pub fn mount_state(data: Option<&Path>, mode: Mode) -> Result<()> {
                 c"",
             )
             .at("mount", device)?;
+            reset::finish(&var)?;
         }
     }
     copy_missing(&Path::new(SYSROOT).join("usr/share/factory/var"), &var)?;

@@ -21,6 +21,7 @@ pub mod bios;
 pub mod disk;
 pub mod hash;
 pub mod mirror;
+pub mod mode;
 pub mod slot;
 pub mod store;
 pub mod version;

@@ -7,8 +7,8 @@ use super::error::{At, Error, Result};
 use super::stage::Stage;
 use super::stamp::Hash;
 use super::tree;
-use super::uki::INSTALL;
 use basalt_layout::bios;
+use basalt_layout::mode::{INSTALL, RESCUE, RESET};
 use basalt_update::pe;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -36,6 +36,7 @@ pub(super) fn add_to(stage: &Stage, key: &mut Hash) -> Result<()> {
     key.file(&config(stage, "disk.cfg"))?;
     key.file(&config(stage, "medium.cfg"))?;
     key.text(&MODULES.join(" "));
+    key.text(&modes());
     Ok(())
 }
 
@@ -52,8 +53,11 @@ pub(super) fn part_inside(name: &str) -> PathBuf {
 /// Puts into the EFI system partition `esp` what the installer makes disks bootable with. GRUB looks
 /// only at that partition of the disk it was started from, so each of several disks boots by itself.
 pub(super) fn disk(stage: &Stage, esp: &Path) -> Result<()> {
-    let config = config(stage, "disk.cfg");
-    tree::copy(&config, &esp.join(bios::CONFIG))?;
+    let shipped = config(stage, "disk.cfg");
+    let rules = fs::read_to_string(&shipped).at("read", &shipped)?;
+    let config = esp.join(bios::CONFIG);
+    tree::make_dir(&esp.join(bios::FOLDER))?;
+    fs::write(&config, format!("{}{rules}", modes())).at("write", &config)?;
     tree::copy(&part(stage, "boot.img"), &esp.join(bios::BOOT_CODE))?;
     make(
         stage,
@@ -73,6 +77,11 @@ pub(super) fn disk(stage: &Stage, esp: &Path) -> Result<()> {
             to: &esp.join(bios::CORE),
         },
     )
+}
+
+/// Tells GRUB what the entries of its menu add to the command line.
+fn modes() -> String {
+    format!("set rescue='{RESCUE}'\nset reset='{RESET}'\n")
 }
 
 /// Fills the medium's folder `boot` with core, kernel and initial RAM disk: GRUB cannot look into

@@ -5,6 +5,7 @@ use super::error::Result;
 use super::stage::Stage;
 use super::stamp::{Hash, Stamp};
 use super::{Artifacts, sign, tree};
+use basalt_layout::mode;
 use std::path::{Path, PathBuf};
 
 /// What each boot tells the kernel, besides the root hash.
@@ -19,14 +20,46 @@ const CMDLINE: &str = "console=tty0 console=ttyS0,115200 quiet loglevel=4 panic=
                        systemd.crash_action=reboot systemd.gpt_auto=0 systemd.condition_needs_update=0 \
                        systemd.firstboot=0 lockdown=integrity module.sig_enforce=1";
 
-/// What only the installer's medium adds. It has no use for a disk's EFI system partition, and must not
-/// wait for one.
-pub(super) const INSTALL: &str = "basalt.mode=install systemd.mask=efi.mount";
+/// Another way to start the same image: an entry of its own in the boot loader's menu, under the same
+/// name, version and signature, and behind the image itself, so that only a person takes it.
+struct Profile {
+    id: &'static str,
+    title: &'static str,
+    /// What it adds to the command line.
+    words: &'static str,
+}
+
+const PROFILES: [Profile; 2] = [
+    Profile {
+        id: "rescue",
+        title: "Rescue shell",
+        words: mode::RESCUE,
+    },
+    Profile {
+        id: "reset",
+        title: "Factory reset",
+        words: mode::RESET,
+    },
+];
+
+impl Profile {
+    /// The section that describes it.
+    fn section(&self) -> String {
+        format!("ID={}\nTITLE={}\n", self.id, self.title)
+    }
+}
+
+/// The section that describes the image itself, when it is started as it is.
+const MAIN: &str = "ID=main\n";
 
 /// The kernel inside the base system.
 const KERNEL: &str = "usr/lib/basalt-kernel/vmlinuz";
 /// systemd's EFI programs.
 pub(super) const STUBS: &str = "usr/lib/systemd/boot/efi";
+/// The one that kernel images begin with.
+pub(super) const STUB: &str = "linuxx64.efi.stub";
+/// The one of programs that only carry sections.
+const ADDON_STUB: &str = "addonx64.efi.stub";
 
 /// Makes the image, unless nothing changed.
 pub(super) fn make(
@@ -39,6 +72,11 @@ pub(super) fn make(
     let kernel = system.join(KERNEL);
     let mut key = Hash::new();
     key.text(&cmdline);
+    key.text(MAIN);
+    for profile in &PROFILES {
+        key.text(&profile.section());
+        key.text(profile.words);
+    }
     key.text(&artifacts.version);
     stage.toolbox.add_to(&mut key);
     key.file(&kernel)?;
@@ -57,27 +95,46 @@ pub(super) fn make(
     step("making the kernel image");
     let os_release = stage.work()?.join("layer/usr/lib/os-release");
     let unsigned = stage.work()?.join("unsigned.efi");
-    let mut ukify = ukify(stage, &[system], &cmdline, "linuxx64.efi.stub", &unsigned);
+    let profiles = PROFILES
+        .iter()
+        .map(|profile| make_profile(stage, profile, &cmdline))
+        .collect::<Result<Vec<_>>>()?;
+    let mut ukify = ukify(stage, &[system], &cmdline, STUB, &unsigned);
     ukify.arg(format!("--linux={}", kernel.display()));
     ukify.arg(format!("--initrd={}", initrd.display()));
     ukify.arg(format!("--os-release=@{}", os_release.display()));
+    ukify.arg(format!("--profile={MAIN}"));
+    for profile in &profiles {
+        ukify.arg(format!("--join-profile={}", profile.display()));
+    }
     command::run(&mut ukify)?;
     sign::sign(stage, &unsigned, &artifacts.uki)?;
-    tree::remove(&unsigned)?;
+    for made in profiles.iter().chain([&unsigned]) {
+        tree::remove(made)?;
+    }
     stamp.set()
+}
+
+/// Makes the sections by which a profile differs from the image itself.
+fn make_profile(stage: &Stage, profile: &Profile, cmdline: &str) -> Result<PathBuf> {
+    let made = stage.work()?.join(format!("{}.profile.efi", profile.id));
+    let cmdline = format!("{cmdline} {}", profile.words);
+    let mut ukify = ukify(stage, &[], &cmdline, ADDON_STUB, &made);
+    command::run(ukify.arg(format!("--profile={}", profile.section())))?;
+    Ok(made)
 }
 
 /// Makes a signed add-on that adds `cmdline` to the command line of the images beside it.
 pub(super) fn make_addon(stage: &Stage, cmdline: &str) -> Result<PathBuf> {
     let addon = stage.work()?.join("install.addon.efi");
     let unsigned = stage.work()?.join("unsigned.addon.efi");
-    let stub = "addonx64.efi.stub";
-    command::run(&mut ukify(stage, &[], cmdline, stub, &unsigned))?;
+    command::run(&mut ukify(stage, &[], cmdline, ADDON_STUB, &unsigned))?;
     sign::sign(stage, &unsigned, &addon)?;
     Ok(addon)
 }
 
-fn ukify(
+/// A command that makes an image with this command line, from files in `dirs`.
+pub(super) fn ukify(
     stage: &Stage,
     dirs: &[&Path],
     cmdline: &str,

@@ -39,6 +39,17 @@ impl Screens {
         }
     }
 
+    /// Shows lines on the screen, and the same on the serial line.
+    pub fn tell(&self, lines: &[&str]) {
+        let text = lines.join("\r\n  ");
+        for place in [Some(&self.terminal), self.serial.as_ref()]
+            .into_iter()
+            .flatten()
+        {
+            write(place, &format!("\r\n\r\n  {text}\r\n\r\n"));
+        }
+    }
+
     /// Shows a state that differs from the one before.
     pub fn show(&mut self, state: &State) {
         let lines = lines(state);

@@ -1,5 +1,7 @@
 //! The questions, in their order, each asked until the answer makes sense.
 
+mod reset;
+
 use std::io;
 use std::net::IpAddr;
 use std::str::FromStr;

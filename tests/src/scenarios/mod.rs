@@ -17,6 +17,7 @@ mod graphics;
 mod immutable;
 mod install;
 mod instances;
+mod menu;
 mod mirror;
 mod pool;
 mod power;
@@ -108,6 +109,10 @@ pub const ALL: &[Scenario] = &[
     scenario("secure_boot_starts_only_what_is_signed", trust::chain),
     scenario("flipped_byte_is_refused", immutable::flipped_byte),
     scenario("guests_reach_the_bridge_and_are_contained", boot::guests),
+    scenario(
+        "menu_offers_rescue_and_factory_reset",
+        menu::rescue_and_reset,
+    ),
     scenario("install_by_terminal", by_hand::by_terminal),
     scenario("install_by_browser", by_hand::by_browser),
     scenario("install_refuses_a_wrong_answer_file", install::wrong_answer),

@@ -241,3 +241,56 @@ fn without_a_network_card_nothing_is_asked() {
     let (plan, _) = run(&[""], 0);
     assert!(plan.unwrap_err().to_string().contains("no network card"));
 }
+
+/// A host with a guest, a storage of its own and one elsewhere.
+fn content() -> crate::reset::Content {
+    let mut host = HostConfig::fallback();
+    host.hostname = "node1".parse().unwrap();
+    host.email = Some("admin@example.org".parse().unwrap());
+    crate::reset::Content {
+        host: Some(host),
+        guests: vec!["VM 100 (w\x1b[2Jeb)".to_owned()],
+        storages: vec!["local (/var/lib/vz)".to_owned()],
+        elsewhere: vec!["pool (lvmthin)".to_owned()],
+        faults: Vec::new(),
+    }
+}
+
+fn reset(answers: &[&'static str]) -> (Option<HostConfig>, String) {
+    let mut script = Script {
+        answers: answers.iter().copied().collect(),
+        heard: String::new(),
+    };
+    let machine = Fake { cards: Vec::new() };
+    let patience = std::time::Duration::from_secs(900);
+    let choice = Dialog::new(&mut script, &machine)
+        .reset(&"0.1.0".parse().unwrap(), &content(), patience)
+        .unwrap();
+    (choice, script.heard)
+}
+
+#[test]
+fn a_reset_names_what_goes_and_asks_for_who_is_left() {
+    let (choice, heard) = reset(&["", "longenough", "longenough", "fresh", "", "node1"]);
+    let host = choice.unwrap();
+    assert_eq!(host.hostname.as_str(), "fresh");
+    assert!(host.root_password_hash.is_some() && host.email.is_none());
+    for words in [
+        "factory reset of node1",
+        "VM 100 (w[2Jeb)",
+        "storage local (/var/lib/vz)",
+        "The volumes of storage pool (lvmthin) stay",
+        "after 15 minutes",
+    ] {
+        assert!(heard.contains(words), "{words}: {heard}");
+    }
+}
+
+#[test]
+fn a_reset_needs_the_very_words() {
+    let answers = |last| ["", "longenough", "longenough", "", "", last];
+    assert!(reset(&answers("RESET")).0.is_some());
+    for wrong in ["", "yes", "reset", "node2"] {
+        assert_eq!(reset(&answers(wrong)).0, None, "{wrong}");
+    }
+}
