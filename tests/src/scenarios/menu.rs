@@ -33,14 +33,14 @@ pub fn rescue_and_reset(lab: &mut Lab<'_>) -> Result<()> {
     person.sees_while("Rescue shell", ANY_KEY)?;
     person.types("j\r")?;
     person.sees("rescue shell on basalt")?;
-    person.answers("Give root password", "not this one")?;
-    person.answers("incorrect", "")?;
-    person.answers("Give root password", &old)?;
+    person.answers("Enter root password", "not this one")?;
+    person.sees("incorrect")?;
+    person.answers("Enter root password", &old)?;
     // Only the shell joins the halves; the echo of what was typed does not.
     person.answers(
         "#",
         "mount -r /dev/disk/by-partlabel/basalt-esp /efi; echo o'n trial:' /efi/EFI/Linux/*; \
-         echo sta'tes:' $(systemctl is-active basalt-node sshd boot-complete.target); umount /efi",
+         echo sta'tes:' $(systemctl is-active basalt-node ssh boot-complete.target); umount /efi",
     )?;
     person.sees("on trial: /efi/EFI/Linux/basalt_")?;
     person.sees("+2-1.efi")?;
