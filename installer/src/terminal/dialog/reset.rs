@@ -89,7 +89,7 @@ fn warning(version: &Version, content: &Content, patience: Duration) -> String {
     text.push_str("\nThe installed versions stay, and so do keyboard and time zone.\n");
     for storage in &content.elsewhere {
         text.push_str(&format!(
-            "The volumes of storage {} stay, but nothing will know of them.\n",
+            "The volumes of storage {} stay, but belong to no guest any more.\n",
             printable(storage)
         ));
     }
