@@ -27,7 +27,7 @@
 //! serial = "…"                      # chosen as in [disk]; an empty table: the only other one
 //!
 //! [data]                            # where guests' disks lie
-//! storage = "directory"             # files beside everything else; or "lvm-thin": a pool of their own
+//! storage = "directory"             # files beside everything else; or "lvm-thin", "zfs": a pool of their own
 //! # system_size = "16 GiB"          # with a pool: what the system keeps. Default: a quarter
 //!
 //! [existing]

@@ -50,23 +50,37 @@ fn info(node: &Node, id: StorageId, config: &StorageConfig) -> StorageInfo {
         .store
         .get(&storage_key(&id))
         .map(|entry| entry.digest());
-    let (path, vgname, thinpool) = match &config.driver {
-        StorageDriver::Dir { path } => (Some(path.clone()), None, None),
-        StorageDriver::LvmThin { vgname, thinpool } => {
-            (None, Some(vgname.clone()), Some(thinpool.clone()))
-        }
-    };
-    StorageInfo {
+    let mut info = StorageInfo {
         storage: id,
         kind: config.driver.kind(),
         content: config.content.to_string(),
-        path,
-        vgname,
-        thinpool,
+        path: None,
+        vgname: None,
+        thinpool: None,
+        pool: None,
+        blocksize: None,
+        sparse: None,
         shared: Some(false),
         disable: config.disable.then_some(true),
         digest: digest.unwrap_or_default(),
+    };
+    match config.driver.clone() {
+        StorageDriver::Dir { path } => info.path = Some(path),
+        StorageDriver::LvmThin { vgname, thinpool } => {
+            info.vgname = Some(vgname);
+            info.thinpool = Some(thinpool);
+        }
+        StorageDriver::ZfsPool {
+            pool,
+            blocksize,
+            sparse,
+        } => {
+            info.pool = Some(pool);
+            info.blocksize = Some(blocksize);
+            info.sparse = Some(sparse);
+        }
     }
+    info
 }
 
 async fn list(call: Call, _: NoParams) -> Result<Vec<StorageInfo>> {
@@ -117,6 +131,7 @@ fn settled(params: &StorageNew) -> std::result::Result<StorageConfig, FieldError
         ("path", params.path.is_some(), StorageKind::Dir),
         ("vgname", params.vgname.is_some(), StorageKind::LvmThin),
         ("thinpool", params.thinpool.is_some(), StorageKind::LvmThin),
+        ("pool", params.pool.is_some(), StorageKind::ZfsPool),
     ];
     for (name, is_set, kind) in asked {
         match (is_set, kind == params.kind) {
@@ -125,19 +140,23 @@ fn settled(params: &StorageNew) -> std::result::Result<StorageConfig, FieldError
             _ => {}
         }
     }
+    let optional = [
+        ("blocksize", params.blocksize.is_some()),
+        ("sparse", params.sparse.is_some()),
+    ];
+    for (name, _) in optional
+        .into_iter()
+        .filter(|(_, is_set)| *is_set && params.kind != StorageKind::ZfsPool)
+    {
+        let kind = StorageKind::ZfsPool;
+        errors.add(name, format!("only for storages of type '{kind}'"));
+    }
     if let Some(path) = &params.path
         && let Err(text) = check_path(path)
     {
         errors.add("path", text);
     }
-    let driver = match (params.kind, &params.path, &params.vgname, &params.thinpool) {
-        (StorageKind::Dir, Some(path), ..) => Some(StorageDriver::Dir { path: path.clone() }),
-        (StorageKind::LvmThin, _, Some(vgname), Some(thinpool)) => Some(StorageDriver::LvmThin {
-            vgname: vgname.clone(),
-            thinpool: thinpool.clone(),
-        }),
-        _ => None,
-    };
+    let driver = driver(params);
     let content = driver.as_ref().and_then(|driver| {
         let content = match &params.content {
             Some(text) => contents(text, driver),
@@ -155,6 +174,24 @@ fn settled(params: &StorageNew) -> std::result::Result<StorageConfig, FieldError
         driver,
         content,
         disable: params.disable == Some(true),
+    })
+}
+
+/// The driver that parameters describe; none where one that it needs is missing.
+fn driver(params: &StorageNew) -> Option<StorageDriver> {
+    Some(match params.kind {
+        StorageKind::Dir => StorageDriver::Dir {
+            path: params.path.clone()?,
+        },
+        StorageKind::LvmThin => StorageDriver::LvmThin {
+            vgname: params.vgname.clone()?,
+            thinpool: params.thinpool.clone()?,
+        },
+        StorageKind::ZfsPool => StorageDriver::ZfsPool {
+            pool: params.pool.clone()?,
+            blocksize: params.blocksize.unwrap_or_default(),
+            sparse: params.sparse.unwrap_or_default(),
+        },
     })
 }
 
@@ -198,6 +235,7 @@ async fn check_reachable(id: &StorageId, config: &StorageConfig) -> Result<()> {
     let field = match &config.driver {
         StorageDriver::Dir { .. } => "path",
         StorageDriver::LvmThin { .. } => "thinpool",
+        StorageDriver::ZfsPool { .. } => "pool",
     };
     let wrong = |error| Error::param(field, error);
     let storage = open_driver(id, &config.driver).map_err(wrong)?;
@@ -286,6 +324,9 @@ mod tests {
             path: None,
             vgname: None,
             thinpool: None,
+            pool: None,
+            blocksize: None,
+            sparse: None,
         }
     }
 
@@ -296,6 +337,18 @@ mod tests {
     #[test]
     fn what_a_type_needs_is_asked_for_and_no_more() {
         assert_eq!(wrong(&new(StorageKind::LvmThin)), ["thinpool", "vgname"]);
+        assert_eq!(wrong(&new(StorageKind::ZfsPool)), ["pool"]);
+        let zfs = StorageNew {
+            pool: "tank/data".parse().ok(),
+            sparse: Some(true),
+            ..new(StorageKind::ZfsPool)
+        };
+        assert!(settled(&zfs).is_ok());
+        let misplaced = StorageNew {
+            kind: StorageKind::LvmThin,
+            ..zfs
+        };
+        assert_eq!(wrong(&misplaced), ["pool", "sparse", "thinpool", "vgname"]);
         let mixed = StorageNew {
             path: Some("/etc/x".to_owned()),
             content: Some("iso".to_owned()),

@@ -28,17 +28,21 @@ pub enum GuestStorage {
     Directory,
     /// A thin pool of LVM: block devices with snapshots, which take room as they are written.
     LvmThin,
+    /// A pool of ZFS: block devices with snapshots, checksums and compression; mirrored by ZFS itself
+    /// on a host with two system disks.
+    Zfs,
 }
 
 impl GuestStorage {
     /// Every one there is, in the order in which they are offered.
-    pub const ALL: [Self; 2] = [Self::Directory, Self::LvmThin];
+    pub const ALL: [Self; 3] = [Self::Directory, Self::LvmThin, Self::Zfs];
 
     /// Its name in an answer file.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Directory => "directory",
             Self::LvmThin => "lvm-thin",
+            Self::Zfs => "zfs",
         }
     }
 
@@ -49,6 +53,7 @@ impl GuestStorage {
             Self::LvmThin => {
                 "an LVM thin pool: disks are block devices, quick to snapshot and to copy"
             }
+            Self::Zfs => "a ZFS pool: the same, checked and compressed; wants more memory",
         }
     }
 
