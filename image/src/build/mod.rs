@@ -37,6 +37,7 @@ mod toolchain;
 mod tree;
 mod uki;
 mod verity;
+mod zfs;
 
 use crate::keys::Keys;
 use serde::{Deserialize, Serialize};
@@ -118,6 +119,7 @@ pub fn build(options: &Options) -> Result<Artifacts> {
     let toolbox = toolbox::ensure(&paths, &lock)?;
     let base = base::ensure(&paths, &lock)?;
     let firmware = toolbox::ensure_unpacked(&paths, &lock, lock::Group::Firmware)?;
+    let zfs = zfs::ensure(&paths, &lock)?;
     let programs = programs::build(&paths, options)?;
     let keys = Keys::ensure()?;
     let components = sbom::shipped(&paths, &lock, &programs)?;
@@ -125,6 +127,7 @@ pub fn build(options: &Options) -> Result<Artifacts> {
         toolbox,
         base,
         firmware,
+        zfs,
         programs,
         keys,
         components,
