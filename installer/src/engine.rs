@@ -6,6 +6,7 @@
 mod files;
 mod pool;
 mod repair;
+mod zfs;
 
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -18,11 +19,13 @@ use basalt_layout::disk::{
     Shares, install_script,
 };
 use basalt_layout::mirror;
+use basalt_model::host::answer::GuestStorage;
 use basalt_update::claim::{self, Claim};
 use basalt_update::command;
 use basalt_update::mirror::array::Mirror;
 use basalt_update::table::fresh_ids;
 
+use crate::plan::room::PoolPlan;
 use crate::plan::{Mode, Plan};
 use crate::report::Report;
 use crate::secure_boot;
@@ -82,9 +85,9 @@ fn install_afresh(plan: &Plan, source: &Source, report: &mut Report) -> anyhow::
     let data = Data::make(plan)?;
     make_data(&data.device)?;
     let mut host = plan.host.clone();
-    if let (Some(wish), Some(device)) = (&plan.pool, &data.pool) {
+    if let Some(wish) = &plan.pool {
         report.line("Making the pool for guests' disks");
-        host.pool = pool::make(wish.storage, device)?;
+        host.pool = pool::make(wish.storage, &data.pool)?;
     }
     for disk in &disks {
         report.line(&format!(
@@ -116,26 +119,31 @@ fn partition(disk: &Path, number: u32) -> PathBuf {
     PathBuf::from(disk::partition_path(&disk.to_string_lossy(), number))
 }
 
-/// How the room behind the slots is shared on each disk. A mirror is one partition there: what is
-/// in it is shared inside.
+/// How the room behind the slots is shared on each disk. A mirror is one partition there, and what is
+/// in it is shared inside; but ZFS mirrors by itself.
 fn shares(plan: &Plan) -> Shares {
     match (&plan.mirror, &plan.pool) {
-        (Some(second), _) => Shares {
+        (Some(second), wish) if !wish.is_some_and(mirrors_itself) => Shares {
             data: Some(disk::data_size(plan.disk.size.min(second.size))),
             pool: None,
         },
-        (None, None) => Shares::DATA_ALONE,
-        (None, Some(wish)) => Shares {
+        (_, None) => Shares::DATA_ALONE,
+        (_, Some(wish)) => Shares {
             data: Some(wish.data_size),
             pool: pool::partition_type(wish.storage).map(|kind| PoolShare { kind, size: None }),
         },
     }
 }
 
+/// Whether the pool has a partition of its own on both disks of a mirror.
+fn mirrors_itself(wish: PoolPlan) -> bool {
+    wish.storage == GuestStorage::Zfs
+}
+
 /// What the data's file system, and the pool for guests' disks, are made on.
 struct Data {
     device: PathBuf,
-    pool: Option<PathBuf>,
+    pool: Vec<PathBuf>,
     mirror: Option<Mirror>,
 }
 
@@ -145,7 +153,11 @@ impl Data {
         let Some(second) = &plan.mirror else {
             return Ok(Self {
                 device: partition(first, DATA_PARTITION),
-                pool: plan.pool.map(|_| partition(first, POOL_PARTITION)),
+                pool: plan
+                    .pool
+                    .map(|_| partition(first, POOL_PARTITION))
+                    .into_iter()
+                    .collect(),
                 mirror: None,
             });
         };
@@ -159,11 +171,17 @@ impl Data {
         pool::clear(&array)?;
         let kind = plan
             .pool
+            .filter(|wish| !mirrors_itself(*wish))
             .and_then(|wish| Some((wish, pool::partition_type(wish.storage)?)));
         let Some((wish, kind)) = kind else {
             return Ok(Self {
                 device: array,
-                pool: None,
+                pool: plan
+                    .pool
+                    .iter()
+                    .flat_map(|_| [first, &second.path])
+                    .map(|disk| partition(disk, POOL_PARTITION))
+                    .collect(),
                 mirror: Some(mirror),
             });
         };
@@ -174,7 +192,7 @@ impl Data {
         let [device, pool] = numbers.map(|number| partition(&array, number));
         Ok(Self {
             device,
-            pool: Some(pool),
+            pool: vec![pool],
             mirror: Some(mirror),
         })
     }

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 use basalt_layout::Version;
 use basalt_layout::disk::{
-    DATA_LABEL, DATA_PARTITION, ESP_LABEL, ESP_PARTITION, POOL_LABEL, POOL_PARTITION, Slot,
-    partition_path,
+    DATA_LABEL, DATA_PARTITION, ESP_LABEL, ESP_PARTITION, POOL_LABEL, POOL_PARTITION,
+    PartitionType, Slot, partition_path,
 };
 use basalt_model::host::answer::GuestStorage;
 use basalt_model::host::{HostConfig, Hostname};
@@ -66,7 +66,10 @@ pub fn find(disk: &Path) -> Option<Existing> {
         .collect();
     versions.sort_by(|a, b| b.cmp(a));
     let storage = if has(POOL_PARTITION, POOL_LABEL) {
-        Some(GuestStorage::LvmThin)
+        Some(match table.entry(POOL_PARTITION) {
+            Ok(entry) if entry.is_a(PartitionType::Zfs) => GuestStorage::Zfs,
+            _ => GuestStorage::LvmThin,
+        })
     } else {
         // In what cannot be looked into, there may be a pool, too.
         readable.then_some(GuestStorage::Directory)

@@ -28,6 +28,7 @@ mod trust;
 mod uefi;
 mod update;
 mod visitor;
+mod zfs;
 
 /// When a scenario is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,6 +89,11 @@ pub const ALL: &[Scenario] = &[
     ),
     long("pool_holds_guests", pool::holds_guests),
     long("pool_survives_the_loss_of_a_disk", pool::survives_a_disk),
+    long("zfs_pools_hold_guests", zfs::hold_guests),
+    long(
+        "zfs_mirror_survives_the_loss_of_a_disk",
+        zfs::survives_a_disk,
+    ),
     long("mirror_takes_a_new_disk_and_an_update", mirror::new_disk),
     long("updates_as_users_meet_them", visitor::updates),
     scenario("browser_runs_a_vm_and_a_container", browser::guests),

@@ -4,7 +4,10 @@ use std::fs::{self, File};
 use std::io::{Seek, SeekFrom};
 use std::path::Path;
 
-use basalt_layout::disk::{DATA_PARTITION, ESP_FS_LABEL, ESP_PARTITION, Shares, joining_script};
+use basalt_layout::disk::{
+    DATA_PARTITION, ESP_FS_LABEL, ESP_PARTITION, POOL_PARTITION, PartitionType, PoolShare, Shares,
+    joining_script,
+};
 
 use super::array::Array;
 use super::{SystemDisk, SystemDisks, follow, partition};
@@ -23,7 +26,14 @@ pub fn join(host: &Host, disk: &Path, observer: &mut dyn Observer) -> Result<(),
     let source = Table::read(&host.disk)?;
     let shares = Shares {
         data: Some(source.entry(DATA_PARTITION)?.size),
-        pool: None,
+        // ZFS mirrors by itself, on a partition beside the array's.
+        pool: source
+            .entry(POOL_PARTITION)
+            .is_ok_and(|entry| entry.is_a(PartitionType::Zfs))
+            .then_some(PoolShare {
+                kind: PartitionType::Zfs,
+                size: None,
+            }),
     };
     check(&blocks, &array, disk, &source)?;
     host.others.check_leading()?;
