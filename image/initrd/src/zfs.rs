@@ -26,7 +26,8 @@ const CACHE_MOST: u64 = 16 << 30;
 /// Loads the modules if they are wanted. `partition` says whether a disk has a partition of ZFS's type.
 /// A failure is told and no more: a host without its pool is still there to be looked at.
 pub fn load_if_wanted(mode: Mode, partition: bool) {
-    let noted = || Path::new(SYSROOT).join("var").join(ZFS_WANTED).exists();
+    let state = Path::new(SYSROOT).join("var/lib/basalt");
+    let noted = || state.join(ZFS_WANTED).exists();
     if mode == Mode::Install || partition || noted() {
         load();
     }

@@ -34,8 +34,9 @@ pub const ESP_FS_LABEL: &str = "BASALT-ESP";
 pub const DATA_LABEL: &str = "basalt-data";
 /// Partition label of the pool that guests' disks lie in.
 pub const POOL_LABEL: &str = "basalt-pool";
-/// Below `/var`: the host wants ZFS, although no disk may show a partition of its type.
-pub const ZFS_WANTED: &str = "lib/basalt/zfs-wanted";
+/// Name of a file in the host's state, `/var/lib/basalt`: it wants ZFS, although no disk may show a
+/// partition of its type when it starts.
+pub const ZFS_WANTED: &str = "zfs-wanted";
 /// Volume label of a medium that carries an answer file.
 pub const ANSWER_LABEL: &str = "BASALT-ANS";
 /// Name of the answer file on its medium.

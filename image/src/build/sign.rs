@@ -1,4 +1,5 @@
-//! Signatures of EFI programs and kernel modules for UEFI Secure Boot, and the public keys that the image carries.
+//! Signatures of EFI programs and kernel modules for UEFI Secure Boot, and the public keys that the
+//! image carries.
 //!
 //! A signature holds the time at which it was made. Signing under a clock that stands at the image's
 //! own date makes equal signatures from equal inputs.

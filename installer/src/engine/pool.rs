@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use basalt_layout::disk::PartitionType;
 use basalt_model::host::Pool;
-use basalt_model::host::answer::GuestStorage;
+use basalt_model::host::answer::{GuestStorage, PoolLevel};
 use basalt_model::storage::LvmName;
 use basalt_update::command;
 use basalt_update::table::{Table, fresh_id};
 
 use super::{partition, zfs};
+use crate::plan::PoolPlan;
 
 /// Name of the pool in its group.
 const POOL_NAME: &str = "data";
@@ -27,13 +28,21 @@ pub fn partition_type(storage: GuestStorage) -> Option<PartitionType> {
     }
 }
 
-/// Makes a pool on devices that hold nothing, and lets go of them again. LVM's has one; of two, ZFS
-/// makes a mirror.
-pub fn make(storage: GuestStorage, devices: &[PathBuf]) -> anyhow::Result<Option<Pool>> {
-    match (storage, devices) {
+/// Makes a pool on devices that hold nothing, and lets go of them again.
+pub fn make(plan: &PoolPlan, devices: &[PathBuf]) -> anyhow::Result<Option<Pool>> {
+    match (plan.storage(), devices) {
         (GuestStorage::LvmThin, [device]) => make_thin_pool(device).map(Some),
-        (GuestStorage::Zfs, [_, ..]) => zfs::make(devices).map(Some),
+        (GuestStorage::Zfs, [_, ..]) => zfs::make(level(plan, devices.len()), devices).map(Some),
         _ => Ok(None),
+    }
+}
+
+/// On the disks of the system, a pool of ZFS is what they are: one disk, or a mirror.
+fn level(plan: &PoolPlan, devices: usize) -> PoolLevel {
+    match plan {
+        PoolPlan::Apart { level, .. } => *level,
+        PoolPlan::Beside { .. } if devices > 1 => PoolLevel::Mirror,
+        PoolPlan::Beside { .. } => PoolLevel::Single,
     }
 }
 

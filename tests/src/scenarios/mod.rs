@@ -94,6 +94,7 @@ pub const ALL: &[Scenario] = &[
         "zfs_mirror_survives_the_loss_of_a_disk",
         zfs::survives_a_disk,
     ),
+    long("zfs_raidz_does_without_a_disk", zfs::raidz),
     long("mirror_takes_a_new_disk_and_an_update", mirror::new_disk),
     long("updates_as_users_meet_them", visitor::updates),
     scenario("browser_runs_a_vm_and_a_container", browser::guests),

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use basalt_image::appliance::answer::{Keys, SYSTEM_SERIAL};
 use basalt_image::appliance::install::{self, Attempt, Outcome};
 use basalt_image::appliance::node::DISK;
+use basalt_image::appliance::poll;
 use serde_json::Value;
 use std::time::Duration;
 
@@ -19,6 +20,13 @@ const POOL: &str = "\n[data]\nstorage = \"zfs\"\nsystem_size = \"6 GiB\"\n";
 
 /// Size of the disks of a mirrored host: as small as the test's guest allows.
 const SMALL: &str = "14G";
+
+/// Images and serial numbers of the disks that a pool has for itself.
+const FURTHER: [(&str, &str); 3] = [
+    ("b.qcow2", "basalt-b"),
+    ("c.qcow2", "basalt-c"),
+    ("d.qcow2", "basalt-d"),
+];
 
 /// A host is installed with a ZFS pool; the kernel is locked down all the same. A virtual machine and a
 /// container live in the pool, keep what they wrote over a reboot of the host, and give their room back
@@ -102,7 +110,7 @@ pub fn survives_a_disk(lab: &mut Lab<'_>) -> Result<()> {
     has_health(&machine, "DEGRADED")?;
     machine.node.kill();
 
-    let [_, second] = both;
+    let second = both[1].clone();
     let alone = "degraded: the data is on vda6 alone";
     mirror::boot(&mut machine, &[second], alone).context("from the second disk")?;
     has_health(&machine, "DEGRADED")?;
@@ -111,6 +119,66 @@ pub fn survives_a_disk(lab: &mut Lab<'_>) -> Result<()> {
     let found = ct.shell(&api)?.run("cat /root/word", MINUTE)?;
     let words: Vec<&str> = found.split_whitespace().collect();
     ensure!(words == ["together", "alone"], "the guest has {found:?}");
+    machine.node.kill();
+
+    mirror::boot(&mut machine, &both, "mirror: ").context("from both disks again")?;
+    has_health(&machine, "ONLINE").context("the disk that was away is not taken back")?;
+    machine.done();
+    Ok(())
+}
+
+/// A host is installed whose pool has three disks for itself. It starts without one of them, with its
+/// guest; when the disk is there again, the pool brings it up to date.
+pub fn raidz(lab: &mut Lab<'_>) -> Result<()> {
+    let serials: Vec<String> = FURTHER
+        .iter()
+        .map(|(_, serial)| format!("{{ serial = \"{serial}\" }}"))
+        .collect();
+    let answer = format!(
+        "{}\n[data]\nstorage = \"zfs\"\nlevel = \"raidz\"\ndisks = [{}]\n",
+        Keys::ensure()?.answer("basalt")?.text,
+        serials.join(", ")
+    );
+    let attempt = Attempt {
+        answer: Some(&answer),
+        size: SMALL,
+        further: &FURTHER,
+        ..Attempt::default()
+    };
+    let accel = lab.shared.snapshot.accel();
+    let mut machine = lab.bare_machine()?;
+    let iso = &lab.shared.built.iso;
+    if let Outcome::Failed(why) = install::attempt(&mut machine.node, iso, &attempt, accel)? {
+        bail!("not installed: {why}");
+    }
+    let mut all = vec![mirror::disk(DISK, SYSTEM_SERIAL)];
+    all.extend(FURTHER.map(|(file, serial)| mirror::disk(file, serial)));
+    machine.power_on_with(&all)?;
+    machine.healthy()?;
+    loaded_and_locked(&machine)?;
+    guest::preload(&machine.ssh(), &lab.shared.guests)?;
+    let api = machine.api()?;
+    registered(&api)?;
+    let ct = Guest::create_ct(&api, 101, &[("rootfs", "local-zfs:1")])?;
+    ct.power(&api, "start")?;
+    ct.shell(&api)?
+        .run("echo three > /root/word && sync", MINUTE)?;
+    machine.node.kill();
+
+    machine.power_on_with(&all[..3])?;
+    machine.healthy()?;
+    has_health(&machine, "DEGRADED")?;
+    let api = machine.api()?;
+    ct.power(&api, "start")?;
+    let found = ct
+        .shell(&api)?
+        .run("cat /root/word && echo two > /root/word && sync", MINUTE)?;
+    ensure!(found == "three", "the guest has {found:?}");
+    machine.node.kill();
+
+    machine.power_on_with(&all)?;
+    machine.healthy()?;
+    has_health(&machine, "ONLINE")?;
     machine.done();
     Ok(())
 }
@@ -127,10 +195,14 @@ fn loaded_and_locked(machine: &Appliance) -> Result<()> {
     has_health(machine, "ONLINE")
 }
 
+/// Waits until the pool says this of itself.
 fn has_health(machine: &Appliance, expected: &str) -> Result<()> {
-    let health = machine.ssh().run("zpool list -H -o health")?;
-    ensure!(health == expected, "the pool is {health}, not {expected}");
-    Ok(())
+    let mut health = String::new();
+    let came = poll::until(machine.limit(), Duration::from_secs(2), || {
+        health = machine.ssh().run("zpool list -H -o health")?;
+        Ok::<_, anyhow::Error>((health == expected).then_some(()))
+    })?;
+    came.with_context(|| format!("the pool is {health}, not {expected}"))
 }
 
 /// The pool is a storage for guests from the first boot on, and the directory is one for files.

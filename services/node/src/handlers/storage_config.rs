@@ -11,12 +11,14 @@ use basalt_api::methods::storage::{
     StorageNew, StoragePath, StorageUpdate,
 };
 use basalt_api::{Error, Result};
+use basalt_layout::disk::ZFS_WANTED;
 use basalt_model::field::FieldErrors;
 use basalt_model::storage::{
     ContentKinds, StorageConfig, StorageDriver, StorageId, StorageKind, VolumeId,
 };
 use basalt_storage::{StorageError, open_driver};
 use basalt_store::{Expect, Transaction};
+use std::path::Path;
 
 /// Where a directory for volumes cannot be: the image, what the kernel shows, and what belongs to
 /// the host itself.
@@ -107,6 +109,9 @@ async fn create(call: Call, params: StorageNew) -> Result<StorageMade> {
         return Err(Error::exists(format_args!("storage '{}'", params.storage)));
     }
     let config = settled(&params).map_err(Error::from)?;
+    if params.kind == StorageKind::ZfsPool {
+        want_zfs(&node.settings.state).map_err(Error::failed)?;
+    }
     check_reachable(&params.storage, &config).await?;
     let change = Transaction::new()
         .expect(&key, Expect::Absent)
@@ -122,6 +127,12 @@ async fn create(call: Call, params: StorageNew) -> Result<StorageMade> {
         storage: params.storage,
         kind: params.kind,
     })
+}
+
+/// Has ZFS loaded from the next start of the host on, whatever disks show by then: a kernel that is locked
+/// down does not take it later. A note too many costs memory and no more.
+fn want_zfs(state: &Path) -> std::io::Result<()> {
+    std::fs::write(state.join(ZFS_WANTED), "")
 }
 
 /// The configuration that parameters describe; every wrong one is named.

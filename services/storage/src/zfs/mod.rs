@@ -293,7 +293,7 @@ impl Storage for ZfsStorage {
         let (found, snapshots) = self.with_snapshots(volume).await?;
         self.check_unused(&found.name, volume).await?;
         check_no_copies(volume, &snapshots)?;
-        tool::run(&["destroy", "-r", &found.name]).await?;
+        tool::run_when_free(&["destroy", "-r", &found.name]).await?;
         let hidden = found
             .origin
             .filter(|origin| origin.contains(&format!("@{HIDDEN}")));
@@ -369,7 +369,7 @@ impl Storage for ZfsStorage {
             return Err(unfit(volume, reason));
         }
         self.check_unused(&found.name, volume).await?;
-        tool::run(&["rollback", &name]).await.map(drop)
+        tool::run_when_free(&["rollback", &name]).await.map(drop)
     }
 
     async fn copy(

@@ -4,9 +4,15 @@ use super::report::{self, Dataset, PROPERTIES};
 use crate::error::{Context, Result, StorageError};
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 
 /// It is there while the kernel has ZFS.
 const MODULE: &str = "/sys/module/zfs";
+
+/// How long others may keep a volume that is to be changed.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Pause between two tries.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// Runs `zfs` with `arguments`, and returns what it prints.
 pub async fn run(arguments: &[&str]) -> Result<String> {
@@ -27,6 +33,22 @@ pub async fn run(arguments: &[&str]) -> Result<String> {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     Err(failed(String::from_utf8_lossy(&output.stderr).trim()))
+}
+
+/// Like [`run`], for what ZFS refuses while a volume is open. Who has it for long was found before; udev
+/// looks at each for a moment when it was closed.
+pub async fn run_when_free(arguments: &[&str]) -> Result<String> {
+    let end = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        match run(arguments).await {
+            Err(StorageError::Tool { text, .. })
+                if text.contains("is busy") && tokio::time::Instant::now() < end =>
+            {
+                tokio::time::sleep(PAUSE).await;
+            }
+            result => return result,
+        }
+    }
 }
 
 fn failed(text: &str) -> StorageError {
