@@ -3,6 +3,7 @@
 //! Each part reports a [`Tally`]; their sum is the last line. The scenarios are the program of the
 //! crate `basalt-tests` in `tests/`; [`guests`] makes the guests they run.
 
+mod fuzz;
 pub mod guests;
 pub mod licences;
 mod reproducible;
@@ -38,6 +39,8 @@ pub enum Part {
     Licences,
     /// Rust unit tests
     Units,
+    /// Every fuzz target for a few seconds (`cargo image fuzz` runs them for longer)
+    Fuzz,
     /// Lint, format, unit tests and build of the web interface
     Web,
     /// Two builds of the image are the same (the short form of `cargo image reproduce`)
@@ -63,6 +66,7 @@ pub fn test(options: &Options) -> Result<ExitCode> {
     for part in [
         Part::Licences,
         Part::Units,
+        Part::Fuzz,
         Part::Web,
         Part::Reproducible,
         Part::System,
@@ -75,6 +79,7 @@ pub fn test(options: &Options) -> Result<ExitCode> {
         let tally = match part {
             Part::Licences => licences::test(filter),
             Part::Units => units::test(filter),
+            Part::Fuzz => fuzz::test(filter),
             Part::Web => web::test(filter),
             Part::Reproducible => reproducible::test(filter),
             Part::System => system::test(filter),
