@@ -4,7 +4,7 @@
 //! and the host's configuration, [`health`] decides whether the boot was good, [`run`] watches the
 //! services and shows the host's state as long as it is up, and `status` prints what it sees.
 //! [`record`] is what one boot remembers for the next, [`timing`] how long each one took; [`rescue`] is
-//! the shell that the boot menu offers.
+//! the shell that the boot menu offers, [`seal`] what ties encrypted data to the machine.
 
 mod health;
 mod notify;
@@ -12,6 +12,7 @@ mod paths;
 mod record;
 mod rescue;
 mod run;
+mod seal;
 mod setup;
 mod timing;
 
@@ -53,6 +54,8 @@ enum Command {
     },
     /// Asks for root's password and starts a shell, in place of the host.
     Rescue,
+    /// Tells the TPM which host may open the encrypted data.
+    Seal,
     /// Prints the state.
     Status {
         /// As JSON.
@@ -95,6 +98,7 @@ fn start(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::BootTimes { json } => boot_times(&paths, json),
         Command::Rescue => rescue::run(&paths).map(|never| match never {}),
+        Command::Seal => seal::run(&paths).map(|()| ExitCode::SUCCESS),
         Command::Status { json } => status(&paths, json),
     }
 }

@@ -3,6 +3,7 @@
 //! The kernel image is written last and under its final name only when it is whole: an
 //! installation that is interrupted leaves a disk that does not boot, and can simply be repeated.
 
+pub mod encryption;
 mod files;
 mod pool;
 mod repair;
@@ -17,7 +18,9 @@ use basalt_layout::disk::{
     self, DATA_LABEL, DATA_PARTITION, ESP_FS_LABEL, ESP_PARTITION, POOL_PARTITION, PoolShare,
     Shares, install_script,
 };
+use basalt_layout::encryption as layout;
 use basalt_layout::mirror;
+use basalt_model::host::answer::EncryptionChoice;
 use basalt_update::claim::{self, Claim};
 use basalt_update::command;
 use basalt_update::mirror::array::Mirror;
@@ -27,6 +30,7 @@ use crate::plan::{Mode, Plan};
 use crate::report::Report;
 use crate::secure_boot;
 use crate::source::Source;
+use encryption::Opened;
 
 /// Bytes copied at a time.
 const CHUNK: usize = 4 << 20;
@@ -79,7 +83,8 @@ fn install_afresh(plan: &Plan, source: &Source, report: &mut Report) -> anyhow::
         wait_for_partitions(disk, &numbers)?;
         make_esp(&partition(disk, ESP_PARTITION))?;
     }
-    let data = Data::make(plan)?;
+    let mut data = Data::make(plan)?;
+    let opened = data.encrypt(plan, report)?;
     make_data(&data.device)?;
     let mut host = plan.host.clone();
     if let (Some(wish), Some(device)) = (&plan.pool, &data.pool) {
@@ -96,6 +101,7 @@ fn install_afresh(plan: &Plan, source: &Source, report: &mut Report) -> anyhow::
     }
     report.line("Writing the host's configuration");
     files::write_state(&data.device, &host, &report.log())?;
+    opened.close()?;
     data.close()?;
     report.line("Writing the boot loaders");
     for disk in &disks {
@@ -177,6 +183,20 @@ impl Data {
             pool: Some(pool),
             mirror: Some(mirror),
         })
+    }
+
+    /// Encrypts both, if that is planned; from then on the opened devices take their place.
+    fn encrypt(&mut self, plan: &Plan, report: &mut Report) -> anyhow::Result<Opened> {
+        let mut opened = Opened::default();
+        let EncryptionChoice::Tpm(key) = &plan.encryption else {
+            return Ok(opened);
+        };
+        report.line("Encrypting the data");
+        self.device = opened.add(&self.device, layout::DATA, key)?;
+        if let Some(pool) = &mut self.pool {
+            *pool = opened.add(pool, layout::POOL, key)?;
+        }
+        Ok(opened)
     }
 
     fn close(self) -> anyhow::Result<()> {

@@ -104,8 +104,8 @@ fn look(data: &Path, esp: &Path) -> State {
             State::Unknown if has_no_kernel(esp) => State::Unused,
             state => state,
         },
-        // The members of a mirror are made before anything is written to it.
-        Ok("linux_raid_member") if has_no_kernel(esp) => State::Unused,
+        // The members of a mirror are made, and what is encrypted, before anything is written to it.
+        Ok("linux_raid_member" | "crypto_LUKS") if has_no_kernel(esp) => State::Unused,
         Ok(_) => State::Unknown,
     }
 }

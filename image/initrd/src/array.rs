@@ -8,7 +8,8 @@ use crate::error::{At, Result};
 use crate::root::say;
 use basalt_layout::disk::partition_path;
 use basalt_layout::mirror::{
-    DATA_PARTITION, DEVICE, MEMBERS, Member, SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE, start_from,
+    DATA_PARTITION, DEVICE, MEMBERS, Member, POOL_PARTITION, SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE,
+    start_from,
 };
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
@@ -77,6 +78,12 @@ pub fn start(parts: &[Part]) -> Result<PathBuf> {
     // The kernel looks for partitions when a started array is opened for the first time.
     File::open(&device).at("open", &device)?;
     Ok(data_in(device))
+}
+
+/// The started array's own partition for a pool, if it has one.
+pub fn pool() -> Option<PathBuf> {
+    let array = format!("/dev/{DEVICE}");
+    Some(PathBuf::from(partition_path(&array, POOL_PARTITION))).filter(|part| part.exists())
 }
 
 /// The array's own partition for the data, where it shares the array with a pool.

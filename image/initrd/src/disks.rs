@@ -6,7 +6,7 @@ use crate::device;
 use crate::error::{Error, Result};
 use crate::gpt::{self, Partition};
 use crate::modules::Modules;
-use basalt_layout::disk::{DATA_LABEL, ESP_LABEL};
+use basalt_layout::disk::{DATA_LABEL, ESP_LABEL, POOL_LABEL};
 use basalt_layout::mode::MEDIUM;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -33,6 +33,8 @@ pub struct Found {
     pub verity: PathBuf,
     /// The state, on an installed disk.
     pub data: Option<PathBuf>,
+    /// The pool for guests' disks, where the disk itself has one.
+    pub pool: Option<PathBuf>,
     /// The EFI system partition beside it.
     pub esp: Option<PathBuf>,
     /// The members of the mirror that the state is on; none when it is on one disk only.
@@ -178,6 +180,7 @@ impl Table {
             root,
             verity,
             data,
+            pool: self.labelled(POOL_LABEL).map(|(_, path)| path),
             booted: esp.as_ref().is_some_and(booted),
             esp: esp.map(|(_, path)| path),
             mirror,
@@ -222,6 +225,7 @@ mod tests {
             root: root.into(),
             verity: "v".into(),
             data: data.then(|| "d".into()),
+            pool: None,
             esp: None,
             mirror: Vec::new(),
             twin: None,

@@ -29,6 +29,9 @@ const ALWAYS: [&str; 12] = [
     "efivarfs",
 ];
 
+/// Needed where the data is encrypted, in the same order.
+const ENCRYPTION: [&str; 3] = ["aesni_intel", "xts", "dm_crypt"];
+
 /// The modules in this RAM disk.
 pub struct Modules {
     folder: PathBuf,
@@ -67,6 +70,13 @@ impl Modules {
     /// Loads what each machine needs.
     pub fn load_always(&mut self) {
         for name in ALWAYS {
+            self.load(name);
+        }
+    }
+
+    /// Loads what opening encrypted data needs.
+    pub fn load_for_encryption(&mut self) {
+        for name in ENCRYPTION {
             self.load(name);
         }
     }

@@ -1,11 +1,13 @@
 //! The files of an installed host: its configuration on the data partition, and what the firmware
 //! and the boot loader read.
 
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, File};
+use std::io::Read;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
+use basalt_layout::encryption::is_encrypted;
 use basalt_layout::slot::UKI_FOLDER;
 use basalt_layout::{UkiName, Version, bios};
 use basalt_model::host::answer::Enrol;
@@ -73,6 +75,14 @@ fn write_state_files(var: &Path, host: &HostConfig, log: &str) -> anyhow::Result
 
 /// Whether a data partition that is to be kept can take the host's configuration.
 pub fn check_state(data: &Path) -> anyhow::Result<()> {
+    let mut beginning = [0; 16];
+    let read = File::open(data).and_then(|mut file| file.read_exact(&mut beginning));
+    read.with_context(|| data.display().to_string())?;
+    ensure!(
+        !is_encrypted(&beginning),
+        "existing.action: the data partition is encrypted, so the host cannot be configured anew; \
+         `repair` keeps it as it is"
+    );
     Mounted::new(data, DATA_MOUNT, "ext4")
         .and_then(Mounted::close)
         .context("existing.action: the data partition cannot be kept")

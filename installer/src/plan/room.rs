@@ -86,6 +86,7 @@ pub fn check_kept(
 mod tests {
     use super::super::tests::disk;
     use super::*;
+    use basalt_model::host::answer::EncryptionChoice;
 
     const GIB: u64 = 1 << 30;
 
@@ -93,6 +94,7 @@ mod tests {
         DataChoice {
             storage: Some(GuestStorage::LvmThin),
             system_size: system_size.map(|text| text.parse().unwrap()),
+            encryption: EncryptionChoice::None,
         }
     }
 

@@ -9,7 +9,8 @@ use std::str::FromStr;
 use anyhow::Context;
 use basalt_layout::Version;
 use basalt_model::host::answer::{
-    After, DataChoice, Enrol, Existing as Wish, GuestStorage, Size, check_password,
+    After, DataChoice, EncryptionChoice, Enrol, Existing as Wish, GuestStorage, RecoveryKey, Size,
+    check_password,
 };
 use basalt_model::host::{
     Addressing, Email, HostConfig, HostNetwork, Hostname, InterfaceAddress, Keyboard, MacAddress,
@@ -46,6 +47,8 @@ pub trait Machine {
     fn use_keyboard(&self, keyboard: &Keyboard);
     /// Whether there is this time zone.
     fn has_time_zone(&self, zone: &TimeZone) -> bool;
+    /// A fresh recovery key, where data can be encrypted.
+    fn recovery_key(&self) -> Option<String>;
 }
 
 /// One run through the questions.
@@ -96,6 +99,10 @@ impl<'a> Dialog<'a> {
             Mode::Fresh => self.pool(&disk, mirror.as_ref())?,
             Mode::KeepData | Mode::Repair => None,
         };
+        let encryption = match mode {
+            Mode::Fresh => self.encryption()?,
+            Mode::KeepData | Mode::Repair => EncryptionChoice::None,
+        };
         let host = match mode {
             // It stays what it was.
             Mode::Repair => HostConfig::fallback(),
@@ -106,6 +113,7 @@ impl<'a> Dialog<'a> {
             mirror,
             mode,
             pool,
+            encryption,
             host,
             after: After::Reboot,
             secure_boot: Enrol::Auto,
@@ -215,6 +223,7 @@ impl<'a> Dialog<'a> {
             let choice = DataChoice {
                 storage: Some(storage),
                 system_size,
+                encryption: EncryptionChoice::None,
             };
             room::choose(&choice, disk, mirror)
         };
@@ -251,6 +260,33 @@ impl<'a> Dialog<'a> {
                 Err(error) => self.talk.say(&format!("{error:#}"))?,
             }
         }
+    }
+
+    /// Whether all this is encrypted, where the machine has a TPM; the key is shown here and nowhere else.
+    fn encryption(&mut self) -> anyhow::Result<EncryptionChoice> {
+        let Some(key) = self.machine.recovery_key() else {
+            return Ok(EncryptionChoice::None);
+        };
+        loop {
+            let question = "Encrypt the data, and open it by this machine's TPM? yes or no [no]: ";
+            match self.talk.ask(question)?.trim() {
+                "" | "no" => return Ok(EncryptionChoice::None),
+                "yes" => break,
+                _ => self.talk.say("Answer yes or no.")?,
+            }
+        }
+        self.talk.say(&format!(
+            "\nWhen the TPM does not open the data, this key does. Write it down: it is not shown \
+             again, and without it the data is lost.\n\n  {key}\n"
+        ))?;
+        // Whoever has it on paper can tell its last letters.
+        let end = key.rsplit('-').next().unwrap_or_default();
+        while self.talk.ask("Its last eight letters: ")?.trim() != end {
+            self.talk.say("These are others.")?;
+        }
+        Ok(EncryptionChoice::Tpm(
+            RecoveryKey::new(&key).map_err(anyhow::Error::msg)?,
+        ))
     }
 
     fn list(&mut self, disks: &[Disk]) -> anyhow::Result<()> {
@@ -441,6 +477,10 @@ impl<'a> Dialog<'a> {
                 gib(pool.pool_size),
                 gib(pool.data_size),
             ))?;
+        }
+        if plan.encryption != EncryptionChoice::None {
+            self.talk
+                .say("  Encrypted  opened by this machine's TPM, or by the recovery key")?;
         }
         if plan.mode == Mode::Repair {
             return Ok(());

@@ -11,6 +11,7 @@ mod by_hand;
 mod cli;
 mod client;
 mod daemons;
+mod encryption;
 mod faces;
 mod figures;
 mod graphics;
@@ -105,6 +106,10 @@ pub const ALL: &[Scenario] = &[
     ),
     long("suspended_guests_go_on_over_a_reboot", suspend::over_reboot),
     scenario("suspended_to_disk_and_back", suspend::to_disk),
+    long(
+        "encrypted_data_opens_by_tpm_and_by_recovery_key",
+        encryption::opens,
+    ),
     long("instances_run_stop_and_go_on", instances::pair),
     scenario("proxmoxer_drives_a_vm_and_a_container", client::proxmoxer),
     scenario("secure_boot_starts_only_what_is_signed", trust::chain),

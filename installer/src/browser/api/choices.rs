@@ -4,11 +4,12 @@ use std::fs;
 
 use basalt_layout::Version;
 use basalt_model::host::Addressing;
-use basalt_model::host::answer::{DataChoice, Existing as Wish, GuestStorage};
+use basalt_model::host::answer::{DataChoice, EncryptionChoice, Existing as Wish, GuestStorage};
 use serde_json::{Value, json};
 
 use super::Refusal;
 use crate::disks::{self, Disk, gib};
+use crate::engine::encryption;
 use crate::plan::room;
 use crate::plan::{Mode, Plan, check_disk, choose_mode, network_cards};
 use crate::{existing, keyboard};
@@ -34,6 +35,8 @@ pub fn collect(version: &Version) -> Result<Value, Refusal> {
         "timezones": zones(&fs::read_to_string(ZONES).unwrap_or_default()),
         "keyboards": keyboard::names(),
         "storages": GuestStorage::ALL.map(|storage| (storage.as_str(), storage.describe())),
+        // Offered where it works; the key goes with the page alone until it is used.
+        "recovery_key": encryption::check().is_ok().then(encryption::fresh_recovery_key),
     }))
 }
 
@@ -75,6 +78,7 @@ fn has_room_for(storage: GuestStorage, disk: &Disk) -> bool {
     let choice = DataChoice {
         storage: Some(storage),
         system_size: None,
+        encryption: EncryptionChoice::None,
     };
     room::choose(&choice, disk, None).is_ok()
 }
@@ -134,6 +138,12 @@ pub fn summary(plan: &Plan) -> Value {
                 gib(pool.pool_size),
                 gib(pool.data_size)
             )
+        ]));
+    }
+    if plan.encryption != EncryptionChoice::None {
+        rows.push(json!([
+            "Encryption",
+            "Opened by this machine's TPM, or by the recovery key."
         ]));
     }
     if plan.mode != Mode::Repair {

@@ -7,6 +7,8 @@ const form = byId("answers");
 let answers = null;
 let disks = [];
 let storages = [];
+/** The key for data that is to be encrypted; nothing where that does not work. */
+let recoveryKey;
 
 function show(view) {
   for (const id of views) byId(id).hidden = id !== view;
@@ -108,6 +110,9 @@ function offerStorage(disk) {
   const action = disk?.existing ? form.elements.action.value : "";
   byId("data").hidden = ["repair", "keep-data"].includes(action);
   byId("system-size").hidden = select.value === "directory";
+  byId("encryption").hidden = !recoveryKey;
+  byId("recovery").hidden = !form.elements.encrypted.checked;
+  byId("recovery-key").textContent = recoveryKey ?? "";
 }
 
 function adapt() {
@@ -127,6 +132,8 @@ async function look() {
   byId("version").textContent = choices.version;
   disks = choices.disks;
   storages = choices.storages;
+  // A key that somebody has copied stays, however often disks are looked for.
+  recoveryKey ??= choices.recovery_key;
   byId("disks").replaceChildren(...disks.map(diskRow));
   const usable = disks.flatMap((disk, index) => (disk.refusal ? [] : [index]));
   if (usable.length === 1) byId("disks").querySelectorAll("input")[usable[0]].checked = true;
@@ -150,6 +157,10 @@ function collect() {
   if (form.elements.root_password.value !== form.elements.again.value) {
     throw new Error("root_password: these are two different passwords");
   }
+  const encrypted = !byId("data").hidden && Boolean(recoveryKey) && form.elements.encrypted.checked;
+  if (encrypted && !form.elements.key_kept.checked) {
+    throw new Error("data: keep a copy of the recovery key, and say so");
+  }
   return {
     ...table({
       hostname: text("hostname"),
@@ -172,6 +183,8 @@ function collect() {
       : table({
           storage: text("storage"),
           system_size: byId("system-size").hidden ? "" : text("system_size"),
+          encryption: encrypted ? "tpm" : "",
+          recovery_key: encrypted ? recoveryKey : "",
         }),
     existing: disk.existing ? table({ action: form.elements.action.value }) : {},
   };

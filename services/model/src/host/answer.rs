@@ -29,6 +29,8 @@
 //! [data]                            # where guests' disks lie
 //! storage = "directory"             # files beside everything else; or "lvm-thin": a pool of their own
 //! # system_size = "16 GiB"          # with a pool: what the system keeps. Default: a quarter
+//! encryption = "none"               # or "tpm": opened by the machine's TPM, or by the key below
+//! # recovery_key = "…"              # with encryption: 32 characters at least
 //!
 //! [existing]
 //! action = "refuse"                 # or "repair", "keep-data", "wipe"
@@ -54,7 +56,9 @@ use super::{
 use fault::Reading;
 use written::{Written, WrittenDisk, WrittenNetwork};
 
-pub use data::{DataChoice, GuestStorage, MIN_SYSTEM_SIZE};
+pub use data::{
+    DataChoice, Encryption, EncryptionChoice, GuestStorage, MIN_SYSTEM_SIZE, RecoveryKey,
+};
 pub use fault::{AnswerError, AnswerErrors};
 pub use written::schema;
 

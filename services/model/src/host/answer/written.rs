@@ -10,7 +10,7 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{After, Enrol, Existing, GuestStorage, Size, Take};
+use super::{After, Encryption, Enrol, Existing, GuestStorage, Size, Take};
 use crate::host::{
     Email, Hostname, InterfaceAddress, Keyboard, MacAddress, PasswordHash, SshPublicKey, TimeZone,
 };
@@ -93,6 +93,10 @@ pub struct WrittenData {
     /// With a pool: the size of the partition that the system keeps for itself, with installation
     /// media and templates, as `16 GiB`. Default: a quarter of the disk, 4 GiB at least and 64 GiB at most.
     pub system_size: Option<Size>,
+    /// Whether data and pool are encrypted, and opened by the machine's TPM 2.0. Default: none.
+    pub encryption: Option<Encryption>,
+    /// With encryption: the key that opens them when the TPM does not, 32 characters at least.
+    pub recovery_key: Option<String>,
 }
 
 /// What is done when the disk already holds a Basalt.
