@@ -53,7 +53,7 @@ impl Keys {
         }
         let mut question = ask::Question::new(&why)?;
         loop {
-            let typed = question.next()?;
+            let typed = question.answer()?;
             let key = encryption::typed_recovery_key(&typed);
             if open_with(device, name, &key) {
                 question.say("Opened.");

@@ -60,7 +60,7 @@ impl Question {
     }
 
     /// The next line that somebody types.
-    pub fn next(&mut self) -> Result<String> {
+    pub fn answer(&mut self) -> Result<String> {
         self.write("Recovery key: ");
         let left = self.end.saturating_duration_since(Instant::now());
         self.lines.recv_timeout(left).map_err(|_| Error::NoKey)
