@@ -116,7 +116,7 @@ const EXPOSURE: [(&str, f64); 10] = [
     ("basalt-mirror.service", 2.6),
     ("basalt-node.service", 6.5),
     // A shell of root's is to have every right.
-    ("basalt-rescue.service", 9.4),
+    ("basalt-rescue.service", 9.5),
     ("basalt-reset.service", 2.1),
     ("basalt-setup.service", 5.5),
 ];
