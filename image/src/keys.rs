@@ -23,12 +23,14 @@
 
 pub mod authenticode;
 mod make;
+pub mod module;
 pub mod token;
 mod variable;
 
 use crate::build::paths;
 use ed25519_dalek::pkcs8::{DecodePrivateKey, DecodePublicKey};
 use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
+use rcgen::{KeyPair, PKCS_RSA_SHA256, SigningKey as _};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -180,13 +182,32 @@ pub struct Tokens {
     pub update: Option<Uri>,
 }
 
-/// The private key that signs boot loader and kernel images.
+/// The private key that signs boot loader, kernel images and kernel modules.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BootKey {
     /// A PEM file.
     File(PathBuf),
     /// In a token.
     Token(Uri),
+}
+
+impl BootKey {
+    /// The RSA signature (PKCS#1 1.5, SHA-256) of `bytes`.
+    pub fn sign(&self, bytes: &[u8]) -> Result<Vec<u8>> {
+        match self {
+            Self::Token(uri) => TokenKey::open(uri)?.sign_rsa(bytes),
+            Self::File(path) => {
+                let malformed = |error: rcgen::Error| Error::Malformed {
+                    path: path.clone(),
+                    reason: error.to_string(),
+                };
+                let pem = fs::read_to_string(path).at("read", path)?;
+                KeyPair::from_pem_and_sign_algo(&pem, &PKCS_RSA_SHA256)
+                    .and_then(|key| key.sign(bytes))
+                    .map_err(malformed)
+            }
+        }
+    }
 }
 
 /// The private key that signs update manifests.

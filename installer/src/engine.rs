@@ -6,6 +6,7 @@
 mod files;
 mod pool;
 mod repair;
+mod zfs;
 
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -14,16 +15,17 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use basalt_layout::Slot;
 use basalt_layout::disk::{
-    self, DATA_LABEL, DATA_PARTITION, ESP_FS_LABEL, ESP_PARTITION, POOL_PARTITION, PoolShare,
-    Shares, install_script,
+    self, DATA_LABEL, DATA_PARTITION, ESP_FS_LABEL, ESP_PARTITION, POOL_PARTITION, PartitionType,
+    PoolShare, Shares, install_script,
 };
 use basalt_layout::mirror;
+use basalt_model::host::answer::GuestStorage;
 use basalt_update::claim::{self, Claim};
 use basalt_update::command;
 use basalt_update::mirror::array::Mirror;
 use basalt_update::table::fresh_ids;
 
-use crate::plan::{Mode, Plan};
+use crate::plan::{Mode, Plan, PoolPlan};
 use crate::report::Report;
 use crate::secure_boot;
 use crate::source::Source;
@@ -65,9 +67,13 @@ fn install_afresh(plan: &Plan, source: &Source, report: &mut Report) -> anyhow::
     if let Some(second) = &plan.mirror {
         disks.push(&second.path);
     }
+    let own = plan.pool.as_ref().map_or(&[][..], PoolPlan::own_disks);
+    let apart = own.iter().map(|disk| disk.path.as_path());
     let _claims: Vec<Claim> = disks
         .iter()
-        .map(|disk| Claim::take(disk))
+        .copied()
+        .chain(apart.clone())
+        .map(Claim::take)
         .collect::<Result<_, _>>()?;
     let shares = shares(plan);
     for disk in &disks {
@@ -79,12 +85,18 @@ fn install_afresh(plan: &Plan, source: &Source, report: &mut Report) -> anyhow::
         wait_for_partitions(disk, &numbers)?;
         make_esp(&partition(disk, ESP_PARTITION))?;
     }
+    for disk in apart {
+        report.line(&format!("Partitioning {}", disk.display()));
+        pool::clear(disk)?;
+        run_sfdisk(disk, &zfs::partition_script())?;
+        wait_for_partitions(disk, &[zfs::OWN_PARTITION])?;
+    }
     let data = Data::make(plan)?;
     make_data(&data.device)?;
     let mut host = plan.host.clone();
-    if let (Some(wish), Some(device)) = (&plan.pool, &data.pool) {
+    if let Some(wish) = &plan.pool {
         report.line("Making the pool for guests' disks");
-        host.pool = pool::make(wish.storage, device)?;
+        host.pool = pool::make(wish, &data.pool)?;
     }
     for disk in &disks {
         report.line(&format!(
@@ -116,26 +128,31 @@ fn partition(disk: &Path, number: u32) -> PathBuf {
     PathBuf::from(disk::partition_path(&disk.to_string_lossy(), number))
 }
 
-/// How the room behind the slots is shared on each disk. A mirror is one partition there: what is
-/// in it is shared inside.
+/// How the room behind the slots is shared on each disk. A mirror is one partition there, and what is
+/// in it is shared inside; but ZFS mirrors by itself.
 fn shares(plan: &Plan) -> Shares {
-    match (&plan.mirror, &plan.pool) {
-        (Some(second), _) => Shares {
-            data: Some(disk::data_size(plan.disk.size.min(second.size))),
-            pool: None,
+    let whole = plan.mirror.as_ref().map(|second| Shares {
+        data: Some(disk::data_size(plan.disk.size.min(second.size))),
+        pool: None,
+    });
+    match (&plan.pool, whole) {
+        (
+            Some(PoolPlan::Beside {
+                storage, data_size, ..
+            }),
+            mirrored,
+        ) if mirrored.is_none() || *storage == GuestStorage::Zfs => Shares {
+            data: Some(*data_size),
+            pool: pool::partition_type(*storage).map(|kind| PoolShare { kind, size: None }),
         },
-        (None, None) => Shares::DATA_ALONE,
-        (None, Some(wish)) => Shares {
-            data: Some(wish.data_size),
-            pool: pool::partition_type(wish.storage).map(|kind| PoolShare { kind, size: None }),
-        },
+        (_, whole) => whole.unwrap_or(Shares::DATA_ALONE),
     }
 }
 
 /// What the data's file system, and the pool for guests' disks, are made on.
 struct Data {
     device: PathBuf,
-    pool: Option<PathBuf>,
+    pool: Vec<PathBuf>,
     mirror: Option<Mirror>,
 }
 
@@ -145,7 +162,7 @@ impl Data {
         let Some(second) = &plan.mirror else {
             return Ok(Self {
                 device: partition(first, DATA_PARTITION),
-                pool: plan.pool.map(|_| partition(first, POOL_PARTITION)),
+                pool: pool_partitions(plan),
                 mirror: None,
             });
         };
@@ -157,24 +174,28 @@ impl Data {
         let array = mirror.device().to_owned();
         // An array that lay here before may have been divided; it begins at the very same place.
         pool::clear(&array)?;
-        let kind = plan
-            .pool
-            .and_then(|wish| Some((wish, pool::partition_type(wish.storage)?)));
-        let Some((wish, kind)) = kind else {
-            return Ok(Self {
-                device: array,
-                pool: None,
-                mirror: Some(mirror),
-            });
+        let inside = match plan.pool {
+            Some(PoolPlan::Beside {
+                storage: GuestStorage::LvmThin,
+                data_size,
+                ..
+            }) => data_size,
+            _ => {
+                return Ok(Self {
+                    device: array,
+                    pool: pool_partitions(plan),
+                    mirror: Some(mirror),
+                });
+            }
         };
-        let script = mirror::partition_script(&fresh_ids(), wish.data_size, kind);
+        let script = mirror::partition_script(&fresh_ids(), inside, PartitionType::Lvm);
         run_sfdisk(&array, &script)?;
         let numbers = [mirror::DATA_PARTITION, mirror::POOL_PARTITION];
         wait_for_partitions(&array, &numbers)?;
         let [device, pool] = numbers.map(|number| partition(&array, number));
         Ok(Self {
             device,
-            pool: Some(pool),
+            pool: vec![pool],
             mirror: Some(mirror),
         })
     }
@@ -184,6 +205,22 @@ impl Data {
             None => Ok(()),
             Some(mirror) => Ok(mirror.stop()?),
         }
+    }
+}
+
+/// The partitions of a pool that lies on disks, not in an array.
+fn pool_partitions(plan: &Plan) -> Vec<PathBuf> {
+    match &plan.pool {
+        None => Vec::new(),
+        Some(PoolPlan::Apart { disks, .. }) => disks
+            .iter()
+            .map(|disk| partition(&disk.path, zfs::OWN_PARTITION))
+            .collect(),
+        Some(PoolPlan::Beside { .. }) => [&plan.disk]
+            .into_iter()
+            .chain(&plan.mirror)
+            .map(|disk| partition(&disk.path, POOL_PARTITION))
+            .collect(),
     }
 }
 

@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 
 use basalt_layout::Version;
 use basalt_layout::disk::{
-    DATA_LABEL, DATA_PARTITION, ESP_LABEL, ESP_PARTITION, POOL_LABEL, POOL_PARTITION, Slot,
-    partition_path,
+    DATA_LABEL, DATA_PARTITION, ESP_LABEL, ESP_PARTITION, POOL_LABEL, POOL_PARTITION,
+    PartitionType, Slot, partition_path,
 };
 use basalt_model::host::answer::GuestStorage;
-use basalt_model::host::{HostConfig, Hostname};
+use basalt_model::host::{HostConfig, Hostname, Pool};
 use basalt_update::command;
 use basalt_update::esp::Esp;
 use basalt_update::table::Table;
@@ -55,10 +55,13 @@ pub fn find(disk: &Path) -> Option<Existing> {
         return None;
     }
     let partition = |number| PathBuf::from(partition_path(&disk.to_string_lossy(), number));
-    let (host, readable) = match look(&partition(DATA_PARTITION), &partition(ESP_PARTITION)) {
+    let state = look(&partition(DATA_PARTITION), &partition(ESP_PARTITION));
+    let (host, known) = match state {
         State::Unused => return None,
-        State::Used(host) => (host, true),
-        State::Unknown => (None, false),
+        State::Used(Some(host)) => (Some(host.hostname), Some(storage_of(host.pool.as_ref()))),
+        State::Used(None) => (None, Some(GuestStorage::Directory)),
+        // In what cannot be looked into, there may be a pool, too.
+        State::Unknown => (None, None),
     };
     let mut versions: Vec<Version> = Slot::ALL
         .into_iter()
@@ -66,10 +69,12 @@ pub fn find(disk: &Path) -> Option<Existing> {
         .collect();
     versions.sort_by(|a, b| b.cmp(a));
     let storage = if has(POOL_PARTITION, POOL_LABEL) {
-        Some(GuestStorage::LvmThin)
+        Some(match table.entry(POOL_PARTITION) {
+            Ok(entry) if entry.is_a(PartitionType::Zfs) => GuestStorage::Zfs,
+            _ => GuestStorage::LvmThin,
+        })
     } else {
-        // In what cannot be looked into, there may be a pool, too.
-        readable.then_some(GuestStorage::Directory)
+        known
     };
     Some(Existing {
         versions,
@@ -78,13 +83,33 @@ pub fn find(disk: &Path) -> Option<Existing> {
     })
 }
 
+/// Whether a disk holds a pool of guests' disks that a Basalt has made.
+pub fn has_pool(disk: &Path) -> bool {
+    let labelled = |table: Table| {
+        table
+            .entries()
+            .iter()
+            .any(|entry| entry.label == POOL_LABEL)
+    };
+    Table::read(disk).is_ok_and(labelled)
+}
+
+/// A host whose pool is on no disk of the system knows of it all the same.
+fn storage_of(pool: Option<&Pool>) -> GuestStorage {
+    match pool {
+        None => GuestStorage::Directory,
+        Some(Pool::LvmThin { .. }) => GuestStorage::LvmThin,
+        Some(Pool::Zfs { .. }) => GuestStorage::Zfs,
+    }
+}
+
 /// What a data partition tells.
 #[derive(Debug, PartialEq, Eq)]
 enum State {
     /// No host has ever booted from it.
     Unused,
-    /// A host of this name lives on it.
-    Used(Option<Hostname>),
+    /// A host lives on it, of this configuration where it can be read.
+    Used(Option<Box<HostConfig>>),
     /// It cannot be looked into: encrypted, damaged, or of another kind.
     Unknown,
 }
@@ -141,7 +166,7 @@ fn judge(var: &Path) -> State {
     let host = fs::read(state.join("host.json"))
         .ok()
         .and_then(|text| serde_json::from_slice::<HostConfig>(&text).ok());
-    State::Used(host.map(|host| host.hostname))
+    State::Used(host.map(Box::new))
 }
 
 #[cfg(test)]
@@ -154,11 +179,15 @@ mod tests {
         assert_eq!(judge(dir.path()), State::Unused);
         let state = dir.path().join("lib/basalt");
         fs::create_dir_all(&state).unwrap();
-        fs::write(state.join("host.json"), r#"{"hostname": "node1"}"#).unwrap();
+        let text = r#"{"hostname": "node1", "pool": {"kind": "zfs", "pool": "basalt_1/data"}}"#;
+        fs::write(state.join("host.json"), text).unwrap();
         assert_eq!(judge(dir.path()), State::Unused, "never booted");
         fs::write(state.join("machine-id"), "x").unwrap();
-        let host = Some("node1".parse().unwrap());
-        assert_eq!(judge(dir.path()), State::Used(host));
+        let State::Used(Some(host)) = judge(dir.path()) else {
+            panic!("nobody lives there");
+        };
+        assert_eq!(host.hostname.as_str(), "node1");
+        assert_eq!(storage_of(host.pool.as_ref()), GuestStorage::Zfs);
         fs::write(state.join("host.json"), "{").unwrap();
         assert_eq!(judge(dir.path()), State::Used(None));
     }

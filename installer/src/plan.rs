@@ -1,6 +1,7 @@
 //! What is to be done, decided and checked before a single byte is written.
 
 mod choose;
+pub mod pool;
 pub mod room;
 
 use std::path::Path;
@@ -18,7 +19,8 @@ use crate::existing::{self, Existing};
 use crate::source::Source;
 use crate::{keyboard, password, secure_boot};
 use choose::choose_disk;
-use room::PoolPlan;
+
+pub use pool::PoolPlan;
 
 /// A decided installation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,7 +71,13 @@ pub fn from_answers(answers: &AnswerFile, disks: &[Disk], source: &Source) -> an
     };
     room::check_kept(&answers.data, mode, disk, found.as_ref())?;
     let pool = match mode {
-        Mode::Fresh => room::choose(&answers.data, disk, mirror.as_ref())?,
+        Mode::Fresh => match &answers.data.apart {
+            Some(apart) => {
+                let system: Vec<&Disk> = [disk].into_iter().chain(&mirror).collect();
+                Some(pool::choose(apart, &system, disks, answers.existing)?)
+            }
+            None => room::choose(&answers.data, disk, mirror.as_ref())?,
+        },
         Mode::KeepData | Mode::Repair => None,
     };
     let root_password_hash = match &answers.root_password {

@@ -1,15 +1,18 @@
 /**
- * An installation from a browser, on a machine with one empty disk.
+ * An installation from a browser, on a machine with empty disks, the first of which is "basalt-system".
  *
  * Settings, from the environment:
  *   BASALT_URL, BASALT_CODE    the installer's page and the code on its console
  *   BASALT_PASSWORD            root's password on the new host
+ *   BASALT_SECOND_DISK         "yes" to have everything on the other disk, too
+ *   BASALT_STORAGE             what guests' disks lie in, as in an answer file
  *   BASALT_SCREENSHOTS, BASALT_TIMEOUT_FACTOR, BASALT_CHROMIUM   as in scenario.mjs
  */
 import { minutes, openBrowser, setting } from "./browser.mjs";
 
 const url = setting("BASALT_URL");
 const password = setting("BASALT_PASSWORD");
+const secondDisk = setting("BASALT_SECOND_DISK") === "yes";
 
 function expect(condition, message) {
   if (!condition) throw new Error(message);
@@ -38,7 +41,7 @@ const steps = {
     const safe = cookies.every((c) => c.httpOnly && c.secure && c.sameSite === "Strict");
     expect(cookies.length === 1 && safe, `cookies: ${JSON.stringify(cookies)}`);
     await page.getByText("serial basalt-system").waitFor();
-    await page.getByText("holds nothing").waitFor();
+    await page.getByText("holds nothing").first().waitFor();
   },
   "be told every mistake": async ({ page, shoot }) => {
     await page.getByLabel("Host name").fill("no name");
@@ -56,8 +59,11 @@ const steps = {
     await page.getByLabel("Password for root").fill(password);
     await page.getByLabel("The same again").fill(password);
     await page.getByLabel("Address, as").fill("");
+    await page.getByRole("radio", { name: "serial basalt-system" }).check();
+    if (secondDisk) await page.getByLabel("Second disk").selectOption({ index: 1 });
+    await page.getByLabel("Guests' disks lie in").selectOption(setting("BASALT_STORAGE"));
     await page.getByRole("button", { name: "Check" }).click();
-    await page.getByText("Everything on it is lost: nothing.").waitFor();
+    await page.getByText("Everything on it is lost: nothing.").first().waitFor();
     await shoot("installer-summary");
   },
   "install": async ({ page, shoot }) => {

@@ -6,7 +6,7 @@ use crate::device;
 use crate::error::{Error, Result};
 use crate::gpt::{self, Partition};
 use crate::modules::Modules;
-use basalt_layout::disk::{DATA_LABEL, ESP_LABEL};
+use basalt_layout::disk::{DATA_LABEL, ESP_LABEL, PartitionType};
 use basalt_layout::mode::MEDIUM;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -41,6 +41,8 @@ pub struct Found {
     pub twin: Option<(PathBuf, PathBuf)>,
     /// Whether the boot loader came from this disk.
     pub booted: bool,
+    /// Whether a disk has a partition of ZFS's type.
+    pub zfs: bool,
 }
 
 /// Loads drivers and looks at disks until the image's partitions are there.
@@ -149,6 +151,13 @@ impl Table {
         ))
     }
 
+    fn has_zfs(&self) -> bool {
+        let kind = PartitionType::Zfs.guid();
+        self.partitions
+            .iter()
+            .any(|partition| partition.kind == kind)
+    }
+
     fn data(&self) -> Option<PathBuf> {
         self.labelled(DATA_LABEL).map(|(_, path)| path)
     }
@@ -182,6 +191,7 @@ impl Table {
             esp: esp.map(|(_, path)| path),
             mirror,
             twin,
+            zfs: all.iter().any(Self::has_zfs),
         })
     }
 }
@@ -226,6 +236,7 @@ mod tests {
             mirror: Vec::new(),
             twin: None,
             booted: false,
+            zfs: false,
         }
     }
 

@@ -10,6 +10,8 @@ const MOST_ENTRIES: u32 = 256;
 pub struct Partition {
     /// Its number, from 1.
     pub number: u32,
+    /// The UUID of its type, in lower case.
+    pub kind: String,
     /// Its own UUID, in lower case.
     pub uuid: String,
     /// Its label.
@@ -37,6 +39,7 @@ pub fn read(disk: &mut (impl Read + Seek), sector: u64) -> io::Result<Vec<Partit
         if entry[..16] != [0; 16] {
             partitions.push(Partition {
                 number,
+                kind: uuid(&entry[..16]),
                 uuid: uuid(&entry[16..32]),
                 label: label(&entry[56..128]),
             });
@@ -97,13 +100,14 @@ mod tests {
     }
 
     #[test]
-    fn reads_number_uuid_and_label() {
+    fn reads_number_kind_uuid_and_label() {
         let found = read(&mut Cursor::new(disk()), 512).unwrap();
         let uuid = "03020100-0504-0706-0809-0a0b0c0d0e0f".to_owned();
         assert_eq!(
             found,
             [Partition {
                 number: 2,
+                kind: "07070707-0707-0707-0707-070707070707".to_owned(),
                 uuid,
                 label: "ab".to_owned()
             }]

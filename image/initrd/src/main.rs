@@ -2,8 +2,9 @@
 //!
 //! It loads drivers until the disk with the root partition shows ([`modules`], [`disks`]), sets up
 //! dm-verity over it ([`verity`]), starts the mirror that the state may be on ([`array`]), mounts
-//! root, state and a volatile `/etc` ([`root`]), ends a factory reset ([`reset`]) and hands over to
-//! systemd. A generic initial RAM disk does the same in ten times the size and several times the
+//! root, state and a volatile `/etc` ([`root`]), loads ZFS where it is used ([`zfs`]), locks the
+//! kernel down ([`lockdown`]), ends a factory reset ([`reset`]) and hands over to systemd. A generic
+//! initial RAM disk does the same in ten times the size and several times the
 //! time; both count, because this runs at each boot of each host.
 //!
 //! It never waits for ever: whatever fails, the machine starts again after a moment, and the boot
@@ -15,10 +16,12 @@ mod device;
 mod disks;
 mod error;
 mod gpt;
+mod lockdown;
 mod modules;
 mod reset;
 mod root;
 mod verity;
+mod zfs;
 
 use cmdline::{Cmdline, Mode};
 use error::{Error, Result};
@@ -62,6 +65,8 @@ fn boot() -> Result<std::convert::Infallible> {
         (Mode::Host, parts) => Some(array::start(parts)?),
     };
     root::mount_state(mirror.as_deref().or(found.data.as_deref()), cmdline.mode)?;
+    zfs::load_if_wanted(cmdline.mode, found.zfs);
+    lockdown::enter()?;
     root::name_boot_disk(&found.root)?;
     root::name_devices(mirror.as_deref(), found.esp.as_deref())?;
     root::mount_etc()?;

@@ -42,11 +42,7 @@ pub struct Modules {
 impl Modules {
     /// Reads the index.
     pub fn read() -> Result<Self> {
-        let kernel = rustix::system::uname()
-            .release()
-            .to_string_lossy()
-            .into_owned();
-        let folder = Path::new(MODULES).join(kernel);
+        let folder = folder();
         let text = |name: &str| {
             let path = folder.join(name);
             fs::read_to_string(&path).at("read", &path)
@@ -101,6 +97,24 @@ impl Modules {
                 insert(&self.folder.join(file));
             }
         }
+    }
+}
+
+/// The folder of the running kernel's modules.
+pub fn folder() -> PathBuf {
+    let kernel = rustix::system::uname();
+    Path::new(MODULES).join(&*kernel.release().to_string_lossy())
+}
+
+/// Loads a module that the kernel itself unpacks (xz, as Debian's are). One that is loaded is fine.
+pub fn insert_compressed(path: &Path, options: &str) -> std::io::Result<()> {
+    /// `MODULE_INIT_COMPRESSED_FILE` of linux/module.h.
+    const COMPRESSED: i32 = 4;
+    let file = File::open(path)?;
+    let options = std::ffi::CString::new(options)?;
+    match rustix::system::finit_module(&file, &options, COMPRESSED) {
+        Ok(()) | Err(rustix::io::Errno::EXIST) => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }
 

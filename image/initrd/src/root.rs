@@ -12,7 +12,8 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown, lchow
 use std::path::Path;
 use std::process::Command;
 
-const SYSROOT: &str = "/sysroot";
+/// Where the root is mounted until it is the root.
+pub const SYSROOT: &str = "/sysroot";
 
 /// Writes a line to the console, where an administrator and a serial log see it.
 pub fn say(text: &str) {

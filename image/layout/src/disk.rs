@@ -34,6 +34,9 @@ pub const ESP_FS_LABEL: &str = "BASALT-ESP";
 pub const DATA_LABEL: &str = "basalt-data";
 /// Partition label of the pool that guests' disks lie in.
 pub const POOL_LABEL: &str = "basalt-pool";
+/// Name of a file in the host's state, `/var/lib/basalt`: it wants ZFS, although no disk may show a
+/// partition of its type when it starts.
+pub const ZFS_WANTED: &str = "zfs-wanted";
 /// Volume label of a medium that carries an answer file.
 pub const ANSWER_LABEL: &str = "BASALT-ANS";
 /// Name of the answer file on its medium.
@@ -55,6 +58,8 @@ pub enum PartitionType {
     Data,
     /// A physical volume of LVM.
     Lvm,
+    /// A member of a ZFS pool; ZFS's own tools use the same.
+    Zfs,
     /// GRUB's core, on a disk that also boots by legacy BIOS.
     BiosBoot,
 }
@@ -68,6 +73,7 @@ impl PartitionType {
             Self::Verity => "2c7357ed-ebd2-46d9-aec1-23d437ec2bf5",
             Self::Data => "0fc63daf-8483-4772-8e79-3d69d8477de4",
             Self::Lvm => "e6d6d379-f507-44c2-a23c-238f2a3df928",
+            Self::Zfs => "6a898cc3-1dd2-11b2-99a6-080020736631",
             Self::BiosBoot => "21686148-6449-6e6f-744e-656564454649",
         }
     }

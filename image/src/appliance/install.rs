@@ -156,6 +156,8 @@ pub struct Attempt<'a> {
     pub stick: bool,
     /// Another empty disk of the same size beside it.
     pub second: Option<&'a str>,
+    /// More such disks: file and serial number.
+    pub further: &'a [(&'a str, &'static str)],
     /// The node has a disk already, which is kept as it is.
     pub used: bool,
     /// Words for the kernel's command line.
@@ -184,6 +186,7 @@ impl Default for Attempt<'_> {
             firmware: Firmware::Uefi,
             stick: false,
             second: None,
+            further: &[],
             used: false,
             kernel_arguments: None,
             netboot: None,
@@ -225,13 +228,14 @@ pub fn begin(node: &mut Node, iso: &Path, attempt: &Attempt<'_>, accel: Accel) -
         log: attempt.log.map(Path::to_owned),
         ..disk(DISK, answer::SYSTEM_SERIAL)
     }];
-    if let Some(file) = attempt.second {
-        let empty = Attempt {
-            found: None,
-            ..attempt.clone()
-        };
+    let second = attempt.second.map(|file| (file, "basalt-second"));
+    let empty = Attempt {
+        found: None,
+        ..attempt.clone()
+    };
+    for (file, serial) in second.iter().chain(attempt.further) {
         new_disk(&node.dir().join(file), &empty)?;
-        disks.push(disk(file, "basalt-second"));
+        disks.push(disk(file, serial));
     }
     if let Some(text) = attempt.answer {
         let volume = node.dir().join("answer.img");

@@ -39,7 +39,8 @@ impl Apt {
         write(
             "sources.list",
             format!(
-                "deb {} {main} {suite} main\ndeb {} {security} {suite}-security main\n",
+                "deb {} {main} {suite} main contrib\n\
+                 deb {} {security} {suite}-security main contrib\n",
                 Mirrors::options(main),
                 Mirrors::options(security)
             ),

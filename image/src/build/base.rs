@@ -32,23 +32,26 @@ const LEAVE_OUT: [&str; 7] = [
 pub(super) struct Base {
     /// All installed files.
     pub archive: PathBuf,
-    /// The kernel's package, not yet unpacked.
-    pub kernel: PathBuf,
-    /// Names the exact content of both.
+    /// The packages that are only unpacked over it: the kernel, and ZFS's programs.
+    pub unpacked: Vec<PathBuf>,
+    /// Names the exact content of all.
     pub key: String,
 }
 
 /// Installs the base system, unless the cache has it.
 pub(super) fn ensure(paths: &Paths, lock: &Lock) -> Result<Base> {
-    let mut hash = lock.hash_groups(&[Group::Root, Group::Kernel]);
-    LEAVE_OUT.iter().for_each(|option| hash.text(option));
-    let key = hash.short();
-    let archive = paths.cache.join(format!("base-{key}.tar"));
-    let kernel = lock
-        .group(Group::Kernel)
-        .next()
-        .ok_or_else(|| Error::Invalid("the lock file has no kernel".to_owned()))?;
-    let packages: Vec<&Package> = lock.group(Group::Root).chain([kernel]).collect();
+    let key = |groups: &[Group]| {
+        let mut hash = lock.hash_groups(groups);
+        LEAVE_OUT.iter().for_each(|option| hash.text(option));
+        hash.short()
+    };
+    let archive = key(&[Group::Root, Group::Kernel]);
+    let archive = paths.cache.join(format!("base-{archive}.tar"));
+    let unpacked = || lock.group(Group::Kernel).chain(lock.group(Group::Zfs));
+    if lock.group(Group::Kernel).next().is_none() {
+        return Err(Error::Invalid("the lock file has no kernel".to_owned()));
+    }
+    let packages: Vec<&Package> = lock.group(Group::Root).chain(unpacked()).collect();
     let files = fetch::ensure(paths, lock, &packages)?;
     if !archive.exists() {
         step("installing the base system");
@@ -60,8 +63,10 @@ pub(super) fn ensure(paths: &Paths, lock: &Lock) -> Result<Base> {
     }
     Ok(Base {
         archive,
-        kernel: files.join(kernel.file_name()),
-        key,
+        unpacked: unpacked()
+            .map(|package| files.join(package.file_name()))
+            .collect(),
+        key: key(&[Group::Root, Group::Kernel, Group::Zfs]),
     })
 }
 

@@ -4,7 +4,7 @@ use super::command::{self, step};
 use super::error::{At, Error, Result};
 use super::stage::Stage;
 use super::stamp::{Hash, Stamp};
-use super::{sbom, sign, tree, verity};
+use super::{sbom, sign, tree, verity, zfs};
 use basalt_layout::Version;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -66,6 +66,7 @@ fn key(stage: &Stage, system: &Path, version: &Version) -> Result<Hash> {
     sign::add_public_to(stage, &mut key)?;
     // Its name says what is in it.
     key.text(&stage.firmware.to_string_lossy());
+    zfs::add_to(stage, &mut key)?;
     for component in &stage.components {
         key.text(&format!("{component:?}"));
     }
@@ -118,6 +119,7 @@ fn layer(stage: &Stage, system: &Path, version: &Version) -> Result<PathBuf> {
     fs::write(&os_release, self::os_release(stage, version)).at("write", &os_release)?;
     tree::set_mode(&os_release, 0o644)?;
     sign::lay_public(stage, &layer)?;
+    zfs::lay(stage, system, &layer)?;
     if let Some(overlay) = overlay {
         tree::lay_over(&overlay, &layer)?;
     }

@@ -10,6 +10,7 @@ use super::error::{At, Error, Result};
 use super::mirror::Mirrors;
 use super::paths::Paths;
 use super::stamp::Hash;
+use super::zfs;
 use serde::Deserialize;
 use std::fmt::Write as _;
 use std::fs;
@@ -37,6 +38,8 @@ struct List {
     kernel: String,
     toolbox: Vec<String>,
     firmware: Vec<String>,
+    zfs: Vec<String>,
+    modules: Vec<String>,
 }
 
 /// Where in the build a package is used.
@@ -50,9 +53,23 @@ pub(super) enum Group {
     Toolbox,
     /// Unpacked as the firmware of the machines that tests run in.
     Firmware,
+    /// Unpacked into the appliance's root: ZFS's programs.
+    Zfs,
+    /// Unpacked into a second toolbox, which compiles ZFS's kernel modules.
+    Modules,
 }
 
 impl Group {
+    /// All of them.
+    const ALL: [Self; 6] = [
+        Self::Root,
+        Self::Kernel,
+        Self::Toolbox,
+        Self::Firmware,
+        Self::Zfs,
+        Self::Modules,
+    ];
+
     /// The name in the lock and in the cache.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -60,6 +77,8 @@ impl Group {
             Self::Kernel => "kernel",
             Self::Toolbox => "toolbox",
             Self::Firmware => "firmware",
+            Self::Zfs => "zfs",
+            Self::Modules => "modules",
         }
     }
 }
@@ -68,7 +87,7 @@ impl FromStr for Group {
     type Err = String;
 
     fn from_str(text: &str) -> std::result::Result<Self, String> {
-        [Self::Root, Self::Kernel, Self::Toolbox, Self::Firmware]
+        Self::ALL
             .into_iter()
             .find(|group| group.as_str() == text)
             .ok_or_else(|| format!("unknown group {text:?}"))
@@ -264,6 +283,7 @@ pub fn refresh() -> Result<Vec<Change>> {
         return Ok(changes);
     }
     changes::name_fixes(&paths, &mirrors, &lock, &mut changes)?;
+    zfs::configure(&paths, &lock)?;
     fs::write(&path, lock.render()).at("write", &path)?;
     Ok(changes)
 }
@@ -278,16 +298,22 @@ fn resolve(apt: &Apt, list: List, hash: String) -> Result<Lock> {
         name.strip_prefix("linux-image-")
             .is_some_and(|rest| rest.starts_with(char::is_numeric))
     };
-    let kernel = apt
+    let kernel: Vec<String> = apt
         .closure(&[list.kernel])?
         .into_iter()
         .filter(kernel_image)
         .collect();
+    let mut modules = apt.closure(&with_essential(list.modules))?;
+    // Named as they are: their dependencies are for a machine that has this kernel installed.
+    modules.extend(kernel.iter().flat_map(|image| headers(image)));
+    modules.push(zfs::SOURCE.to_owned());
     let groups = [
         (Group::Root, apt.closure(&with_essential(list.root))?),
         (Group::Kernel, kernel),
         (Group::Toolbox, apt.closure(&with_essential(list.toolbox))?),
         (Group::Firmware, apt.closure(&list.firmware)?),
+        (Group::Zfs, list.zfs),
+        (Group::Modules, modules),
     ];
     let mut packages = Vec::new();
     for (group, names) in groups {
@@ -304,6 +330,17 @@ fn resolve(apt: &Apt, list: List, hash: String) -> Result<Lock> {
         list: hash,
         packages,
     })
+}
+
+/// The packages that modules for the kernel of the package `image` are compiled with.
+fn headers(image: &str) -> [String; 3] {
+    let full = image.trim_start_matches("linux-image-");
+    let version = full.trim_end_matches("-amd64");
+    [
+        format!("linux-headers-{full}"),
+        format!("linux-headers-{version}-common"),
+        format!("linux-kbuild-{version}"),
+    ]
 }
 
 fn package(group: Group, record: Record) -> Package {
@@ -392,6 +429,18 @@ mod tests {
         let hash = |lock: &Lock, group| lock.hash_groups(&[group]).hex();
         assert_eq!(hash(&lock, Group::Root), hash(&other, Group::Root));
         assert_ne!(hash(&lock, Group::Toolbox), hash(&other, Group::Toolbox));
+    }
+
+    #[test]
+    fn headers_are_those_of_the_kernel() {
+        assert_eq!(
+            headers("linux-image-6.12.1+deb13-amd64"),
+            [
+                "linux-headers-6.12.1+deb13-amd64",
+                "linux-headers-6.12.1+deb13-common",
+                "linux-kbuild-6.12.1+deb13"
+            ]
+        );
     }
 
     #[test]

@@ -38,6 +38,7 @@ mod toolchain;
 mod tree;
 mod uki;
 mod verity;
+mod zfs;
 
 use crate::keys::Keys;
 use serde::{Deserialize, Serialize};
@@ -124,6 +125,7 @@ pub fn build(options: &Options) -> Result<Artifacts> {
     let toolbox = toolbox::ensure(&paths, &lock)?;
     let base = base::ensure(&paths, &lock)?;
     let firmware = toolbox::ensure_unpacked(&paths, &lock, lock::Group::Firmware)?;
+    let zfs = zfs::ensure(&paths, &lock)?;
     let programs = programs::build(&paths, options)?;
     let keys = Keys::ensure()?;
     let components = sbom::shipped(&paths, &lock, &programs)?;
@@ -131,6 +133,7 @@ pub fn build(options: &Options) -> Result<Artifacts> {
         toolbox,
         base,
         firmware,
+        zfs,
         programs,
         keys,
         components,

@@ -10,7 +10,15 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// What is named like this in the cache can be made again from packages and sources.
-const MADE: [&str; 5] = ["base-", "system-", "toolbox-", "guests-", "reproduce-"];
+const MADE: [&str; 7] = [
+    "base-",
+    "system-",
+    "toolbox-",
+    "modules-",
+    "zfs-",
+    "guests-",
+    "reproduce-",
+];
 
 /// How long something may lie unused: branches with another package lock come back within weeks.
 const UNUSED: Duration = Duration::from_secs(30 * 24 * 3600);

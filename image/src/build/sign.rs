@@ -1,4 +1,5 @@
-//! Signatures of EFI programs for UEFI Secure Boot, and the public keys that the image carries.
+//! Signatures of EFI programs and kernel modules for UEFI Secure Boot, and the public keys that the
+//! image carries.
 //!
 //! A signature holds the time at which it was made. Signing under a clock that stands at the image's
 //! own date makes equal signatures from equal inputs.
@@ -9,7 +10,7 @@ use super::stage::Stage;
 use super::stamp::{Hash, sha256_file};
 use super::tree;
 use crate::keys::token::{TokenKey, Uri};
-use crate::keys::{BootKey, Role, authenticode};
+use crate::keys::{BootKey, Role, authenticode, module};
 use std::fs;
 use std::path::{Path, PathBuf};
 use x509_parser::pem::parse_x509_pem;
@@ -33,14 +34,30 @@ pub(super) fn sign(stage: &Stage, unsigned: &Path, signed: &Path) -> Result<()> 
 }
 
 fn sign_by_token(stage: &Stage, uri: &Uri, unsigned: &Path, signed: &Path) -> Result<()> {
-    let certificate = stage.keys.certificate(Role::Boot);
-    let pem = fs::read(&certificate).at("read", &certificate)?;
-    let (_, pem) = parse_x509_pem(&pem)
-        .map_err(|error| Error::Invalid(format!("{}: {error}", certificate.display())))?;
+    let (_, der) = certificate(stage)?;
     let image = fs::read(unsigned).at("read", unsigned)?;
     let key = TokenKey::open(uri)?;
-    let image = authenticode::sign(unsigned, &image, &pem.contents, |bytes| key.sign_rsa(bytes))?;
+    let image = authenticode::sign(unsigned, &image, &der, |bytes| key.sign_rsa(bytes))?;
     fs::write(signed, image).at("write", signed)
+}
+
+/// The boot key's certificate: its file, and its content in DER.
+fn certificate(stage: &Stage) -> Result<(PathBuf, Vec<u8>)> {
+    let path = stage.keys.certificate(Role::Boot);
+    let pem = fs::read(&path).at("read", &path)?;
+    let (_, pem) = parse_x509_pem(&pem)
+        .map_err(|error| Error::Invalid(format!("{}: {error}", path.display())))?;
+    Ok((path, pem.contents))
+}
+
+/// Writes the kernel module `unsigned`, signed with the boot key, to `signed`.
+pub(super) fn sign_module(stage: &Stage, unsigned: &Path, signed: &Path) -> Result<()> {
+    let (path, der) = certificate(stage)?;
+    let key = stage.keys.boot_key()?;
+    let content = fs::read(unsigned).at("read", unsigned)?;
+    let content = module::sign(&content, &path, &der, |bytes| key.sign(bytes))?;
+    fs::write(signed, content).at("write", signed)?;
+    tree::set_mode(signed, 0o644)
 }
 
 fn sign_by_file(stage: &Stage, key: &Path, unsigned: &Path, signed: &Path) -> Result<()> {

@@ -36,6 +36,8 @@ pub(super) struct Stage {
     pub base: Base,
     /// The unpacked firmware packages.
     pub firmware: PathBuf,
+    /// The compiled modules of ZFS.
+    pub zfs: PathBuf,
     pub programs: Programs,
     pub keys: Keys,
     pub components: Vec<Component>,
@@ -47,6 +49,8 @@ pub(super) struct Ingredients {
     pub base: Base,
     /// The unpacked firmware packages.
     pub firmware: PathBuf,
+    /// The compiled modules of ZFS.
+    pub zfs: PathBuf,
     pub programs: Programs,
     pub keys: Keys,
     pub components: Vec<Component>,
@@ -74,6 +78,7 @@ impl Stage {
             toolbox: made.toolbox,
             base: made.base,
             firmware: made.firmware,
+            zfs: made.zfs,
             programs: made.programs,
             keys: made.keys,
             components: made.components,
@@ -172,7 +177,9 @@ impl Stage {
             .arg("--file")
             .arg(&self.base.archive);
         command::run(tar.arg("--directory").arg(&partial))?;
-        toolbox::unpack(&self.base.kernel, &partial)?;
+        for package in &self.base.unpacked {
+            toolbox::unpack(package, &partial)?;
+        }
         let mut clean = self
             .toolbox
             .command(&[&partial, &self.image()], &script.to_string_lossy());

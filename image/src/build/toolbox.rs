@@ -25,8 +25,13 @@ pub(super) struct Toolbox {
 
 /// Unpacks the toolbox, unless the cache has it.
 pub(super) fn ensure(paths: &Paths, lock: &Lock) -> Result<Toolbox> {
-    let key = lock.hash_groups(&[Group::Toolbox]).short();
-    let root = ensure_unpacked(paths, lock, Group::Toolbox)?;
+    ensure_group(paths, lock, Group::Toolbox)
+}
+
+/// Unpacks a group of packages as a toolbox, unless the cache has it.
+pub(super) fn ensure_group(paths: &Paths, lock: &Lock, group: Group) -> Result<Toolbox> {
+    let key = lock.hash_groups(&[group]).short();
+    let root = ensure_unpacked(paths, lock, group)?;
     let enter = paths.image().join("scripts/in-toolbox");
     Ok(Toolbox { root, enter, key })
 }
@@ -99,6 +104,10 @@ impl Toolbox {
     /// A command that runs `program` in the toolbox; it sees `dirs` under their own names.
     pub fn command(&self, dirs: &[&Path], program: &str) -> Command {
         let mut command = Command::new("unshare");
+        if !rustix::process::geteuid().is_root() {
+            // Enough for mounts; file ownership needs more, and a stage has it.
+            command.arg("--map-root-user");
+        }
         command.args(["--mount", "--propagation", "private", "--"]);
         command
             .arg(&self.enter)

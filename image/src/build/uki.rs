@@ -15,11 +15,11 @@ use std::path::{Path, PathBuf};
 /// crashes starts again, and the boot loader counts it as a failed try. The image carries no fstab,
 /// swap or state of the package system for systemd to look for.
 ///
-/// Locked down, not even root changes the running kernel: no foreign modules, no unsigned kernel by
-/// kexec, no writing to its memory, whether or not Secure Boot is on.
+/// The initial RAM disk locks the kernel down (`image/initrd/src/lockdown.rs`): it has modules to load
+/// before, which the kernel trusts only when Secure Boot is on.
 const CMDLINE: &str = "console=tty0 console=ttyS0,115200 quiet loglevel=4 panic=10 audit=0 \
                        systemd.crash_action=reboot systemd.gpt_auto=0 systemd.condition_needs_update=0 \
-                       systemd.firstboot=0 lockdown=integrity module.sig_enforce=1";
+                       systemd.firstboot=0";
 
 /// Another way to start the same image: an entry of its own in the boot loader's menu, under the same
 /// name, version and signature, and behind every image itself ([`SORT_KEY`]), so that only a person

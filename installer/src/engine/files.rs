@@ -6,6 +6,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use anyhow::Context;
+use basalt_layout::disk::ZFS_WANTED;
 use basalt_layout::slot::UKI_FOLDER;
 use basalt_layout::{UkiName, Version, bios};
 use basalt_model::host::answer::Enrol;
@@ -66,6 +67,10 @@ fn write_state_files(var: &Path, host: &HostConfig, log: &str) -> anyhow::Result
     let mut config = serde_json::to_vec_pretty(host).context("host.json")?;
     config.push(b'\n');
     write_atomic(&state.join("host.json"), &config, 0o600).context("host.json")?;
+    if matches!(host.pool, Some(Pool::Zfs { .. })) {
+        // The disks of the pool may show later than those that the host boots from.
+        write_atomic(&state.join(ZFS_WANTED), b"", 0o600).context(ZFS_WANTED)?;
+    }
     make("log", 0o755)?;
     let logs = make("log/basalt", 0o755)?;
     write_atomic(&logs.join("install.log"), log.as_bytes(), 0o640).context("install.log")

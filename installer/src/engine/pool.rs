@@ -1,19 +1,20 @@
-//! The pool for guests' disks: a thin pool of LVM on a partition.
+//! The pool for guests' disks: a thin pool of LVM on a partition, or a pool of ZFS ([`super::zfs`]).
 //!
 //! The volume group's name has a part drawn by chance. LVM refuses to work with two groups of one
 //! name, and so a disk of another host could be put into this one, or stay in it from before.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use basalt_layout::disk::PartitionType;
 use basalt_model::host::Pool;
-use basalt_model::host::answer::GuestStorage;
+use basalt_model::host::answer::{GuestStorage, PoolLevel};
 use basalt_model::storage::LvmName;
 use basalt_update::command;
 use basalt_update::table::{Table, fresh_id};
 
-use super::partition;
+use super::{partition, zfs};
+use crate::plan::PoolPlan;
 
 /// Name of the pool in its group.
 const POOL_NAME: &str = "data";
@@ -23,14 +24,25 @@ pub fn partition_type(storage: GuestStorage) -> Option<PartitionType> {
     match storage {
         GuestStorage::Directory => None,
         GuestStorage::LvmThin => Some(PartitionType::Lvm),
+        GuestStorage::Zfs => Some(PartitionType::Zfs),
     }
 }
 
-/// Makes a pool on a device that holds nothing, and lets go of the device again.
-pub fn make(storage: GuestStorage, device: &Path) -> anyhow::Result<Option<Pool>> {
-    match storage {
-        GuestStorage::Directory => Ok(None),
-        GuestStorage::LvmThin => make_thin_pool(device).map(Some),
+/// Makes a pool on devices that hold nothing, and lets go of them again.
+pub fn make(plan: &PoolPlan, devices: &[PathBuf]) -> anyhow::Result<Option<Pool>> {
+    match (plan.storage(), devices) {
+        (GuestStorage::LvmThin, [device]) => make_thin_pool(device).map(Some),
+        (GuestStorage::Zfs, [_, ..]) => zfs::make(level(plan, devices.len()), devices).map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// On the disks of the system, a pool of ZFS is what they are: one disk, or a mirror.
+fn level(plan: &PoolPlan, devices: usize) -> PoolLevel {
+    match plan {
+        PoolPlan::Apart { level, .. } => *level,
+        PoolPlan::Beside { .. } if devices > 1 => PoolLevel::Mirror,
+        PoolPlan::Beside { .. } => PoolLevel::Single,
     }
 }
 
@@ -106,6 +118,7 @@ pub fn clear(disk: &Path) -> anyhow::Result<()> {
             tracing::warn!(%error, group, "not deactivated");
         }
     }
+    zfs::clear(&devices);
     for device in &devices {
         let path = device.to_string_lossy();
         command::run("wipefs", &["--all", "--force", "--quiet", &path], "")

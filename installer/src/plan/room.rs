@@ -2,22 +2,11 @@
 
 use anyhow::{bail, ensure};
 use basalt_layout::disk::{DATA_MIN_SIZE, NoRoom, POOL_MIN_SIZE, share};
-use basalt_model::host::answer::{DataChoice, GuestStorage};
+use basalt_model::host::answer::DataChoice;
 
-use super::Mode;
+use super::{Mode, PoolPlan};
 use crate::disks::{Disk, gib};
 use crate::existing::Existing;
-
-/// A pool that is to be made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PoolPlan {
-    /// Of which kind.
-    pub storage: GuestStorage,
-    /// What the system keeps for itself, in bytes.
-    pub data_size: u64,
-    /// What is left for the pool, in bytes.
-    pub pool_size: u64,
-}
 
 /// The pool that is wished for on `disk`, and on its mirror; none for a directory.
 pub fn choose(
@@ -34,7 +23,7 @@ pub fn choose(
         .unwrap_or(disk);
     let path = smaller.path.display();
     match share(smaller.size, choice.system_size.map(|size| size.bytes())) {
-        Ok((data_size, pool_size)) => Ok(Some(PoolPlan {
+        Ok((data_size, pool_size)) => Ok(Some(PoolPlan::Beside {
             storage,
             data_size,
             pool_size,
@@ -86,6 +75,7 @@ pub fn check_kept(
 mod tests {
     use super::super::tests::disk;
     use super::*;
+    use basalt_model::host::answer::GuestStorage;
 
     const GIB: u64 = 1 << 30;
 
@@ -93,6 +83,19 @@ mod tests {
         DataChoice {
             storage: Some(GuestStorage::LvmThin),
             system_size: system_size.map(|text| text.parse().unwrap()),
+            apart: None,
+        }
+    }
+
+    /// Sizes of what the system keeps, and of the pool beside it.
+    fn sizes(plan: Option<PoolPlan>) -> (u64, u64) {
+        match plan {
+            Some(PoolPlan::Beside {
+                data_size,
+                pool_size,
+                ..
+            }) => (data_size, pool_size),
+            other => panic!("{other:?}"),
         }
     }
 
@@ -100,16 +103,12 @@ mod tests {
     fn a_pool_takes_what_the_system_leaves() {
         let large = disk("/dev/vda", "S", 100 * GIB);
         assert_eq!(choose(&DataChoice::default(), &large, None).unwrap(), None);
-        let plan = choose(&thin(Some("16 GiB")), &large, None)
-            .unwrap()
-            .unwrap();
-        assert_eq!(plan.data_size, 16 * GIB);
-        assert!((80 * GIB..81 * GIB).contains(&plan.pool_size));
+        let (data, pool) = sizes(choose(&thin(Some("16 GiB")), &large, None).unwrap());
+        assert_eq!(data, 16 * GIB);
+        assert!((80 * GIB..81 * GIB).contains(&pool));
         let small = disk("/dev/vdb", "T", 40 * GIB);
-        let mirrored = choose(&thin(Some("16 GiB")), &large, Some(&small))
-            .unwrap()
-            .unwrap();
-        assert!(mirrored.pool_size < 24 * GIB);
+        let mirrored = choose(&thin(Some("16 GiB")), &large, Some(&small)).unwrap();
+        assert!(sizes(mirrored).1 < 24 * GIB);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The questions, in their order, each asked until the answer makes sense.
 
+mod pool;
 mod reset;
 
 use std::io;
@@ -8,18 +9,15 @@ use std::str::FromStr;
 
 use anyhow::Context;
 use basalt_layout::Version;
-use basalt_model::host::answer::{
-    After, DataChoice, Enrol, Existing as Wish, GuestStorage, Size, check_password,
-};
+use basalt_model::host::answer::{After, Enrol, Existing as Wish, check_password};
 use basalt_model::host::{
     Addressing, Email, HostConfig, HostNetwork, Hostname, InterfaceAddress, Keyboard, MacAddress,
     PasswordHash, Port, TimeZone,
 };
 
-use crate::disks::{Disk, gib};
+use crate::disks::Disk;
 use crate::existing::Existing;
 use crate::password;
-use crate::plan::room::{self, PoolPlan};
 use crate::plan::{Mode, Plan, check_disk, check_mirror, choose_mode};
 
 /// Someone to talk to.
@@ -209,50 +207,6 @@ impl<'a> Dialog<'a> {
         }
     }
 
-    /// A pool for guests' disks, where there is room for one.
-    fn pool(&mut self, disk: &Disk, mirror: Option<&Disk>) -> anyhow::Result<Option<PoolPlan>> {
-        let with = |storage, system_size| {
-            let choice = DataChoice {
-                storage: Some(storage),
-                system_size,
-            };
-            room::choose(&choice, disk, mirror)
-        };
-        let mut offered = GuestStorage::ALL.to_vec();
-        offered.retain(|storage| with(*storage, None).is_ok());
-        if offered.len() < 2 {
-            return Ok(None);
-        }
-        self.talk.say("Guests' disks can lie in:")?;
-        for (index, storage) in offered.iter().enumerate() {
-            let what = storage.describe();
-            self.talk.say(&format!("  {}) {what}", index + 1))?;
-        }
-        let storage = loop {
-            let answer = self.talk.ask("Guests' disks, by number [1]: ")?;
-            let number = match answer.trim() {
-                "" => "1",
-                number => number,
-            };
-            if let Some(storage) = numbered(number, &offered) {
-                break *storage;
-            }
-        };
-        let Some(usual) = with(storage, None)? else {
-            return Ok(None);
-        };
-        loop {
-            let question = format!(
-                "Size of the system's own part, as 16 GiB (Enter: {}): ",
-                gib(usual.data_size)
-            );
-            match with(storage, self.optional::<Size>(&question)?) {
-                Ok(pool) => return Ok(pool),
-                Err(error) => self.talk.say(&format!("{error:#}"))?,
-            }
-        }
-    }
-
     fn list(&mut self, disks: &[Disk]) -> anyhow::Result<()> {
         self.talk.say("Disks:")?;
         for (index, disk) in disks.iter().enumerate() {
@@ -435,12 +389,8 @@ impl<'a> Dialog<'a> {
             ))?;
         }
         if let Some(pool) = &plan.pool {
-            self.talk.say(&format!(
-                "  Guests     {}: {} beside {} for the system",
-                pool.storage.describe(),
-                gib(pool.pool_size),
-                gib(pool.data_size),
-            ))?;
+            self.talk
+                .say(&format!("  Guests     {}", pool.describe()))?;
         }
         if plan.mode == Mode::Repair {
             return Ok(());

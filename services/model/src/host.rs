@@ -11,7 +11,7 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::storage::LvmName;
+use crate::storage::{LvmName, ZfsName};
 
 pub mod answer;
 pub mod networkd;
@@ -60,6 +60,11 @@ pub enum Pool {
         vgname: LvmName,
         /// The pool's own name.
         thinpool: LvmName,
+    },
+    /// A pool of ZFS.
+    Zfs {
+        /// The dataset in it that guests' disks lie in.
+        pool: ZfsName,
     },
 }
 

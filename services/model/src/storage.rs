@@ -1,6 +1,7 @@
 //! Storage as users name it: storages, volumes, what they may contain, and sizes.
 
 mod config;
+mod zfs;
 
 use crate::vmid::Vmid;
 use crate::words;
@@ -10,6 +11,7 @@ use std::fmt;
 use std::str::FromStr;
 
 pub use config::{LvmName, StorageConfig, StorageDriver, StorageKind};
+pub use zfs::{ZfsBlockSize, ZfsName};
 
 /// The name of a storage, e.g. `local`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,6 +26,11 @@ impl StorageId {
     /// The storage in the pool of LVM that a host may have been installed with.
     pub fn local_lvm() -> Self {
         Self("local-lvm".to_owned())
+    }
+
+    /// The storage in the pool of ZFS that a host may have been installed with.
+    pub fn local_zfs() -> Self {
+        Self("local-zfs".to_owned())
     }
 
     /// The name.

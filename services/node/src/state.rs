@@ -6,7 +6,7 @@ use anyhow::Context;
 use basalt_api::{Error, Result};
 use basalt_container::Containers;
 use basalt_model::host::{HostConfig, Pool};
-use basalt_model::storage::{ContentKinds, StorageConfig, StorageDriver, StorageId};
+use basalt_model::storage::{ContentKinds, StorageConfig, StorageDriver, StorageId, ZfsBlockSize};
 use basalt_network::Network;
 use basalt_storage::Storages;
 use basalt_store::{Expect, Transaction};
@@ -115,14 +115,26 @@ fn pool_storage(host_config: &Path) -> Option<(StorageId, StorageConfig)> {
     // Without one the host is reachable and says what is wrong with its configuration.
     let text = std::fs::read(host_config).ok()?;
     let host: HostConfig = serde_json::from_slice(&text).ok()?;
-    let Pool::LvmThin { vgname, thinpool } = host.pool?;
-    let driver = StorageDriver::LvmThin { vgname, thinpool };
+    let (id, driver) = match host.pool? {
+        Pool::LvmThin { vgname, thinpool } => (
+            StorageId::local_lvm(),
+            StorageDriver::LvmThin { vgname, thinpool },
+        ),
+        Pool::Zfs { pool } => (
+            StorageId::local_zfs(),
+            StorageDriver::ZfsPool {
+                pool,
+                blocksize: ZfsBlockSize::default(),
+                sparse: true,
+            },
+        ),
+    };
     let config = StorageConfig {
         content: driver.can_hold(),
         driver,
         disable: false,
     };
-    Some((StorageId::local_lvm(), config))
+    Some((id, config))
 }
 
 /// Opens every configured storage; one that cannot be opened is left out and said so.
@@ -173,6 +185,16 @@ mod tests {
         let driver = StorageDriver::LvmThin {
             vgname: name("basalt_1"),
             thinpool: name("data"),
+        };
+        assert_eq!(config.driver, driver);
+        let text = r#"{"hostname": "n1", "pool": {"kind": "zfs", "pool": "basalt_1/data"}}"#;
+        std::fs::write(&path, text).unwrap();
+        let (id, config) = pool_storage(&path).unwrap();
+        assert_eq!(id.as_str(), "local-zfs");
+        let driver = StorageDriver::ZfsPool {
+            pool: "basalt_1/data".parse().unwrap(),
+            blocksize: ZfsBlockSize::default(),
+            sparse: true,
         };
         assert_eq!(config.driver, driver);
     }

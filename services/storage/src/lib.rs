@@ -1,7 +1,8 @@
 //! Storage: where the volumes of guests and the files that guests are made from lie.
 //!
 //! [`Storages`] is the entry: it finds the [`Storage`] behind a volume's name. A driver implements
-//! the trait: [`dir`] is a directory of the host, [`lvmthin`] a thin pool of LVM. What is the same
+//! the trait: [`dir`] is a directory of the host, [`lvmthin`] a thin pool of LVM, [`zfs`] a
+//! dataset of a ZFS pool. What is the same
 //! for every driver stands beside them: [`copy`] fills a volume from another one, [`rootfs`] makes
 //! and mounts the file system of a container's root.
 //!
@@ -17,6 +18,7 @@ mod open;
 pub mod qcow2;
 pub mod rootfs;
 mod upload;
+pub mod zfs;
 
 use async_trait::async_trait;
 use basalt_model::disk::ImageFormat;
@@ -235,6 +237,16 @@ pub fn open_driver(id: &StorageId, driver: &StorageDriver) -> Result<Arc<dyn Sto
         StorageDriver::Dir { path } => {
             Arc::new(dir::DirStorage::open(id.clone(), PathBuf::from(path))?)
         }
+        StorageDriver::ZfsPool {
+            pool,
+            blocksize,
+            sparse,
+        } => Arc::new(zfs::ZfsStorage::new(
+            id.clone(),
+            pool.clone(),
+            *blocksize,
+            *sparse,
+        )),
         StorageDriver::LvmThin { vgname, thinpool } => Arc::new(lvmthin::LvmThinStorage::new(
             id.clone(),
             vgname.clone(),

@@ -6,12 +6,13 @@
 //!
 //! A disk that was away is behind in both. Its boot files come first, its data second: a member that
 //! is whole never has older boot files than the other. A new disk ([`join`]) gets its data first, so
-//! that nothing boots from it before it has everything.
+//! that nothing boots from it before it has everything. Pools of ZFS mirror by themselves ([`zpool`]).
 
 pub mod array;
 mod copy;
 mod follow;
 mod join;
+mod zpool;
 
 use std::path::{Path, PathBuf};
 
@@ -148,9 +149,16 @@ fn members(blocks: &Blocks, disk: &Path) -> Result<Vec<Found>, Error> {
     Ok(found)
 }
 
-/// Makes the mirror whole again, as far as the disks that are there allow. Does nothing on a host
-/// without a mirror; returns when all that was begun is done.
+/// Makes the mirror whole again, as far as the disks that are there allow, and pools of ZFS. Does
+/// nothing on a host without either; returns when all that was begun is done.
 pub fn complete(host: &Host) -> Result<(), Error> {
+    // Neither waits for the other: who is broken here may be whole there.
+    let pools = zpool::complete();
+    complete_array(host)?;
+    pools
+}
+
+fn complete_array(host: &Host) -> Result<(), Error> {
     let blocks = Blocks::default();
     let Some(array) = Array::read(&blocks) else {
         return Ok(());

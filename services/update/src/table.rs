@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use basalt_layout::disk::FreshIds;
+use basalt_layout::disk::{FreshIds, PartitionType};
 use basalt_layout::{Slot, SlotLabel};
 
 use crate::{Error, command};
@@ -42,6 +42,17 @@ pub struct Entry {
     pub label: String,
     /// Fields that are kept as they are.
     rest: Vec<String>,
+}
+
+impl Entry {
+    /// Whether the partition is of this type.
+    pub fn is_a(&self, kind: PartitionType) -> bool {
+        let field = |field: &String| field.strip_prefix("type=").map(str::to_lowercase);
+        self.rest
+            .iter()
+            .filter_map(field)
+            .any(|guid| guid == kind.guid())
+    }
 }
 
 /// The table of one disk.

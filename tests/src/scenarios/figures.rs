@@ -5,7 +5,9 @@ use crate::appliance::Appliance;
 use crate::console::Console;
 use crate::guest::{self, BOOT_LIMIT, Guest};
 use crate::lab::Lab;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use basalt_image::appliance::answer::Keys;
+use basalt_image::appliance::install::{self, Attempt, Outcome};
 use basalt_image::appliance::poll;
 use serde_json::Value;
 use std::time::{Duration, Instant};
@@ -30,6 +32,11 @@ pub fn measure(lab: &mut Lab<'_>) -> Result<()> {
         "s",
     );
 
+    figures.record(
+        "installation, from power-on to power-off",
+        installation(lab)?.as_secs_f64(),
+        "s",
+    );
     let mut appliance = lab.appliance()?;
     // The snapshot's memory is full of what was uploaded to it.
     appliance.reboot()?;
@@ -87,6 +94,25 @@ pub fn measure(lab: &mut Lab<'_>) -> Result<()> {
         .record("own memory of a VM's monitor", own_memory(&maps), "MiB");
     appliance.done();
     Ok(())
+}
+
+/// How long an installation by answer file takes.
+fn installation(lab: &mut Lab<'_>) -> Result<Duration> {
+    let answer = Keys::ensure()?.answer("basalt")?.text;
+    let attempt = Attempt {
+        answer: Some(&answer),
+        ..Attempt::default()
+    };
+    let accel = lab.shared.snapshot.accel();
+    let mut machine = lab.bare_machine()?;
+    let iso = &lab.shared.built.iso;
+    let began = Instant::now();
+    if let Outcome::Failed(why) = install::attempt(&mut machine.node, iso, &attempt, accel)? {
+        bail!("not installed: {why}");
+    }
+    let took = began.elapsed();
+    machine.done();
+    Ok(took)
 }
 
 /// Units of the boot whose times are recorded: the slowest ones.

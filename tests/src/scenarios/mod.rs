@@ -10,6 +10,7 @@ mod browser;
 mod by_hand;
 mod cli;
 mod client;
+mod combinations;
 mod daemons;
 mod disks;
 mod faces;
@@ -30,6 +31,7 @@ mod trust;
 mod uefi;
 mod update;
 mod visitor;
+mod zfs;
 
 /// When a scenario is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,6 +92,12 @@ pub const ALL: &[Scenario] = &[
     ),
     long("pool_holds_guests", pool::holds_guests),
     long("pool_survives_the_loss_of_a_disk", pool::survives_a_disk),
+    long("zfs_pools_hold_guests", zfs::hold_guests),
+    long(
+        "zfs_mirror_survives_the_loss_of_a_disk",
+        zfs::survives_a_disk,
+    ),
+    long("zfs_raidz_does_without_a_disk", zfs::raidz),
     long("mirror_takes_a_new_disk_and_an_update", mirror::new_disk),
     long("updates_as_users_meet_them", visitor::updates),
     scenario("browser_runs_a_vm_and_a_container", browser::guests),
@@ -118,6 +126,15 @@ pub const ALL: &[Scenario] = &[
     ),
     long("netboot_installs_by_ipxe", netboot::by_ipxe),
     long("netboot_installs_by_uefi", netboot::by_uefi),
+    long("combination_answer_uefi_one_directory", combinations::row::<0>),
+    long("combination_answer_secure_two_lvm", combinations::row::<1>),
+    long("combination_answer_bios_two_zfs", combinations::row::<2>),
+    long("combination_terminal_uefi_two_lvm", combinations::row::<3>),
+    long("combination_terminal_secure_one_zfs", combinations::row::<4>),
+    long("combination_terminal_bios_two_directory", combinations::row::<5>),
+    long("combination_browser_uefi_two_zfs", combinations::row::<6>),
+    long("combination_browser_secure_two_directory", combinations::row::<7>),
+    long("combination_browser_bios_one_lvm", combinations::row::<8>),
     scenario("install_by_terminal", by_hand::by_terminal),
     scenario("install_by_browser", by_hand::by_browser),
     scenario("install_refuses_a_wrong_answer_file", install::wrong_answer),

@@ -606,7 +606,7 @@ export type StorageInfo = {
   /** Name. */
   storage: string;
   /** Driver, e.g. `dir`. */
-  type: "dir" | "lvmthin";
+  type: "dir" | "lvmthin" | "zfspool";
   /** What may lie on it, separated by commas. */
   content: string;
   /** Directory of a `dir` storage. */
@@ -615,6 +615,12 @@ export type StorageInfo = {
   vgname?: string;
   /** Thin pool of an `lvmthin` storage. */
   thinpool?: string;
+  /** Dataset of a `zfspool` storage. */
+  pool?: string;
+  /** Block size of new volumes of a `zfspool` storage. */
+  blocksize?: string;
+  /** Whether new volumes of a `zfspool` storage take no room before they are written. */
+  sparse?: Flag;
   /** Whether all nodes see the same volumes. */
   shared?: Flag;
   /** Whether it is switched off. */
@@ -628,7 +634,7 @@ export type StorageMade = {
   /** Name. */
   storage: string;
   /** Driver. */
-  type: "dir" | "lvmthin";
+  type: "dir" | "lvmthin" | "zfspool";
 };
 
 /** State and space of a storage on a node. */
@@ -636,7 +642,7 @@ export type StorageStatus = {
   /** Name. */
   storage: string;
   /** Driver, e.g. `dir`. */
-  type: "dir" | "lvmthin";
+  type: "dir" | "lvmthin" | "zfspool";
   /** What may lie on it, separated by commas. */
   content: string;
   /** Whether it is reachable. */
@@ -1570,7 +1576,7 @@ export interface Methods {
       /** Name of the storage. */
       storage: string;
       /** Driver. */
-      type: "dir" | "lvmthin";
+      type: "dir" | "lvmthin" | "zfspool";
       /** What may lie on it, separated by commas (default all that its driver can hold). */
       content?: string;
       /** Whether it is switched off. */
@@ -1581,6 +1587,12 @@ export interface Methods {
       vgname?: string;
       /** Thin pool of an `lvmthin` storage, which must be there. */
       thinpool?: string;
+      /** Dataset of a `zfspool` storage, which must be there: a pool, or a file system in one. */
+      pool?: string;
+      /** Block size of new volumes of a `zfspool` storage (default 16k). */
+      blocksize?: string;
+      /** Whether new volumes of a `zfspool` storage take no room before they are written. */
+      sparse?: Flag;
     };
     output: StorageMade;
   };

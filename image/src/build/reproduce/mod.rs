@@ -10,6 +10,7 @@
 //! | our crates | compiled again, without the first build's intermediate files | the same |
 //! | the crates we use, npm's modules | taken over as compiled and unpacked | compiled and unpacked again |
 //! | toolbox and base system | taken from the cache | unpacked and installed again |
+//! | ZFS's modules | taken from the cache | compiled again |
 //! | root, hash tree, initial RAM disk, kernel image, ISO, bundle | made again | made again |
 //!
 //! So the short form shows what a change of ours can break; the full form that nothing else can.

@@ -2,6 +2,7 @@
 
 use super::super::error::{At, Error, Result};
 use super::super::lock::{Group, Lock};
+use super::super::zfs;
 use super::{Component, Source};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -52,9 +53,14 @@ const NAMES: [(&str, &str); 36] = [
 
 /// The packages that the lock puts into the root, and the firmware of virtual machines.
 pub(super) fn locked(lock: &Lock) -> Vec<Component> {
+    let modules = lock
+        .group(Group::Modules)
+        .filter(|package| package.name == zfs::SOURCE);
     lock.group(Group::Root)
         .chain(lock.group(Group::Kernel))
         .chain(lock.group(Group::Firmware))
+        .chain(lock.group(Group::Zfs))
+        .chain(modules)
         .map(|package| Component {
             source: Source::Debian,
             name: package.name.clone(),

@@ -4,13 +4,12 @@ use std::fs;
 
 use basalt_layout::Version;
 use basalt_model::host::Addressing;
-use basalt_model::host::answer::{DataChoice, Existing as Wish, GuestStorage};
+use basalt_model::host::answer::{DataChoice, Existing as Wish, GuestStorage, PoolLevel};
 use serde_json::{Value, json};
 
 use super::Refusal;
-use crate::disks::{self, Disk, gib};
-use crate::plan::room;
-use crate::plan::{Mode, Plan, check_disk, choose_mode, network_cards};
+use crate::disks::{self, Disk};
+use crate::plan::{Mode, Plan, check_disk, choose_mode, network_cards, pool, room};
 use crate::{existing, keyboard};
 
 /// Where time zones are listed.
@@ -34,6 +33,7 @@ pub fn collect(version: &Version) -> Result<Value, Refusal> {
         "timezones": zones(&fs::read_to_string(ZONES).unwrap_or_default()),
         "keyboards": keyboard::names(),
         "storages": GuestStorage::ALL.map(|storage| (storage.as_str(), storage.describe())),
+        "levels": PoolLevel::ALL.map(|level| (level.as_str(), level.describe())),
     }))
 }
 
@@ -61,6 +61,7 @@ fn describe(disk: &Disk, version: &Version) -> Value {
         "serial": disk.serial,
         "content": disk.content,
         "refusal": refusal,
+        "pool": pool::check(disk, &[]).is_ok(),
         "existing": found.map(|found| found.to_string()),
         "actions": actions,
         "storages": GuestStorage::ALL
@@ -74,7 +75,7 @@ fn describe(disk: &Disk, version: &Version) -> Value {
 fn has_room_for(storage: GuestStorage, disk: &Disk) -> bool {
     let choice = DataChoice {
         storage: Some(storage),
-        system_size: None,
+        ..DataChoice::default()
     };
     room::choose(&choice, disk, None).is_ok()
 }
@@ -126,15 +127,7 @@ pub fn summary(plan: &Plan) -> Value {
         ]));
     }
     if let Some(pool) = &plan.pool {
-        rows.push(json!([
-            "Guests' disks",
-            format!(
-                "In {}; {} beside {} for the system.",
-                pool.storage.describe(),
-                gib(pool.pool_size),
-                gib(pool.data_size)
-            )
-        ]));
+        rows.push(json!(["Guests' disks", format!("In {}.", pool.describe())]));
     }
     if plan.mode != Mode::Repair {
         let network = match &host.network.addressing {

@@ -102,12 +102,29 @@ function offerSecond(disk) {
 function offerStorage(disk) {
   const select = form.elements.storage;
   const before = select.value;
-  const offered = storages.filter(([name]) => disk?.storages.includes(name) ?? true);
+  const others = disks.filter((other) => other.pool && other.path !== disk?.path
+    && other.path !== form.elements.mirror.value);
+  const fits = (name) => disk?.storages.includes(name) ?? true;
+  const offered = storages.filter(([name]) => fits(name) || (name === "zfs" && others.length > 0));
   options(select, offered);
   if (offered.some(([name]) => name === before)) select.value = before;
   const action = disk?.existing ? form.elements.action.value : "";
   byId("data").hidden = ["repair", "keep-data"].includes(action);
-  byId("system-size").hidden = select.value === "directory";
+  const apart = offerPoolDisks(select.value === "zfs" ? others : []);
+  byId("system-size").hidden = select.value === "directory" || apart > 0;
+}
+
+/** Offers disks that a pool can have for itself, and keeps those that were chosen; says how many. */
+function offerPoolDisks(others) {
+  const select = form.elements.pool_disks;
+  const before = [...select.selectedOptions].map((option) => option.value);
+  const text = (disk) => `${disk.path}  ${disk.size}, holds ${disk.existing ?? disk.content}`;
+  options(select, others.map((disk) => [disk.path, text(disk)]));
+  for (const option of select.options) option.selected = before.includes(option.value);
+  byId("apart").hidden = others.length === 0;
+  const count = select.selectedOptions.length;
+  form.elements.level.parentElement.hidden = count < 2;
+  return count;
 }
 
 function adapt() {
@@ -127,6 +144,7 @@ async function look() {
   byId("version").textContent = choices.version;
   disks = choices.disks;
   storages = choices.storages;
+  options(form.elements.level, choices.levels.filter(([name]) => name !== "single"));
   byId("disks").replaceChildren(...disks.map(diskRow));
   const usable = disks.flatMap((disk, index) => (disk.refusal ? [] : [index]));
   if (usable.length === 1) byId("disks").querySelectorAll("input")[usable[0]].checked = true;
@@ -147,6 +165,9 @@ function collect() {
   const table = (entries) => Object.fromEntries(Object.entries(entries).filter(([, v]) => v?.length));
   const disk = chosen();
   if (!disk) throw new Error("disk: choose one");
+  const poolDisks = byId("apart").hidden
+    ? []
+    : [...form.elements.pool_disks.selectedOptions].map((option) => ({ device: option.value }));
   if (form.elements.root_password.value !== form.elements.again.value) {
     throw new Error("root_password: these are two different passwords");
   }
@@ -172,6 +193,8 @@ function collect() {
       : table({
           storage: text("storage"),
           system_size: byId("system-size").hidden ? "" : text("system_size"),
+          disks: poolDisks,
+          level: poolDisks.length > 1 ? text("level") : "",
         }),
     existing: disk.existing ? table({ action: form.elements.action.value }) : {},
   };

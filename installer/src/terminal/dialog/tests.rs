@@ -1,5 +1,7 @@
 use super::*;
+use crate::plan::PoolPlan;
 use crate::terminal::tests::disk;
+use basalt_model::host::answer::{GuestStorage, PoolLevel};
 use std::collections::VecDeque;
 
 /// Someone who has learned the answers by heart.
@@ -201,15 +203,40 @@ fn wrong_answers_are_explained_and_asked_again() {
     }
     let second = plan.mirror.as_ref();
     assert!(second.is_some_and(|disk| disk.path.ends_with("vdd")));
-    let pool = plan.pool.unwrap();
-    assert_eq!(
-        (pool.storage, pool.data_size),
-        (GuestStorage::LvmThin, 8 << 30)
-    );
+    let Some(PoolPlan::Beside {
+        storage, data_size, ..
+    }) = plan.pool
+    else {
+        panic!("{:?}", plan.pool);
+    };
+    assert_eq!((storage, data_size), (GuestStorage::LvmThin, 8 << 30));
     assert_eq!(
         plan.host.network.port,
         Port::Mac("52:54:00:00:00:00".parse().unwrap())
     );
+}
+
+#[test]
+fn zfs_may_have_a_disk_for_itself() {
+    let password = ["longenough", "longenough"];
+    let rest = ["", "", "", "", "YES"];
+    let pool = ["", "3", "7", "1 1", "1", "ERASE"];
+    let answers = [&["", "", "1"][..], &pool, &password, &rest].concat();
+    let (plan, heard) = run(&answers, 1);
+    let Some(PoolPlan::Apart { level, disks, .. }) = plan.unwrap().pool else {
+        panic!("{heard}");
+    };
+    assert_eq!(level, PoolLevel::Single);
+    assert!(disks[0].path.ends_with("vdd") && disks.len() == 1);
+    for words in [
+        "3) a ZFS pool",
+        "there is no disk 7",
+        "/dev/vdd is there twice",
+        "/dev/vdd already holds Basalt 0.1.0 of the host node1",
+        "as one disk; everything is lost on /dev/vdd",
+    ] {
+        assert!(heard.contains(words), "{words}\n{heard}");
+    }
 }
 
 #[test]

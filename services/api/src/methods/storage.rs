@@ -6,7 +6,9 @@ use crate::permission::{Permission, perm};
 use basalt_model::access::Privilege::{
     DatastoreAllocate, DatastoreAllocateSpace, DatastoreAllocateTemplate, DatastoreAudit,
 };
-use basalt_model::storage::{ContentKind, DiskSize, LvmName, StorageId, StorageKind};
+use basalt_model::storage::{
+    ContentKind, DiskSize, LvmName, StorageId, StorageKind, ZfsBlockSize, ZfsName,
+};
 use basalt_model::upid::Upid;
 use basalt_model::vmid::Vmid;
 use schemars::JsonSchema;
@@ -49,6 +51,12 @@ pub struct StorageInfo {
     pub vgname: Option<LvmName>,
     /// Thin pool of an `lvmthin` storage.
     pub thinpool: Option<LvmName>,
+    /// Dataset of a `zfspool` storage.
+    pub pool: Option<ZfsName>,
+    /// Block size of new volumes of a `zfspool` storage.
+    pub blocksize: Option<ZfsBlockSize>,
+    /// Whether new volumes of a `zfspool` storage take no room before they are written.
+    pub sparse: Option<bool>,
     /// Whether all nodes see the same volumes.
     pub shared: Option<bool>,
     /// Whether it is switched off.
@@ -220,6 +228,12 @@ pub struct StorageNew {
     pub vgname: Option<LvmName>,
     /// Thin pool of an `lvmthin` storage, which must be there.
     pub thinpool: Option<LvmName>,
+    /// Dataset of a `zfspool` storage, which must be there: a pool, or a file system in one.
+    pub pool: Option<ZfsName>,
+    /// Block size of new volumes of a `zfspool` storage (default 16k).
+    pub blocksize: Option<ZfsBlockSize>,
+    /// Whether new volumes of a `zfspool` storage take no room before they are written.
+    pub sparse: Option<bool>,
 }
 
 /// A storage that was made.

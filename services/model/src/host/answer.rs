@@ -27,8 +27,10 @@
 //! serial = "…"                      # chosen as in [disk]; an empty table: the only other one
 //!
 //! [data]                            # where guests' disks lie
-//! storage = "directory"             # files beside everything else; or "lvm-thin": a pool of their own
+//! storage = "directory"             # files beside everything else; or "lvm-thin", "zfs": a pool of their own
 //! # system_size = "16 GiB"          # with a pool: what the system keeps. Default: a quarter
+//! # level = "raidz"                 # with "zfs" on further disks: or "single", "mirror", "raidz2", "raidz3"
+//! # disks = [{ serial = "…" }, { device = "/dev/sdd" }, { serial = "…" }]
 //!
 //! [existing]
 //! action = "refuse"                 # or "repair", "keep-data", "wipe"
@@ -54,7 +56,7 @@ use super::{
 use fault::Reading;
 use written::{Written, WrittenDisk, WrittenNetwork};
 
-pub use data::{DataChoice, GuestStorage, MIN_SYSTEM_SIZE};
+pub use data::{ApartChoice, DataChoice, GuestStorage, MIN_SYSTEM_SIZE, PoolLevel};
 pub use fault::{AnswerError, AnswerErrors};
 pub use written::schema;
 
@@ -260,7 +262,8 @@ impl AnswerFile {
         if let Some(mirror) = &mirror {
             check_mirror(&disk, mirror, written.existing.action, &mut reading);
         }
-        let data = data::choice(&written.data, &mut reading);
+        let taken: Vec<&DiskChoice> = [&disk].into_iter().chain(&mirror).collect();
+        let data = data::choice(&written.data, &taken, &mut reading);
         if written.hostname.is_none() {
             reading.wrong("hostname", "missing: every host needs a name");
         }

@@ -1,6 +1,6 @@
 //! Storages as the store keeps them: a driver, what it needs, and what may lie there.
 
-use super::ContentKinds;
+use super::{ContentKinds, ZfsBlockSize, ZfsName};
 use crate::words;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -27,6 +27,8 @@ words! {
         Dir = "dir",
         /// A thin pool of LVM.
         LvmThin = "lvmthin",
+        /// A dataset of a ZFS pool.
+        ZfsPool = "zfspool",
     }
 }
 
@@ -45,6 +47,17 @@ pub enum StorageDriver {
         vgname: LvmName,
         /// The pool's own name in it.
         thinpool: LvmName,
+    },
+    /// A dataset of a ZFS pool.
+    ZfsPool {
+        /// The dataset, which may be the whole pool.
+        pool: ZfsName,
+        /// The block size of new volumes.
+        #[serde(default)]
+        blocksize: ZfsBlockSize,
+        /// Whether new volumes take no room before they are written.
+        #[serde(default)]
+        sparse: bool,
     },
 }
 
@@ -97,6 +110,7 @@ impl StorageDriver {
         match self {
             Self::Dir { .. } => StorageKind::Dir,
             Self::LvmThin { .. } => StorageKind::LvmThin,
+            Self::ZfsPool { .. } => StorageKind::ZfsPool,
         }
     }
 
@@ -104,7 +118,7 @@ impl StorageDriver {
     pub fn can_hold(&self) -> ContentKinds {
         match self {
             Self::Dir { .. } => ContentKinds::all(),
-            Self::LvmThin { .. } => ContentKinds::guests(),
+            Self::LvmThin { .. } | Self::ZfsPool { .. } => ContentKinds::guests(),
         }
     }
 }
@@ -150,6 +164,14 @@ mod tests {
         assert_eq!(serde_json::to_value(&pool).unwrap(), json);
         assert_eq!(json["type"], pool.driver.kind().as_str());
         assert_eq!(serde_json::from_value::<StorageConfig>(json).unwrap(), pool);
+        let json = json!({"type": "zfspool", "pool": "tank/data", "content": "images"});
+        let zfs = serde_json::from_value::<StorageConfig>(json).unwrap();
+        let driver = StorageDriver::ZfsPool {
+            pool: "tank/data".parse().unwrap(),
+            blocksize: "16k".parse().unwrap(),
+            sparse: false,
+        };
+        assert_eq!(zfs.driver, driver);
         let bad = json!({"type": "lvmthin", "vgname": "-f", "thinpool": "x", "content": ""});
         assert!(serde_json::from_value::<StorageConfig>(bad).is_err());
     }

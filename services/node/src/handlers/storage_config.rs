@@ -11,12 +11,14 @@ use basalt_api::methods::storage::{
     StorageNew, StoragePath, StorageUpdate,
 };
 use basalt_api::{Error, Result};
+use basalt_layout::disk::ZFS_WANTED;
 use basalt_model::field::FieldErrors;
 use basalt_model::storage::{
     ContentKinds, StorageConfig, StorageDriver, StorageId, StorageKind, VolumeId,
 };
 use basalt_storage::{StorageError, open_driver};
 use basalt_store::{Expect, Transaction};
+use std::path::Path;
 
 /// Where a directory for volumes cannot be: the image, what the kernel shows, and what belongs to
 /// the host itself.
@@ -50,23 +52,37 @@ fn info(node: &Node, id: StorageId, config: &StorageConfig) -> StorageInfo {
         .store
         .get(&storage_key(&id))
         .map(|entry| entry.digest());
-    let (path, vgname, thinpool) = match &config.driver {
-        StorageDriver::Dir { path } => (Some(path.clone()), None, None),
-        StorageDriver::LvmThin { vgname, thinpool } => {
-            (None, Some(vgname.clone()), Some(thinpool.clone()))
-        }
-    };
-    StorageInfo {
+    let mut info = StorageInfo {
         storage: id,
         kind: config.driver.kind(),
         content: config.content.to_string(),
-        path,
-        vgname,
-        thinpool,
+        path: None,
+        vgname: None,
+        thinpool: None,
+        pool: None,
+        blocksize: None,
+        sparse: None,
         shared: Some(false),
         disable: config.disable.then_some(true),
         digest: digest.unwrap_or_default(),
+    };
+    match config.driver.clone() {
+        StorageDriver::Dir { path } => info.path = Some(path),
+        StorageDriver::LvmThin { vgname, thinpool } => {
+            info.vgname = Some(vgname);
+            info.thinpool = Some(thinpool);
+        }
+        StorageDriver::ZfsPool {
+            pool,
+            blocksize,
+            sparse,
+        } => {
+            info.pool = Some(pool);
+            info.blocksize = Some(blocksize);
+            info.sparse = Some(sparse);
+        }
     }
+    info
 }
 
 async fn list(call: Call, _: NoParams) -> Result<Vec<StorageInfo>> {
@@ -93,6 +109,9 @@ async fn create(call: Call, params: StorageNew) -> Result<StorageMade> {
         return Err(Error::exists(format_args!("storage '{}'", params.storage)));
     }
     let config = settled(&params).map_err(Error::from)?;
+    if params.kind == StorageKind::ZfsPool {
+        want_zfs(&node.settings.state).map_err(Error::failed)?;
+    }
     check_reachable(&params.storage, &config).await?;
     let change = Transaction::new()
         .expect(&key, Expect::Absent)
@@ -110,6 +129,12 @@ async fn create(call: Call, params: StorageNew) -> Result<StorageMade> {
     })
 }
 
+/// Has ZFS loaded from the next start of the host on, whatever disks show by then: a kernel that is locked
+/// down does not take it later. A note too many costs memory and no more.
+fn want_zfs(state: &Path) -> std::io::Result<()> {
+    std::fs::write(state.join(ZFS_WANTED), "")
+}
+
 /// The configuration that parameters describe; every wrong one is named.
 fn settled(params: &StorageNew) -> std::result::Result<StorageConfig, FieldErrors> {
     let mut errors = FieldErrors::default();
@@ -117,6 +142,7 @@ fn settled(params: &StorageNew) -> std::result::Result<StorageConfig, FieldError
         ("path", params.path.is_some(), StorageKind::Dir),
         ("vgname", params.vgname.is_some(), StorageKind::LvmThin),
         ("thinpool", params.thinpool.is_some(), StorageKind::LvmThin),
+        ("pool", params.pool.is_some(), StorageKind::ZfsPool),
     ];
     for (name, is_set, kind) in asked {
         match (is_set, kind == params.kind) {
@@ -125,19 +151,23 @@ fn settled(params: &StorageNew) -> std::result::Result<StorageConfig, FieldError
             _ => {}
         }
     }
+    let optional = [
+        ("blocksize", params.blocksize.is_some()),
+        ("sparse", params.sparse.is_some()),
+    ];
+    for (name, _) in optional
+        .into_iter()
+        .filter(|(_, is_set)| *is_set && params.kind != StorageKind::ZfsPool)
+    {
+        let kind = StorageKind::ZfsPool;
+        errors.add(name, format!("only for storages of type '{kind}'"));
+    }
     if let Some(path) = &params.path
         && let Err(text) = check_path(path)
     {
         errors.add("path", text);
     }
-    let driver = match (params.kind, &params.path, &params.vgname, &params.thinpool) {
-        (StorageKind::Dir, Some(path), ..) => Some(StorageDriver::Dir { path: path.clone() }),
-        (StorageKind::LvmThin, _, Some(vgname), Some(thinpool)) => Some(StorageDriver::LvmThin {
-            vgname: vgname.clone(),
-            thinpool: thinpool.clone(),
-        }),
-        _ => None,
-    };
+    let driver = driver(params);
     let content = driver.as_ref().and_then(|driver| {
         let content = match &params.content {
             Some(text) => contents(text, driver),
@@ -155,6 +185,24 @@ fn settled(params: &StorageNew) -> std::result::Result<StorageConfig, FieldError
         driver,
         content,
         disable: params.disable == Some(true),
+    })
+}
+
+/// The driver that parameters describe; none where one that it needs is missing.
+fn driver(params: &StorageNew) -> Option<StorageDriver> {
+    Some(match params.kind {
+        StorageKind::Dir => StorageDriver::Dir {
+            path: params.path.clone()?,
+        },
+        StorageKind::LvmThin => StorageDriver::LvmThin {
+            vgname: params.vgname.clone()?,
+            thinpool: params.thinpool.clone()?,
+        },
+        StorageKind::ZfsPool => StorageDriver::ZfsPool {
+            pool: params.pool.clone()?,
+            blocksize: params.blocksize.unwrap_or_default(),
+            sparse: params.sparse.unwrap_or_default(),
+        },
     })
 }
 
@@ -198,6 +246,7 @@ async fn check_reachable(id: &StorageId, config: &StorageConfig) -> Result<()> {
     let field = match &config.driver {
         StorageDriver::Dir { .. } => "path",
         StorageDriver::LvmThin { .. } => "thinpool",
+        StorageDriver::ZfsPool { .. } => "pool",
     };
     let wrong = |error| Error::param(field, error);
     let storage = open_driver(id, &config.driver).map_err(wrong)?;
@@ -286,6 +335,9 @@ mod tests {
             path: None,
             vgname: None,
             thinpool: None,
+            pool: None,
+            blocksize: None,
+            sparse: None,
         }
     }
 
@@ -296,6 +348,18 @@ mod tests {
     #[test]
     fn what_a_type_needs_is_asked_for_and_no_more() {
         assert_eq!(wrong(&new(StorageKind::LvmThin)), ["thinpool", "vgname"]);
+        assert_eq!(wrong(&new(StorageKind::ZfsPool)), ["pool"]);
+        let zfs = StorageNew {
+            pool: "tank/data".parse().ok(),
+            sparse: Some(true),
+            ..new(StorageKind::ZfsPool)
+        };
+        assert!(settled(&zfs).is_ok());
+        let misplaced = StorageNew {
+            kind: StorageKind::LvmThin,
+            ..zfs
+        };
+        assert_eq!(wrong(&misplaced), ["pool", "sparse", "thinpool", "vgname"]);
         let mixed = StorageNew {
             path: Some("/etc/x".to_owned()),
             content: Some("iso".to_owned()),

@@ -4,10 +4,13 @@ use std::fs::{self, File};
 use std::io::{Seek, SeekFrom};
 use std::path::Path;
 
-use basalt_layout::disk::{DATA_PARTITION, ESP_FS_LABEL, ESP_PARTITION, Shares, joining_script};
+use basalt_layout::disk::{
+    DATA_PARTITION, ESP_FS_LABEL, ESP_PARTITION, POOL_PARTITION, PartitionType, PoolShare, Shares,
+    joining_script,
+};
 
 use super::array::Array;
-use super::{SystemDisk, SystemDisks, follow, partition};
+use super::{SystemDisk, SystemDisks, follow, partition, zpool};
 use crate::block::Blocks;
 use crate::claim::{self, Claim};
 use crate::table::{Table, fresh_id, fresh_ids};
@@ -21,9 +24,16 @@ pub fn join(host: &Host, disk: &Path, observer: &mut dyn Observer) -> Result<(),
         refuse("this host was installed on one disk; a mirror is made by the installer")
     })?;
     let source = Table::read(&host.disk)?;
+    // ZFS mirrors by itself, on a partition beside the array's.
+    let has_zfs = source
+        .entry(POOL_PARTITION)
+        .is_ok_and(|entry| entry.is_a(PartitionType::Zfs));
     let shares = Shares {
         data: Some(source.entry(DATA_PARTITION)?.size),
-        pool: None,
+        pool: has_zfs.then_some(PoolShare {
+            kind: PartitionType::Zfs,
+            size: None,
+        }),
     };
     check(&blocks, &array, disk, &source)?;
     host.others.check_leading()?;
@@ -51,6 +61,12 @@ pub fn join(host: &Host, disk: &Path, observer: &mut dyn Observer) -> Result<(),
     observer.say("copying the data");
     array.add(&member)?;
     array.wait(&blocks);
+    if has_zfs {
+        observer.say("copying guests' disks");
+        let pool = partition(disk, POOL_PARTITION);
+        claim::wait_for(&pool)?;
+        zpool::replace(&partition(&host.disk, POOL_PARTITION), &pool)?;
+    }
     drop(claim);
     observer.say("copying the system");
     let _lock = host.lock()?;

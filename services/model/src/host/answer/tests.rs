@@ -205,6 +205,64 @@ fn guests_disks_lie_where_the_file_says() {
 }
 
 #[test]
+fn a_pool_of_zfs_may_have_disks_for_itself() {
+    let with = |table: &str| format!("{GOOD}\n[data]\n{table}");
+    let three = "disks = [{ serial = \"A\" }, { device = \"/dev/sdb\" }, { serial = \"B\" }]";
+    let found = AnswerFile::parse(&with(&format!(
+        "storage = \"zfs\"\nlevel = \"raidz\"\n{three}"
+    )));
+    let apart = found.unwrap().data.apart.unwrap();
+    assert_eq!(apart.level, PoolLevel::Raidz);
+    assert_eq!(apart.disks[1], DiskChoice::Device("/dev/sdb".to_owned()));
+    assert_eq!(apart.disks.len(), 3);
+    let one = AnswerFile::parse(&with("storage = \"zfs\"\ndisks = [{ serial = \"A\" }]"));
+    let one = one.unwrap().data.apart.unwrap();
+    assert_eq!(one.level, PoolLevel::Single);
+    for (table, expected) in [
+        (three, "`data.disks`: only a pool of ZFS"),
+        (
+            "storage = \"zfs\"\nlevel = \"raidz\"",
+            "`data.level`: only used with `data.disks`",
+        ),
+        (
+            &format!("storage = \"zfs\"\n{three}"),
+            "`data.level`: missing: with 3 disks it may be mirror, raidz",
+        ),
+        (
+            &format!("storage = \"zfs\"\nlevel = \"raidz2\"\n{three}"),
+            "`data.disks`: `raidz2` needs four disks or more",
+        ),
+        (
+            &format!("storage = \"zfs\"\nlevel = \"raidz\"\nsystem_size = \"16 GiB\"\n{three}"),
+            "`data.system_size`: only used with a pool beside the system",
+        ),
+        (
+            "storage = \"zfs\"\nlevel = \"mirror\"\ndisks = [{ serial = \"A\" }, { serial = \"A\" }]",
+            "`data.disks`: one of them is there twice",
+        ),
+        (
+            "storage = \"zfs\"\ndisks = [{ serial = \"BASALT0\" }]",
+            "`data.disks`: one of them is a disk of the system already",
+        ),
+        (
+            "storage = \"zfs\"\ndisks = [{}]",
+            "give each disk either a `device` or a `serial`",
+        ),
+        (
+            "storage = \"zfs\"\ndisks = [{ device = \"sdb\" }]",
+            "expected a path below /dev",
+        ),
+        (
+            "storage = \"zfs\"\ndisks = [{ model = \"A\" }]",
+            "`data.disks`: unknown field `model`",
+        ),
+    ] {
+        let said = error(&with(table));
+        assert!(said.contains(expected), "{said}\nexpected: {expected}");
+    }
+}
+
+#[test]
 fn the_shipped_schema_is_up_to_date() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/answer.schema.json");
     let now = format!("{:#}\n", schema());

@@ -10,7 +10,7 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{After, Enrol, Existing, GuestStorage, Size, Take};
+use super::{After, Enrol, Existing, GuestStorage, PoolLevel, Size, Take};
 use crate::host::{
     Email, Hostname, InterfaceAddress, Keyboard, MacAddress, PasswordHash, SshPublicKey, TimeZone,
 };
@@ -93,6 +93,21 @@ pub struct WrittenData {
     /// With a pool: the size of the partition that the system keeps for itself, with installation
     /// media and templates, as `16 GiB`. Default: a quarter of the disk, 4 GiB at least and 64 GiB at most.
     pub system_size: Option<Size>,
+    /// With `zfs`: disks that the pool has for itself, beside those of the system. Default: none, the
+    /// pool lies on the system's own disk, and with a `mirror` on both.
+    pub disks: Vec<WrittenPoolDisk>,
+    /// With `disks`: how the pool bears the loss of some. Default: single, for one disk.
+    pub level: Option<PoolLevel>,
+}
+
+/// A disk that a pool has for itself: by `device` or by `serial`.
+#[derive(Clone, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct WrittenPoolDisk {
+    /// Its path below `/dev`.
+    pub device: Option<String>,
+    /// Its serial number.
+    pub serial: Option<String>,
 }
 
 /// What is done when the disk already holds a Basalt.
