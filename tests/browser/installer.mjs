@@ -44,6 +44,7 @@ const steps = {
     await page.getByText("holds nothing").first().waitFor();
   },
   "be told every mistake": async ({ page, shoot }) => {
+    await page.getByRole("radio", { name: "serial basalt-system" }).check();
     await page.getByLabel("Host name").fill("no name");
     await page.getByLabel("Address, as").fill("192.0.2.10");
     await page.getByRole("button", { name: "Check" }).click();
@@ -59,7 +60,6 @@ const steps = {
     await page.getByLabel("Password for root").fill(password);
     await page.getByLabel("The same again").fill(password);
     await page.getByLabel("Address, as").fill("");
-    await page.getByRole("radio", { name: "serial basalt-system" }).check();
     if (secondDisk) await page.getByLabel("Second disk").selectOption({ index: 1 });
     await page.getByLabel("Guests' disks lie in").selectOption(setting("BASALT_STORAGE"));
     await page.getByRole("button", { name: "Check" }).click();

@@ -13,6 +13,8 @@ use std::time::Duration;
 
 /// Root's password on hosts installed by hand.
 pub const PASSWORD: &str = "correct-horse";
+/// Their name.
+pub const HOSTNAME: &str = "visitor";
 
 /// What a person answers otherwise than with the Enter key.
 #[derive(Debug, Clone, Copy, Default)]
@@ -43,7 +45,7 @@ fn answers_all(person: &mut Person<'_>, wishes: Wishes) -> Result<()> {
     for (question, answer) in [
         ("Password for root", PASSWORD),
         ("The same again", PASSWORD),
-        ("Host name", "visitor"),
+        ("Host name", HOSTNAME),
         ("Address, as", ""),
         ("Time zone", "Europe/Nowhere"),
         ("no time zone `Europe/Nowhere`", "Europe/Berlin"),

@@ -3,7 +3,7 @@
 //! There are 36 ways to combine them; these nine have every pair of choices at least once. Of a host on
 //! two disks the one it was booted from is pulled, and it boots from the other.
 
-use super::by_hand::{self, PASSWORD, Wishes};
+use super::by_hand::{self, HOSTNAME, PASSWORD, Wishes};
 use super::mirror::{self, SECOND, SECOND_SERIAL};
 use crate::api::{Api, NODE};
 use crate::appliance::Appliance;
@@ -62,11 +62,17 @@ const ROWS: [Row; 9] = {
     ]
 };
 
+/// A host by its name, and what lets root in.
+struct Host {
+    name: &'static str,
+    password: String,
+}
+
 /// Installs a row of the table and boots what was installed; with two disks, then from the second alone.
 pub fn row<const NUMBER: usize>(lab: &mut Lab<'_>) -> Result<()> {
     let row = ROWS[NUMBER];
     let limit = install::LIMIT * lab.shared.snapshot.accel().patience();
-    let (mut machine, password) = match row.face {
+    let (mut machine, host) = match row.face {
         Face::AnswerFile => by_answer_file(lab, row)?,
         Face::Terminal | Face::Browser => {
             let (mut machine, limit) = by_hand::installer(lab, &row.attempt())?;
@@ -74,7 +80,11 @@ pub fn row<const NUMBER: usize>(lab: &mut Lab<'_>) -> Result<()> {
                 Face::Terminal => by_hand::at_terminal(&mut machine, row.wishes, limit)?,
                 _ => by_hand::in_browser(&mut machine, row.wishes, limit)?,
             }
-            (machine, PASSWORD.to_owned())
+            let host = Host {
+                name: HOSTNAME,
+                password: PASSWORD.to_owned(),
+            };
+            (machine, host)
         }
     };
     machine.node.set_firmware(row.firmware, false);
@@ -83,17 +93,17 @@ pub fn row<const NUMBER: usize>(lab: &mut Lab<'_>) -> Result<()> {
         disks.push(mirror::disk(SECOND, SECOND_SERIAL));
     }
     machine.power_on_with(&disks)?;
-    let api = healthy(&machine, &password, limit)?;
-    started_as_meant(&api, row)?;
-    holds(&api, row.wishes.storage)?;
+    let api = healthy(&machine, &host, limit)?;
+    started_as_meant(&api, &host, row)?;
+    holds(&api, &host, row.wishes.storage)?;
     if row.wishes.second_disk {
-        mirrored(&api, true, machine.limit())?;
+        mirrored(&api, &host, true, machine.limit())?;
         machine.node.kill();
         machine.power_on_with(&disks[1..])?;
-        let api = healthy(&machine, &password, limit).context("from the second disk alone")?;
-        started_as_meant(&api, row)?;
-        mirrored(&api, false, machine.limit())?;
-        holds(&api, row.wishes.storage).context("on the second disk alone")?;
+        let api = healthy(&machine, &host, limit).context("from the second disk alone")?;
+        started_as_meant(&api, &host, row)?;
+        mirrored(&api, &host, false, machine.limit())?;
+        holds(&api, &host, row.wishes.storage).context("on the second disk alone")?;
     }
     machine.done();
     Ok(())
@@ -109,9 +119,12 @@ impl Row {
     }
 }
 
-fn by_answer_file(lab: &mut Lab<'_>, row: Row) -> Result<(Guarded, String)> {
+fn by_answer_file(lab: &mut Lab<'_>, row: Row) -> Result<(Guarded, Host)> {
     let answer = Keys::ensure()?.answer("basalt")?;
-    let password = answer.password.context("an answer without a password")?;
+    let host = Host {
+        name: NODE,
+        password: answer.password.context("an answer without a password")?,
+    };
     let mut text = answer.text;
     if row.wishes.second_disk {
         text += &format!("\n[mirror]\nserial = \"{SECOND_SERIAL}\"\n");
@@ -125,20 +138,20 @@ fn by_answer_file(lab: &mut Lab<'_>, row: Row) -> Result<(Guarded, String)> {
     let mut machine = lab.bare_machine()?;
     let iso = &lab.shared.built.iso;
     match install::attempt(&mut machine.node, iso, &attempt, accel)? {
-        Outcome::Installed => Ok((machine, password)),
+        Outcome::Installed => Ok((machine, host)),
         Outcome::Failed(why) => bail!("not installed: {why}"),
     }
 }
 
 /// Waits for the host's own word that it is healthy; of hosts that were installed by hand, nobody has a
 /// key.
-fn healthy(machine: &Appliance, password: &str, limit: Duration) -> Result<Api> {
+fn healthy(machine: &Appliance, host: &Host, limit: Duration) -> Result<Api> {
     machine.wait_serial("is healthy at", limit)?;
-    Api::login(machine.node.state().port, password)
+    Api::login(machine.node.state().port, &host.password)
 }
 
-fn started_as_meant(api: &Api, row: Row) -> Result<()> {
-    let status = api.get(&format!("/nodes/{NODE}/status"))?;
+fn started_as_meant(api: &Api, host: &Host, row: Row) -> Result<()> {
+    let status = api.get(&format!("/nodes/{}/status", host.name))?;
     let boot = &status["boot-info"];
     let (mode, secure) = match row.firmware {
         Firmware::Uefi => ("efi", Some(false)),
@@ -153,17 +166,17 @@ fn started_as_meant(api: &Api, row: Row) -> Result<()> {
 }
 
 /// Waits until both disks hold everything, or until the host says that they do not.
-fn mirrored(api: &Api, whole: bool, limit: Duration) -> Result<()> {
+fn mirrored(api: &Api, host: &Host, whole: bool, limit: Duration) -> Result<()> {
     let mut mirror = Value::Null;
     let came = poll::until(limit, Duration::from_secs(2), || {
-        mirror = api.get(&format!("/nodes/{NODE}/status"))?["mirror"].clone();
+        mirror = api.get(&format!("/nodes/{}/status", host.name))?["mirror"].clone();
         Ok::<_, anyhow::Error>((truth(&mirror["whole"]) == Some(whole)).then_some(()))
     })?;
     came.with_context(|| format!("the host says of its mirror: {mirror}"))
 }
 
 /// The storage that was chosen is there and has room.
-fn holds(api: &Api, storage: GuestStorage) -> Result<()> {
+fn holds(api: &Api, host: &Host, storage: GuestStorage) -> Result<()> {
     let (name, kind) = match storage {
         GuestStorage::Directory => ("local", "dir"),
         GuestStorage::LvmThin => ("local-lvm", "lvmthin"),
@@ -175,7 +188,7 @@ fn holds(api: &Api, storage: GuestStorage) -> Result<()> {
         config["type"] == kind && content.contains("images"),
         "guests' disks do not lie in {name}: {config}"
     );
-    let status = api.get(&format!("/nodes/{NODE}/storage/{name}/status"))?;
+    let status = api.get(&format!("/nodes/{}/storage/{name}/status", host.name))?;
     ensure!(
         truth(&status["active"]) == Some(true) && status["avail"].as_u64() > Some(1 << 30),
         "{name} has no room: {status}"
