@@ -1,7 +1,8 @@
-//! Runs the scenarios whose name contains one of the arguments, or lists them with `--list`.
+//! Runs the scenarios whose name contains one of the arguments, or lists them with `--list`;
+//! `bench` runs the benchmarks instead.
 
 use anyhow::Result;
-use basalt_tests::{runner, scenarios};
+use basalt_tests::{bench, runner, scenarios};
 use std::process::ExitCode;
 
 fn main() -> Result<ExitCode> {
@@ -10,6 +11,13 @@ fn main() -> Result<ExitCode> {
         for scenario in scenarios::ALL {
             println!("{}", scenario.name);
         }
+        return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(("bench", rest)) = words
+        .split_first()
+        .map(|(word, rest)| (word.as_str(), rest))
+    {
+        bench::run(rest)?;
         return Ok(ExitCode::SUCCESS);
     }
     let failed = runner::run(&words)?;

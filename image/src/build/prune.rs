@@ -10,13 +10,14 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// What is named like this in the cache can be made again from packages and sources.
-const MADE: [&str; 7] = [
+const MADE: [&str; 8] = [
     "base-",
     "system-",
     "toolbox-",
     "modules-",
     "zfs-",
     "guests-",
+    "bench-",
     "reproduce-",
 ];
 

@@ -5,7 +5,9 @@
 
 mod fuzz;
 pub mod guests;
+pub mod kit;
 pub mod licences;
+mod recipe;
 mod reproducible;
 mod system;
 mod tally;
