@@ -160,13 +160,13 @@ fn what_is_wrong_with_a_device_is_said_and_changes_nothing() {
     });
     let no_tap = monitor.ask_with(&Request::AddDevice(nic), &image());
     refused(no_tap, "net0: ");
+    assert_eq!(monitor.threads(), threads);
     let mut qcow2 = Disk::raw("scsi1", Slot(0));
     qcow2.format = basalt_model::disk::ImageFormat::Qcow2;
     let no_qcow2 = Request::AddDevice(NewDevice::Disk(Box::new(qcow2)));
     refused(monitor.ask_with(&no_qcow2, &image()), "scsi1");
     refused(monitor.ask(&remove("scsi1", 50)), "device: ");
     assert_eq!(disks(&monitor), ["virtio0"]);
-    assert_eq!(monitor.threads(), threads);
     for number in 1..15 {
         let request = disk(&format!("scsi{number}"));
         assert_eq!(monitor.ask_with(&request, &image()), Response::Ok);
