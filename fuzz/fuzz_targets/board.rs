@@ -1,5 +1,5 @@
 //! The board's fixed devices together: power management, serial port, clock, resets, flash memory,
-//! the bridges' configuration.
+//! the bridges' configuration, and the registers by which devices come and go.
 #![no_main]
 
 use std::sync::Arc;
@@ -16,10 +16,11 @@ use basalt_vmm::devices::reset::{KeyboardReset, ResetControl, SystemControl};
 use basalt_vmm::devices::rtc::{self, Rtc};
 use basalt_vmm::devices::serial::{self, SerialPort};
 use basalt_vmm::machine::layout::{
-    ECAM, HIGH_MEMORY, KEYBOARD_PORT, PCI_CONFIG_PORT, PM_PORT, RTC_PORT, SERIAL_PORT,
+    ECAM, HIGH_MEMORY, HOTPLUG_PORT, KEYBOARD_PORT, PCI_CONFIG_PORT, PM_PORT, RTC_PORT, SERIAL_PORT,
     SYSTEM_CONTROL_PORT,
 };
-use basalt_vmm::pci::host::PciHost;
+use basalt_vmm::pci::host::{DEVICES, PciHost};
+use basalt_vmm::pci::hotplug::{self, Slots};
 use basalt_vmm::terminal::Terminal;
 use libfuzzer_sys::fuzz_target;
 
@@ -46,6 +47,11 @@ const PLACES: Places<'_> = Places {
         PCI_CONFIG_PORT + 1,
         PCI_CONFIG_PORT + 4,
         PCI_CONFIG_PORT + 6,
+        PM_PORT + pm::GENERAL_EVENTS,
+        PM_PORT + pm::GENERAL_EVENTS + 2,
+        HOTPLUG_PORT + hotplug::PLUGGED,
+        HOTPLUG_PORT + hotplug::WANTED,
+        HOTPLUG_PORT + hotplug::EJECT,
     ],
     memory: &[(VARS_AT, VARS as u64 + 4), (VARS_AT, 16), (ECAM, 0x10_0000)],
 };
@@ -64,11 +70,13 @@ fuzz_target!(|data: &[u8]| {
     let reset = ResetControl::new(events.clone());
     let host = PciHost::new(vec![(lpc::SLOT, Arc::new(Lpc::new()))], reset, true);
     let host = Arc::new(host);
+    let slots = Arc::new(Slots::new(host.clone(), power.clone(), events.clone()));
     let clock = Arc::new(Rtc::new(machine::MEMORY));
     let mut bus = Bus::default();
     bus.add_ports(PM_PORT, pm::LEN, power.clone());
     bus.add_ports(SERIAL_PORT, serial::LEN, port.clone());
     bus.add_ports(PCI_CONFIG_PORT, 8, host.clone());
+    bus.add_ports(HOTPLUG_PORT, hotplug::LEN, slots.clone());
     bus.add_ports(RTC_PORT, rtc::LEN, clock);
     bus.add_ports(
         KEYBOARD_PORT,
@@ -81,7 +89,7 @@ fuzz_target!(|data: &[u8]| {
         Arc::new(SystemControl::new(events.clone())),
     );
     bus.add_memory(vars.clone());
-    bus.add_memory(host);
+    bus.add_memory(host.clone());
     let mut input = Input::new(data);
     while !input.is_empty() {
         match input.byte() % 16 {
@@ -92,6 +100,17 @@ fuzz_target!(|data: &[u8]| {
             1 => power.press_power_button(),
             2 => drop(events.take()),
             3 => vars.restore(vars.save()).expect("nothing refuses it"),
+            4 => {
+                let slot = input.below(DEVICES) as u8;
+                host.plug(slot, Arc::new(Lpc::new()));
+                slots.announce(slot);
+            }
+            5 => slots.ask(input.below(DEVICES) as u8),
+            6 => {
+                slots.withdraw(input.below(DEVICES) as u8);
+                slots.restore(&slots.save());
+            }
+            7 => assert!(events.take_ejected().len() <= DEVICES),
             _ => bus::access(&bus, &PLACES, &mut input),
         }
     }

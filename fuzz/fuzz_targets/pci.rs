@@ -90,6 +90,12 @@ fuzz_target!(|data: &[u8]| {
                 let offset = usize::from(input.byte());
                 display.change_config(offset, input.bytes(8));
             }
+            3 if input.byte() == 0 => {
+                // Its driver may go on, and reaches nothing.
+                if let Some(device) = host.unplug(GPU) {
+                    device.unplugged();
+                }
+            }
             2 => {
                 assert!(host.restore(&host.save()), "it was saved just now");
             }

@@ -17,9 +17,10 @@ use basalt_vmm::devices::{fwcfg, ramfb};
 use basalt_vmm::display::Screen;
 use basalt_vmm::display::capture::Capture;
 use basalt_vmm::machine::layout::{
-    FW_CFG_PORT, I8042_PORT, PCI_CONFIG_PORT, PCI_WINDOW, PM_PORT, RTC_PORT, SERIAL_PORT,
+    FW_CFG_PORT, HOTPLUG_PORT, I8042_PORT, PCI_CONFIG_PORT, PCI_WINDOW, PM_PORT, RTC_PORT, SERIAL_PORT,
 };
 use basalt_vmm::pci::host::PciHost;
+use basalt_vmm::pci::hotplug::{self, Slots};
 use basalt_vmm::terminal::Terminal;
 use basalt_vmm::virtio::gpu::{self, Gpu};
 use basalt_vmm::virtio::transport::{VirtioPci, WINDOW_SIZE};
@@ -42,6 +43,8 @@ const PLACES: Places<'_> = Places {
         FW_CFG_PORT + 8,
         PCI_CONFIG_PORT,
         PCI_CONFIG_PORT + 4,
+        HOTPLUG_PORT,
+        HOTPLUG_PORT + hotplug::EJECT,
     ],
     memory: &[(
         PCI_WINDOW + GPU as u64 * WINDOW_SIZE as u64,
@@ -163,13 +166,18 @@ fuzz_target!(|data: &[u8]| {
         // A state that does not fit is refused.
         let _ = display.restore(state);
     }
-    let reset = ResetControl::new(events);
+    let reset = ResetControl::new(events.clone());
     let host = PciHost::new(
         vec![(GPU, display.clone()), (lpc::SLOT, bridge)],
         reset,
         false,
     );
     let host = Arc::new(host);
+    let slots = Slots::new(host.clone(), power.clone(), events.clone());
+    let slots = Arc::new(slots);
+    if let Some(state) = changed::<_, _>(slots.save(), &mut input) {
+        slots.restore(&state);
+    }
     if let Some(state) = changed::<_, _>(host.save(), &mut input) {
         host.restore(&state);
     }
@@ -183,6 +191,7 @@ fuzz_target!(|data: &[u8]| {
     bus.add_ports(I8042_PORT + COMMAND, 1, Arc::new(CommandPort(keys)));
     bus.add_ports(FW_CFG_PORT, fwcfg::LEN, config);
     bus.add_ports(PCI_CONFIG_PORT, 8, host.clone());
+    bus.add_ports(HOTPLUG_PORT, hotplug::LEN, slots);
     bus.add_memory(host);
     bus::play(&bus, &PLACES, &mut input);
     Capture::default().refresh(&screen);

@@ -10,6 +10,7 @@ pub mod disk;
 pub mod field;
 pub mod guest;
 pub mod host;
+pub mod hotplug;
 pub mod lxc;
 pub mod machine;
 pub mod network;

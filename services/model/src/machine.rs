@@ -13,10 +13,11 @@
 use crate::disk::{
     Backing, CacheMode, ChangeMedia, ImageFormat, Limits, Optical, PauseReason, ResizeDisk,
 };
+use crate::hotplug::{NewDevice, RemoveDevice};
 use serde::{Deserialize, Serialize};
 
 /// Version of the control protocol and of [`MachineSpec`]; the monitor refuses any other.
-pub const PROTOCOL: u32 = 2;
+pub const PROTOCOL: u32 = 3;
 
 /// Index into the descriptors sent along with the specification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -248,6 +249,13 @@ pub enum Request {
     ResizeDisk(ResizeDisk),
     /// Change or remove the disc in a drive.
     ChangeMedia(ChangeMedia),
+    /// Plug a device into the running machine; its descriptors come with this line
+    /// (`SCM_RIGHTS`), in the order of its slots. Answered when the guest can find it.
+    AddDevice(NewDevice),
+    /// Ask the guest to let go of a device. Answered when it is gone and its files are closed;
+    /// when the guest does not let go in time, nothing has changed. Meanwhile other connections
+    /// are served.
+    RemoveDevice(RemoveDevice),
     /// End the process at once.
     Quit,
     /// Turn this connection into a stream of [`Event`] lines.
@@ -306,9 +314,12 @@ pub struct Status {
     /// How far a [`Request::Save`] or [`Request::Migrate`] is, while there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moving: Option<Progress>,
-    /// Per disk, in the order of the specification.
+    /// Keys of the devices that the guest is asked to let go of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub removing: Vec<String>,
+    /// Per disk, in the order of the specification; those that came later follow.
     pub disks: Vec<DiskStats>,
-    /// Per network card, in the order of the specification.
+    /// Per network card, in the order of the specification; those that came later follow.
     pub nics: Vec<NicStats>,
 }
 
@@ -366,6 +377,11 @@ pub enum Event {
     Paused(PauseReason),
     /// A [`Request::Save`] or [`Request::Migrate`] went on.
     Progress(Progress),
+    /// The guest let go of a device, as [`Request::RemoveDevice`] asked it to.
+    DeviceRemoved {
+        /// Configuration key.
+        device: String,
+    },
     /// A virtual CPU or device failed beyond repair; the process ends with status 1.
     Failed(String),
 }

@@ -7,6 +7,7 @@
 //! directly, any other boots UEFI firmware.
 
 pub mod disk;
+pub mod hotplug;
 
 use crate::config;
 use crate::field::Int;
@@ -17,6 +18,7 @@ use crate::storage::{DiskSize, VolumeId, VolumeSource};
 use crate::words;
 pub use disk::DiskFormat;
 use disk::{DiskCache, DiskDiscard, Mebibytes};
+use hotplug::{Hotplug, HotplugKind};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -47,6 +49,9 @@ config! {
         on_host_shutdown "on-host-shutdown": HostShutdown,
         /// Refuse to remove the guest or its disks.
         protection "protection": bool,
+        /// What changes at once while the machine runs, e.g. `network,disk` (default
+        /// `network,disk,usb`); `0` leaves all to the next start.
+        hotplug "hotplug": Hotplug,
         /// Firmware. A machine without `kernel` boots UEFI (OVMF), whatever is set here: `seabios`, which
         /// clients send by default, is taken and means the same.
         bios "bios": Bios,
@@ -143,6 +148,15 @@ impl QemuConfig {
     /// Number of virtual CPUs.
     pub fn vcpus(&self) -> u64 {
         self.cores.map_or(1, Int::get) * self.sockets.map_or(1, Int::get)
+    }
+
+    /// Whether devices of a kind come to the running machine, and go, when the configuration
+    /// changes.
+    pub fn hotplugs(&self, kind: HotplugKind) -> bool {
+        match &self.hotplug {
+            Some(hotplug) => hotplug.has(kind),
+            None => Hotplug::default().has(kind),
+        }
     }
 
     /// Every disk by its key: those that `boot` names first, then virtio, scsi, sata, ide.

@@ -1,6 +1,8 @@
 //! The manager's end of a running machine's control socket.
 
 use crate::error::{Result, VmError};
+use basalt_model::disk::MAX_BACKING;
+use basalt_model::hotplug::RemoveDevice;
 use basalt_model::machine::{Request, Response, Status};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use std::io::IoSlice;
@@ -13,6 +15,8 @@ use tokio::net::UnixStream;
 
 /// Longest answer line in bytes.
 const MAX_LINE: u64 = 1 << 20;
+/// Most descriptors of one request: those of a disk with all its images.
+const MAX_DESCRIPTORS: usize = 1 + MAX_BACKING;
 /// How long a monitor may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -47,14 +51,29 @@ impl Control {
         }
     }
 
-    /// Has a request done that a descriptor comes with.
+    /// Has a request done that descriptors come with.
     pub async fn order_with(
         &mut self,
         request: &Request,
-        descriptor: BorrowedFd<'_>,
+        descriptors: &[BorrowedFd<'_>],
     ) -> Result<()> {
-        self.deliver(request, descriptor).await?;
-        match tokio::time::timeout(PATIENCE, self.answer()).await {
+        self.deliver(request, descriptors).await?;
+        self.done_within(PATIENCE).await
+    }
+
+    /// Asks the guest to let go of a device and waits until it did. When it does not within
+    /// `patience`, the monitor says so and the guest keeps the device.
+    pub async fn remove_device(&mut self, device: &str, patience: Duration) -> Result<()> {
+        let request = Request::RemoveDevice(RemoveDevice {
+            device: device.to_owned(),
+            patience_ms: u64::try_from(patience.as_millis()).unwrap_or(u64::MAX),
+        });
+        self.deliver(&request, &[]).await?;
+        self.done_within(patience + PATIENCE).await
+    }
+
+    async fn done_within(&mut self, patience: Duration) -> Result<()> {
+        match tokio::time::timeout(patience, self.answer()).await {
             Ok(Ok(Response::Ok)) => Ok(()),
             Ok(Ok(Response::Error(reason))) => Err(VmError::Control(reason)),
             Ok(Ok(other)) => Err(unexpected(&other)),
@@ -66,7 +85,7 @@ impl Control {
     /// Has the machine stopped and its state written to `file`; takes as long as that takes. The
     /// monitor's end is noticed.
     pub async fn save(&mut self, file: BorrowedFd<'_>) -> Result<()> {
-        self.deliver(&Request::Save, file).await?;
+        self.deliver(&Request::Save, &[file]).await?;
         match self.answer().await? {
             Response::Ok => Ok(()),
             Response::Error(reason) => Err(VmError::Control(reason)),
@@ -74,24 +93,29 @@ impl Control {
         }
     }
 
-    /// Sends a request with the descriptor that belongs to it.
-    async fn deliver(&mut self, request: &Request, descriptor: BorrowedFd<'_>) -> Result<()> {
+    /// Sends a request with the descriptors that belong to it.
+    async fn deliver(&mut self, request: &Request, descriptors: &[BorrowedFd<'_>]) -> Result<()> {
         let mut line = serde_json::to_vec(request).map_err(failed)?;
         line.push(b'\n');
-        let sent = self.send_with(&line, descriptor).await?;
+        let sent = self.send_with(&line, descriptors).await?;
         let stream = self.stream.get_mut();
         stream.write_all(&line[sent..]).await.map_err(failed)
     }
 
-    /// Sends the beginning of `line` with a descriptor; returns how much.
-    async fn send_with(&self, line: &[u8], fd: BorrowedFd<'_>) -> Result<usize> {
+    /// Sends the beginning of `line` with descriptors; returns how much.
+    async fn send_with(&self, line: &[u8], fds: &[BorrowedFd<'_>]) -> Result<usize> {
+        if fds.len() > MAX_DESCRIPTORS {
+            return Err(failed("too many descriptors for one request"));
+        }
         let stream = self.stream.get_ref();
         loop {
             stream.writable().await.map_err(failed)?;
-            let fds = [fd];
-            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+            let mut space =
+                [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
             let mut control = SendAncillaryBuffer::new(&mut space);
-            control.push(SendAncillaryMessage::ScmRights(&fds));
+            if !fds.is_empty() {
+                control.push(SendAncillaryMessage::ScmRights(fds));
+            }
             let sent = stream.try_io(Interest::WRITABLE, || {
                 let parts = [IoSlice::new(line)];
                 let flags = SendFlags::NOSIGNAL;
@@ -170,14 +194,20 @@ mod tests {
     #[tokio::test]
     async fn requests_are_answered_in_turn() {
         let status = r#"{"status":{"state":"paused","disks":[],"nics":[]}}"#;
-        let answers: &'static [&'static str] =
-            Box::leak(Box::new([r#""ok""#, status, r#"{"error":"no"}"#]));
+        let answers: &'static [&'static str] = Box::leak(Box::new([
+            r#""ok""#,
+            status,
+            r#"{"error":"no"}"#,
+            r#"{"error":"it stays"}"#,
+        ]));
         let (_directory, path) = monitor(answers);
         let mut control = Control::connect(&path).await.unwrap();
         control.order(&Request::Pause).await.unwrap();
         assert_eq!(control.status().await.unwrap().state, RunState::Paused);
         let error = control.order(&Request::Resume).await.unwrap_err();
         assert_eq!(error.to_string(), "control socket: no");
+        let removed = control.remove_device("net1", Duration::ZERO).await;
+        assert_eq!(removed.unwrap_err().to_string(), "control socket: it stays");
         assert!(control.status().await.is_err(), "the monitor is gone");
     }
 }

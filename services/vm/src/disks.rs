@@ -51,7 +51,8 @@ fn check_count(key: &str, have: usize, most: usize) -> Result<()> {
     Err(VmError::Config(FieldErrors::one(key, text)))
 }
 
-async fn open(
+/// Opens one disk.
+pub(crate) async fn open(
     config: &QemuConfig,
     key: String,
     disk: &QemuDisk,

@@ -3,16 +3,19 @@
 //! [`resolve`] opens everything that a configuration names and describes the machine by
 //! descriptors. [`Machines`] starts the monitor with that as a systemd unit, finds the units
 //! again after a restart of ours, and stops them. [`Control`] talks to one monitor.
+//! [`resolve_device`] opens one device for a machine that runs.
 
 mod control;
 mod disks;
 mod error;
 pub mod firmware;
+mod hotplug;
 mod machines;
 mod resolve;
 
 pub use control::Control;
 pub use error::{Result, VmError};
+pub use hotplug::{ResolvedDevice, resolve_device};
 pub use machines::{EXECUTABLE, Machines, StopPatience};
 pub use resolve::{
     RUN, Resolved, console_socket, control_socket, resolve, screen_socket, tap_name,

@@ -2,6 +2,7 @@
 
 use crate::control::Control;
 use crate::error::{Result, VmError};
+use crate::hotplug::ResolvedDevice;
 use crate::resolve::{Resolved, control_socket};
 use basalt_model::disk::ChangeMedia;
 use basalt_model::machine::{MachineSpec, Progress, Request, Started, Status};
@@ -150,9 +151,23 @@ impl Machines {
         });
         let mut control = self.control(vmid).await?;
         match disc {
-            Some(disc) => control.order_with(&request, disc).await,
+            Some(disc) => control.order_with(&request, &[disc]).await,
             None => control.order(&request).await,
         }
+    }
+
+    /// Plugs a device into a machine that runs; the guest finds it by itself.
+    pub async fn add_device(&self, vmid: Vmid, device: ResolvedDevice) -> Result<()> {
+        let ResolvedDevice { device, fds } = device;
+        let request = Request::AddDevice(device);
+        let fds: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
+        self.control(vmid).await?.order_with(&request, &fds).await
+    }
+
+    /// Has the guest of a machine that runs let go of a device, or fails and leaves it there.
+    pub async fn remove_device(&self, vmid: Vmid, key: &str, patience: Duration) -> Result<()> {
+        let mut control = self.control(vmid).await?;
+        control.remove_device(key, patience).await
     }
 
     /// Has a machine stopped and its state written to `file`; `progress` is told how far it is.

@@ -6,7 +6,7 @@ use crate::firmware;
 use basalt_model::field::FieldErrors;
 use basalt_model::machine::{Adapter, Boot, Display, MachineSpec, Nic, PROTOCOL, Slot};
 use basalt_model::network::InterfaceName;
-use basalt_model::qemu::{QemuConfig, Vga};
+use basalt_model::qemu::{QemuConfig, QemuNet, Vga};
 use basalt_model::storage::VolumeId;
 use basalt_model::vmid::Vmid;
 use basalt_network::{Cable, Network};
@@ -59,7 +59,7 @@ impl Resolved {
 
 /// The descriptors collected so far.
 #[derive(Default)]
-pub(crate) struct Slots(Vec<OwnedFd>);
+pub(crate) struct Slots(pub(crate) Vec<OwnedFd>);
 
 impl Slots {
     pub(crate) fn add(&mut self, fd: impl Into<OwnedFd>) -> Slot {
@@ -189,32 +189,43 @@ async fn nics(
 ) -> Result<Vec<Nic>> {
     let mut nics = Vec::new();
     for (index, net) in &config.net {
-        let id = format!("net{index}");
-        let name = tap_name(vmid, *index);
-        let (Some(mac), Some(name)) = (net.mac, name) else {
-            let text = "it has no hardware address: set one, e.g. virtio=BC:24:11:00:00:01";
-            return Err(VmError::Config(FieldErrors::one(id, text)));
-        };
-        let pulled = net.link_down == Some(true);
-        let cable = if pulled {
-            Cable::Pulled
-        } else {
-            Cable::Plugged
-        };
-        let tap = network
-            .tap(&name, net.bridge.as_ref(), mac, cable)
-            .await
-            .map_err(|source| VmError::Network {
-                field: id.clone(),
-                source,
-            })?;
-        nics.push(Nic {
-            id,
-            tap: slots.add(tap),
-            mac: mac.0,
-        });
+        nics.push(nic(vmid, *index, net, network, slots).await?);
     }
     Ok(nics)
+}
+
+/// Makes the tap of a network card.
+pub(crate) async fn nic(
+    vmid: Vmid,
+    index: u8,
+    net: &QemuNet,
+    network: &Network,
+    slots: &mut Slots,
+) -> Result<Nic> {
+    let id = format!("net{index}");
+    let name = tap_name(vmid, index);
+    let (Some(mac), Some(name)) = (net.mac, name) else {
+        let text = "it has no hardware address: set one, e.g. virtio=BC:24:11:00:00:01";
+        return Err(VmError::Config(FieldErrors::one(id, text)));
+    };
+    let pulled = net.link_down == Some(true);
+    let cable = if pulled {
+        Cable::Pulled
+    } else {
+        Cable::Plugged
+    };
+    let tap = network
+        .tap(&name, net.bridge.as_ref(), mac, cable)
+        .await
+        .map_err(|source| VmError::Network {
+            field: id.clone(),
+            source,
+        })?;
+    Ok(Nic {
+        id,
+        tap: slots.add(tap),
+        mac: mac.0,
+    })
 }
 
 fn display(

@@ -1,7 +1,10 @@
 //! Taking delivery: one line of JSON and the descriptors it speaks of, checked before use.
 //!
 //! [`receive`] reads them from the starter's socket; [`Resources::check`] turns them into open
-//! files with a meaning. Nothing after that looks at a [`MachineSpec`] again.
+//! files with a meaning. Nothing after that looks at a [`MachineSpec`] again. What comes while the
+//! machine runs takes the same way, one device at a time: [`plug`].
+
+pub mod plug;
 
 use std::fs::File;
 use std::io;
@@ -12,7 +15,7 @@ use std::sync::Arc;
 
 use basalt_model::disk::{ImageFormat, MAX_BACKING, Optical};
 use basalt_model::machine::{
-    Adapter, Boot, Disk, MAX_QUEUES, MachineSpec, PROTOCOL, Slot, SystemInfo,
+    Adapter, Boot, Disk, MAX_QUEUES, MachineSpec, Nic, PROTOCOL, Slot, SystemInfo,
 };
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
@@ -20,6 +23,8 @@ use rustix::net::{
 };
 
 use crate::disk::Image;
+use crate::disk::ring::Rings;
+use crate::machine::layout::{DISK_SLOTS, NIC_SLOTS};
 use crate::virtio::scsi::drive::{Drive, Medium};
 use crate::virtio::{block, net};
 
@@ -35,12 +40,12 @@ pub const MIN_FIRMWARE_MEMORY_MIB: u64 = 128;
 pub const MAX_MEMORY_MIB: u64 = 8 << 20;
 /// Most virtual CPUs.
 pub const MAX_VCPUS: u8 = 64;
-/// Most disks: PCI devices 2 to 16; 17 is the SCSI adapter of the drives.
-pub const MAX_DISKS: usize = 15;
+/// Most disks.
+pub const MAX_DISKS: usize = (DISK_SLOTS.end - DISK_SLOTS.start) as usize;
 /// Most drives for optical discs.
 pub const MAX_DRIVES: usize = 8;
-/// Most network cards: PCI devices 18 to 26.
-pub const MAX_NICS: usize = 9;
+/// Most network cards.
+pub const MAX_NICS: usize = (NIC_SLOTS.end - NIC_SLOTS.start) as usize;
 const MAX_SERIAL: usize = 20;
 
 /// Why a specification is refused.
@@ -143,6 +148,8 @@ fn receive_part(
 
 /// A disk's part of [`Resources`].
 pub struct DiskResource {
+    /// PCI device number.
+    pub slot: u8,
     /// What the disk is to its guest.
     pub settings: block::Settings,
     /// Its images.
@@ -153,6 +160,8 @@ pub struct DiskResource {
 
 /// A network card's part of [`Resources`].
 pub struct NicResource {
+    /// PCI device number.
+    pub slot: u8,
     /// Configuration key.
     pub id: String,
     /// The tap.
@@ -245,6 +254,8 @@ pub struct Resources {
     pub drives: Vec<Arc<Drive>>,
     /// Network cards in order.
     pub nics: Vec<NicResource>,
+    /// Rings for the disks that may come.
+    pub rings: Rings,
     /// Random numbers.
     pub rng: Option<Arc<File>>,
     /// Whether there is a virtio console.
@@ -295,6 +306,17 @@ impl Delivery {
         Ok(File::from(self.take(field, slot)?))
     }
 
+    /// Says that each descriptor was taken.
+    fn finish(self) -> Result<(), Error> {
+        match self.0.iter().position(Option::is_some) {
+            None => Ok(()),
+            Some(unused) => Err(invalid(
+                "descriptors",
+                format!("nothing uses slot {unused}"),
+            )),
+        }
+    }
+
     fn listener(&mut self, field: &str, slot: Slot) -> Result<UnixListener, Error> {
         let fd = self.take(field, slot)?;
         let listening = sockopt::socket_acceptconn(&fd).unwrap_or(false);
@@ -328,25 +350,18 @@ impl Resources {
                 .transpose()?,
         };
         let boot = BootResource::check(spec.boot, &mut delivery)?;
+        let mut rings = Rings::prepare(MAX_DISKS);
         let mut disks = Vec::new();
-        for disk in spec.disks {
-            disks.push(disk_resource(disk, &mut delivery)?);
+        for (slot, disk) in DISK_SLOTS.zip(spec.disks) {
+            disks.push(disk_resource(disk, slot, &mut delivery, &mut rings)?);
         }
         let mut drives = Vec::new();
         for optical in spec.opticals {
             drives.push(Arc::new(drive(&optical, &mut delivery)?));
         }
         let mut nics = Vec::new();
-        for nic in spec.nics {
-            let tap = delivery.file(&nic.id, nic.tap)?;
-            net::prepare_tap(&tap).map_err(|e| invalid(&nic.id, e.to_string()))?;
-            let tap = Arc::new(tap);
-            nics.push(NicResource {
-                id: nic.id,
-                tap,
-                mac: nic.mac,
-                counters: Arc::default(),
-            });
+        for (slot, nic) in NIC_SLOTS.zip(spec.nics) {
+            nics.push(nic_resource(nic, slot, &mut delivery)?);
         }
         let rng = spec
             .rng
@@ -357,12 +372,7 @@ impl Resources {
             .map(|slot| delivery.file("restore", slot))
             .transpose()?;
         let kvm = open_kvm(delivery.take("kvm", spec.kvm)?)?;
-        if let Some(unused) = delivery.0.iter().position(Option::is_some) {
-            return Err(invalid(
-                "descriptors",
-                format!("nothing uses slot {unused}"),
-            ));
-        }
+        delivery.finish()?;
         let resources = Self {
             name: spec.name,
             vmid: spec.vmid,
@@ -374,6 +384,7 @@ impl Resources {
             disks,
             drives,
             nics,
+            rings,
             rng,
             console: listeners.console.is_some(),
             display: spec.display.map(|display| DisplayResource {
@@ -407,6 +418,7 @@ impl Resources {
         all.extend(self.disks.iter().flat_map(|d| d.image.descriptors()));
         all.extend(self.drives.iter().filter_map(|drive| drive.descriptor()));
         all.extend(self.nics.iter().map(|n| n.tap.as_raw_fd()));
+        all.extend(self.rings.descriptors());
         all.extend(self.rng.iter().map(|f| f.as_fd().as_raw_fd()));
         all.extend(self.restore.iter().map(AsRawFd::as_raw_fd));
         all.extend(listeners.console.iter().map(AsRawFd::as_raw_fd));
@@ -427,15 +439,33 @@ fn drive(optical: &Optical, delivery: &mut Delivery) -> Result<Drive, Error> {
     Ok(Drive::new(id, medium))
 }
 
-fn disk_resource(disk: Disk, delivery: &mut Delivery) -> Result<DiskResource, Error> {
+fn nic_resource(nic: Nic, slot: u8, delivery: &mut Delivery) -> Result<NicResource, Error> {
+    let tap = delivery.file(&nic.id, nic.tap)?;
+    net::prepare_tap(&tap).map_err(|e| invalid(&nic.id, e.to_string()))?;
+    Ok(NicResource {
+        slot,
+        id: nic.id,
+        tap: Arc::new(tap),
+        mac: nic.mac,
+        counters: Arc::default(),
+    })
+}
+
+fn disk_resource(
+    disk: Disk,
+    slot: u8,
+    delivery: &mut Delivery,
+    rings: &mut Rings,
+) -> Result<DiskResource, Error> {
     let file = delivery.file(&disk.id, disk.image)?;
     let mut backing = Vec::new();
     for below in disk.backing {
         backing.push((below.format, delivery.file(&disk.id, below.image)?));
     }
     let (format, cache, readonly) = (disk.format, disk.cache, disk.readonly);
-    let image = Image::prepare(&disk.id, format, file, backing, cache, readonly);
+    let image = Image::prepare(&disk.id, format, file, backing, cache, readonly, rings);
     Ok(DiskResource {
+        slot,
         settings: block::Settings {
             name: disk.id,
             readonly,
@@ -494,26 +524,23 @@ fn check_bounds(spec: &MachineSpec) -> Result<(), Error> {
     if spec.nics.len() > MAX_NICS {
         return Err(invalid("nics", format!("more than {MAX_NICS}")));
     }
-    for disk in &spec.disks {
-        if disk.serial.len() > MAX_SERIAL {
-            return Err(invalid(
-                &disk.id,
-                format!("serial is longer than {MAX_SERIAL} bytes"),
-            ));
-        }
-        check_disk(disk)?;
-    }
-    for nic in &spec.nics {
-        if nic.mac[0] & 1 != 0 || nic.mac == [0; 6] {
-            return Err(invalid(&nic.id, "the hardware address is not unicast"));
-        }
+    spec.disks.iter().try_for_each(check_disk)?;
+    spec.nics.iter().try_for_each(check_nic)
+}
+
+fn check_nic(nic: &Nic) -> Result<(), Error> {
+    if nic.mac[0] & 1 != 0 || nic.mac == [0; 6] {
+        return Err(invalid(&nic.id, "the hardware address is not unicast"));
     }
     Ok(())
 }
 
-/// Checks what a disk's images and limits can be.
+/// Checks what a disk's images, serial number and limits can be.
 fn check_disk(disk: &Disk) -> Result<(), Error> {
     let wrong = |problem: String| Err(invalid(&disk.id, problem));
+    if disk.serial.len() > MAX_SERIAL {
+        return wrong(format!("serial is longer than {MAX_SERIAL} bytes"));
+    }
     if disk.backing.len() > MAX_BACKING {
         return wrong(format!("more than {MAX_BACKING} images below it"));
     }

@@ -10,6 +10,7 @@ use std::process::{Command, ExitStatus};
 use std::sync::Arc;
 
 use basalt_model::disk::{CacheMode, ImageFormat};
+use basalt_vmm::disk::ring::Rings;
 use basalt_vmm::disk::vectors::{Aligned, Vectors};
 use basalt_vmm::disk::{Disk, Image, Operation};
 use basalt_vmm::sandbox::{ThreadClass, descriptors, enter, landlock};
@@ -39,6 +40,7 @@ fn actor() {
     let Ok(act) = std::env::var(ACT) else { return };
     let (class, deed) = act.split_once(' ').unwrap();
     let disk = disk_for(deed);
+    let parts = parts_for(deed);
     match class {
         "landlock" => landlock::close().unwrap(),
         "descriptors" => descriptors::close_all_but(&[]).unwrap(),
@@ -51,6 +53,10 @@ fn actor() {
         "nothing" => false,
         "raw" | "qcow2" => {
             use_disk(disk.unwrap());
+            false
+        }
+        "plug" => {
+            plug(parts.unwrap());
             false
         }
         "open" => File::open("/dev/null").is_err(),
@@ -73,8 +79,37 @@ fn disk_for(deed: &str) -> Option<Box<dyn Disk>> {
     let path = std::env::var(IMAGE).unwrap();
     let file = File::options().read(true).write(true).open(path).unwrap();
     let cache = CacheMode::Directsync;
-    let image = Image::prepare("disk", format, file, Vec::new(), cache, false);
+    let image = Image::prepare(
+        "disk",
+        format,
+        file,
+        Vec::new(),
+        cache,
+        false,
+        &mut Rings::prepare(1),
+    );
     Some(image.open().unwrap())
+}
+
+/// What a disk that is plugged in later is made of: rings that were made before the sandbox closed,
+/// and a file that came from outside.
+fn parts_for(deed: &str) -> Option<(Rings, File)> {
+    let path = (deed == "plug").then(|| std::env::var(IMAGE).unwrap())?;
+    let file = File::options().read(true).write(true).open(path).unwrap();
+    Some((Rings::prepare(1), file))
+}
+
+/// Puts a disk into service and takes it out again, twice.
+fn plug((mut rings, file): (Rings, File)) {
+    for _ in 0..2 {
+        let file = file.try_clone().unwrap();
+        let (format, cache) = (ImageFormat::Raw, CacheMode::None);
+        let image = Image::prepare("disk", format, file, Vec::new(), cache, false, &mut rings);
+        use_disk(image.open().unwrap());
+        if let Some(ring) = image.take_ring() {
+            rings.give_back(ring);
+        }
+    }
 }
 
 /// Everything that a device does with its disk.
@@ -128,6 +163,9 @@ unsafe fn raw(deed: &str) -> bool {
                 page == libc::MAP_FAILED
             }
             "fork" => libc::syscall(libc::SYS_fork) < 0,
+            "ring" => libc::syscall(libc::SYS_io_uring_setup, 1, 0) < 0,
+            // Buffers, not files.
+            "register" => libc::syscall(libc::SYS_io_uring_register, -1, 0, 0, 0) < 0,
             "trace" => libc::ptrace(libc::PTRACE_TRACEME) < 0,
             "read" => libc::read(17, [0u8; 1].as_mut_ptr().cast(), 1) < 0,
             other => panic!("what is {other}?"),
@@ -147,6 +185,8 @@ fn forbidden_calls_kill_in_every_class() {
             "executable",
             "fork",
             "trace",
+            "ring",
+            "register",
         ] {
             let status = act(&format!("{class} {deed}"));
             assert_eq!(
@@ -187,6 +227,15 @@ fn a_device_uses_its_disk_inside_its_sandbox() {
         }
     }
     let status = act_on("worker qcow2", &qcow2);
+    assert!(status.success(), "{status}");
+}
+
+#[test]
+fn a_disk_is_plugged_in_inside_the_sandbox() {
+    let dir = tempfile::tempdir().unwrap();
+    let raw = dir.path().join("raw");
+    File::create(&raw).unwrap().set_len(1 << 20).unwrap();
+    let status = act_on("main plug", &raw);
     assert!(status.success(), "{status}");
 }
 

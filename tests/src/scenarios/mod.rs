@@ -16,6 +16,7 @@ mod disks;
 mod faces;
 mod figures;
 mod graphics;
+mod hotplug;
 mod immutable;
 mod install;
 mod instances;
@@ -108,6 +109,7 @@ pub const ALL: &[Scenario] = &[
     ),
     scenario("daemons_restart_under_running_guests", daemons::restarts),
     scenario("disks_grow_change_and_survive_a_full_host", disks::life),
+    long("hotplug_of_disks_and_cards", hotplug::life),
     scenario("reboot_brings_onboot_guests_back", power::onboot),
     scenario(
         "graphical_console_shows_and_types",

@@ -773,6 +773,9 @@ export type WithDigest = {
   "on-host-shutdown"?: "shutdown" | "suspend";
   /** Refuse to remove the guest or its disks. */
   protection?: Flag;
+  /** What changes at once while the machine runs, e.g. `network,disk` (default
+   *  `network,disk,usb`); `0` leaves all to the next start. */
+  hotplug?: string;
   /** Firmware. A machine without `kernel` boots UEFI (OVMF), whatever is set here: `seabios`, which
    *  clients send by default, is taken and means the same. */
   bios?: "seabios" | "ovmf";
@@ -1757,6 +1760,9 @@ export interface Methods {
       "on-host-shutdown"?: "shutdown" | "suspend";
       /** Refuse to remove the guest or its disks. */
       protection?: Flag;
+      /** What changes at once while the machine runs, e.g. `network,disk` (default
+       *  `network,disk,usb`); `0` leaves all to the next start. */
+      hotplug?: string;
       /** Firmware. A machine without `kernel` boots UEFI (OVMF), whatever is set here: `seabios`, which
        *  clients send by default, is taken and means the same. */
       bios?: "seabios" | "ovmf";
@@ -1875,6 +1881,9 @@ export interface Methods {
       "on-host-shutdown"?: "shutdown" | "suspend";
       /** Refuse to remove the guest or its disks. */
       protection?: Flag;
+      /** What changes at once while the machine runs, e.g. `network,disk` (default
+       *  `network,disk,usb`); `0` leaves all to the next start. */
+      hotplug?: string;
       /** Firmware. A machine without `kernel` boots UEFI (OVMF), whatever is set here: `seabios`, which
        *  clients send by default, is taken and means the same. */
       bios?: "seabios" | "ovmf";
@@ -1965,6 +1974,9 @@ export interface Methods {
       "on-host-shutdown"?: "shutdown" | "suspend";
       /** Refuse to remove the guest or its disks. */
       protection?: Flag;
+      /** What changes at once while the machine runs, e.g. `network,disk` (default
+       *  `network,disk,usb`); `0` leaves all to the next start. */
+      hotplug?: string;
       /** Firmware. A machine without `kernel` boots UEFI (OVMF), whatever is set here: `seabios`, which
        *  clients send by default, is taken and means the same. */
       bios?: "seabios" | "ovmf";

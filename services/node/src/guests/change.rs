@@ -1,5 +1,6 @@
 //! Changing the configuration of a guest.
 
+use super::live::Refused;
 use super::volumes::{self, NewVolume};
 use super::{Guest, Report, ct, vm};
 use crate::state::Node;
@@ -104,6 +105,19 @@ impl Change {
     }
 }
 
+/// A configuration without the unused volumes that are gone.
+fn without(config: &GuestConfig, gone: &[VolumeId]) -> Result<GuestConfig> {
+    let mut map = to_map(config);
+    map.retain(|name, value| {
+        let is = |volume: &VolumeId| value.as_str() == Some(volume.to_string().as_str());
+        !(name.starts_with("unused") && gone.iter().any(is))
+    });
+    Ok(match config {
+        GuestConfig::Qemu(_) => GuestConfig::Qemu(Box::new(QemuConfig::from_map(&map)?)),
+        GuestConfig::Lxc(_) => GuestConfig::Lxc(Box::new(LxcConfig::from_map(&map)?)),
+    })
+}
+
 fn to_map(config: &GuestConfig) -> Map<String, Value> {
     match config {
         GuestConfig::Qemu(config) => config.to_map(),
@@ -157,7 +171,20 @@ impl Node {
         let record = GuestRecord::new(config);
         self.store_change(&guest, record.clone(), &new, report)
             .await?;
-        self.change_discs(vmid, &record).await
+        match self.change_running(vmid, &record, report).await {
+            Ok(()) => self.change_discs(vmid, &record).await,
+            Err(Refused::Undone(error)) => {
+                let new: Vec<VolumeId> = new.into_iter().map(|volume| volume.id).collect();
+                volumes::discard(&self.storages, &new, report).await;
+                let old = GuestRecord {
+                    config: without(before, &dropped)?,
+                    ..guest.record.clone()
+                };
+                self.put_guest(vmid, &old).await?;
+                Err(error)
+            }
+            Err(Refused::Half(error)) => Err(error),
+        }
     }
 
     async fn settle(
@@ -238,8 +265,9 @@ impl Node {
 }
 
 /// Settings that do nothing to a running guest, so a change of them never waits.
-const AT_ONCE: [&str; 8] = [
+const AT_ONCE: [&str; 9] = [
     "description",
+    "hotplug",
     "name",
     "on-host-shutdown",
     "onboot",

@@ -9,6 +9,7 @@ pub mod change;
 pub mod ct;
 pub mod ct_root;
 pub mod disks;
+pub mod live;
 pub mod power;
 pub mod recover;
 pub mod remove;

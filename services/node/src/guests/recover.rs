@@ -28,6 +28,7 @@ impl Node {
     }
 
     async fn recover_guest(&self, guest: Guest) -> Result<()> {
+        self.note_what_runs(&guest).await?;
         let report = Report::Journal;
         let named = guest.record.config.own_volumes(guest.vmid);
         match guest.record.lock {

@@ -4,6 +4,7 @@
 //! connections, and what connections send. Nothing here blocks on a peer. [`Server::run`] is the
 //! loop, [`requests`] the protocol, [`readers`] the terminals' sockets.
 
+pub mod hotplug;
 pub mod moving;
 pub mod readers;
 pub mod requests;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 
 use basalt_model::disk::{ChangeMedia, PauseReason};
 use basalt_model::machine::{DiskStats, Event, NicStats, Request, Response, RunState, Status};
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::sync::atomic::Ordering;
 
 use crate::display::{Screen, server};
@@ -25,6 +26,7 @@ use crate::machine::{self, Machine, Terminals};
 use crate::spec::{Listeners, Resources};
 use crate::terminal::Terminal;
 use crate::virtio::scsi::drive::Medium;
+use hotplug::Removals;
 use moving::Moving;
 use readers::Reader;
 use requests::Connection;
@@ -59,6 +61,8 @@ pub struct Server {
     reason: Option<PauseReason>,
     /// The machine is being carried away, or was.
     moving: Moving,
+    /// Devices that the guest was asked to let go of.
+    removals: Removals,
     listener: UnixListener,
     connections: Vec<Connection>,
     /// Connections there ever were.
@@ -96,7 +100,7 @@ impl Server {
         };
         let (machine, state) = match resources.restore.take() {
             None => (Machine::start(&resources, &terminals)?, RunState::Running),
-            Some(state) => Machine::start_from(state, &resources, &terminals)?,
+            Some(state) => Machine::start_from(state, &mut resources, &terminals)?,
         };
         let display = match (listeners.display, &terminals.screen) {
             (Some(listener), Some(screen)) => {
@@ -122,6 +126,7 @@ impl Server {
             state,
             reason: None,
             moving: Moving::No,
+            removals: Removals::default(),
             listener: listeners.control,
             connections: Vec::new(),
             accepted: 0,
@@ -145,6 +150,7 @@ impl Server {
                     return self.finish(outcome);
                 }
             }
+            self.give_up_removals();
             self.connections.retain(|c| !c.is_closed());
             for port in &mut self.ports {
                 port.readers.retain(|r| !r.is_closed());
@@ -191,7 +197,9 @@ impl Server {
             .iter()
             .map(|(_, fd, flags)| PollFd::new(fd, *flags))
             .collect();
-        poll(&mut fds, None)?;
+        let patience = self.removals.next_deadline();
+        let patience = patience.and_then(|patience| Timespec::try_from(patience).ok());
+        poll(&mut fds, patience.as_ref())?;
         let ready = sources
             .iter()
             .zip(&fds)
@@ -255,6 +263,26 @@ impl Server {
                         Err(reason) => (Response::Error(reason), None),
                     }
                 }
+                Ok(Request::AddDevice(device)) => {
+                    let descriptors =
+                        self.connections[index].take_descriptors(device.descriptors());
+                    let added = match self.moving.forbids_changes() {
+                        Some(reason) => Err(reason.to_owned()),
+                        None => self.add_device(device, descriptors),
+                    };
+                    (done(added), None)
+                }
+                Ok(Request::RemoveDevice(remove)) => {
+                    let asked = match self.moving.forbids_changes() {
+                        Some(reason) => Err(reason.to_owned()),
+                        None => self.remove_device(index, &remove),
+                    };
+                    match asked {
+                        // Answered when the guest has let go.
+                        Ok(()) => continue,
+                        Err(reason) => (Response::Error(reason), None),
+                    }
+                }
                 Ok(Request::ChangeMedia(change)) => {
                     let medium = self.connections[index].take_descriptor();
                     (done(self.change_media(&change, medium)), None)
@@ -308,9 +336,12 @@ impl Server {
             }
             Request::Quit => (Response::Ok, Some(Outcome::Ended)),
             // Served where the connection is at hand.
-            Request::Events | Request::Save | Request::Migrate { .. } | Request::ChangeMedia(_) => {
-                (Response::Ok, None)
-            }
+            Request::Events
+            | Request::Save
+            | Request::Migrate { .. }
+            | Request::ChangeMedia(_)
+            | Request::AddDevice(_)
+            | Request::RemoveDevice(_) => (Response::Ok, None),
         }
     }
 
@@ -349,16 +380,22 @@ impl Server {
             state: self.state,
             reason: self.reason.clone(),
             moving: self.moving.progress(),
+            removing: self.removals.ids(),
             disks: disks.collect(),
             nics: nics.collect(),
         }
     }
 
     fn machine_event(&mut self) -> Option<Outcome> {
-        if let Some(full) = self.machine.as_ref()?.events().take_full() {
+        let events = self.machine.as_ref()?.events().clone();
+        events.wake().clear();
+        for slot in events.take_ejected() {
+            self.let_go(slot);
+        }
+        if let Some(full) = events.take_full() {
             self.pause_for(full);
         }
-        match self.machine.as_ref()?.events().take()? {
+        match events.take()? {
             MachineEvent::PowerOff => {
                 tracing::info!("the guest switched itself off");
                 self.announce(&Event::PoweredOff);
@@ -389,6 +426,7 @@ impl Server {
     fn reset(&mut self) -> Option<Outcome> {
         // The old machine goes first, so that there is never memory for two.
         self.stop_machine();
+        self.remove_what_was_asked_for();
         match Machine::start(&self.resources, &self.terminals) {
             Ok(machine) => {
                 self.machine = Some(machine);
@@ -411,6 +449,14 @@ impl Server {
     fn stop_machine(&mut self) {
         if let Some(mut machine) = self.machine.take() {
             machine.stop(&self.terminals);
+        }
+    }
+
+    /// Sends a belated answer to the connection that waits for it, if it is still there.
+    fn answer(&mut self, connection: u64, response: &Response) {
+        let mut all = self.connections.iter_mut();
+        if let Some(connection) = all.find(|c| c.id() == connection) {
+            connection.send(response);
         }
     }
 

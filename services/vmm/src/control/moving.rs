@@ -57,8 +57,15 @@ impl Moving {
     /// Why a request cannot be served now.
     pub fn forbids(&self, request: &Request) -> Option<&'static str> {
         let harmless = matches!(request, Request::Status | Request::Events | Request::Quit);
+        match harmless {
+            true => None,
+            false => self.forbids_changes(),
+        }
+    }
+
+    /// Why the machine cannot be changed now.
+    pub fn forbids_changes(&self) -> Option<&'static str> {
         match self {
-            _ if harmless => None,
             Self::No => None,
             Self::Under(_) => Some("the machine is being saved or moved"),
             Self::Gone => Some("the machine runs elsewhere now"),
@@ -74,6 +81,9 @@ impl Server {
         let target = File::from(target.ok_or("no descriptor came with the request")?);
         if let Some(reason) = self.moving.forbids(request) {
             return Err(reason.into());
+        }
+        if let Some(id) = self.removals.ids().first() {
+            return Err(format!("the guest is asked to let go of '{id}': try again"));
         }
         let before = self.state;
         let (kind, started) = match request {
@@ -202,10 +212,7 @@ impl Server {
                 Response::Error(reason)
             }
         };
-        let asker = self.connections.iter_mut();
-        for connection in asker.filter(|c| c.id() == carriage.asked_by) {
-            connection.send(&response);
-        }
+        self.answer(carriage.asked_by, &response);
     }
 
     /// The guest reset itself while it was moving: what was sent is worth nothing.

@@ -7,6 +7,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
+use basalt_model::disk::MAX_BACKING;
 use basalt_model::machine::Request;
 use rustix::event::PollFlags;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
@@ -18,8 +19,9 @@ use super::would_block;
 const MAX_LINE: usize = 4096;
 /// Most unsent bytes; a peer further behind is cut off.
 const MAX_UNSENT: usize = 256 * 1024;
-/// Most descriptors that no request has used yet; a peer that sends more is cut off.
-const MAX_DESCRIPTORS: usize = 4;
+/// Most descriptors that no request has used yet: those of a disk with all its images. A peer that
+/// sends more is cut off.
+const MAX_DESCRIPTORS: usize = 1 + MAX_BACKING;
 
 /// The connection.
 pub struct Connection {
@@ -56,6 +58,12 @@ impl Connection {
     /// The first descriptor that came and was not used.
     pub fn take_descriptor(&mut self) -> Option<OwnedFd> {
         self.descriptors.pop_front()
+    }
+
+    /// As many descriptors as belong to a request, in order, or all that came.
+    pub fn take_descriptors(&mut self, count: usize) -> Vec<OwnedFd> {
+        let count = count.min(self.descriptors.len());
+        self.descriptors.drain(..count).collect()
     }
 
     /// What to wait for.

@@ -1,4 +1,5 @@
-//! ACPI fixed hardware: power button, sleep control and the power management timer.
+//! ACPI fixed hardware: power button, sleep control and the power management timer; and the block of
+//! general purpose events (ACPI 6.5 §4.8.4.1), by which devices in ACPI's tables ask for attention.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,11 +13,15 @@ use crate::machine::interrupts::InterruptSink;
 use crate::machine::layout::{SCI_IRQ, SLEEP_OFF};
 
 /// Length of the register block.
-pub const LEN: u16 = 12;
+pub const LEN: u16 = GENERAL_EVENTS + GENERAL_EVENTS_LEN as u16;
 /// Offset of the control register.
 pub const CONTROL: u16 = 4;
 /// Offset of the timer.
 pub const TIMER: u16 = 8;
+/// Offset of the general purpose events: as many bytes of status as of enable bits.
+pub const GENERAL_EVENTS: u16 = 0x20;
+/// Length of both.
+pub const GENERAL_EVENTS_LEN: u8 = 4;
 
 const POWER_BUTTON: u16 = 1 << 8;
 const SCI_ENABLED: u16 = 1;
@@ -31,6 +36,38 @@ struct Registers {
     status: u16,
     enable: u16,
     control: u16,
+    /// General purpose events that happened, and those that interrupt.
+    #[serde(default)]
+    events: u16,
+    #[serde(default)]
+    events_enabled: u16,
+}
+
+impl Registers {
+    /// Whether the interrupt line is up.
+    fn interrupts(&self) -> bool {
+        self.status & self.enable != 0 || self.events & self.events_enabled != 0
+    }
+
+    /// Software writes a byte of the general purpose events; ones in the status clear.
+    fn write_event(&mut self, byte: u16, value: u8) {
+        let value = u16::from(value);
+        match byte {
+            0 => self.events &= !value,
+            1 => self.events &= !(value << 8),
+            2 => self.events_enabled = self.events_enabled & 0xff00 | value,
+            3 => self.events_enabled = self.events_enabled & 0x00ff | value << 8,
+            _ => {}
+        }
+    }
+}
+
+/// A general purpose event; its number is that of its method in ACPI's tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum GeneralEvent {
+    /// A device was plugged in, or is to be unplugged: `_E01`.
+    PciSlots = 1,
 }
 
 /// What is saved of the block.
@@ -95,6 +132,11 @@ impl PowerManagement {
         self.change(|r| r.status |= POWER_BUTTON);
     }
 
+    /// Lets a general purpose event happen.
+    pub fn happen(&self, event: GeneralEvent) {
+        self.change(|r| r.events |= 1 << event as u8);
+    }
+
     /// Changes registers and lets the interrupt line follow.
     fn change(&self, change: impl FnOnce(&mut Registers)) {
         // Held across the call: the line must match the registers at every instant.
@@ -102,9 +144,9 @@ impl PowerManagement {
             .registers
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let before = registers.status & registers.enable != 0;
+        let before = registers.interrupts();
         change(&mut registers);
-        let after = registers.status & registers.enable != 0;
+        let after = registers.interrupts();
         if before != after {
             self.sink.line(SCI_IRQ, after);
         }
@@ -125,6 +167,9 @@ impl PowerManagement {
             bytes[0..2].copy_from_slice(&r.status.to_le_bytes());
             bytes[2..4].copy_from_slice(&r.enable.to_le_bytes());
             bytes[4..6].copy_from_slice(&(r.control | SCI_ENABLED).to_le_bytes());
+            let general = &mut bytes[usize::from(GENERAL_EVENTS)..];
+            general[..2].copy_from_slice(&r.events.to_le_bytes());
+            general[2..].copy_from_slice(&r.events_enabled.to_le_bytes());
         }
         bytes[8..12].copy_from_slice(&self.timer().to_le_bytes());
         bytes
@@ -154,6 +199,14 @@ impl PortDevice for PowerManagement {
     }
 
     fn write(&self, offset: u16, data: &[u8]) {
+        if let Some(first) = offset.checked_sub(GENERAL_EVENTS) {
+            self.change(|r| {
+                for (byte, value) in (first..GENERAL_EVENTS_LEN.into()).zip(data) {
+                    r.write_event(byte, *value);
+                }
+            });
+            return;
+        }
         let (Some(value), 0..=2) = (word(data), data.len()) else {
             return;
         };
@@ -210,6 +263,36 @@ mod tests {
         assert!(recorder.take().is_empty());
         pm.write(2, &POWER_BUTTON.to_le_bytes());
         assert_eq!(recorder.take(), vec![Raised::Line(SCI_IRQ, true)]);
+    }
+
+    #[test]
+    fn a_general_event_interrupts_once_it_is_enabled_until_its_status_is_cleared() {
+        let (pm, recorder, _) = device();
+        pm.happen(GeneralEvent::PciSlots);
+        assert!(recorder.take().is_empty());
+        pm.write(GENERAL_EVENTS + 2, &[2]);
+        assert_eq!(recorder.take(), vec![Raised::Line(SCI_IRQ, true)]);
+        let mut bytes = [0; 4];
+        pm.read(GENERAL_EVENTS, &mut bytes);
+        assert_eq!(bytes, [2, 0, 2, 0]);
+        let saved = pm.save();
+        pm.write(GENERAL_EVENTS, &[0xff, 0xff]);
+        assert_eq!(recorder.take(), vec![Raised::Line(SCI_IRQ, false)]);
+        let (second, recorder, _) = device();
+        second.restore(saved, 0);
+        assert_eq!(recorder.take(), vec![Raised::Line(SCI_IRQ, true)]);
+        second.write(GENERAL_EVENTS, &[2, 0, 0, 0, 9]);
+        assert_eq!(recorder.take(), vec![Raised::Line(SCI_IRQ, false)]);
+    }
+
+    #[test]
+    fn a_state_without_general_events_is_restored() {
+        let old = r#"{"registers":{"status":256,"enable":0,"control":0},"timer":5}"#;
+        let (pm, ..) = device();
+        pm.restore(serde_json::from_str(old).unwrap(), 0);
+        let mut status = [0; 2];
+        pm.read(0, &mut status);
+        assert_eq!(u16::from_le_bytes(status), POWER_BUTTON);
     }
 
     #[test]

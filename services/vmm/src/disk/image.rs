@@ -12,7 +12,7 @@ use basalt_model::disk::{CacheMode, ImageFormat};
 use super::Disk;
 use super::qcow2::Qcow2Disk;
 use super::raw::{RawDisk, RawImage};
-use super::ring::{Home, Ring};
+use super::ring::{self, Home, Ring, Rings};
 use super::uring::UringDisk;
 use super::vectors::{ALIGNMENT, Aligned};
 
@@ -30,8 +30,7 @@ pub struct Image {
 
 impl Image {
     /// Takes the images of a disk, `backing` nearest first: leaves the page cache out where the
-    /// mode asks for it and the file can, and makes the ring where the kernel lets us. To be
-    /// called before the sandbox closes.
+    /// mode asks for it and the file can, and takes one of `rings`.
     pub fn prepare(
         name: &str,
         format: ImageFormat,
@@ -39,11 +38,12 @@ impl Image {
         backing: Vec<(ImageFormat, File)>,
         cache: CacheMode,
         readonly: bool,
+        rings: &mut Rings,
     ) -> Self {
         let image = raw_image(name, file, cache);
         let below = |(format, file)| (format, raw_image(name, file, cache));
         let ring = match format {
-            ImageFormat::Raw => make_ring(name, &image),
+            ImageFormat::Raw => rings.take(image.file.as_fd()),
             ImageFormat::Qcow2 => None,
         };
         Self {
@@ -71,6 +71,11 @@ impl Image {
     /// The file that holds what the guest writes.
     pub fn written(&self) -> Arc<File> {
         self.image.file.clone()
+    }
+
+    /// The ring, once the disk that was opened last is gone.
+    pub fn take_ring(&self) -> Option<Ring> {
+        ring::take(&self.home)
     }
 
     /// Descriptors that must stay open.
@@ -116,12 +121,4 @@ fn go_direct(file: &File) -> bool {
         let _ = fcntl_setfl(file, flags);
     }
     fits.is_ok()
-}
-
-fn make_ring(name: &str, image: &RawImage) -> Option<Ring> {
-    Ring::new(image.file.as_fd())
-        .inspect_err(|error| {
-            tracing::warn!(disk = name, %error, "no io_uring: one request at a time");
-        })
-        .ok()
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::disk::Image;
+use crate::disk::ring::Rings;
 use crate::disk::testing::{read, run, write};
 use basalt_model::disk::CacheMode;
 use std::collections::HashMap;
@@ -35,7 +36,16 @@ fn open(path: &Path, backing: &[(ImageFormat, &Path)]) -> io::Result<Box<dyn Dis
     let below = |(format, path): &(ImageFormat, &Path)| Ok((*format, File::open(path)?));
     let backing = backing.iter().map(below).collect::<io::Result<_>>()?;
     let cache = CacheMode::Writeback;
-    Image::prepare("d", ImageFormat::Qcow2, file, backing, cache, false).open()
+    Image::prepare(
+        "d",
+        ImageFormat::Qcow2,
+        file,
+        backing,
+        cache,
+        false,
+        &mut Rings::default(),
+    )
+    .open()
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! An io_uring that can do one thing only: move data between memory and one image.
 //!
-//! A ring is made while the process may still make one, before its sandbox closes, and serves
-//! every life of the machine. Since system call filters do not see what goes through a ring, the
-//! ring has restrictions of its own: five operations, on the one registered file.
+//! Rings are made while the process may still make them, before its sandbox closes: one for every
+//! disk that the machine can ever have ([`Rings`]). A ring serves its disk in every life of the
+//! machine; the ring of a disk that was unplugged serves another one. Since system call filters do
+//! not see what goes through a ring, it has restrictions of its own: four operations, on the one
+//! registered file, and nothing can be registered but another file.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
@@ -19,6 +21,10 @@ use crate::event::Signal;
 pub const DEPTH: usize = 128;
 /// `IOSQE_FIXED_FILE`: the entry names a registered file.
 const FIXED_FILE: u8 = 1;
+/// `IORING_REGISTER_FILES_UPDATE`: puts another file in the place of a registered one.
+pub const REGISTER_FILES_UPDATE: u8 = 6;
+/// In a table of files: none.
+const NO_FILE: RawFd = -1;
 const IMAGE: types::Fixed = types::Fixed(0);
 
 /// The ring of one image.
@@ -44,13 +50,60 @@ pub enum Entry<'a> {
     Zero(u64, u64),
 }
 
+/// Rings without a disk.
+#[derive(Default)]
+pub struct Rings(Vec<Ring>);
+
+impl Rings {
+    /// So many rings, or fewer where the kernel or its administrator forbids them.
+    pub fn prepare(count: usize) -> Self {
+        let mut rings = Vec::new();
+        for _ in 0..count {
+            match Ring::new() {
+                Ok(ring) => rings.push(ring),
+                Err(error) => {
+                    tracing::warn!(%error, "no io_uring: disks serve one request at a time");
+                    break;
+                }
+            }
+        }
+        Self(rings)
+    }
+
+    /// A ring on `image`, if there is one left.
+    pub fn take(&mut self, image: BorrowedFd<'_>) -> Option<Ring> {
+        let ring = self.0.pop()?;
+        match ring.serve(Some(image)) {
+            Ok(()) => Some(ring),
+            Err(error) => {
+                tracing::warn!(%error, "a ring does not take an image");
+                None
+            }
+        }
+    }
+
+    /// Takes the ring of a disk that is gone, and closes its image.
+    pub fn give_back(&mut self, ring: Ring) {
+        match ring.serve(None) {
+            Ok(()) => self.0.push(ring),
+            // Dropped with the image it holds.
+            Err(error) => tracing::warn!(%error, "a ring does not let go of its image"),
+        }
+    }
+
+    /// Descriptors that must stay open.
+    pub fn descriptors(&self) -> Vec<RawFd> {
+        self.0.iter().flat_map(Ring::descriptors).collect()
+    }
+}
+
 impl Ring {
-    /// A ring on `image`. Fails where the kernel or its administrator forbids it.
-    pub fn new(image: BorrowedFd<'_>) -> io::Result<Self> {
+    /// A ring on nothing.
+    fn new() -> io::Result<Self> {
         let ring: IoUring = IoUring::builder().setup_r_disabled().build(DEPTH as u32)?;
         let ended = Signal::new()?;
         let submitter = ring.submitter();
-        submitter.register_files(&[image.as_raw_fd()])?;
+        submitter.register_files(&[NO_FILE])?;
         submitter.register_eventfd(ended.as_fd().as_raw_fd())?;
         submitter.register_restrictions(&mut [
             Restriction::sqe_op(opcode::Readv::CODE),
@@ -59,9 +112,17 @@ impl Ring {
             Restriction::sqe_op(opcode::Fallocate::CODE),
             Restriction::sqe_flags_allowed(FIXED_FILE),
             Restriction::sqe_flags_required(FIXED_FILE),
+            Restriction::register_op(REGISTER_FILES_UPDATE),
         ])?;
         submitter.register_enable_rings()?;
         Ok(Self { ring, ended })
+    }
+
+    /// Puts an image, or none, in the place of the one before; nothing of it may be under way.
+    fn serve(&self, image: Option<BorrowedFd<'_>>) -> io::Result<()> {
+        let file = image.map_or(NO_FILE, |image| image.as_raw_fd());
+        self.ring.submitter().register_files_update(0, &[file])?;
+        Ok(())
     }
 
     /// Descriptors that must stay open.

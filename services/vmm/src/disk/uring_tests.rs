@@ -3,6 +3,7 @@
 use super::*;
 use crate::disk::Image;
 use crate::disk::raw::RawDisk;
+use crate::disk::ring::Rings;
 use crate::disk::testing::{read, run, write};
 use basalt_model::disk::{CacheMode, ImageFormat};
 use std::fs::File;
@@ -17,7 +18,15 @@ fn blank() -> File {
 
 fn image(file: &File, cache: CacheMode) -> Image {
     let file = file.try_clone().unwrap();
-    Image::prepare("d", ImageFormat::Raw, file, Vec::new(), cache, false)
+    Image::prepare(
+        "d",
+        ImageFormat::Raw,
+        file,
+        Vec::new(),
+        cache,
+        false,
+        &mut Rings::prepare(1),
+    )
 }
 
 /// Whether the disk of an image works in the background; says so where it cannot here.
@@ -70,7 +79,7 @@ fn memory_that_is_not_aligned_is_served_by_a_copy() {
     // Pretends direct access, which not every file system has.
     let file = Arc::new(blank());
     let home = Home::default();
-    let Ok(ring) = Ring::new(file.as_fd()) else {
+    let Some(ring) = Rings::prepare(1).take(file.as_fd()) else {
         eprintln!("skipped: no io_uring here");
         return;
     };

@@ -20,6 +20,8 @@ pub enum MachineEvent {
 pub struct Events {
     first: Mutex<Option<MachineEvent>>,
     full: Mutex<Option<FullDisk>>,
+    /// PCI device numbers, a bit each.
+    ejected: Mutex<u32>,
     wake: Signal,
 }
 
@@ -38,6 +40,7 @@ impl Events {
         Ok(Self {
             first: Mutex::new(None),
             full: Mutex::new(None),
+            ejected: Mutex::new(0),
             wake: Signal::new()?,
         })
     }
@@ -64,10 +67,23 @@ impl Events {
         full.take()
     }
 
+    /// Leaves word that the guest let go of a PCI device, and wakes the main thread.
+    pub fn report_ejected(&self, slot: u8) {
+        let mut ejected = self.ejected.lock().unwrap_or_else(PoisonError::into_inner);
+        *ejected |= 1 << (slot & 31);
+        self.wake.raise();
+    }
+
+    /// Takes the numbers of the devices that the guest let go of.
+    pub fn take_ejected(&self) -> Vec<u8> {
+        let mut ejected = self.ejected.lock().unwrap_or_else(PoisonError::into_inner);
+        let bits = std::mem::take(&mut *ejected);
+        (0..32).filter(|slot| bits & 1 << slot != 0).collect()
+    }
+
     /// Takes the event.
     pub fn take(&self) -> Option<MachineEvent> {
         let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
-        self.wake.clear();
         first.take()
     }
 
@@ -79,7 +95,7 @@ impl Events {
             .is_some()
     }
 
-    /// Readable while an event waits.
+    /// Readable when something was left. To be cleared before it is looked for.
     pub fn wake(&self) -> &Signal {
         &self.wake
     }

@@ -9,12 +9,13 @@ use std::sync::Arc;
 use basalt_model::machine::{Adapter, SystemInfo};
 use vm_memory::MmapRegion;
 
+use super::board::Board;
 use super::events::Events;
 use super::layout::{
     FW_CFG_PORT, HIGH_MEMORY, I8042_PORT, RTC_PORT, SYSTEM_CONTROL_PORT, split_memory,
 };
 use super::memory::{READ_ONLY_SLOTS, ReadOnlySlot};
-use super::{Board, DISK_SLOT, NIC_SLOT, Terminals, acpi, smbios};
+use super::{Terminals, acpi, smbios};
 use crate::bus::Bus;
 use crate::devices::flash::{self, ArraySlot, Flash};
 use crate::devices::fwcfg::{self, Blobs, FwCfg};
@@ -201,15 +202,12 @@ fn e820(memory: u64) -> Vec<u8> {
 fn boot_order(resources: &Resources, order: &[String]) -> String {
     let mut list = String::new();
     for key in order {
-        let disk = resources.disks.iter().zip(DISK_SLOT..);
-        let nic = resources.nics.iter().zip(NIC_SLOT..);
-        if let Some((_, slot)) = disk
-            .into_iter()
-            .find(|(disk, _)| disk.settings.name == *key)
-        {
-            list += &format!("/pci@i0cf8/scsi@{slot:x}/disk@0,0\n");
-        } else if let Some((_, slot)) = nic.into_iter().find(|(nic, _)| nic.id == *key) {
-            list += &format!("/pci@i0cf8/ethernet@{slot:x}/ethernet-phy@0\n");
+        let mut disks = resources.disks.iter();
+        let mut nics = resources.nics.iter();
+        if let Some(disk) = disks.find(|disk| disk.settings.name == *key) {
+            list += &format!("/pci@i0cf8/scsi@{:x}/disk@0,0\n", disk.slot);
+        } else if let Some(nic) = nics.find(|nic| nic.id == *key) {
+            list += &format!("/pci@i0cf8/ethernet@{:x}/ethernet-phy@0\n", nic.slot);
         }
     }
     if !list.is_empty() {

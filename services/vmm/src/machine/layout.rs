@@ -14,6 +14,8 @@
 //! A kernel finds boot structures, tables and PCI windows in place. Firmware makes its own: it uses
 //! low memory as it likes and gives PCI windows out from where low RAM ends (2 GiB at the earliest).
 
+use std::ops::Range;
+
 /// One mebibyte.
 pub const MIB: u64 = 1 << 20;
 /// Start of the memory above the hole.
@@ -84,6 +86,8 @@ pub const PM_PORT: u16 = 0x600;
 pub const SCI_IRQ: u32 = 9;
 /// Sleep type of the soft-off state.
 pub const SLEEP_OFF: u8 = 5;
+/// Registers by which PCI devices come and go.
+pub const HOTPLUG_PORT: u16 = 0xae00;
 /// Configuration address (4 bytes) and data (4 bytes).
 pub const PCI_CONFIG_PORT: u16 = 0xcf8;
 /// Reset control register; lies inside the configuration address ports, for one-byte access.
@@ -106,6 +110,17 @@ pub const SYSTEM_CONTROL_PORT: u16 = 0x92;
 pub const FW_CFG_PORT: u16 = 0x510;
 /// First of the four interrupt lines PCI devices share.
 pub const INTX_BASE: u32 = 16;
+
+/// PCI device numbers of disks.
+pub const DISK_SLOTS: Range<u8> = 2..17;
+/// PCI device numbers of network cards; not those of disks, so that a guest's name for a card does
+/// not change with its disks.
+pub const NIC_SLOTS: Range<u8> = 18..27;
+
+/// The PCI device numbers whose devices may come and go while the machine runs.
+pub fn hotplug_slots() -> impl Iterator<Item = u8> {
+    DISK_SLOTS.chain(NIC_SLOTS)
+}
 
 /// The interrupt line of a device's pin A.
 pub fn intx_line(device: u8) -> u32 {

@@ -4,6 +4,7 @@
 //! time stamp counters and power management timer are set forward by the time that passed, as
 //! the host's real time tells it. So the guest's date is right at once.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use rustix::fs::FileType;
 use serde::{Deserialize, Serialize};
 use vm_memory::GuestMemoryBackend;
 
+use super::board::{Board, Placed};
 use super::firmware::Firmware;
 use super::memory::{self, DirtyLog, Memory};
 use super::vcpu::Vcpus;
@@ -25,13 +27,13 @@ use crate::state::transfer::{Wire, receive_go, receive_hello, receive_state};
 use crate::state::tree::{self, Kind, Tree};
 use crate::state::vcpu::{Abilities, VcpuState};
 use crate::state::{file, vcpu};
-use crate::virtio::transport::VirtioPci;
 
 const MACHINE: &str = "machine";
 const CHIPS: &str = "chips";
 const POWER: &str = "power";
 const SERIAL: &str = "serial";
 const HOST: &str = "pci";
+const SLOTS: &str = "pci-slots";
 const FLASH: &str = "flash";
 const FIRMWARE: &str = "firmware";
 const RTC: &str = "rtc";
@@ -68,6 +70,9 @@ pub enum Error {
     /// A device is not the one that was saved.
     #[error("device {0}: {1}")]
     Device(String, &'static str),
+    /// A device's place is none.
+    #[error("{0}")]
+    Place(String),
     /// The variables' memory cannot be shown to the guest.
     #[error("cannot make flash memory: {0}")]
     Flash(std::io::Error),
@@ -83,16 +88,35 @@ struct Outline {
     regions: Vec<Region>,
     vcpus: u8,
     devices: Vec<String>,
+    /// Their PCI device numbers; older monitors had them in the order of the specification and did
+    /// not note them.
+    #[serde(default)]
+    slots: Vec<u8>,
 }
 
 impl Outline {
-    fn of(resources: &Resources, memory: &Memory, devices: &[(String, Arc<VirtioPci>)]) -> Self {
+    fn of(resources: &Resources, board: &Board) -> Self {
+        let devices = board.devices.iter();
         Self {
             memory: resources.memory,
-            regions: regions(memory),
+            regions: regions(&board.memory),
             vcpus: resources.vcpus,
-            devices: devices.iter().map(|(id, _)| id.clone()).collect(),
+            devices: devices.clone().map(|placed| placed.id.clone()).collect(),
+            slots: devices.map(|placed| placed.slot).collect(),
         }
+    }
+
+    /// Puts the disks and cards of a machine that is still to be built where those of the saved
+    /// one are: the guest knows them by their places.
+    fn place(&self, resources: &mut Resources) -> Result<(), Error> {
+        let places: HashMap<&str, u8> = self
+            .devices
+            .iter()
+            .map(String::as_str)
+            .zip(self.slots.iter().copied())
+            .collect();
+        let placed = resources.place(&places);
+        placed.map_err(|error| Error::Place(error.to_string()))
     }
 
     /// Compares what is known before any device is made.
@@ -111,7 +135,13 @@ impl Outline {
     }
 
     fn check(&self, wanted: &Self) -> Result<(), Error> {
-        if self.devices != wanted.devices {
+        // What came while the machine ran is last here, and may be elsewhere in a specification.
+        let sorted = |outline: &Self| {
+            let mut devices = outline.devices.clone();
+            devices.sort();
+            devices
+        };
+        if sorted(self) != sorted(wanted) {
             return Err(Error::Differs {
                 what: "devices",
                 saved: self.devices.join(", "),
@@ -154,7 +184,7 @@ impl Machine {
     pub fn save(&self, resources: &Resources, terminals: &Terminals) -> Result<Tree, Error> {
         let mut tree = Tree::default();
         tree.put(MACHINE, Kind::Machine, &self.outline(resources))?;
-        let abilities = Abilities::of(&resources.kvm, &self.vm)?;
+        let abilities = Abilities::of(&resources.kvm, &self.board.vm)?;
         let mut features = self.features.iter();
         let save = |vcpu: &VcpuFd| {
             let own = features.next().ok_or(Error::Ending)?;
@@ -165,11 +195,12 @@ impl Machine {
             let state: Result<VcpuState, Error> = state;
             tree.put(&vcpu_id(index), Kind::Vcpu, &state?)?;
         }
-        tree.put(CHIPS, Kind::Chips, &ChipState::save(&self.vm)?)?;
+        tree.put(CHIPS, Kind::Chips, &ChipState::save(&self.board.vm)?)?;
         tree.put(POWER, Kind::PowerManagement, &self.power.save())?;
         tree.put(SERIAL, Kind::Serial, &self.fixed.serial.save())?;
         tree.put(HOST, Kind::PciHost, &self.fixed.host.save())?;
-        for (id, device) in &self.devices {
+        tree.put(SLOTS, Kind::PciSlots, &self.fixed.slots.save())?;
+        for Placed { id, device, .. } in &self.board.devices {
             let state = device.save().map_err(|e| Error::Device(id.clone(), e))?;
             tree.put(&device_id(id), Kind::VirtioPci, &state)?;
         }
@@ -186,7 +217,7 @@ impl Machine {
     }
 
     fn outline(&self, resources: &Resources) -> Outline {
-        Outline::of(resources, &self.memory, &self.devices)
+        Outline::of(resources, &self.board)
     }
 
     /// What another monitor must be, as a tree.
@@ -198,27 +229,27 @@ impl Machine {
 
     /// The guest's memory; it does not change while the machine is paused.
     pub fn memory(&self) -> &Arc<Memory> {
-        &self.memory
+        &self.board.memory
     }
 
     /// The virtual machine, whose dirty log tells what the guest's processors wrote.
     pub fn vm(&self) -> &Arc<kvm_ioctls::VmFd> {
-        &self.vm
+        &self.board.vm
     }
 
     /// Starts to note which pages are written, by processors and devices, or stops.
     pub fn log_writes(&self, log: DirtyLog) -> Result<(), super::Error> {
-        for region in self.memory.iter() {
+        for region in self.board.memory.iter() {
             region.get_mmap().bitmap().note(log == DirtyLog::On);
         }
-        Ok(memory::register(&self.vm, &self.memory, log)?)
+        Ok(memory::register(&self.board.vm, &self.board.memory, log)?)
     }
 
     /// Builds a machine from what was saved in a file or on a block device, and which then
     /// stands until it is resumed, or from what comes over a socket, and which runs at once.
     pub fn start_from(
         state: File,
-        resources: &Resources,
+        resources: &mut Resources,
         terminals: &Terminals,
     ) -> Result<(Self, RunState), super::Error> {
         let kind = rustix::fs::fstat(&state).map_err(|e| file::Error::Read(e.into()));
@@ -234,13 +265,15 @@ impl Machine {
 
     fn start_saved(
         state: &File,
-        resources: &Resources,
+        resources: &mut Resources,
         terminals: &Terminals,
     ) -> Result<Self, super::Error> {
         let (tree, saved) = file::read_tree(state).map_err(Error::File)?;
         if saved != resources.memory {
             return Err(memory_differs(saved, resources.memory).into());
         }
+        let outline: Outline = tree.look(MACHINE, Kind::Machine).map_err(Error::Tree)?;
+        outline.place(resources)?;
         let memory = file::load(state, saved).map_err(Error::File)?;
         Self::restore(resources, terminals, memory, tree)
     }
@@ -248,7 +281,7 @@ impl Machine {
     /// Takes a machine over from another monitor.
     fn arrive(
         wire: &mut Wire,
-        resources: &Resources,
+        resources: &mut Resources,
         terminals: &Terminals,
     ) -> Result<Self, super::Error> {
         let lost = |e: std::io::Error| Error::Moving(e.to_string());
@@ -257,7 +290,10 @@ impl Machine {
         let fits = hello
             .take::<Outline>(MACHINE, Kind::Machine)
             .map_err(Error::Tree)
-            .and_then(|outline| outline.check_size(resources, &memory));
+            .and_then(|outline| {
+                outline.check_size(resources, &memory)?;
+                outline.place(resources)
+            });
         tell(wire, fits)?;
         let built = receive_state(wire, &memory)
             .map_err(|e| lost(e).into())
@@ -278,13 +314,13 @@ impl Machine {
         let offer = cpuid::Offer::of(&resources.kvm)?;
         let profile = profile(resources, &offer);
         let shell = Shell::build(resources, terminals, memory, profile)?;
-        for (_, device) in &shell.devices {
-            device.pause();
+        for placed in &shell.board.devices {
+            placed.device.pause();
         }
         let (vcpus, features) = shell.restore(resources, terminals, &mut tree)?;
         tree.finish().map_err(Error::Tree)?;
-        let vcpus =
-            Vcpus::start_paused(vcpus, &shell.bus, &shell.events).map_err(super::Error::Thread)?;
+        let vcpus = Vcpus::start_paused(vcpus, &shell.bus, &shell.board.events);
+        let vcpus = vcpus.map_err(super::Error::Thread)?;
         Ok(shell.with(vcpus, features))
     }
 }
@@ -326,17 +362,18 @@ impl Shell {
         self.check(resources, tree)?;
         let chips: ChipState = tree.take(CHIPS, Kind::Chips).map_err(Error::Tree)?;
         let elapsed = chips.elapsed_ns();
-        chips.restore_clock(&self.vm, elapsed).map_err(Error::Kvm)?;
+        let vm = &self.board.vm;
+        chips.restore_clock(vm, elapsed).map_err(Error::Kvm)?;
         let vcpus = self.restore_vcpus(resources, tree, elapsed)?;
-        chips.restore(&self.vm).map_err(Error::Kvm)?;
+        chips.restore(vm).map_err(Error::Kvm)?;
         self.restore_devices(tree, terminals, elapsed)?;
         Ok(vcpus)
     }
 
     fn check(&self, resources: &Resources, tree: &mut Tree) -> Result<(), Error> {
         let saved: Outline = tree.take(MACHINE, Kind::Machine)?;
-        saved.check_size(resources, &self.memory)?;
-        saved.check(&Outline::of(resources, &self.memory, &self.devices))
+        saved.check_size(resources, &self.board.memory)?;
+        saved.check(&Outline::of(resources, &self.board))
     }
 
     fn restore_vcpus(
@@ -355,7 +392,7 @@ impl Shell {
             let own = offer.for_vcpu(id, resources.vcpus);
             state.check(&own).map_err(Error::Kvm)?;
             let saved = state.cpuid().map_err(Error::Kvm)?;
-            vcpus.push(create_vcpu(&self.vm, id, &saved)?);
+            vcpus.push(create_vcpu(&self.board.vm, id, &saved)?);
             features.push(saved);
             states.push(state);
         }
@@ -385,7 +422,7 @@ impl Shell {
         if !self.fixed.serial.restore(tree.take(SERIAL, Kind::Serial)?) {
             return Err(damaged(SERIAL, "it holds more input than it can"));
         }
-        for (id, device) in &self.devices {
+        for Placed { id, device, .. } in &self.board.devices {
             let saved = tree.take(&device_id(id), Kind::VirtioPci)?;
             device.restore(saved).map_err(|e| damaged(id, e))?;
         }
@@ -395,6 +432,10 @@ impl Shell {
         let host = tree.take(HOST, Kind::PciHost)?;
         if !self.fixed.host.restore(&host) {
             return Err(damaged(HOST, "its configuration registers differ"));
+        }
+        // A state of an older monitor has none.
+        if let Some(slots) = tree.take_any(SLOTS, Kind::PciSlots)? {
+            self.fixed.slots.restore(&slots);
         }
         Ok(())
     }

@@ -48,7 +48,7 @@ pub struct HostState {
 /// The bridge and its bus.
 pub struct PciHost {
     bridge: Arc<Bridge>,
-    devices: [Option<Arc<dyn PciDevice>>; DEVICES],
+    devices: RwLock<[Option<Arc<dyn PciDevice>>; DEVICES]>,
     address: Mutex<u32>,
     windows: RwLock<Vec<Window>>,
     reset: ResetControl,
@@ -132,7 +132,7 @@ impl PciHost {
         }
         let host = Self {
             bridge,
-            devices: slots,
+            devices: RwLock::new(slots),
             address: Mutex::new(0),
             windows: RwLock::new(Vec::new()),
             reset,
@@ -162,9 +162,33 @@ impl PciHost {
         same
     }
 
+    /// Puts a device on the bus.
+    pub fn plug(&self, number: u8, device: Arc<dyn PciDevice>) {
+        let mut devices = self.devices.write().unwrap_or_else(PoisonError::into_inner);
+        devices[usize::from(number) % DEVICES] = Some(device);
+        drop(devices);
+        self.refresh_windows();
+    }
+
+    /// Takes a device off the bus.
+    pub fn unplug(&self, number: u8) -> Option<Arc<dyn PciDevice>> {
+        let mut devices = self.devices.write().unwrap_or_else(PoisonError::into_inner);
+        let device = devices[usize::from(number) % DEVICES].take();
+        drop(devices);
+        self.refresh_windows();
+        device
+    }
+
+    fn device(&self, number: usize) -> Option<Arc<dyn PciDevice>> {
+        let devices = self.devices.read().unwrap_or_else(PoisonError::into_inner);
+        devices.get(number)?.clone()
+    }
+
     fn refresh_windows(&self) {
-        let fresh = self
-            .devices
+        // Taken first: of two processors that change windows, the later one has the last word.
+        let mut windows = self.windows.write().unwrap_or_else(PoisonError::into_inner);
+        let devices = self.devices.read().unwrap_or_else(PoisonError::into_inner);
+        *windows = devices
             .iter()
             .flatten()
             .filter_map(|device| {
@@ -176,7 +200,6 @@ impl PciHost {
                 })
             })
             .collect();
-        *self.windows.write().unwrap_or_else(PoisonError::into_inner) = fresh;
     }
 
     fn config_read(&self, device: usize, function: usize, offset: usize, data: &mut [u8]) {
@@ -184,7 +207,7 @@ impl PciHost {
         if function != 0 || offset + data.len() > SIZE {
             return;
         }
-        if let Some(Some(device)) = self.devices.get(device) {
+        if let Some(device) = self.device(device) {
             device.config_read(offset, data);
         }
     }
@@ -193,7 +216,7 @@ impl PciHost {
         if function != 0 || offset + data.len() > SIZE {
             return;
         }
-        if let Some(Some(device)) = self.devices.get(device) {
+        if let Some(device) = self.device(device) {
             device.config_write(offset, data);
             // Only the command register and the base addresses move windows.
             if offset < 0x28 && offset + data.len() > COMMAND {

@@ -1,9 +1,11 @@
 //! PCI: configuration space, the host bridge, and how accesses find a device.
 //!
-//! Start at [`host::PciHost`]; [`config::ConfigSpace`] holds the rules of one device's registers.
+//! Start at [`host::PciHost`]; [`config::ConfigSpace`] holds the rules of one device's registers,
+//! [`hotplug`] how devices come and go while the machine runs.
 
 pub mod config;
 pub mod host;
+pub mod hotplug;
 
 /// A device on bus 0, function 0.
 pub trait PciDevice: Send + Sync {
@@ -17,4 +19,6 @@ pub trait PciDevice: Send + Sync {
     fn window_read(&self, offset: u64, data: &mut [u8]);
     /// Writes to the window.
     fn window_write(&self, offset: u64, data: &[u8]);
+    /// It was taken off the bus, for good: it must not touch the guest's memory any more.
+    fn unplugged(&self) {}
 }

@@ -8,6 +8,9 @@
 //! | `Display` | viewers of the screen | the sockets of those who connect |
 //! | `Mover` | saving, moving | one file or connection, the dirty log |
 //!
+//! Devices that are plugged into a running machine come to be as all others do: on the main thread,
+//! from descriptors and from rings that were made before the sandbox closed.
+//!
 //! No class has a call that opens, creates, executes or connects anything.
 
 use std::collections::BTreeMap;
@@ -18,6 +21,7 @@ use seccompiler::{
 };
 
 use super::Error;
+use crate::disk::ring::REGISTER_FILES_UPDATE;
 
 /// Classes of threads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -156,6 +160,8 @@ const KVM_GET_REGS: u64 = ioc(READ, KVM, 0x81, 144);
 /// Flash memory is taken out of the guest's memory while it answers commands.
 const KVM_SET_USER_MEMORY_REGION: u64 = ioc(WRITE, KVM, 0x46, 32);
 const TUNSETOFFLOAD: u64 = 0x4004_54d0;
+const TUNGETIFF: u64 = 0x8004_54d2;
+const TUNSETVNETHDRSZ: u64 = 0x4004_54d8;
 const FIONBIO: u64 = 0x5421;
 
 const VCPU_IOCTLS: &[u64] = &[
@@ -176,6 +182,8 @@ const WORKER_IOCTLS: &[u64] = &[KVM_IRQ_LINE, KVM_SIGNAL_MSI, TUNSETOFFLOAD];
 /// Accepting connections and building a machine, beside what its threads do.
 const MAIN_IOCTLS: &[u64] = &[
     FIONBIO,
+    TUNGETIFF,
+    TUNSETVNETHDRSZ,
     ioc(0, KVM, 0x01, 0),            // KVM_CREATE_VM
     ioc(0, KVM, 0x03, 0),            // KVM_CHECK_EXTENSION
     ioc(0, KVM, 0x04, 0),            // KVM_GET_VCPU_MMAP_SIZE
@@ -266,6 +274,9 @@ fn compile(class: ThreadClass) -> Result<BpfProgram, Error> {
     );
     if class == ThreadClass::Main {
         rules.insert(libc::SYS_clone, thread_only().map_err(failed)?);
+        // A ring's image, and nothing else of it.
+        let image = argument(1, REGISTER_FILES_UPDATE.into()).map_err(failed)?;
+        rules.insert(libc::SYS_io_uring_register, vec![image]);
     }
     rules.insert(libc::SYS_mmap, no_execution().map_err(failed)?);
     rules.insert(libc::SYS_mprotect, no_execution().map_err(failed)?);
@@ -303,7 +314,13 @@ fn thread_only() -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
 
 fn fcntl(class: ThreadClass) -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
     let commands: &[libc::c_int] = match class {
-        ThreadClass::Main => &[libc::F_DUPFD_CLOEXEC, libc::F_GETFD],
+        // An image's descriptor leaves the page cache out, a tap's does not block.
+        ThreadClass::Main => &[
+            libc::F_DUPFD_CLOEXEC,
+            libc::F_GETFD,
+            libc::F_GETFL,
+            libc::F_SETFL,
+        ],
         // The standard library checks descriptors when it closes them in debug builds.
         ThreadClass::Vcpu | ThreadClass::Worker | ThreadClass::Display | ThreadClass::Mover => {
             &[libc::F_GETFD]

@@ -39,6 +39,8 @@ pub enum Kind {
     Serial,
     /// Host bridge and configuration ports.
     PciHost,
+    /// PCI devices that come and go.
+    PciSlots,
     /// Virtio device on PCI.
     VirtioPci,
     /// Chip with the firmware's variables, which are in a file beside.
@@ -65,6 +67,7 @@ impl Kind {
             Self::PowerManagement => "power-management",
             Self::Serial => "serial",
             Self::PciHost => "pci-host",
+            Self::PciSlots => "pci-slots",
             Self::VirtioPci => "virtio-pci",
             Self::Flash => "flash",
             Self::FirmwareConfig => "firmware-config",
@@ -169,21 +172,31 @@ impl Tree {
 
     /// Takes a part's state out.
     pub fn take<T: DeserializeOwned>(&mut self, id: &str, kind: Kind) -> Result<T, Error> {
+        self.take_any(id, kind)?.ok_or_else(|| Error::Missing {
+            id: id.to_owned(),
+            kind,
+        })
+    }
+
+    /// Takes a part's state out, if it is there: older states lack what came later.
+    pub fn take_any<T: DeserializeOwned>(
+        &mut self,
+        id: &str,
+        kind: Kind,
+    ) -> Result<Option<T>, Error> {
         let found = self.0.iter().position(|s| s.id == id);
-        let Some(found) = found else {
-            let id = id.to_owned();
-            return Err(Error::Missing { id, kind });
-        };
-        let section = self.0.swap_remove(found);
-        if section.kind != kind.name() || section.version != kind.version() {
-            return Err(Error::Version {
-                id: section.id,
-                kind: section.kind,
-                version: section.version,
-                expected: format!("{kind} of version {}", kind.version()),
-            });
-        }
-        serde_json::from_slice(&section.bytes).map_err(|e| malformed(id, e))
+        let section = found.map(|found| self.0.swap_remove(found));
+        section.map(|section| read(&section, kind)).transpose()
+    }
+
+    /// Looks at a part's state and leaves it there.
+    pub fn look<T: DeserializeOwned>(&self, id: &str, kind: Kind) -> Result<T, Error> {
+        let section = self.0.iter().find(|s| s.id == id);
+        let section = section.ok_or_else(|| Error::Missing {
+            id: id.to_owned(),
+            kind,
+        })?;
+        read(section, kind)
     }
 
     /// Says that all parts were taken.
@@ -247,6 +260,18 @@ impl Tree {
         }
         Ok(Self(sections))
     }
+}
+
+fn read<T: DeserializeOwned>(section: &Section, kind: Kind) -> Result<T, Error> {
+    if section.kind != kind.name() || section.version != kind.version() {
+        return Err(Error::Version {
+            id: section.id.clone(),
+            kind: section.kind.clone(),
+            version: section.version,
+            expected: format!("{kind} of version {}", kind.version()),
+        });
+    }
+    serde_json::from_slice(&section.bytes).map_err(|e| malformed(&section.id, e))
 }
 
 fn malformed(id: &str, problem: impl fmt::Display) -> Error {

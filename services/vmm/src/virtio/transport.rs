@@ -88,6 +88,8 @@ struct State {
     queue_select: u16,
     queues: Vec<Queue>,
     bound_at: Option<u64>,
+    /// It was taken off the bus; processors may still be in the middle of an access.
+    gone: bool,
     /// The device's own configuration, and how often it changed.
     device: Vec<u8>,
     generation: u8,
@@ -126,6 +128,7 @@ impl VirtioPci {
             queue_select: 0,
             queues: new_queues(&description)?,
             bound_at: None,
+            gone: false,
             device: description.config.clone(),
             generation: 0,
         };
@@ -147,7 +150,8 @@ impl VirtioPci {
 
     /// Lets the notification eventfds follow the window.
     fn rebind(&self, state: &mut State) {
-        let wanted = state.config.window().map(|(start, _)| start);
+        let window = state.config.window().filter(|_| !state.gone);
+        let wanted = window.map(|(start, _)| start);
         if wanted == state.bound_at {
             return;
         }
@@ -208,6 +212,9 @@ impl VirtioPci {
     }
 
     fn set_status(&self, state: &mut State, status: u8) {
+        if state.gone {
+            return;
+        }
         if status == 0 {
             self.reset(state);
             return;
@@ -537,6 +544,13 @@ impl PciDevice for VirtioPci {
             TABLE..PENDING => self.interrupts.table_write((offset - TABLE) as usize, data),
             _ => {}
         }
+    }
+
+    fn unplugged(&self) {
+        let mut state = self.state();
+        state.gone = true;
+        self.reset(&mut state);
+        self.rebind(&mut state);
     }
 }
 

@@ -260,3 +260,32 @@ fn noise_in_every_register_is_survived() {
         bench.device.config_read(register, &mut [0; 4]);
     }
 }
+
+#[test]
+fn a_device_that_was_unplugged_stays_quiet() {
+    let bench = bench();
+    assert!(bench.negotiate(F_VERSION_1));
+    bench.set_queue(0, 0x10_0000);
+    bench.set(0x14, 1, 15);
+    assert_eq!(bench.heard.recv().unwrap(), "active 1 0x100000000");
+    bench.device.unplugged();
+    // What the queue's start made it look for.
+    bench.heard.try_iter().for_each(drop);
+    let bindings = std::mem::take(&mut *bench.bindings.0.lock().unwrap());
+    let notify = |queue| u64::from(BASE) + NOTIFY + queue * NOTIFY_STRIDE;
+    assert_eq!(
+        bindings[bindings.len() - 2..],
+        [(false, notify(0)), (false, notify(1))]
+    );
+    // A processor that was in the middle of an access cannot wake it.
+    bench.set(0x14, 1, 0);
+    bench.negotiate(F_VERSION_1);
+    bench.set_queue(0, 0x10_0000);
+    bench.set(0x14, 1, 15);
+    bench.device.config_write(COMMAND, &[0]);
+    bench.device.config_write(COMMAND, &[2]);
+    assert_eq!(bench.get(0x14, 1), 0);
+    assert!(bench.bindings.0.lock().unwrap().is_empty());
+    bench.device.end();
+    assert!(bench.heard.try_recv().is_err());
+}

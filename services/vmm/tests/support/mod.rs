@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use basalt_model::disk::Optical;
 use basalt_model::machine::{
-    Adapter, Boot, Display, MachineSpec, PROTOCOL, Request, Response, Slot, Started,
+    Adapter, Boot, Disk, Display, MachineSpec, PROTOCOL, Request, Response, Slot, Started,
 };
 use basalt_vmm::spec;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
@@ -95,6 +95,33 @@ pub const COUNTER: &[u8] = &[
     0xeb, 0x90, // jmp 0xa
 ];
 
+/// A guest that lets go of its devices. It prints `>`, then `p` for every time it learns that a
+/// device came, and `e` when it has ejected those that are wanted back.
+pub const EJECTOR: &[u8] = &[
+    0x66, 0xba, 0xf8, 0x03, // mov dx, 0x3f8
+    0xb0, b'>', // mov al, '>'
+    0xee, // out dx, al
+    0x66, 0xba, 0x00, 0xae, // look: mov dx, 0xae00
+    0xed, // in eax, dx
+    0x85, 0xc0, // test eax, eax
+    0x74, 0x08, // jz wanted
+    0xef, // out dx, eax
+    0x66, 0xba, 0xf8, 0x03, // mov dx, 0x3f8
+    0xb0, b'p', // mov al, 'p'
+    0xee, // out dx, al
+    0x66, 0xba, 0x04, 0xae, // wanted: mov dx, 0xae04
+    0xed, // in eax, dx
+    0x85, 0xc0, // test eax, eax
+    0x74, 0xe6, // jz look
+    0xef, // out dx, eax
+    0x66, 0xba, 0x08, 0xae, // mov dx, 0xae08
+    0xef, // out dx, eax
+    0x66, 0xba, 0xf8, 0x03, // mov dx, 0x3f8
+    0xb0, b'e', // mov al, 'e'
+    0xee, // out dx, al
+    0xeb, 0xd7, // jmp look
+];
+
 /// A bzImage whose 64-bit entry is `guest`.
 fn kernel(guest: &[u8]) -> File {
     const SETUP: usize = 1024;
@@ -140,6 +167,8 @@ pub struct Setup {
     pub vcpus: u8,
     /// Bytes of its disk.
     pub disk: u64,
+    /// More disks, raw.
+    pub more: Vec<(&'static str, File)>,
     /// The state it goes on from.
     pub restore: Option<OwnedFd>,
 }
@@ -151,6 +180,7 @@ impl Default for Setup {
             memory_mib: 64,
             vcpus: 2,
             disk: 1 << 20,
+            more: Vec::new(),
             restore: None,
         }
     }
@@ -187,6 +217,11 @@ impl Setup {
             File::open("/dev/urandom").unwrap().into(),
             listen("vnc").into(),
         ];
+        let mut disks = vec![Disk::raw("virtio0", Slot(4))];
+        for (id, image) in self.more {
+            disks.push(Disk::raw(id, Slot(fds.len())));
+            fds.push(image.into());
+        }
         let restore = self.restore.is_some().then_some(Slot(fds.len()));
         fds.extend(self.restore);
         let machine = MachineSpec {
@@ -205,7 +240,7 @@ impl Setup {
                 cmdline: "quiet".into(),
             },
             system: Default::default(),
-            disks: vec![basalt_model::machine::Disk::raw("virtio0", Slot(4))],
+            disks,
             opticals: vec![Optical {
                 id: "ide2".into(),
                 medium: None,
@@ -311,6 +346,12 @@ impl Monitor {
         let mut line = String::new();
         self.send(request).read_line(&mut line).unwrap();
         serde_json::from_str(&line).unwrap()
+    }
+
+    /// Threads of the process.
+    pub fn threads(&self) -> usize {
+        let tasks = format!("/proc/{}/task", self.child.id());
+        std::fs::read_dir(tasks).unwrap().count()
     }
 
     /// Closes the starter's end of the socket.

@@ -7,14 +7,16 @@ use acpi_tables::aml::{
 };
 use acpi_tables::sdt::Sdt;
 
+use super::hotplug::{self, Ready};
 use super::{OEM, Profile, REVISION, SDT_HEADER, TABLE};
 use crate::devices::{fwcfg, pm, rtc, serial};
 use crate::machine::layout::{
-    ECAM, ECAM_SIZE, FW_CFG_PORT, I8042_PORT, KEYBOARD_IRQ, KEYBOARD_PORT, MOUSE_IRQ,
+    ECAM, ECAM_SIZE, FW_CFG_PORT, HOTPLUG_PORT, I8042_PORT, KEYBOARD_IRQ, KEYBOARD_PORT, MOUSE_IRQ,
     PCI_CONFIG_PORT, PM_PORT, RTC_PORT, SERIAL_IRQ, SERIAL_PORT, SLEEP_OFF, high_pci_window,
     intx_line, pci_windows,
 };
 use crate::pci::host::DEVICES;
+use crate::pci::hotplug::LEN as HOTPLUG_LEN;
 
 /// The table.
 pub(super) fn table(profile: Profile) -> Sdt {
@@ -29,18 +31,10 @@ pub(super) fn table(profile: Profile) -> Sdt {
     }
     let mut table = Sdt::new(*b"DSDT", SDT_HEADER, 2, OEM, TABLE, REVISION);
     table.append_slice(&Scope::raw("_SB_".into(), devices));
+    table.append_slice(&hotplug::events());
     let off = Package::new(vec![&SLEEP_OFF, &SLEEP_OFF, &0u8, &0u8]);
     table.append_slice(&bytes(&Name::new("_S5_".into(), &off)));
     table
-}
-
-/// An object whose bytes are ready.
-struct Ready(Vec<u8>);
-
-impl Aml for Ready {
-    fn to_aml_bytes(&self, sink: &mut dyn acpi_tables::AmlSink) {
-        sink.vec(&self.0);
-    }
 }
 
 fn resources(list: &[&dyn Aml]) -> Ready {
@@ -85,6 +79,7 @@ fn pci_root(profile: Profile) -> Vec<u8> {
             &Name::new("_BBN".into(), &0u8),
             &Name::new("_CRS".into(), &resources),
             &Name::new("_PRT".into(), &routes),
+            &Ready(hotplug::slots()),
         ],
     ))
 }
@@ -155,5 +150,6 @@ fn firmware_configuration() -> Vec<u8> {
 fn board_resources() -> Vec<u8> {
     let config = Memory32Fixed::new(true, ECAM as u32, ECAM_SIZE as u32);
     let power = IO::new(PM_PORT, PM_PORT, 1, pm::LEN as u8);
-    device("MBRD", "PNP0C02", &[&config, &power])
+    let hotplug = IO::new(HOTPLUG_PORT, HOTPLUG_PORT, 1, HOTPLUG_LEN as u8);
+    device("MBRD", "PNP0C02", &[&config, &power, &hotplug])
 }

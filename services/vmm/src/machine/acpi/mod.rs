@@ -7,6 +7,7 @@
 //! entered directly; [`loader`] turns them into instructions by which firmware does the same.
 
 mod dsdt;
+mod hotplug;
 pub mod loader;
 
 use acpi_tables::Aml;
@@ -211,9 +212,13 @@ fn fadt(firmware: bool, facs: u64, dsdt: u64) -> acpi_tables::fadt::FADT {
     fadt.pm1_cnt_len = 2;
     fadt.pm_tmr_blk = u32::from(PM_PORT + pm::TIMER).into();
     fadt.pm_tmr_len = 4;
+    fadt.gpe0_blk = u32::from(PM_PORT + pm::GENERAL_EVENTS).into();
+    fadt.gpe0_blk_len = pm::GENERAL_EVENTS_LEN;
     fadt.x_pm1a_evt_blk = port(0, 32, AccessSize::WordAccess);
     fadt.x_pm1a_cnt_blk = port(pm::CONTROL, 16, AccessSize::WordAccess);
     fadt.x_pm_tmr_blk = port(pm::TIMER, 32, AccessSize::DwordAccess);
+    let bits = pm::GENERAL_EVENTS_LEN * 8;
+    fadt.x_gpe0_blk = port(pm::GENERAL_EVENTS, bits, AccessSize::ByteAccess);
     fadt.iapc_boot_arch = BOOT_ARCHITECTURE.into();
     if firmware {
         fadt.iapc_boot_arch = BOOT_ARCHITECTURE_FIRMWARE.into();

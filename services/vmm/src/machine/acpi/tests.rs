@@ -56,6 +56,32 @@ fn every_table_is_reachable_and_sums_to_zero() {
     }
 }
 
+/// What a guest's interpreter reads of a slot, for both kinds of boot.
+#[test]
+fn slots_of_disks_and_cards_can_be_ejected() {
+    for firmware in [false, true] {
+        let body = build(profile(1, firmware)).body;
+        let has = |wanted: &[u8]| body.windows(wanted.len()).any(|w| w == wanted);
+        for slot in [2u8, 16, 18, 26] {
+            let name = format!("S{slot:02}_");
+            let mut device = name.into_bytes();
+            // Name(_ADR, DWord), Name(_SUN, Byte).
+            device.extend(b"\x08_ADR\x0c");
+            device.extend([0, 0, slot, 0]);
+            device.extend(b"\x08_SUN\x0a");
+            device.push(slot);
+            assert!(has(&device), "slot {slot}");
+        }
+        assert!(has(b"_E01") && has(b"_EJ0"));
+        for fixed in [&b"S01_"[..], b"S17_", b"S27_", b"S31_"] {
+            assert!(!has(fixed));
+        }
+        let fadt = body.windows(4).position(|w| w == b"FACP").unwrap();
+        assert_eq!(dword(&body, fadt + 80), 0x620);
+        assert_eq!(body[fadt + 92], 4);
+    }
+}
+
 #[test]
 fn only_firmware_has_the_devices_made_for_it() {
     let has = |firmware, name: &[u8]| {

@@ -2,6 +2,7 @@
 
 use super::request::UNMAP;
 use super::*;
+use crate::disk::ring::Rings;
 use crate::disk::testing::FullDisk;
 use crate::disk::{Image, SECTOR};
 use crate::machine::layout::MIB;
@@ -31,7 +32,15 @@ fn settings(readonly: bool) -> Settings {
 fn image(file: &File) -> Image {
     let file = file.try_clone().unwrap();
     let (format, cache) = (ImageFormat::Raw, CacheMode::Writeback);
-    Image::prepare("virtio0", format, file, Vec::new(), cache, false)
+    Image::prepare(
+        "virtio0",
+        format,
+        file,
+        Vec::new(),
+        cache,
+        false,
+        &mut Rings::prepare(1),
+    )
 }
 
 fn blank() -> File {
