@@ -757,6 +757,9 @@ export type WithDigest = {
   cores?: number;
   /** Sockets (default 1). */
   sockets?: number;
+  /** Processors that are there at the start (default: all that cores and sockets make). More of
+   *  them can come while the machine runs, or some go, if `hotplug` has `cpu`. */
+  vcpus?: number;
   /** CPU type; no effect: the guest sees the host's CPU. */
   cpu?: string;
   /** Start with the host. */
@@ -1738,6 +1741,9 @@ export interface Methods {
       cores?: number;
       /** Sockets (default 1). */
       sockets?: number;
+      /** Processors that are there at the start (default: all that cores and sockets make). More of
+       *  them can come while the machine runs, or some go, if `hotplug` has `cpu`. */
+      vcpus?: number;
       /** CPU type; no effect: the guest sees the host's CPU. */
       cpu?: string;
       /** Start with the host. */
@@ -1859,6 +1865,9 @@ export interface Methods {
       cores?: number;
       /** Sockets (default 1). */
       sockets?: number;
+      /** Processors that are there at the start (default: all that cores and sockets make). More of
+       *  them can come while the machine runs, or some go, if `hotplug` has `cpu`. */
+      vcpus?: number;
       /** CPU type; no effect: the guest sees the host's CPU. */
       cpu?: string;
       /** Start with the host. */
@@ -1952,6 +1961,9 @@ export interface Methods {
       cores?: number;
       /** Sockets (default 1). */
       sockets?: number;
+      /** Processors that are there at the start (default: all that cores and sockets make). More of
+       *  them can come while the machine runs, or some go, if `hotplug` has `cpu`. */
+      vcpus?: number;
       /** CPU type; no effect: the guest sees the host's CPU. */
       cpu?: string;
       /** Start with the host. */
