@@ -9,6 +9,7 @@ use basalt_fuzz::files;
 use basalt_fuzz::input::Input;
 use basalt_fuzz::machine::{self, Nobody};
 use basalt_vmm::bus::Bus;
+use basalt_vmm::devices::cpus::{self, Cpus};
 use basalt_vmm::devices::flash::{self, Flash};
 use basalt_vmm::devices::lpc::{self, Lpc};
 use basalt_vmm::devices::pm::{self, PowerManagement};
@@ -16,7 +17,7 @@ use basalt_vmm::devices::reset::{KeyboardReset, ResetControl, SystemControl};
 use basalt_vmm::devices::rtc::{self, Rtc};
 use basalt_vmm::devices::serial::{self, SerialPort};
 use basalt_vmm::machine::layout::{
-    ECAM, HIGH_MEMORY, HOTPLUG_PORT, KEYBOARD_PORT, PCI_CONFIG_PORT, PM_PORT, RTC_PORT, SERIAL_PORT,
+    CPUS_PORT, ECAM, HIGH_MEMORY, HOTPLUG_PORT, KEYBOARD_PORT, PCI_CONFIG_PORT, PM_PORT, RTC_PORT, SERIAL_PORT,
     SYSTEM_CONTROL_PORT,
 };
 use basalt_vmm::pci::host::{DEVICES, PciHost};
@@ -52,6 +53,9 @@ const PLACES: Places<'_> = Places {
         HOTPLUG_PORT + hotplug::PLUGGED,
         HOTPLUG_PORT + hotplug::WANTED,
         HOTPLUG_PORT + hotplug::EJECT,
+        CPUS_PORT + cpus::CAME,
+        CPUS_PORT + cpus::WANTED + 4,
+        CPUS_PORT + cpus::EJECT,
     ],
     memory: &[(VARS_AT, VARS as u64 + 4), (VARS_AT, 16), (ECAM, 0x10_0000)],
 };
@@ -71,12 +75,14 @@ fuzz_target!(|data: &[u8]| {
     let host = PciHost::new(vec![(lpc::SLOT, Arc::new(Lpc::new()))], reset, true);
     let host = Arc::new(host);
     let slots = Arc::new(Slots::new(host.clone(), power.clone(), events.clone()));
+    let cpus = Arc::new(Cpus::new(1, power.clone(), events.clone()));
     let clock = Arc::new(Rtc::new(machine::MEMORY));
     let mut bus = Bus::default();
     bus.add_ports(PM_PORT, pm::LEN, power.clone());
     bus.add_ports(SERIAL_PORT, serial::LEN, port.clone());
     bus.add_ports(PCI_CONFIG_PORT, 8, host.clone());
     bus.add_ports(HOTPLUG_PORT, hotplug::LEN, slots.clone());
+    bus.add_ports(CPUS_PORT, cpus::LEN, cpus.clone());
     bus.add_ports(RTC_PORT, rtc::LEN, clock);
     bus.add_ports(
         KEYBOARD_PORT,
@@ -104,6 +110,12 @@ fuzz_target!(|data: &[u8]| {
                 let slot = input.below(DEVICES) as u8;
                 host.plug(slot, Arc::new(Lpc::new()));
                 slots.announce(slot);
+            }
+            8 if input.byte() & 1 == 0 => cpus.announce(input.qword()),
+            8 => {
+                // Never the first one.
+                cpus.ask(input.qword() & !1);
+                assert!(cpus.restore(&cpus.save(), 64), "it was saved just now");
             }
             5 => slots.ask(input.below(DEVICES) as u8),
             6 => {

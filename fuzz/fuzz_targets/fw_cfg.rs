@@ -35,7 +35,7 @@ fuzz_target!(|data: &[u8]| {
     let memory = machine::memory();
     let screen = Screen::new().expect("an eventfd can be had");
     screen.attach(memory.clone(), Vec::new());
-    let mut blobs = fwcfg::Blobs::new([7; 16], machine::MEMORY, 2);
+    let mut blobs = fwcfg::Blobs::new([7; 16], machine::MEMORY, 2, 2);
     for (name, len) in FILES {
         blobs.file(name, vec![0x5a; len]);
     }

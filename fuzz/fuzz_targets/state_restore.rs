@@ -133,7 +133,7 @@ fuzz_target!(|data: &[u8]| {
     if let Some(state) = changed(keys.save(), &mut input) {
         keys.restore(state);
     }
-    let mut blobs = fwcfg::Blobs::new([7; 16], machine::MEMORY, 2);
+    let mut blobs = fwcfg::Blobs::new([7; 16], machine::MEMORY, 2, 2);
     blobs.file("bootorder", vec![1; 40]);
     let shown = screen.clone();
     let show = move |bytes: &[u8]| shown.show(ramfb::surface(bytes));

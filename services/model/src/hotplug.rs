@@ -42,6 +42,16 @@ pub struct RemoveDevice {
     pub patience_ms: u64,
 }
 
+/// How many virtual CPUs there are to be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct SetVcpus {
+    /// Their number, 1 to the most that the machine was started with.
+    pub vcpus: u8,
+    /// How long the guest may take to let go of some, in milliseconds. After that it keeps them.
+    pub patience_ms: u64,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

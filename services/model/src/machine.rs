@@ -13,7 +13,7 @@
 use crate::disk::{
     Backing, CacheMode, ChangeMedia, ImageFormat, Limits, Optical, PauseReason, ResizeDisk,
 };
-use crate::hotplug::{NewDevice, RemoveDevice};
+use crate::hotplug::{NewDevice, RemoveDevice, SetVcpus};
 use serde::{Deserialize, Serialize};
 
 /// Version of the control protocol and of [`MachineSpec`]; the monitor refuses any other.
@@ -34,8 +34,12 @@ pub struct MachineSpec {
     pub name: String,
     /// The guest's number, a tracing field.
     pub vmid: u32,
-    /// Number of virtual CPUs, 1–64.
+    /// Most virtual CPUs, 1–64.
     pub vcpus: u8,
+    /// How many of them are there from the start, if some may come or go while the machine runs;
+    /// otherwise all are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plugged: Option<u8>,
     /// Memory in MiB.
     pub memory_mib: u64,
     /// `/dev/kvm`, open for reading and writing.
@@ -256,6 +260,10 @@ pub enum Request {
     /// when the guest does not let go in time, nothing has changed. Meanwhile other connections
     /// are served.
     RemoveDevice(RemoveDevice),
+    /// Change how many virtual CPUs there are. More are there at once, for the guest to find; fewer
+    /// are asked of the guest, answered when it has let go, and when it does not in time, nothing
+    /// has changed.
+    SetVcpus(SetVcpus),
     /// End the process at once.
     Quit,
     /// Turn this connection into a stream of [`Event`] lines.
@@ -314,6 +322,8 @@ pub struct Status {
     /// How far a [`Request::Save`] or [`Request::Migrate`] is, while there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moving: Option<Progress>,
+    /// Virtual CPUs that are there.
+    pub vcpus: u8,
     /// Keys of the devices that the guest is asked to let go of.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub removing: Vec<String>,

@@ -39,6 +39,9 @@ config! {
         cores "cores": Int<1, 64>,
         /// Sockets (default 1).
         sockets "sockets": Int<1, 4>,
+        /// Processors that are there at the start (default: all that cores and sockets make). More of
+        /// them can come while the machine runs, or some go, if `hotplug` has `cpu`.
+        vcpus "vcpus": Int<1, 64>,
         /// CPU type; no effect: the guest sees the host's CPU.
         cpu "cpu": CpuType,
         /// Start with the host.
@@ -145,9 +148,15 @@ impl QemuConfig {
         self.memory.map_or(Self::DEFAULT_MEMORY, Int::get)
     }
 
-    /// Number of virtual CPUs.
-    pub fn vcpus(&self) -> u64 {
+    /// Most virtual CPUs: what cores and sockets make.
+    pub fn max_vcpus(&self) -> u64 {
         self.cores.map_or(1, Int::get) * self.sockets.map_or(1, Int::get)
+    }
+
+    /// Virtual CPUs that are there.
+    pub fn vcpus(&self) -> u64 {
+        let most = self.max_vcpus();
+        self.vcpus.map_or(most, |vcpus| vcpus.get().min(most))
     }
 
     /// Whether devices of a kind come to the running machine, and go, when the configuration

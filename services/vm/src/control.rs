@@ -2,7 +2,7 @@
 
 use crate::error::{Result, VmError};
 use basalt_model::disk::MAX_BACKING;
-use basalt_model::hotplug::RemoveDevice;
+use basalt_model::hotplug::{RemoveDevice, SetVcpus};
 use basalt_model::machine::{Request, Response, Status};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use std::io::IoSlice;
@@ -66,6 +66,17 @@ impl Control {
     pub async fn remove_device(&mut self, device: &str, patience: Duration) -> Result<()> {
         let request = Request::RemoveDevice(RemoveDevice {
             device: device.to_owned(),
+            patience_ms: u64::try_from(patience.as_millis()).unwrap_or(u64::MAX),
+        });
+        self.deliver(&request, &[]).await?;
+        self.done_within(patience + PATIENCE).await
+    }
+
+    /// Changes how many processors there are; when the guest does not let go of some within
+    /// `patience`, the monitor says so and it keeps them.
+    pub async fn set_vcpus(&mut self, vcpus: u8, patience: Duration) -> Result<()> {
+        let request = Request::SetVcpus(SetVcpus {
+            vcpus,
             patience_ms: u64::try_from(patience.as_millis()).unwrap_or(u64::MAX),
         });
         self.deliver(&request, &[]).await?;
@@ -193,7 +204,7 @@ mod tests {
 
     #[tokio::test]
     async fn requests_are_answered_in_turn() {
-        let status = r#"{"status":{"state":"paused","disks":[],"nics":[]}}"#;
+        let status = r#"{"status":{"state":"paused","vcpus":1,"disks":[],"nics":[]}}"#;
         let answers: &'static [&'static str] = Box::leak(Box::new([
             r#""ok""#,
             status,

@@ -78,7 +78,7 @@ pub(crate) async fn open(
     let image = slots.add(volume(storages, &key, source, access).await?);
     let serial = disk.serial.as_ref();
     // Queues beyond the processors would never be used.
-    let queues = u16::try_from(config.vcpus()).unwrap_or(MAX_QUEUES);
+    let queues = u16::try_from(config.max_vcpus()).unwrap_or(MAX_QUEUES);
     Ok(Disk {
         format,
         readonly,

@@ -170,6 +170,11 @@ impl Machines {
         control.remove_device(key, patience).await
     }
 
+    /// Changes how many processors a machine that runs has, or fails and leaves them.
+    pub async fn set_vcpus(&self, vmid: Vmid, vcpus: u8, patience: Duration) -> Result<()> {
+        self.control(vmid).await?.set_vcpus(vcpus, patience).await
+    }
+
     /// Has a machine stopped and its state written to `file`; `progress` is told how far it is.
     /// When it succeeds, the machine stays paused; when it fails, it goes on as before.
     pub async fn save(

@@ -97,7 +97,8 @@ pub async fn resolve(
             .as_ref()
             .map_or_else(|| format!("VM{vmid}"), ToString::to_string),
         vmid: vmid.get(),
-        vcpus: u8::try_from(config.vcpus()).unwrap_or(u8::MAX),
+        vcpus: u8::try_from(config.max_vcpus()).unwrap_or(u8::MAX),
+        plugged: config.vcpus.and(u8::try_from(config.vcpus()).ok()),
         memory_mib: config.memory_mib(),
         kvm,
         control,
@@ -162,10 +163,10 @@ async fn boot_firmware(
 /// What must hold for any machine to start.
 fn check(config: &QemuConfig) -> std::result::Result<(), FieldErrors> {
     let mut errors = FieldErrors::default();
-    if config.vcpus() > 64 {
+    if config.max_vcpus() > 64 {
         errors.add(
             "cores",
-            format!("{} processors are more than 64", config.vcpus()),
+            format!("{} processors are more than 64", config.max_vcpus()),
         );
     }
     if config.kernel.is_none() && config.memory_mib() < firmware::LEAST_MEMORY_MIB {

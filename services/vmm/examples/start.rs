@@ -196,6 +196,7 @@ fn specification(arguments: &Arguments, slots: &mut Slots) -> Result<MachineSpec
         name: "start".into(),
         vmid: 100,
         vcpus: arguments.vcpus,
+        plugged: None,
         memory_mib: arguments.memory,
         kvm: slots.add(open(Path::new("/dev/kvm"), true)?),
         control: slots.add(listen(&arguments.dir, "control.sock")?),

@@ -4,6 +4,7 @@
 //! files with a meaning. Nothing after that looks at a [`MachineSpec`] again. What comes while the
 //! machine runs takes the same way, one device at a time: [`plug`].
 
+mod check;
 pub mod plug;
 
 use std::fs::File;
@@ -13,10 +14,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 
-use basalt_model::disk::{ImageFormat, MAX_BACKING, Optical};
-use basalt_model::machine::{
-    Adapter, Boot, Disk, MAX_QUEUES, MachineSpec, Nic, PROTOCOL, Slot, SystemInfo,
-};
+use basalt_model::disk::Optical;
+use basalt_model::machine::{Adapter, Boot, Disk, MachineSpec, Nic, Slot, SystemInfo};
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg, sockopt,
@@ -238,8 +237,10 @@ pub struct Resources {
     pub name: String,
     /// The guest's number.
     pub vmid: u32,
-    /// Number of virtual CPUs.
+    /// Most virtual CPUs.
     pub vcpus: u8,
+    /// Virtual CPUs that are there, if some may come or go.
+    pub plugged: Option<u8>,
     /// Bytes of memory.
     pub memory: u64,
     /// `/dev/kvm`.
@@ -334,7 +335,7 @@ impl Delivery {
 impl Resources {
     /// Checks a specification against what came with it.
     pub fn check(spec: MachineSpec, descriptors: Vec<OwnedFd>) -> Result<(Self, Listeners), Error> {
-        check_bounds(&spec)?;
+        check::bounds(&spec)?;
         let mut delivery = Delivery(descriptors.into_iter().map(Some).collect());
         let listeners = Listeners {
             control: delivery.listener("control", spec.control)?,
@@ -377,6 +378,7 @@ impl Resources {
             name: spec.name,
             vmid: spec.vmid,
             vcpus: spec.vcpus,
+            plugged: spec.plugged,
             memory: spec.memory_mib << 20,
             kvm,
             boot,
@@ -488,77 +490,6 @@ fn open_kvm(fd: OwnedFd) -> Result<kvm_ioctls::Kvm, Error> {
         return Err(invalid("kvm", "it is not /dev/kvm"));
     }
     Ok(kvm)
-}
-
-/// Checks everything that needs no descriptor.
-fn check_bounds(spec: &MachineSpec) -> Result<(), Error> {
-    if spec.protocol != PROTOCOL {
-        return Err(invalid(
-            "protocol",
-            format!("{} is not {PROTOCOL}", spec.protocol),
-        ));
-    }
-    if !(1..=MAX_VCPUS).contains(&spec.vcpus) {
-        return Err(invalid(
-            "vcpus",
-            format!("{} is not 1 to {MAX_VCPUS}", spec.vcpus),
-        ));
-    }
-    let least = match spec.boot {
-        Boot::Kernel { .. } => MIN_MEMORY_MIB,
-        Boot::Firmware { .. } => MIN_FIRMWARE_MEMORY_MIB,
-    };
-    if !(least..=MAX_MEMORY_MIB).contains(&spec.memory_mib) {
-        let range = format!("{least} to {MAX_MEMORY_MIB}");
-        return Err(invalid(
-            "memory_mib",
-            format!("{} is not {range}", spec.memory_mib),
-        ));
-    }
-    if spec.disks.len() > MAX_DISKS {
-        return Err(invalid("disks", format!("more than {MAX_DISKS}")));
-    }
-    if spec.opticals.len() > MAX_DRIVES {
-        return Err(invalid("opticals", format!("more than {MAX_DRIVES}")));
-    }
-    if spec.nics.len() > MAX_NICS {
-        return Err(invalid("nics", format!("more than {MAX_NICS}")));
-    }
-    spec.disks.iter().try_for_each(check_disk)?;
-    spec.nics.iter().try_for_each(check_nic)
-}
-
-fn check_nic(nic: &Nic) -> Result<(), Error> {
-    if nic.mac[0] & 1 != 0 || nic.mac == [0; 6] {
-        return Err(invalid(&nic.id, "the hardware address is not unicast"));
-    }
-    Ok(())
-}
-
-/// Checks what a disk's images, serial number and limits can be.
-fn check_disk(disk: &Disk) -> Result<(), Error> {
-    let wrong = |problem: String| Err(invalid(&disk.id, problem));
-    if disk.serial.len() > MAX_SERIAL {
-        return wrong(format!("serial is longer than {MAX_SERIAL} bytes"));
-    }
-    if disk.backing.len() > MAX_BACKING {
-        return wrong(format!("more than {MAX_BACKING} images below it"));
-    }
-    if disk.format == ImageFormat::Raw && !disk.backing.is_empty() {
-        return wrong("a raw image has no image below it".to_owned());
-    }
-    if !(1..=MAX_QUEUES).contains(&disk.queues) {
-        return wrong(format!("{} queues are not 1 to {MAX_QUEUES}", disk.queues));
-    }
-    let kinds = [disk.limits.requests, disk.limits.bytes];
-    let mut rates = kinds
-        .iter()
-        .flat_map(|kind| [kind.total, kind.read, kind.write])
-        .flatten();
-    if rates.any(|rate| rate.average == 0 || rate.burst == Some(0) || rate.burst_seconds == 0) {
-        return wrong("a limit of nothing would stop it".to_owned());
-    }
-    Ok(())
 }
 
 #[cfg(test)]

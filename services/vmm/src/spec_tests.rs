@@ -2,7 +2,7 @@
 
 use super::*;
 use basalt_model::disk::{Backing, ImageFormat, Optical, Rate};
-use basalt_model::machine::{Adapter, Disk, Display, Nic};
+use basalt_model::machine::{Adapter, Disk, Display, Nic, PROTOCOL};
 use std::os::unix::net::UnixStream;
 
 fn spec() -> MachineSpec {
@@ -11,6 +11,7 @@ fn spec() -> MachineSpec {
         name: "test".into(),
         vmid: 100,
         vcpus: 1,
+        plugged: None,
         memory_mib: 64,
         kvm: Slot(0),
         control: Slot(1),
@@ -68,10 +69,12 @@ fn refused(spec: MachineSpec, descriptors: Vec<OwnedFd>) -> String {
 #[test]
 fn bounds_are_checked_and_named() {
     type Change = fn(&mut MachineSpec);
-    let cases: [(&str, Change); 9] = [
+    let cases: [(&str, Change); 11] = [
         ("protocol", |s| s.protocol = 99),
         ("vcpus", |s| s.vcpus = 0),
         ("vcpus", |s| s.vcpus = 65),
+        ("plugged", |s| s.plugged = Some(0)),
+        ("plugged", |s| s.plugged = Some(2)),
         ("memory_mib", |s| s.memory_mib = 31),
         ("memory_mib", |s| s.memory_mib = u64::MAX),
         ("disks", |s| s.disks = vec![disk(4); 17]),

@@ -9,12 +9,12 @@ use std::fs::File;
 use std::io::BufRead;
 use std::os::fd::OwnedFd;
 
-use basalt_model::hotplug::{NewDevice, RemoveDevice};
+use basalt_model::hotplug::{NewDevice, RemoveDevice, SetVcpus};
 use basalt_model::machine::{
     Disk, Event, Nic, Request, Response, STATE_ROOM, Slot, Started, Status,
 };
 use rustix::fs::{FlockOperation, flock};
-use support::{EJECTOR, Monitor, Setup, expect, response};
+use support::{CPU_EJECTOR, EJECTOR, Monitor, Setup, expect, response};
 
 /// Longest time for a guest that answers.
 const PATIENCE_MS: u64 = 30_000;
@@ -224,4 +224,78 @@ fn a_saved_machine_has_its_devices_where_the_guest_knows_them() {
     assert_eq!(disks(&monitor), ["virtio0"]);
     assert_eq!(monitor.ask(&Request::Quit), Response::Ok);
     assert!(monitor.wait().success());
+}
+
+fn set_vcpus(vcpus: u8, patience_ms: u64) -> Request {
+    Request::SetVcpus(SetVcpus { vcpus, patience_ms })
+}
+
+#[test]
+fn processors_come_and_go_and_are_kept_in_a_saved_state() {
+    let setup = |restore| Setup {
+        guest: CPU_EJECTOR,
+        vcpus: 4,
+        plugged: Some(2),
+        restore,
+        ..Setup::default()
+    };
+    let Some(monitor) = running(setup(None)) else {
+        return;
+    };
+    let mut serial = monitor.serial();
+    expect(&mut serial, ">");
+    assert_eq!(status(&monitor).vcpus, 2);
+    refused(monitor.ask(&set_vcpus(5, 50)), "vcpus: ");
+    refused(monitor.ask(&set_vcpus(0, 50)), "vcpus: ");
+    assert_eq!(monitor.ask(&set_vcpus(4, 50)), Response::Ok);
+    expect(&mut serial, "p");
+    assert_eq!(status(&monitor).vcpus, 4);
+    assert_eq!(monitor.ask(&set_vcpus(3, PATIENCE_MS)), Response::Ok);
+    expect(&mut serial, "e");
+    assert_eq!(status(&monitor).vcpus, 3);
+
+    let state = tempfile::tempfile().unwrap();
+    state.set_len(STATE_ROOM + (64 << 20)).unwrap();
+    assert_eq!(monitor.ask_with(&Request::Save, &state), Response::Ok);
+    assert_eq!(monitor.ask(&Request::Quit), Response::Ok);
+    assert!(monitor.wait().success());
+    let monitor = running(setup(Some(state.into()))).unwrap();
+    let mut serial = monitor.serial();
+    expect(&mut serial, ">pe");
+    assert_eq!(status(&monitor).vcpus, 3);
+    assert_eq!(monitor.ask(&Request::Resume), Response::Ok);
+    assert_eq!(monitor.ask(&set_vcpus(1, PATIENCE_MS)), Response::Ok);
+    assert_eq!(monitor.ask(&Request::Reset), Response::Ok);
+    assert_eq!(status(&monitor).vcpus, 1);
+    assert_eq!(monitor.ask(&Request::Quit), Response::Ok);
+    assert!(monitor.wait().success());
+}
+
+#[test]
+fn a_guest_that_does_not_answer_keeps_its_processors() {
+    let setup = Setup {
+        plugged: Some(2),
+        ..Setup::default()
+    };
+    let Some(monitor) = running(setup) else {
+        return;
+    };
+    refused(monitor.ask(&set_vcpus(1, 50)), "does not let go");
+    assert_eq!(status(&monitor).vcpus, 2);
+    let mut waiting = monitor.send(&set_vcpus(1, PATIENCE_MS));
+    while status(&monitor).removing != ["vcpus"] {
+        std::thread::yield_now();
+    }
+    refused(monitor.ask(&set_vcpus(2, 50)), "already");
+    assert_eq!(monitor.ask(&Request::Reset), Response::Ok);
+    assert_eq!(response(&mut waiting), Response::Ok);
+    assert_eq!(status(&monitor).vcpus, 1);
+    assert_eq!(monitor.ask(&Request::Quit), Response::Ok);
+    assert!(monitor.wait().success());
+
+    let Some(fixed) = running(Setup::default()) else {
+        return;
+    };
+    refused(fixed.ask(&set_vcpus(1, 50)), "vcpus: ");
+    assert_eq!(fixed.ask(&Request::Quit), Response::Ok);
 }

@@ -184,6 +184,7 @@ fn a_refused_specification_is_answered_with_its_field() {
         name: "test".into(),
         vmid: 100,
         vcpus: 200,
+        plugged: None,
         memory_mib: 64,
         kvm: Slot(0),
         control: Slot(1),

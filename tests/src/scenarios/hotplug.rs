@@ -55,6 +55,45 @@ pub fn life(lab: &mut Lab<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Processors come to a running machine, which goes on with them after a suspension, and go.
+pub fn processors(lab: &mut Lab<'_>) -> Result<()> {
+    let appliance = lab.appliance()?;
+    let api = appliance.api()?;
+    let settings = [
+        ("cores", "2"),
+        ("vcpus", "1"),
+        ("hotplug", "disk,network,cpu"),
+    ];
+    let guest = Guest::create_vm(&api, VMID, &settings)?;
+    guest.power(&api, "start")?;
+    let mut shell = guest.shell(&api)?;
+    appears(&mut shell, &processors_are(1), "its first processor")?;
+    set(&api, guest, &[("vcpus", "2")])?;
+    nothing_waits(&api, guest)?;
+    // The guest's kernel leaves it to its user to use what came.
+    let online = "for cpu in /sys/devices/system/cpu/cpu*/online; do echo 1 >$cpu; done";
+    appears(
+        &mut shell,
+        &format!("{online}; {}", processors_are(2)),
+        "the new processor",
+    )?;
+    let mut shell = over_a_suspension(&api, guest, shell)?;
+    appears(&mut shell, &processors_are(2), "both after a suspension")?;
+    set(&api, guest, &[("vcpus", "1")])?;
+    appears(&mut shell, &processors_are(1), "that a processor is gone")?;
+    nothing_waits(&api, guest)?;
+    let too_many = api.put(&format!("{}/config", guest.path()), &[("vcpus", "3")]);
+    ensure!(too_many.is_err(), "three of two processors were taken");
+    guest.power(&api, "stop")?;
+    guest.delete(&api)?;
+    appliance.done();
+    Ok(())
+}
+
+fn processors_are(count: u32) -> String {
+    format!("test $(grep -c ^processor /proc/cpuinfo) = {count}")
+}
+
 fn set(api: &Api, guest: Guest, settings: &[(&str, &str)]) -> Result<()> {
     api.put(&format!("{}/config", guest.path()), settings)?;
     Ok(())

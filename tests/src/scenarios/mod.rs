@@ -110,6 +110,7 @@ pub const ALL: &[Scenario] = &[
     scenario("daemons_restart_under_running_guests", daemons::restarts),
     scenario("disks_grow_change_and_survive_a_full_host", disks::life),
     long("hotplug_of_disks_and_cards", hotplug::life),
+    long("hotplug_of_processors", hotplug::processors),
     scenario("reboot_brings_onboot_guests_back", power::onboot),
     scenario(
         "graphical_console_shows_and_types",

@@ -763,6 +763,9 @@ export type WithDigest = {
   cores?: number;
   /** Sockets (default 1). */
   sockets?: number;
+  /** Processors that are there at the start (default: all that cores and sockets make). More of
+   *  them can come while the machine runs, or some go, if `hotplug` has `cpu`. */
+  vcpus?: number;
   /** CPU type; no effect: the guest sees the host's CPU. */
   cpu?: string;
   /** Start with the host. */
@@ -1750,6 +1753,9 @@ export interface Methods {
       cores?: number;
       /** Sockets (default 1). */
       sockets?: number;
+      /** Processors that are there at the start (default: all that cores and sockets make). More of
+       *  them can come while the machine runs, or some go, if `hotplug` has `cpu`. */
+      vcpus?: number;
       /** CPU type; no effect: the guest sees the host's CPU. */
       cpu?: string;
       /** Start with the host. */
@@ -1871,6 +1877,9 @@ export interface Methods {
       cores?: number;
       /** Sockets (default 1). */
       sockets?: number;
+      /** Processors that are there at the start (default: all that cores and sockets make). More of
+       *  them can come while the machine runs, or some go, if `hotplug` has `cpu`. */
+      vcpus?: number;
       /** CPU type; no effect: the guest sees the host's CPU. */
       cpu?: string;
       /** Start with the host. */
@@ -1964,6 +1973,9 @@ export interface Methods {
       cores?: number;
       /** Sockets (default 1). */
       sockets?: number;
+      /** Processors that are there at the start (default: all that cores and sockets make). More of
+       *  them can come while the machine runs, or some go, if `hotplug` has `cpu`. */
+      vcpus?: number;
       /** CPU type; no effect: the guest sees the host's CPU. */
       cpu?: string;
       /** Start with the host. */

@@ -1,4 +1,5 @@
-//! Disks and network cards that come to a running machine, and go, as its configuration changes.
+//! Disks, network cards and processors that come to a running machine, and go, as its configuration
+//! changes.
 //!
 //! The configuration is stored before anything happens to the machine; when the machine does not
 //! follow, it gets back what it had, and the configuration the settings it had. What a machine runs
@@ -7,6 +8,7 @@
 use super::{Guest, Report};
 use crate::state::Node;
 use basalt_api::{Error, Result};
+use basalt_model::field::Int;
 use basalt_model::guest::{GuestConfig, GuestKind, GuestRecord};
 use basalt_model::machine::{RunState, Status};
 use basalt_model::network::Mac;
@@ -18,6 +20,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 const KIND: GuestKind = GuestKind::Qemu;
+/// The setting that says how many processors there are.
+const VCPUS: &str = "vcpus";
 /// How long a guest may take to let go of a device.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -35,12 +39,15 @@ pub enum Refused {
 enum Step {
     Unplug(String),
     Plug(String),
+    /// Another number of processors.
+    Vcpus,
 }
 
 impl Step {
     fn key(&self) -> &str {
         match self {
             Self::Unplug(key) | Self::Plug(key) => key,
+            Self::Vcpus => VCPUS,
         }
     }
 }
@@ -88,7 +95,15 @@ fn steps(running: &QemuConfig, wanted: &QemuConfig) -> Vec<Step> {
         .iter()
         .filter(|(key, device)| may(key) && have.get(*key) != Some(device))
         .map(|(key, _)| Step::Plug(key.clone()));
-    goes.chain(comes).collect()
+    goes.chain(vcpus(running, wanted)).chain(comes).collect()
+}
+
+/// A machine that was started with all its processors has them for good.
+fn vcpus(running: &QemuConfig, wanted: &QemuConfig) -> Option<Step> {
+    let differ = running.vcpus() != wanted.vcpus();
+    let same_most = running.max_vcpus() == wanted.max_vcpus();
+    let may = running.vcpus.is_some() && wanted.hotplugs(HotplugKind::Cpu);
+    (differ && same_most && may && wanted.vcpus.is_some()).then_some(Step::Vcpus)
 }
 
 fn is_drive(config: &QemuConfig, key: &str) -> bool {
@@ -124,6 +139,14 @@ impl Running<'_> {
                 removed.map_err(Error::failed)?;
                 with(&self.config, key, &QemuConfig::default())?
             }
+            Step::Vcpus => {
+                let count = wanted.vcpus();
+                report.log(format_args!("changing to {count} processors"));
+                let count = u8::try_from(count).map_err(Error::failed)?;
+                let set = node.machines.set_vcpus(vmid, count, PATIENCE).await;
+                set.map_err(Error::failed)?;
+                with(&self.config, key, wanted)?
+            }
             Step::Plug(_) => {
                 report.log(format_args!("plugging in {key}"));
                 let next = with(&self.config, key, wanted)?;
@@ -147,6 +170,7 @@ impl Running<'_> {
             let back = match step {
                 Step::Unplug(key) => Step::Plug(key.clone()),
                 Step::Plug(key) => Step::Unplug(key.clone()),
+                Step::Vcpus => Step::Vcpus,
             };
             self.carry_out(&back, before, report).await?;
         }
@@ -232,6 +256,9 @@ fn corrected(noted: &QemuConfig, stored: &QemuConfig, status: &Status) -> Result
     let disks = status.disks.iter().map(|disk| &disk.id);
     let there: Vec<&String> = disks.chain(status.nics.iter().map(|nic| &nic.id)).collect();
     let mut config = noted.clone();
+    if noted.vcpus.is_some() {
+        config.vcpus = Int::new(status.vcpus.into()).or(noted.vcpus);
+    }
     for key in devices(noted).keys().filter(|key| !there.contains(key)) {
         config = with(&config, key, &QemuConfig::default())?;
     }
@@ -307,12 +334,32 @@ mod tests {
     }
 
     #[test]
+    fn processors_change_where_some_may_come() {
+        let machine = |vcpus: Value, cores: u64, hotplug: &str| {
+            let mut value = json!({"cores": cores, "hotplug": hotplug});
+            if !vcpus.is_null() {
+                value["vcpus"] = vcpus;
+            }
+            config(value)
+        };
+        let started = machine(json!(2), 4, "cpu");
+        let change = |wanted| steps(&started, &wanted);
+        assert_eq!(change(machine(json!(3), 4, "cpu,disk")), [Step::Vcpus]);
+        assert_eq!(change(machine(json!(3), 4, "disk")), []);
+        assert_eq!(change(machine(json!(3), 8, "cpu")), []);
+        assert_eq!(change(machine(Value::Null, 4, "cpu")), []);
+        let all = machine(Value::Null, 4, "cpu");
+        assert_eq!(steps(&all, &started), []);
+    }
+
+    #[test]
     fn a_note_is_corrected_by_what_the_monitor_says() {
         let stored = config(json!({"virtio0": "local:100/a.raw", "net1": NET}));
         let status = Status {
             state: RunState::Running,
             reason: None,
             moving: None,
+            vcpus: 2,
             removing: Vec::new(),
             disks: vec![DiskStats {
                 id: "virtio0".into(),

@@ -109,7 +109,8 @@ impl Node {
         .map_err(Error::failed)?;
         report.log(format_args!(
             "starting with {} processors and {} MiB of memory",
-            machine.spec.vcpus, machine.spec.memory_mib
+            config.vcpus(),
+            machine.spec.memory_mib
         ));
         self.machines
             .start(vmid, machine)
@@ -144,6 +145,13 @@ pub async fn settle(
         let before = old.and_then(|old| old.efidisk0.as_ref());
         let settled = settle_variables(storages, &mut planner, vmid, disk, before).await;
         note(&mut errors, "efidisk0", settled);
+    }
+    let most = config.max_vcpus();
+    if config.vcpus.is_some_and(|vcpus| vcpus.get() > most) {
+        errors.add(
+            "vcpus",
+            format!("cores and sockets make no more than {most}"),
+        );
     }
     if old.is_none() && config.smbios1.is_none() {
         config.smbios1 = Some(random_identity()?);

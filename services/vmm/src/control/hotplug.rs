@@ -3,8 +3,8 @@
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-use basalt_model::hotplug::{NewDevice, RemoveDevice};
-use basalt_model::machine::{Event, Response, RunState};
+use basalt_model::hotplug::{NewDevice, RemoveDevice, SetVcpus};
+use basalt_model::machine::{Event, Request, Response, RunState};
 
 use super::Server;
 use crate::machine::Machine;
@@ -21,35 +21,79 @@ pub struct Removal {
     deadline: Instant,
 }
 
-/// The devices that guests were asked to let go of.
+/// Processors that the guest was asked to let go of.
+pub struct CpuRemoval {
+    /// How many are to be left, and how many there were.
+    count: u8,
+    before: u8,
+    asked_by: u64,
+    deadline: Instant,
+}
+
+/// What the guest was asked to let go of.
 #[derive(Default)]
-pub struct Removals(Vec<Removal>);
+pub struct Removals {
+    devices: Vec<Removal>,
+    cpus: Option<CpuRemoval>,
+}
 
 impl Removals {
-    /// Their configuration keys.
+    /// The configuration keys of it all.
     pub fn ids(&self) -> Vec<String> {
-        self.0.iter().map(|removal| removal.id.clone()).collect()
+        let devices = self.devices.iter().map(|removal| removal.id.clone());
+        let cpus = self.cpus.iter().map(|_| "vcpus".to_owned());
+        devices.chain(cpus).collect()
     }
 
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// How long until the next guest has had its time.
+    /// How long until the guest has had its time for the next one.
     pub fn next_deadline(&self) -> Option<Duration> {
-        let next = self.0.iter().map(|removal| removal.deadline).min()?;
+        let devices = self.devices.iter().map(|removal| removal.deadline);
+        let cpus = self.cpus.iter().map(|removal| removal.deadline);
+        let next = devices.chain(cpus).min()?;
         Some(next.saturating_duration_since(Instant::now()))
     }
 }
 
+fn deadline(patience_ms: u64) -> Instant {
+    Instant::now() + Duration::from_millis(patience_ms).min(MAX_PATIENCE)
+}
+
+/// When a request is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// At once: it is done.
+    Now,
+    /// Later.
+    WhenTheGuestLetGo,
+}
+
 impl Server {
+    /// Serves a request of connection number `index` for what comes and goes, with the descriptors
+    /// that came from there.
+    pub(super) fn hotplug(&mut self, index: usize, request: Request) -> Result<Answer, String> {
+        let descriptors = match &request {
+            Request::AddDevice(device) => {
+                self.connections[index].take_descriptors(device.descriptors())
+            }
+            _ => Vec::new(),
+        };
+        if let Some(reason) = self.moving.forbids_changes() {
+            return Err(reason.to_owned());
+        }
+        match request {
+            Request::AddDevice(device) => self.add_device(device, descriptors),
+            Request::RemoveDevice(remove) => self.remove_device(index, &remove),
+            Request::SetVcpus(wanted) => self.set_vcpus(index, &wanted),
+            _ => Ok(Answer::Now),
+        }
+    }
+
     /// Plugs a device in; what is wrong with the field that it names otherwise.
-    pub(super) fn add_device(
+    fn add_device(
         &mut self,
         device: NewDevice,
         descriptors: Vec<OwnedFd>,
-    ) -> Result<(), String> {
+    ) -> Result<Answer, String> {
         let Some(machine) = &mut self.machine else {
             return Err("there is no machine".to_owned());
         };
@@ -61,20 +105,21 @@ impl Server {
             return Err(error.to_string());
         }
         tracing::info!(device = %id, "plugged in");
-        Ok(())
+        Ok(Answer::Now)
     }
 
     /// Asks the guest for a device on behalf of connection number `index`.
-    pub(super) fn remove_device(
-        &mut self,
-        index: usize,
-        request: &RemoveDevice,
-    ) -> Result<(), String> {
+    fn remove_device(&mut self, index: usize, request: &RemoveDevice) -> Result<Answer, String> {
         let id = &request.device;
         let slot = self.resources.find(id);
         let slot = slot.and_then(|part| self.resources.slot(part));
         let slot = slot.ok_or_else(|| format!("device: there is no '{id}'"))?;
-        if self.removals.0.iter().any(|removal| removal.slot == slot) {
+        if self
+            .removals
+            .devices
+            .iter()
+            .any(|removal| removal.slot == slot)
+        {
             return Err(format!("device: '{id}' is being removed already"));
         }
         if self.state == RunState::Paused {
@@ -82,15 +127,14 @@ impl Server {
                 "device: the machine is paused and cannot let go of '{id}'"
             ));
         }
-        let patience = Duration::from_millis(request.patience_ms).min(MAX_PATIENCE);
-        self.removals.0.push(Removal {
+        self.removals.devices.push(Removal {
             id: id.clone(),
             slot,
             asked_by: self.connections[index].id(),
-            deadline: Instant::now() + patience,
+            deadline: deadline(request.patience_ms),
         });
         self.with_machine(|machine| machine.ask_for(slot));
-        Ok(())
+        Ok(Answer::WhenTheGuestLetGo)
     }
 
     /// The guest let go of the device in a slot.
@@ -98,7 +142,7 @@ impl Server {
         if let Some(machine) = &mut self.machine {
             machine.remove(slot);
         }
-        let all = &mut self.removals.0;
+        let all = &mut self.removals.devices;
         if let Some(index) = all.iter().position(|removal| removal.slot == slot) {
             let removal = all.remove(index);
             self.removed(removal);
@@ -115,25 +159,102 @@ impl Server {
 
     /// The machine was ended for a reset: there is no guest any more that could keep a device.
     pub(super) fn remove_what_was_asked_for(&mut self) {
-        for removal in std::mem::take(&mut self.removals.0) {
+        for removal in std::mem::take(&mut self.removals.devices) {
             self.removed(removal);
         }
+        if let Some(removal) = self.removals.cpus.take() {
+            self.cpus_removed(&removal);
+        }
+    }
+
+    /// Changes how many processors there are on behalf of connection number `index`.
+    fn set_vcpus(&mut self, index: usize, request: &SetVcpus) -> Result<Answer, String> {
+        let SetVcpus { vcpus, patience_ms } = *request;
+        let most = self.resources.vcpus;
+        if self.resources.plugged.is_none() {
+            return Err(format!(
+                "vcpus: the machine was started with {most} for good"
+            ));
+        }
+        if !(1..=most).contains(&vcpus) {
+            return Err(format!("vcpus: {vcpus} is not 1 to {most}"));
+        }
+        if self.removals.cpus.is_some() {
+            return Err("vcpus: some are being removed already".to_owned());
+        }
+        let Some(machine) = &self.machine else {
+            return Err("there is no machine".to_owned());
+        };
+        let before = machine.cpus();
+        if vcpus >= before {
+            machine.plug_cpus(vcpus);
+            self.resources.plugged = Some(vcpus);
+            return Ok(Answer::Now);
+        }
+        if self.state == RunState::Paused {
+            return Err("vcpus: the machine is paused and cannot let go of any".to_owned());
+        }
+        machine.ask_for_cpus(vcpus);
+        self.removals.cpus = Some(CpuRemoval {
+            count: vcpus,
+            before,
+            asked_by: self.connections[index].id(),
+            deadline: deadline(patience_ms),
+        });
+        Ok(Answer::WhenTheGuestLetGo)
+    }
+
+    /// The guest let go of processors.
+    pub(super) fn cpus_let_go(&mut self) {
+        let Some(machine) = &self.machine else { return };
+        machine.stop_ejected_cpus();
+        let left = machine.cpus();
+        if let Some(removal) = self.removals.cpus.take_if(|removal| left <= removal.count) {
+            self.cpus_removed(&removal);
+        }
+    }
+
+    fn cpus_removed(&mut self, removal: &CpuRemoval) {
+        self.resources.plugged = Some(removal.count);
+        tracing::info!(vcpus = removal.count, "processors removed");
+        self.answer(removal.asked_by, &Response::Ok);
+    }
+
+    fn give_up_cpus(&mut self) {
+        let now = Instant::now();
+        let due = self
+            .removals
+            .cpus
+            .take_if(|removal| removal.deadline <= now);
+        let (Some(removal), Some(machine)) = (due, &self.machine) else {
+            return;
+        };
+        machine.withdraw_cpus();
+        machine.stop_ejected_cpus();
+        if machine.cpus() <= removal.count {
+            return self.cpus_removed(&removal);
+        }
+        machine.plug_cpus(removal.before);
+        tracing::warn!("the guest does not let go of processors");
+        let reason = "the guest does not let go of its processors: is its system up?".to_owned();
+        self.answer(removal.asked_by, &Response::Error(reason));
     }
 
     /// Gives up on guests that have had their time.
     pub(super) fn give_up_removals(&mut self) {
+        self.give_up_cpus();
         let now = Instant::now();
         let due = |removal: &Removal| removal.deadline <= now;
-        let (due, kept) = std::mem::take(&mut self.removals.0)
+        let (due, kept) = std::mem::take(&mut self.removals.devices)
             .into_iter()
             .partition(due);
-        self.removals.0 = kept;
+        self.removals.devices = kept;
         let due: Vec<Removal> = due;
         for removal in due {
             let machine = self.machine.as_ref();
             if machine.is_some_and(|machine: &Machine| !machine.withdraw(removal.slot)) {
                 // It has just let go: its word is on the way.
-                self.removals.0.push(removal);
+                self.removals.devices.push(removal);
                 continue;
             }
             tracing::warn!(device = %removal.id, "the guest does not let go");

@@ -26,7 +26,7 @@ use crate::machine::{self, Machine, Terminals};
 use crate::spec::{Listeners, Resources};
 use crate::terminal::Terminal;
 use crate::virtio::scsi::drive::Medium;
-use hotplug::Removals;
+use hotplug::{Answer, Removals};
 use moving::Moving;
 use readers::Reader;
 use requests::Connection;
@@ -102,6 +102,10 @@ impl Server {
             None => (Machine::start(&resources, &terminals)?, RunState::Running),
             Some(state) => Machine::start_from(state, &mut resources, &terminals)?,
         };
+        if resources.plugged.is_some() {
+            // A saved state knows better.
+            resources.plugged = Some(machine.cpus());
+        }
         let display = match (listeners.display, &terminals.screen) {
             (Some(listener), Some(screen)) => {
                 let server = server::Server::start(&resources.name, listener, screen.clone());
@@ -263,26 +267,15 @@ impl Server {
                         Err(reason) => (Response::Error(reason), None),
                     }
                 }
-                Ok(Request::AddDevice(device)) => {
-                    let descriptors =
-                        self.connections[index].take_descriptors(device.descriptors());
-                    let added = match self.moving.forbids_changes() {
-                        Some(reason) => Err(reason.to_owned()),
-                        None => self.add_device(device, descriptors),
-                    };
-                    (done(added), None)
-                }
-                Ok(Request::RemoveDevice(remove)) => {
-                    let asked = match self.moving.forbids_changes() {
-                        Some(reason) => Err(reason.to_owned()),
-                        None => self.remove_device(index, &remove),
-                    };
-                    match asked {
-                        // Answered when the guest has let go.
-                        Ok(()) => continue,
-                        Err(reason) => (Response::Error(reason), None),
-                    }
-                }
+                Ok(
+                    request @ (Request::AddDevice(_)
+                    | Request::RemoveDevice(_)
+                    | Request::SetVcpus(_)),
+                ) => match self.hotplug(index, request) {
+                    Ok(Answer::Now) => (Response::Ok, None),
+                    Ok(Answer::WhenTheGuestLetGo) => continue,
+                    Err(reason) => (Response::Error(reason), None),
+                },
                 Ok(Request::ChangeMedia(change)) => {
                     let medium = self.connections[index].take_descriptor();
                     (done(self.change_media(&change, medium)), None)
@@ -341,7 +334,8 @@ impl Server {
             | Request::Migrate { .. }
             | Request::ChangeMedia(_)
             | Request::AddDevice(_)
-            | Request::RemoveDevice(_) => (Response::Ok, None),
+            | Request::RemoveDevice(_)
+            | Request::SetVcpus(_) => (Response::Ok, None),
         }
     }
 
@@ -380,6 +374,7 @@ impl Server {
             state: self.state,
             reason: self.reason.clone(),
             moving: self.moving.progress(),
+            vcpus: self.machine.as_ref().map_or(0, Machine::cpus),
             removing: self.removals.ids(),
             disks: disks.collect(),
             nics: nics.collect(),
@@ -391,6 +386,9 @@ impl Server {
         events.wake().clear();
         for slot in events.take_ejected() {
             self.let_go(slot);
+        }
+        if events.take_cpus() {
+            self.cpus_let_go();
         }
         if let Some(full) = events.take_full() {
             self.pause_for(full);

@@ -65,16 +65,16 @@ pub struct Blobs {
 
 impl Blobs {
     /// The blobs every machine has: identity, memory in bytes, number of processors.
-    pub fn new(uuid: [u8; 16], memory: u64, vcpus: u8) -> Self {
-        let cpus = u16::from(vcpus).to_le_bytes().to_vec();
+    pub fn new(uuid: [u8; 16], memory: u64, plugged: u8, vcpus: u8) -> Self {
+        let cpus = |count: u8| u16::from(count).to_le_bytes().to_vec();
         Self {
             numbered: BTreeMap::from([
                 (KEY_SIGNATURE, b"QEMU".to_vec()),
                 (KEY_ID, FEATURES.to_le_bytes().to_vec()),
                 (KEY_UUID, uuid.to_vec()),
                 (KEY_RAM_SIZE, memory.to_le_bytes().to_vec()),
-                (KEY_CPUS, cpus.clone()),
-                (KEY_MAX_CPUS, cpus),
+                (KEY_CPUS, cpus(plugged)),
+                (KEY_MAX_CPUS, cpus(vcpus)),
             ]),
             files: BTreeMap::new(),
         }

@@ -14,7 +14,7 @@ struct Guest {
 fn guest() -> Guest {
     let memory = reserve(32 * MIB).unwrap();
     let heard: Arc<Mutex<Vec<Vec<u8>>>> = Arc::default();
-    let mut blobs = Blobs::new([7; 16], 32 * MIB, 3);
+    let mut blobs = Blobs::new([7; 16], 32 * MIB, 3, 3);
     blobs.file("etc/e820", b"memory map".to_vec());
     let log = heard.clone();
     blobs.register(

@@ -1,6 +1,8 @@
-//! Devices at fixed places: serial port, power management, reset; and what firmware needs beside
+//! Devices at fixed places: serial port, power management, processors that come and
+//! go, reset; and what firmware needs beside
 //! them: its configuration, flash memory, real-time clock, keyboard controller, LPC bridge.
 
+pub mod cpus;
 pub mod flash;
 pub mod fwcfg;
 pub mod i8042;

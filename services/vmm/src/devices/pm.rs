@@ -68,6 +68,8 @@ impl Registers {
 pub enum GeneralEvent {
     /// A device was plugged in, or is to be unplugged: `_E01`.
     PciSlots = 1,
+    /// A processor was plugged in, or is to be unplugged: `_E02`.
+    Processors = 2,
 }
 
 /// What is saved of the block.

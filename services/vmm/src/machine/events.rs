@@ -1,5 +1,6 @@
 //! What virtual CPUs and devices tell the main thread about the machine as a whole.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::event::Signal;
@@ -22,6 +23,7 @@ pub struct Events {
     full: Mutex<Option<FullDisk>>,
     /// PCI device numbers, a bit each.
     ejected: Mutex<u32>,
+    cpus: AtomicBool,
     wake: Signal,
 }
 
@@ -41,6 +43,7 @@ impl Events {
             first: Mutex::new(None),
             full: Mutex::new(None),
             ejected: Mutex::new(0),
+            cpus: AtomicBool::new(false),
             wake: Signal::new()?,
         })
     }
@@ -79,6 +82,17 @@ impl Events {
         let mut ejected = self.ejected.lock().unwrap_or_else(PoisonError::into_inner);
         let bits = std::mem::take(&mut *ejected);
         (0..32).filter(|slot| bits & 1 << slot != 0).collect()
+    }
+
+    /// Leaves word that the guest let go of processors, and wakes the main thread.
+    pub fn report_cpus(&self) {
+        self.cpus.store(true, Ordering::Release);
+        self.wake.raise();
+    }
+
+    /// Takes the word that the guest let go of processors.
+    pub fn take_cpus(&self) -> bool {
+        self.cpus.swap(false, Ordering::AcqRel)
     }
 
     /// Takes the event.

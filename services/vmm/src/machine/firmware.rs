@@ -160,7 +160,7 @@ fn blobs(
     order: String,
     screen: Option<Arc<Screen>>,
 ) -> Blobs {
-    let mut blobs = Blobs::new(system.uuid, profile.memory, profile.vcpus);
+    let mut blobs = Blobs::new(system.uuid, profile.memory, profile.plugged, profile.vcpus);
     blobs.file("etc/e820", e820(profile.memory));
     blobs.file("etc/system-states", SYSTEM_STATES.to_vec());
     if !order.is_empty() {

@@ -4,6 +4,7 @@
 use basalt_model::machine::RunState;
 
 use super::{Error, Machine};
+use crate::devices::cpus::Set;
 use crate::spec::Resources;
 use crate::spec::plug::Plugged;
 
@@ -42,6 +43,43 @@ impl Machine {
     /// Lets the guest keep the device in a slot after all. `false` when it has let go already.
     pub fn withdraw(&self, slot: u8) -> bool {
         self.fixed.slots.withdraw(slot)
+    }
+
+    /// Number of processors that are there.
+    pub fn cpus(&self) -> u8 {
+        // At most 64.
+        self.fixed.cpus.present().count_ones() as u8
+    }
+
+    /// Plugs processors in until there are `count`, those with the lowest numbers first, and tells
+    /// the guest.
+    pub fn plug_cpus(&self, count: u8) {
+        let present = self.fixed.cpus.present();
+        let missing = usize::from(count.saturating_sub(self.cpus()));
+        let away = (0..Set::BITS).filter(|cpu| present >> cpu & 1 == 0);
+        let more = away.take(missing).fold(0, |set, cpu| set | 1 << cpu);
+        self.vcpus.plug(present | more);
+        self.fixed.cpus.announce(more);
+    }
+
+    /// Asks the guest for processors until `count` are left, those with the highest numbers first;
+    /// the machine's events tell when it has let go of some.
+    pub fn ask_for_cpus(&self, count: u8) {
+        let present = self.fixed.cpus.present();
+        let surplus = usize::from(self.cpus().saturating_sub(count));
+        let there = (1..Set::BITS).rev().filter(|cpu| present >> cpu & 1 != 0);
+        let going = there.take(surplus).fold(0, |set, cpu| set | 1 << cpu);
+        self.fixed.cpus.ask(going);
+    }
+
+    /// Lets the guest keep the processors that it was asked for after all.
+    pub fn withdraw_cpus(&self) {
+        self.fixed.cpus.withdraw();
+    }
+
+    /// Stops the processors that the guest has let go of.
+    pub fn stop_ejected_cpus(&self) {
+        self.vcpus.plug(self.fixed.cpus.present());
     }
 
     /// Ends the device in a slot that the guest has let go of.

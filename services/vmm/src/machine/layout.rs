@@ -88,6 +88,8 @@ pub const SCI_IRQ: u32 = 9;
 pub const SLEEP_OFF: u8 = 5;
 /// Registers by which PCI devices come and go.
 pub const HOTPLUG_PORT: u16 = 0xae00;
+/// Registers by which processors come and go.
+pub const CPUS_PORT: u16 = 0xae20;
 /// Configuration address (4 bytes) and data (4 bytes).
 pub const PCI_CONFIG_PORT: u16 = 0xcf8;
 /// Reset control register; lies inside the configuration address ports, for one-byte access.

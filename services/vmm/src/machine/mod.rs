@@ -25,6 +25,7 @@ use kvm_bindings::{CpuId, KVM_PIT_SPEAKER_DUMMY, kvm_pit_config};
 use kvm_ioctls::{VcpuFd, VmFd};
 
 use crate::bus::Bus;
+use crate::devices::cpus::{self, Cpus};
 use crate::devices::pm::PowerManagement;
 use crate::devices::reset::{KeyboardReset, ResetControl};
 use crate::devices::serial::SerialPort;
@@ -41,7 +42,8 @@ use board::{Board, Windows};
 use events::Events;
 use firmware::Firmware;
 use layout::{
-    HOTPLUG_PORT, KEYBOARD_PORT, KVM_IDENTITY_MAP, KVM_TSS, PCI_CONFIG_PORT, PM_PORT, SERIAL_PORT,
+    CPUS_PORT, HOTPLUG_PORT, KEYBOARD_PORT, KVM_IDENTITY_MAP, KVM_TSS, PCI_CONFIG_PORT, PM_PORT,
+    SERIAL_PORT,
 };
 use memory::{DirtyLog, Memory};
 use vcpu::Vcpus;
@@ -106,6 +108,7 @@ struct Fixed {
     serial: Arc<SerialPort>,
     host: Arc<PciHost>,
     slots: Arc<Slots>,
+    cpus: Arc<Cpus>,
 }
 
 /// A machine without virtual CPUs.
@@ -140,7 +143,7 @@ impl Shell {
             screen.attach(memory, std::mem::take(&mut board.inputs));
         }
         let power = Arc::new(PowerManagement::new(vm, events.clone()));
-        let (bus, fixed) = make_bus(&board, firmware.as_ref(), terminals, &power, &events);
+        let (bus, fixed) = make_bus(&board, firmware.as_ref(), terminals, &power, profile);
         // What comes from now on is plugged into a machine that exists.
         board.windows = Windows::Guest;
         Ok(Self {
@@ -180,7 +183,8 @@ impl Machine {
         if let Some(entry) = entry {
             registers::enter(&vcpus[0], &shell.board.memory, entry)?;
         }
-        let vcpus = Vcpus::start(vcpus, &shell.bus, &shell.board.events);
+        let plugged = shell.fixed.cpus.present();
+        let vcpus = Vcpus::start(vcpus, plugged, &shell.bus, &shell.board.events);
         let vcpus = vcpus.map_err(Error::Thread)?;
         Ok(shell.with(vcpus, features))
     }
@@ -260,6 +264,8 @@ impl Machine {
 fn profile(resources: &Resources, offer: &cpuid::Offer) -> acpi::Profile {
     acpi::Profile {
         vcpus: resources.vcpus,
+        plugged: resources.plugged.unwrap_or(resources.vcpus),
+        cpus_come: resources.plugged.is_some(),
         memory: resources.memory,
         address_bits: offer.address_bits(),
         firmware: resources.boot.is_firmware(),
@@ -338,8 +344,9 @@ fn make_bus(
     firmware: Option<&Firmware>,
     terminals: &Terminals,
     power: &Arc<PowerManagement>,
-    events: &Arc<Events>,
+    profile: acpi::Profile,
 ) -> (Bus, Fixed) {
+    let events = &board.events;
     let port = SerialPort::new(terminals.serial.clone(), board.vm.clone());
     let fed = port.clone();
     terminals.serial.on_input(Arc::new(move || fed.feed()));
@@ -354,7 +361,10 @@ fn make_bus(
     let reset = ResetControl::new(events.clone());
     let host = Arc::new(PciHost::new(pci, reset, firmware.is_some()));
     let registers = Arc::new(Slots::new(host.clone(), power.clone(), events.clone()));
+    let present = cpus::first(profile.plugged);
+    let cpus = Arc::new(Cpus::new(present, power.clone(), events.clone()));
     let mut bus = Bus::default();
+    bus.add_ports(CPUS_PORT, cpus::LEN, cpus.clone());
     bus.add_ports(PM_PORT, pm::LEN, power.clone());
     bus.add_ports(SERIAL_PORT, serial::LEN, port.clone());
     bus.add_ports(PCI_CONFIG_PORT, 8, host.clone());
@@ -371,6 +381,7 @@ fn make_bus(
         serial: port,
         host,
         slots: registers,
+        cpus,
     };
     (bus, fixed)
 }

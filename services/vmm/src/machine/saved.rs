@@ -34,6 +34,7 @@ const POWER: &str = "power";
 const SERIAL: &str = "serial";
 const HOST: &str = "pci";
 const SLOTS: &str = "pci-slots";
+const CPUS: &str = "processors";
 const FLASH: &str = "flash";
 const FIRMWARE: &str = "firmware";
 const RTC: &str = "rtc";
@@ -200,6 +201,7 @@ impl Machine {
         tree.put(SERIAL, Kind::Serial, &self.fixed.serial.save())?;
         tree.put(HOST, Kind::PciHost, &self.fixed.host.save())?;
         tree.put(SLOTS, Kind::PciSlots, &self.fixed.slots.save())?;
+        tree.put(CPUS, Kind::Processors, &self.fixed.cpus.save())?;
         for Placed { id, device, .. } in &self.board.devices {
             let state = device.save().map_err(|e| Error::Device(id.clone(), e))?;
             tree.put(&device_id(id), Kind::VirtioPci, &state)?;
@@ -319,7 +321,8 @@ impl Machine {
         }
         let (vcpus, features) = shell.restore(resources, terminals, &mut tree)?;
         tree.finish().map_err(Error::Tree)?;
-        let vcpus = Vcpus::start_paused(vcpus, &shell.bus, &shell.board.events);
+        let plugged = shell.fixed.cpus.present();
+        let vcpus = Vcpus::start_paused(vcpus, plugged, &shell.bus, &shell.board.events);
         let vcpus = vcpus.map_err(super::Error::Thread)?;
         Ok(shell.with(vcpus, features))
     }
@@ -366,7 +369,7 @@ impl Shell {
         chips.restore_clock(vm, elapsed).map_err(Error::Kvm)?;
         let vcpus = self.restore_vcpus(resources, tree, elapsed)?;
         chips.restore(vm).map_err(Error::Kvm)?;
-        self.restore_devices(tree, terminals, elapsed)?;
+        self.restore_devices(tree, terminals, elapsed, resources.vcpus)?;
         Ok(vcpus)
     }
 
@@ -409,6 +412,7 @@ impl Shell {
         tree: &mut Tree,
         terminals: &Terminals,
         elapsed: u64,
+        count: u8,
     ) -> Result<(), Error> {
         let damaged = |id: &str, problem| Error::Device(id.to_owned(), problem);
         let power = tree.take(POWER, Kind::PowerManagement)?;
@@ -436,6 +440,11 @@ impl Shell {
         // A state of an older monitor has none.
         if let Some(slots) = tree.take_any(SLOTS, Kind::PciSlots)? {
             self.fixed.slots.restore(&slots);
+        }
+        if let Some(cpus) = tree.take_any(CPUS, Kind::Processors)?
+            && !self.fixed.cpus.restore(&cpus, count)
+        {
+            return Err(damaged(CPUS, "they are another machine's"));
         }
         Ok(())
     }

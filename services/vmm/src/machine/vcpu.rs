@@ -14,6 +14,7 @@ use vmm_sys_util::signal::{Killable, SIGRTMIN, register_signal_handler};
 
 use super::events::{Events, MachineEvent};
 use crate::bus::Bus;
+use crate::devices::cpus::Set;
 use crate::sandbox::{self, ThreadClass};
 
 /// What the virtual CPUs are to do.
@@ -26,6 +27,8 @@ enum Wanted {
 
 struct ControlState {
     wanted: Wanted,
+    /// Virtual CPUs that are in the machine; the others stand.
+    plugged: Set,
     /// Virtual CPUs that are paused or gone.
     idle: usize,
     /// Virtual CPUs that are paused, for the main thread to look at.
@@ -38,6 +41,14 @@ struct Control {
     changed: Condvar,
 }
 
+impl ControlState {
+    /// Whether virtual CPU `id` is to stand.
+    fn stands(&self, id: usize) -> bool {
+        let is_in = self.plugged >> id & 1 != 0;
+        self.wanted == Wanted::Pause || self.wanted == Wanted::Run && !is_in
+    }
+}
+
 impl Control {
     fn lock(&self) -> std::sync::MutexGuard<'_, ControlState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -47,14 +58,14 @@ impl Control {
     /// is parked where the main thread can reach it.
     fn may_run(&self, id: usize, vcpu: &mut Option<VcpuFd>) -> bool {
         let mut state = self.lock();
-        if state.wanted == Wanted::Pause {
+        if state.stands(id) {
             // Spares the guest its soft-lockup alarm; refused while it has no clock, which is
             // no harm.
             let _ = vcpu.as_ref().map(VcpuFd::kvmclock_ctrl);
             state.parked[id] = vcpu.take();
             state.idle += 1;
             self.changed.notify_all();
-            while state.wanted == Wanted::Pause {
+            while state.stands(id) {
                 state = self
                     .changed
                     .wait(state)
@@ -94,28 +105,31 @@ pub struct Vcpus {
 }
 
 impl Vcpus {
-    /// Starts one thread per virtual CPU; they run at once.
+    /// Starts one thread per virtual CPU; those in `plugged` run at once.
     pub fn start(
         vcpus: Vec<VcpuFd>,
+        plugged: Set,
         bus: &Arc<Bus>,
         events: &Arc<Events>,
     ) -> std::io::Result<Self> {
-        Self::spawn(vcpus, bus, events, Wanted::Run)
+        Self::spawn(vcpus, plugged, bus, events, Wanted::Run)
     }
 
     /// Starts one thread per virtual CPU; they stand until resumed.
     pub fn start_paused(
         vcpus: Vec<VcpuFd>,
+        plugged: Set,
         bus: &Arc<Bus>,
         events: &Arc<Events>,
     ) -> std::io::Result<Self> {
-        let all = Self::spawn(vcpus, bus, events, Wanted::Pause)?;
+        let all = Self::spawn(vcpus, plugged, bus, events, Wanted::Pause)?;
         all.pause();
         Ok(all)
     }
 
     fn spawn(
         vcpus: Vec<VcpuFd>,
+        plugged: Set,
         bus: &Arc<Bus>,
         events: &Arc<Events>,
         wanted: Wanted,
@@ -123,6 +137,7 @@ impl Vcpus {
         let control = Arc::new(Control {
             state: Mutex::new(ControlState {
                 wanted,
+                plugged,
                 idle: 0,
                 parked: vcpus.iter().map(|_| None).collect(),
             }),
@@ -176,6 +191,13 @@ impl Vcpus {
     /// Lets them run again.
     pub fn resume(&self) {
         self.want(Wanted::Run);
+    }
+
+    /// Says which virtual CPUs are in the machine; the others stand from now on.
+    pub fn plug(&self, plugged: Set) {
+        self.control.lock().plugged = plugged;
+        self.control.changed.notify_all();
+        self.kick();
     }
 
     /// Calls `look` for each virtual CPU while all are paused; `None` when one runs or is gone.

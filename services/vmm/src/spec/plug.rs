@@ -6,9 +6,7 @@ use std::os::fd::OwnedFd;
 
 use basalt_model::hotplug::NewDevice;
 
-use super::{
-    Delivery, Error, Resources, check_disk, check_nic, disk_resource, invalid, nic_resource,
-};
+use super::{Delivery, Error, Resources, check, disk_resource, invalid, nic_resource};
 use crate::machine::layout::{DISK_SLOTS, NIC_SLOTS};
 
 /// A part that can come and go.
@@ -36,14 +34,14 @@ impl Resources {
         let mut delivery = Delivery(descriptors.into_iter().map(Some).collect());
         let plugged = match device {
             NewDevice::Disk(disk) => {
-                check_disk(&disk)?;
+                check::disk(&disk)?;
                 let slot = self.free(&id, DISK_SLOTS)?;
                 let disk = disk_resource(*disk, slot, &mut delivery, &mut self.rings)?;
                 self.disks.push(disk);
                 Plugged::Disk(self.disks.len() - 1)
             }
             NewDevice::Nic(nic) => {
-                check_nic(&nic)?;
+                check::nic(&nic)?;
                 let slot = self.free(&id, NIC_SLOTS)?;
                 self.nics.push(nic_resource(nic, slot, &mut delivery)?);
                 Plugged::Nic(self.nics.len() - 1)

@@ -41,6 +41,8 @@ pub enum Kind {
     PciHost,
     /// PCI devices that come and go.
     PciSlots,
+    /// Processors that come and go.
+    Processors,
     /// Virtio device on PCI.
     VirtioPci,
     /// Chip with the firmware's variables, which are in a file beside.
@@ -68,6 +70,7 @@ impl Kind {
             Self::Serial => "serial",
             Self::PciHost => "pci-host",
             Self::PciSlots => "pci-slots",
+            Self::Processors => "processors",
             Self::VirtioPci => "virtio-pci",
             Self::Flash => "flash",
             Self::FirmwareConfig => "firmware-config",

@@ -122,6 +122,33 @@ pub const EJECTOR: &[u8] = &[
     0xeb, 0xd7, // jmp look
 ];
 
+/// A guest that lets go of its processors. It prints `>`, then `p` for every time it learns that one
+/// came, and `e` when it has ejected those that are wanted back.
+pub const CPU_EJECTOR: &[u8] = &[
+    0x66, 0xba, 0xf8, 0x03, // mov dx, 0x3f8
+    0xb0, b'>', // mov al, '>'
+    0xee, // out dx, al
+    0x66, 0xba, 0x28, 0xae, // look: mov dx, 0xae28
+    0xed, // in eax, dx
+    0x85, 0xc0, // test eax, eax
+    0x74, 0x08, // jz wanted
+    0xef, // out dx, eax
+    0x66, 0xba, 0xf8, 0x03, // mov dx, 0x3f8
+    0xb0, b'p', // mov al, 'p'
+    0xee, // out dx, al
+    0x66, 0xba, 0x30, 0xae, // wanted: mov dx, 0xae30
+    0xed, // in eax, dx
+    0x85, 0xc0, // test eax, eax
+    0x74, 0xe6, // jz look
+    0xef, // out dx, eax
+    0x66, 0xba, 0x38, 0xae, // mov dx, 0xae38
+    0xef, // out dx, eax
+    0x66, 0xba, 0xf8, 0x03, // mov dx, 0x3f8
+    0xb0, b'e', // mov al, 'e'
+    0xee, // out dx, al
+    0xeb, 0xd7, // jmp look
+];
+
 /// A bzImage whose 64-bit entry is `guest`.
 fn kernel(guest: &[u8]) -> File {
     const SETUP: usize = 1024;
@@ -165,6 +192,8 @@ pub struct Setup {
     pub memory_mib: u64,
     /// Its virtual CPUs.
     pub vcpus: u8,
+    /// Those of them that are there from the start, if others may come.
+    pub plugged: Option<u8>,
     /// Bytes of its disk.
     pub disk: u64,
     /// More disks, raw.
@@ -179,6 +208,7 @@ impl Default for Setup {
             guest: GUEST,
             memory_mib: 64,
             vcpus: 2,
+            plugged: None,
             disk: 1 << 20,
             more: Vec::new(),
             restore: None,
@@ -229,6 +259,7 @@ impl Setup {
             name: "test".into(),
             vmid: 100,
             vcpus: self.vcpus,
+            plugged: self.plugged,
             memory_mib: self.memory_mib,
             kvm: Slot(0),
             control: Slot(1),

@@ -8,12 +8,13 @@ use acpi_tables::aml::{
 use acpi_tables::sdt::Sdt;
 
 use super::hotplug::{self, Ready};
-use super::{OEM, Profile, REVISION, SDT_HEADER, TABLE};
+use super::{OEM, Profile, REVISION, SDT_HEADER, TABLE, cpus};
+use crate::devices::cpus::LEN as CPUS_LEN;
 use crate::devices::{fwcfg, pm, rtc, serial};
 use crate::machine::layout::{
-    ECAM, ECAM_SIZE, FW_CFG_PORT, HOTPLUG_PORT, I8042_PORT, KEYBOARD_IRQ, KEYBOARD_PORT, MOUSE_IRQ,
-    PCI_CONFIG_PORT, PM_PORT, RTC_PORT, SERIAL_IRQ, SERIAL_PORT, SLEEP_OFF, high_pci_window,
-    intx_line, pci_windows,
+    CPUS_PORT, ECAM, ECAM_SIZE, FW_CFG_PORT, HOTPLUG_PORT, I8042_PORT, KEYBOARD_IRQ, KEYBOARD_PORT,
+    MOUSE_IRQ, PCI_CONFIG_PORT, PM_PORT, RTC_PORT, SERIAL_IRQ, SERIAL_PORT, SLEEP_OFF,
+    high_pci_window, intx_line, pci_windows,
 };
 use crate::pci::host::DEVICES;
 use crate::pci::hotplug::LEN as HOTPLUG_LEN;
@@ -23,6 +24,9 @@ pub(super) fn table(profile: Profile) -> Sdt {
     let mut devices = pci_root(profile);
     devices.extend(serial_port());
     devices.extend(board_resources());
+    if profile.cpus_come {
+        devices.extend(cpus::container(profile.vcpus));
+    }
     if profile.firmware {
         devices.extend(keyboard());
         devices.extend(mouse());
@@ -32,6 +36,9 @@ pub(super) fn table(profile: Profile) -> Sdt {
     let mut table = Sdt::new(*b"DSDT", SDT_HEADER, 2, OEM, TABLE, REVISION);
     table.append_slice(&Scope::raw("_SB_".into(), devices));
     table.append_slice(&hotplug::events());
+    if profile.cpus_come {
+        table.append_slice(&cpus::events());
+    }
     let off = Package::new(vec![&SLEEP_OFF, &SLEEP_OFF, &0u8, &0u8]);
     table.append_slice(&bytes(&Name::new("_S5_".into(), &off)));
     table
@@ -151,5 +158,6 @@ fn board_resources() -> Vec<u8> {
     let config = Memory32Fixed::new(true, ECAM as u32, ECAM_SIZE as u32);
     let power = IO::new(PM_PORT, PM_PORT, 1, pm::LEN as u8);
     let hotplug = IO::new(HOTPLUG_PORT, HOTPLUG_PORT, 1, HOTPLUG_LEN as u8);
-    device("MBRD", "PNP0C02", &[&config, &power, &hotplug])
+    let cpus = IO::new(CPUS_PORT, CPUS_PORT, 1, CPUS_LEN as u8);
+    device("MBRD", "PNP0C02", &[&config, &power, &hotplug, &cpus])
 }

@@ -13,9 +13,9 @@ use crate::machine::layout::{HOTPLUG_PORT, hotplug_slots};
 use crate::pci::hotplug::LEN;
 
 /// A device came: look for it.
-const DEVICE_CHECK: u8 = 1;
+pub(super) const DEVICE_CHECK: u8 = 1;
 /// A device is wanted back.
-const EJECT_REQUEST: u8 = 3;
+pub(super) const EJECT_REQUEST: u8 = 3;
 /// Bits of a register.
 const BITS: usize = 32;
 

@@ -6,6 +6,7 @@
 //! [`build`] makes [`Tables`] that lie nowhere yet. [`write`] puts them into memory for a kernel that is
 //! entered directly; [`loader`] turns them into instructions by which firmware does the same.
 
+mod cpus;
 mod dsdt;
 mod hotplug;
 pub mod loader;
@@ -55,8 +56,12 @@ pub enum Error {
 /// The machine the tables describe.
 #[derive(Debug, Clone, Copy)]
 pub struct Profile {
-    /// Number of processors.
+    /// Most processors.
     pub vcpus: u8,
+    /// Processors that are there from the start.
+    pub plugged: u8,
+    /// Whether processors come and go.
+    pub cpus_come: bool,
     /// Bytes of memory.
     pub memory: u64,
     /// Bits of a physical address.
@@ -158,7 +163,7 @@ pub fn build(profile: Profile) -> Tables {
     tables
         .pointers
         .extend([fadt + X_FIRMWARE_CTRL, fadt + X_DSDT]);
-    let madt = tables.place(&madt(profile.vcpus));
+    let madt = tables.place(&madt(profile.vcpus, profile.plugged));
     let mut mcfg = MCFG::new(OEM, TABLE, REVISION);
     mcfg.add_ecam(ECAM, 0, 0, 0);
     let mcfg = tables.place(&mcfg);
@@ -235,8 +240,16 @@ fn fadt(firmware: bool, facs: u64, dsdt: u64) -> acpi_tables::fadt::FADT {
     fadt.finalize()
 }
 
-fn madt(vcpus: u8) -> Sdt {
-    const LOCAL_APIC_ENTRY: u8 = 0;
+/// Flag of a processor that can be used.
+const PROCESSOR_ON: u8 = 1;
+
+/// A processor's entry: its number is also that of its local APIC (ACPI 6.5 §5.2.12.2).
+fn local_apic(cpu: u8, flags: u8) -> [u8; 8] {
+    const ENTRY: u8 = 0;
+    [ENTRY, 8, cpu, cpu, flags, 0, 0, 0]
+}
+
+fn madt(vcpus: u8, plugged: u8) -> Sdt {
     const IO_APIC_ENTRY: u8 = 1;
     const OVERRIDE_ENTRY: u8 = 2;
     const NMI_ENTRY: u8 = 4;
@@ -247,7 +260,9 @@ fn madt(vcpus: u8) -> Sdt {
     // Two legacy interrupt controllers exist too.
     madt.append_slice(&1u32.to_le_bytes());
     for id in 0..vcpus {
-        madt.append_slice(&[LOCAL_APIC_ENTRY, 8, id, id, 1, 0, 0, 0]);
+        // Those that may come have no flag set.
+        let flags = if id < plugged { PROCESSOR_ON } else { 0 };
+        madt.append_slice(&local_apic(id, flags));
     }
     madt.append_slice(&[IO_APIC_ENTRY, 12, vcpus, 0]);
     madt.append_slice(&IO_APIC.to_le_bytes());

@@ -1,5 +1,6 @@
 use super::*;
 use crate::machine::layout::MIB;
+use std::process::Command;
 
 const BASE: u64 = 0x7f00_0000;
 
@@ -21,6 +22,8 @@ fn table(area: &[u8], at: usize) -> &[u8] {
 pub(super) fn profile(vcpus: u8, firmware: bool) -> Profile {
     Profile {
         vcpus,
+        plugged: vcpus,
+        cpus_come: false,
         memory: 512 * MIB,
         address_bits: 40,
         firmware,
@@ -83,6 +86,22 @@ fn slots_of_disks_and_cards_can_be_ejected() {
 }
 
 #[test]
+fn processors_that_may_come_are_there_and_off() {
+    let profile = Profile {
+        plugged: 2,
+        cpus_come: true,
+        ..profile(40, false)
+    };
+    let body = build(profile).body;
+    let has = |wanted: &[u8]| body.windows(wanted.len()).any(|w| w == wanted);
+    assert!(has(&[0, 8, 1, 1, 1, 0, 0, 0]) && has(&[0, 8, 2, 2, 0, 0, 0, 0]));
+    assert!(has(b"C000") && has(b"C027") && !has(b"C028") && has(b"_E02"));
+    assert!(build(profile).located(BASE).1.len() < ACPI_TABLES_SIZE);
+    let without = build(self::profile(40, false)).body;
+    assert!(!without.windows(8).any(|w| w == b"ACPI0007"));
+}
+
+#[test]
 fn only_firmware_has_the_devices_made_for_it() {
     let has = |firmware, name: &[u8]| {
         let body = build(profile(1, firmware)).body;
@@ -91,5 +110,47 @@ fn only_firmware_has_the_devices_made_for_it() {
     for device in [&b"FWCF"[..], b"KBD_", b"MOU_", b"RTC_"] {
         assert!(has(true, device));
         assert!(!has(false, device));
+    }
+}
+
+/// The interpreter of ACPICA, which is also that of most guests, loads the table and runs the methods
+/// by which devices come and go.
+#[test]
+fn an_interpreter_runs_the_methods() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("dsdt.aml");
+    let commands = [
+        (r"\_GPE._E01", "Evaluating"),
+        (r"\_GPE._E02", "Evaluating"),
+        (r"\_SB.PCI0.DVNT 4 1", "Notify on [S02_]"),
+        (r"\_SB.PCI0.S26._EJ0 1", "Evaluating"),
+        (r"\_SB.CPUS.CNT0 2 1", "Notify on [C001]"),
+        (r"\_SB.CPUS.CNT1 128 3", "Notify on [C027]"),
+        (r"\_SB.CPUS.C027._STA", "Evaluating"),
+        (r"\_SB.CPUS.C027._MAT", "Evaluating"),
+        (r"\_SB.CPUS.C027._EJ0 1", "Evaluating"),
+    ];
+    for firmware in [false, true] {
+        let profile = Profile {
+            plugged: 1,
+            cpus_come: true,
+            ..profile(40, firmware)
+        };
+        let (root, body) = build(profile).located(BASE);
+        let xsdt = table(&body, qword(&root, ROOT_POINTER));
+        let fadt = table(&body, qword(xsdt, 36));
+        std::fs::write(&path, table(&body, qword(fadt, 140))).unwrap();
+        for (command, wanted) in commands {
+            let run = Command::new("acpiexec")
+                .args(["-b", &format!("execute {command}")])
+                .arg(&path)
+                .output();
+            let Ok(run) = run else {
+                eprintln!("skipped: there is no acpiexec here");
+                return;
+            };
+            let said = String::from_utf8_lossy(&run.stdout);
+            assert!(said.contains(wanted) && !said.contains("AE_"), "{said}");
+        }
     }
 }
