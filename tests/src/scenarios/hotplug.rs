@@ -22,7 +22,7 @@ pub fn life(lab: &mut Lab<'_>) -> Result<()> {
     let api = appliance.api()?;
     let guest = Guest::create_vm(&api, VMID, &[])?;
     guest.power(&api, "start")?;
-    let mut shell = guest.shell(&api)?;
+    let mut shell = quiet_shell(&api, guest)?;
     shell.run("modprobe -a virtio_blk virtio_net", SOON)?;
 
     set(
@@ -66,7 +66,7 @@ pub fn processors(lab: &mut Lab<'_>) -> Result<()> {
     ];
     let guest = Guest::create_vm(&api, VMID, &settings)?;
     guest.power(&api, "start")?;
-    let mut shell = guest.shell(&api)?;
+    let mut shell = quiet_shell(&api, guest)?;
     appears(&mut shell, &processors_are(1), "its first processor")?;
     set(&api, guest, &[("vcpus", "2")])?;
     nothing_waits(&api, guest)?;
@@ -92,6 +92,13 @@ pub fn processors(lab: &mut Lab<'_>) -> Result<()> {
 
 fn processors_are(count: u32) -> String {
     format!("test $(grep -c ^processor /proc/cpuinfo) = {count}")
+}
+
+/// A shell between whose lines the kernel does not write when devices come and go.
+fn quiet_shell(api: &Api, guest: Guest) -> Result<Console> {
+    let mut shell = guest.shell(api)?;
+    shell.run("dmesg --console-level 1", SOON)?;
+    Ok(shell)
 }
 
 fn set(api: &Api, guest: Guest, settings: &[(&str, &str)]) -> Result<()> {
