@@ -13,6 +13,7 @@ pub mod host;
 pub mod lxc;
 pub mod machine;
 pub mod network;
+pub mod pool;
 pub mod propstring;
 pub mod qemu;
 pub mod storage;

@@ -9,12 +9,16 @@ use serde::{Deserialize, Serialize};
 
 pub mod access;
 pub mod acl;
+pub mod certificates;
 pub mod cluster;
 pub mod guest;
+pub mod hardware;
 pub mod lxc;
 pub mod nodes;
+pub mod pools;
 pub mod qemu;
 pub mod storage;
+pub mod system;
 pub mod tasks;
 pub mod update;
 pub mod users;
@@ -26,8 +30,12 @@ pub const ALL: &[&[Declaration]] = &[
     access::DECLARED,
     users::DECLARED,
     acl::DECLARED,
+    pools::DECLARED,
     cluster::DECLARED,
     nodes::DECLARED,
+    system::DECLARED,
+    hardware::DECLARED,
+    certificates::DECLARED,
     tasks::DECLARED,
     update::DECLARED,
     storage::DECLARED,
