@@ -224,6 +224,16 @@ pub struct NodeTime {
     pub localtime: u64,
 }
 
+/// A changed time of a node.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct NodeTimeSet {
+    /// Name of the node.
+    pub node: String,
+    /// Time zone, e.g. `Europe/Berlin`.
+    #[schemars(length(max = 64))]
+    pub timezone: String,
+}
+
 /// Name servers of a node.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NodeDns {
@@ -254,6 +264,16 @@ pub struct NetworkQuery {
     /// Only this kind; `any_bridge` is every kind of bridge.
     #[serde(rename = "type")]
     pub kind: Option<NetworkFilter>,
+}
+
+/// A network interface of a node by its name.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct NetworkPath {
+    /// Name of the node.
+    pub node: String,
+    /// Name of the interface.
+    #[schemars(length(min = 2, max = 20))]
+    pub iface: String,
 }
 
 /// Kinds of network interface to list.
@@ -374,6 +394,14 @@ endpoints! {
         cli: "node time",
     }
 
+    /// Sets the time zone of a node.
+    NodeTimePut: Put "/nodes/{node}/time" {
+        params: NodeTimeSet,
+        output: (),
+        permission: MODIFY,
+        cli: "node timezone",
+    }
+
     /// Shows the name servers of a node.
     NodeDnsGet: Get "/nodes/{node}/dns" {
         params: NodePath,
@@ -395,5 +423,13 @@ endpoints! {
         output: Vec<NetworkInterface>,
         permission: Permission::AnyUser,
         cli: "network list",
+    }
+
+    /// Shows a network interface of a node.
+    NetworkGet: Get "/nodes/{node}/network/{iface}" {
+        params: NetworkPath,
+        output: NetworkInterface,
+        permission: AUDIT,
+        cli: "network show",
     }
 }
