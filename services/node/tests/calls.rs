@@ -407,4 +407,17 @@ async fn the_node_remembers_what_happens_when_the_host_goes_down() {
         rig.ask(config, ROOT, "").await.data()["on-host-shutdown"],
         "suspend"
     );
+    let old = rig.ask(config, ROOT, "").await.data()["digest"].clone();
+    let form = format!("description=lab&digest={}", old.as_str().unwrap());
+    rig.ask(change, ROOT, &form).await.data();
+    let stale = rig.ask(change, ROOT, &form).await;
+    assert!(stale.body["errors"]["digest"].is_string(), "{stale:?}");
+    rig.ask(change, ROOT, "delete=on-host-shutdown")
+        .await
+        .data();
+    let one = "GET /nodes/n1/config?property=description";
+    let one = rig.ask(one, ROOT, "").await;
+    assert_eq!(one.data()["description"], "lab");
+    let all = rig.ask(config, ROOT, "").await;
+    assert!(all.data()["on-host-shutdown"].is_null(), "{all:?}");
 }

@@ -59,6 +59,7 @@ pub struct DiskInfo {
     /// World-wide name.
     pub wwn: Option<String>,
     /// A name that stays with the device.
+    #[serde(rename = "by_id_link")]
     pub by_id_link: Option<String>,
     /// Rotations a minute: 0 for what does not turn, -1 when not known.
     pub rpm: i64,

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 pub mod access;
 pub mod acl;
+pub mod bulk;
 pub mod certificates;
 pub mod cluster;
 pub mod guest;
@@ -41,6 +42,7 @@ pub const ALL: &[&[Declaration]] = &[
     storage::DECLARED,
     qemu::DECLARED,
     lxc::DECLARED,
+    bulk::DECLARED,
 ];
 
 /// Parameters of a method that takes none.

@@ -18,17 +18,45 @@ pub struct NodeConfig {
     /// What happens to running virtual machines that do not say themselves when the node goes
     /// down (default: they are shut down).
     pub on_host_shutdown: Option<HostShutdown>,
+    /// Free text about the node.
+    #[schemars(length(max = 65536))]
+    pub description: Option<String>,
+}
+
+/// Which settings of a node to show.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct NodeConfigQuery {
+    /// Name of the node.
+    pub node: String,
+    /// Only this one.
+    #[schemars(extend("enum" = ["description", "on-host-shutdown"]))]
+    pub property: Option<String>,
+}
+
+/// Settings of a node as they are.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct NodeConfigShown {
+    /// The settings.
+    #[serde(flatten)]
+    pub config: NodeConfig,
+    /// Changes whenever the settings do; give it back with a change to be sure that nobody changed
+    /// them in between.
+    pub digest: Option<String>,
 }
 
 /// Settings of a node to change; what is absent stays.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 pub struct NodeConfigSet {
     /// Name of the node.
     pub node: String,
-    /// What happens to running virtual machines that do not say themselves when the node goes
-    /// down.
-    pub on_host_shutdown: Option<HostShutdown>,
+    /// Settings to set.
+    #[serde(flatten)]
+    pub config: NodeConfig,
+    /// Settings to put back to their defaults, separated by commas.
+    pub delete: Option<String>,
+    /// Refuse the change if the settings have another digest.
+    #[schemars(length(max = 64))]
+    pub digest: Option<String>,
 }
 
 /// A child of a folder of the API.
@@ -364,8 +392,8 @@ endpoints! {
 
     /// Shows the settings of a node.
     NodeConfigGet: Get "/nodes/{node}/config" {
-        params: NodePath,
-        output: NodeConfig,
+        params: NodeConfigQuery,
+        output: NodeConfigShown,
         permission: AUDIT,
         cli: "node config",
     }

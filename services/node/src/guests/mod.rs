@@ -5,6 +5,7 @@
 //! something that [`recover`] can finish or undo. [`vm`] and [`ct`] make and start the two kinds;
 //! [`change`] and [`remove`] serve both.
 
+pub mod bulk;
 pub mod change;
 pub mod ct;
 mod ct_net;

@@ -4,6 +4,7 @@ use crate::router::Router;
 
 pub mod access;
 pub mod acl;
+pub mod bulk;
 pub mod cluster;
 pub mod hardware;
 pub mod lxc;
@@ -23,6 +24,7 @@ pub fn router() -> Router {
     let mut router = Router::default();
     access::register(&mut router);
     acl::register(&mut router);
+    bulk::register(&mut router);
     cluster::register(&mut router);
     hardware::register(&mut router);
     lxc::register(&mut router);

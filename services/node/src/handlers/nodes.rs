@@ -9,9 +9,10 @@ use crate::router::Router;
 use basalt_api::methods::certificates::{Certificate, CertificateInfo};
 use basalt_api::methods::nodes::{
     Child, NetworkFilter, NetworkGet, NetworkInterface, NetworkList, NetworkPath, NetworkQuery,
-    NodeCommand, NodeConfig, NodeConfigGet, NodeConfigPut, NodeConfigSet, NodeDns, NodeDnsGet,
-    NodeEntry, NodeIndex, NodeList, NodePower, NodeState, NodeStatus, NodeStatusGet,
-    NodeSubscription, NodeTime, NodeTimeGet, NodeTimePut, NodeTimeSet, PowerCommand, Subscription,
+    NodeCommand, NodeConfig, NodeConfigGet, NodeConfigPut, NodeConfigQuery, NodeConfigSet,
+    NodeConfigShown, NodeDns, NodeDnsGet, NodeEntry, NodeIndex, NodeList, NodePower, NodeState,
+    NodeStatus, NodeStatusGet, NodeSubscription, NodeTime, NodeTimeGet, NodeTimePut, NodeTimeSet,
+    PowerCommand, Subscription,
 };
 use basalt_api::methods::{NoParams, NodePath};
 use basalt_api::{Error, Result, registry};
@@ -87,20 +88,48 @@ async fn status(call: Call, params: NodePath) -> Result<NodeStatus> {
     read_status(&call).await
 }
 
-async fn config(call: Call, params: NodePath) -> Result<NodeConfig> {
+async fn config(call: Call, params: NodeConfigQuery) -> Result<NodeConfigShown> {
     call.node.check_name(&params.node)?;
     let stored = call.node.store.read::<NodeConfig>(NODE_CONFIG);
     let stored = stored.map_err(Error::failed)?;
-    Ok(stored.map(|stored| stored.value).unwrap_or_default())
+    let digest = stored.as_ref().map(|stored| stored.digest.clone());
+    let config = stored.map(|stored| stored.value).unwrap_or_default();
+    let wants = |name| params.property.as_deref().is_none_or(|only| only == name);
+    Ok(NodeConfigShown {
+        config: NodeConfig {
+            on_host_shutdown: config
+                .on_host_shutdown
+                .filter(|_| wants("on-host-shutdown")),
+            description: config.description.filter(|_| wants("description")),
+        },
+        digest,
+    })
 }
 
 async fn configure(call: Call, params: NodeConfigSet) -> Result<()> {
     call.node.check_name(&params.node)?;
     let stored = call.node.store.read::<NodeConfig>(NODE_CONFIG);
     let stored = stored.map_err(Error::failed)?;
+    let digest = stored.as_ref().map(|stored| stored.digest.clone());
+    if params.digest.is_some() && params.digest != digest {
+        let text = "the settings were changed meanwhile: read them again";
+        return Err(Error::param("digest", text));
+    }
     let expect = Expect::unchanged(&stored);
     let mut config = stored.map(|stored| stored.value).unwrap_or_default();
-    config.on_host_shutdown = params.on_host_shutdown.or(config.on_host_shutdown);
+    let names = params.delete.as_deref().unwrap_or_default();
+    for name in names.split([',', ';', ' ']).filter(|name| !name.is_empty()) {
+        match name {
+            "on-host-shutdown" => config.on_host_shutdown = None,
+            "description" => config.description = None,
+            _ => {
+                let text = format!("there is no setting '{name}'");
+                return Err(Error::param("delete", text));
+            }
+        }
+    }
+    config.on_host_shutdown = params.config.on_host_shutdown.or(config.on_host_shutdown);
+    config.description = params.config.description.or(config.description);
     let change = Transaction::new().expect(NODE_CONFIG, expect);
     let change = change.put(NODE_CONFIG, &config).map_err(Error::failed)?;
     call.node

@@ -117,3 +117,39 @@ async fn a_node_tells_of_itself() {
     let refused = rig.ask(stop, ROOT, "").await;
     assert!(refused.line.contains("stands on"), "{refused:?}");
 }
+
+#[tokio::test]
+async fn an_order_goes_to_the_guests_that_are_named_and_allowed() {
+    let mut rig = Rig::start().await;
+    let record = json!({"kind": "qemu", "config": {"memory": "64"}});
+    rig.crash_with("guests/100", &record).await;
+    rig.crash_with("guests/101", &record).await;
+    let acl = "path=/vms/100&users=jo%40pve&roles=PVEVMUser";
+    rig.ask("PUT /access/acl", ROOT, acl).await.data();
+    for form in ["", "vms=100,101", "vms=101"] {
+        let answer = rig.ask("POST /nodes/n1/startall", JO, form).await;
+        assert_eq!(answer.status(), 403, "{form}: {answer:?}");
+    }
+    let missing = rig.ask("POST /nodes/n1/startall", ROOT, "vms=102").await;
+    assert!(missing.body["errors"]["vms"].is_string(), "{missing:?}");
+    // There is nothing here that could run it: that is a warning, and the order is done.
+    let one = rig.ask("POST /nodes/n1/startall", JO, "vms=100").await;
+    assert_eq!(rig.wait(one.data()).await, "WARNINGS: 1");
+    // None of them starts with the host, and none runs.
+    for (line, form) in [
+        ("POST /nodes/n1/startall", ""),
+        ("POST /nodes/n1/stopall", "timeout=1"),
+        ("POST /nodes/n1/suspendall", ""),
+        (
+            "POST /cluster/bulk-action/guest/shutdown",
+            "vms=100&vms=101",
+        ),
+        (
+            "POST /cluster/bulk-action/guest/suspend",
+            "vms=100&to-disk=1",
+        ),
+    ] {
+        let upid = rig.ask(line, ROOT, form).await;
+        assert_eq!(rig.wait(upid.data()).await, "OK", "{line}");
+    }
+}
