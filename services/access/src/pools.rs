@@ -177,6 +177,11 @@ impl Pools {
         self.guests.remove(&vmid);
     }
 
+    /// Forgets every guest that is not there.
+    pub fn retain_guests(&mut self, is_there: impl Fn(Vmid) -> bool) {
+        self.guests.retain(|vmid, _| is_there(*vmid));
+    }
+
     /// Forgets a storage that is no more.
     pub fn forget_storage(&mut self, storage: &StorageId) {
         for pool in self.pools.values_mut() {
