@@ -435,11 +435,16 @@ export type MirrorMember = {
   state: string;
 };
 
-/** Settings of a node. */
-export type NodeConfig = {
+/** Settings of a node as they are. */
+export type NodeConfigShown = {
   /** What happens to running virtual machines that do not say themselves when the node goes
    * down (default: they are shut down). */
   "on-host-shutdown"?: "shutdown" | "suspend";
+  /** Free text about the node. */
+  description?: string;
+  /** Changes whenever the settings do; give it back with a change to be sure that nobody changed
+   * them in between. */
+  digest?: string;
 };
 
 /** The time of a node. */
@@ -584,7 +589,7 @@ export type DiskInfo = {
   /** World-wide name. */
   wwn?: string;
   /** A name that stays with the device. */
-  "by-id-link"?: string;
+  by_id_link?: string;
   /** Rotations a minute: 0 for what does not turn, -1 when not known. */
   rpm: number;
   /** The disk of a partition. */
@@ -1686,8 +1691,10 @@ export interface Methods {
     params: {
       /** Name of the node. */
       node: string;
+      /** Only this one. */
+      property?: "description" | "on-host-shutdown";
     };
-    output: NodeConfig;
+    output: NodeConfigShown;
   };
   /** Changes the settings of a node. */
   "PUT /nodes/{node}/config": {
@@ -1695,8 +1702,14 @@ export interface Methods {
       /** Name of the node. */
       node: string;
       /** What happens to running virtual machines that do not say themselves when the node goes
-       * down. */
+       * down (default: they are shut down). */
       "on-host-shutdown"?: "shutdown" | "suspend";
+      /** Free text about the node. */
+      description?: string;
+      /** Settings to put back to their defaults, separated by commas. */
+      delete?: string;
+      /** Refuse the change if the settings have another digest. */
+      digest?: string;
     };
     output: null;
   };
@@ -2977,5 +2990,93 @@ export interface Methods {
       vmid: number;
     };
     output: ConsoleTicket;
+  };
+  /** Starts guests of a node in their order. It takes the right to on each that is named, or on */
+  "POST /nodes/{node}/startall": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Only these, separated by commas; otherwise those that start with the host. */
+      vms?: string;
+      /** Those, too, that do not start with the host. */
+      force?: Flag;
+      /** So many at the same time (default 4). */
+      "max-workers"?: number;
+    };
+    output: string;
+  };
+  /** Shuts guests of a node down in the reverse of their order. It takes the right to on each */
+  "POST /nodes/{node}/stopall": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Only these, separated by commas. */
+      vms?: string;
+      /** Stop guests that have not shut down in time (default yes). */
+      "force-stop"?: Flag;
+      /** Seconds to wait for each (default 180). */
+      timeout?: number;
+      /** So many at the same time (default 4). */
+      "max-workers"?: number;
+    };
+    output: string;
+  };
+  /** Pauses virtual machines of a node. It takes the right to on each that is named, or on all. */
+  "POST /nodes/{node}/suspendall": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Only these, separated by commas. */
+      vms?: string;
+      /** So many at the same time (default 4). */
+      "max-workers"?: number;
+    };
+    output: string;
+  };
+  /** Starts guests. It takes the right to on each that is named, or on all. */
+  "POST /cluster/bulk-action/guest/start": {
+    params: {
+      /** Only these. */
+      vms?: Array<number>;
+      /** Seconds to wait for each; a start does not take that long here. */
+      timeout?: number;
+      /** So many at the same time (default 4). */
+      "max-workers"?: number;
+      /** The same by its old name. */
+      maxworkers?: number;
+    };
+    output: string;
+  };
+  /** Shuts guests down. It takes the right to on each that is named, or on all. */
+  "POST /cluster/bulk-action/guest/shutdown": {
+    params: {
+      /** Only these. */
+      vms?: Array<number>;
+      /** Stop guests that have not shut down in time (default yes). */
+      "force-stop"?: Flag;
+      /** Seconds to wait for each (default 180). */
+      timeout?: number;
+      /** So many at the same time (default 4). */
+      "max-workers"?: number;
+      /** The same by its old name. */
+      maxworkers?: number;
+    };
+    output: string;
+  };
+  /** Suspends virtual machines. It takes the right to on each that is named, or on all. */
+  "POST /cluster/bulk-action/guest/suspend": {
+    params: {
+      /** Only these. */
+      vms?: Array<number>;
+      /** Save their states and stop them, rather than pausing them. */
+      "to-disk"?: Flag;
+      /** Storage for the states (default: the one of each machine's first disk). */
+      statestorage?: string;
+      /** So many at the same time (default 4). */
+      "max-workers"?: number;
+      /** The same by its old name. */
+      maxworkers?: number;
+    };
+    output: string;
   };
 }
