@@ -2702,7 +2702,7 @@ export interface Methods {
     };
     output: string;
   };
-  /** Takes disks away from a virtual machine. Volumes that were in use stay as unused ones, unless */
+  /** Takes disks away from a virtual machine. */
   "PUT /nodes/{node}/qemu/{vmid}/unlink": {
     params: {
       /** Name of the node. */
@@ -2991,7 +2991,7 @@ export interface Methods {
     };
     output: ConsoleTicket;
   };
-  /** Starts guests of a node in their order. It takes the right to on each that is named, or on */
+  /** Starts guests of a node in their order. */
   "POST /nodes/{node}/startall": {
     params: {
       /** Name of the node. */
@@ -3005,7 +3005,7 @@ export interface Methods {
     };
     output: string;
   };
-  /** Shuts guests of a node down in the reverse of their order. It takes the right to on each */
+  /** Shuts guests of a node down in the reverse of their order. */
   "POST /nodes/{node}/stopall": {
     params: {
       /** Name of the node. */

@@ -112,8 +112,9 @@ pub struct BulkSuspendParams {
 }
 
 endpoints! {
-    /// Starts guests of a node in their order. It takes the right to on each that is named, or on
-    /// all.
+    /// Starts guests of a node in their order.
+    ///
+    /// It takes the right to on each that is named, or on all.
     StartAll: Post "/nodes/{node}/startall" {
         params: StartAllParams,
         output: Upid,
@@ -122,8 +123,9 @@ endpoints! {
         cli: "node startall",
     }
 
-    /// Shuts guests of a node down in the reverse of their order. It takes the right to on each
-    /// that is named, or on all.
+    /// Shuts guests of a node down in the reverse of their order.
+    ///
+    /// It takes the right to on each that is named, or on all.
     StopAll: Post "/nodes/{node}/stopall" {
         params: StopAllParams,
         output: Upid,

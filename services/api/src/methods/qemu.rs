@@ -280,8 +280,9 @@ endpoints! {
         cli: "vm resize",
     }
 
-    /// Takes disks away from a virtual machine. Volumes that were in use stay as unused ones, unless
-    /// `force` is set; unused ones are removed.
+    /// Takes disks away from a virtual machine.
+    ///
+    /// Volumes that were in use stay as unused ones, unless `force` is set; unused ones are removed.
     VmUnlink: Put "/nodes/{node}/qemu/{vmid}/unlink" {
         params: VmUnlinkParams,
         output: (),
