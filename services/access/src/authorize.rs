@@ -2,13 +2,15 @@
 //!
 //! Permissions are given on paths such as `/vms/100`. What is given on a path replaces what would
 //! come down from above; what is given to a user replaces, on the same path, what the user's
-//! groups are given. A token with privileges of its own has at most those of its user.
+//! groups are given. What is given on a pool is added for everything in it. A token with privileges of its own has at most those of its user.
 
 use crate::Snapshot;
+use basalt_api::Error;
 use basalt_api::bag::{Bag, plain};
 use basalt_api::methods::acl::{AclEntry, AclKind};
-use basalt_api::{Error, Permission};
+use basalt_api::permission::{Permission, delegating};
 use basalt_model::access::Privilege;
+use basalt_model::pool::PoolId;
 use basalt_model::userid::{Authid, Userid};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,13 +41,40 @@ impl Snapshot {
             Permission::Perm { path, privileges } => {
                 fill(path, params).is_some_and(|path| self.allows(auth, &path, privileges))
             }
-            Permission::Own(name) => params
-                .get(*name)
-                .and_then(plain)
-                .is_some_and(|id| id == auth.user.as_str()),
+            Permission::Own(name) => {
+                let named = params.get(*name).and_then(plain);
+                self.acts_as_user(auth) && named.is_some_and(|id| id == auth.user.as_str())
+            }
+            Permission::UserGroup(privileges) => self.commands_user(auth, privileges, params),
+            Permission::Delegate => fill("{path}", params).is_some_and(|path| {
+                self.allows(auth, &path, &[Privilege::PermissionsModify])
+                    || self.allows(auth, &path, delegating(&path))
+            }),
             Permission::All(parts) => parts.iter().all(|part| self.holds(auth, part, params)),
             Permission::Any(parts) => parts.iter().any(|part| self.holds(auth, part, params)),
         }
+    }
+
+    /// Whether a caller is a user, or a token that has all of its user's privileges.
+    pub fn acts_as_user(&self, auth: &Authid) -> bool {
+        auth.token.is_none() || self.config.token(auth).is_some_and(|t| !t.info.privsep)
+    }
+
+    /// Whether a caller has at least one of `privileges` over a user: on all groups, or on a group
+    /// of that user; a user to be made has those of the parameter `groups`.
+    fn commands_user(&self, auth: &Authid, privileges: &[Privilege], params: &Bag) -> bool {
+        let Some(Ok(user)) = params.get("userid").and_then(plain).map(|id| id.parse()) else {
+            return false;
+        };
+        let given = params.get("groups").and_then(plain).unwrap_or_default();
+        let given: Vec<&str> = list(&given).collect();
+        let on = |group: &str| self.allows(auth, &format!("/access/groups/{group}"), privileges);
+        let over = self.allows(auth, "/access/groups", privileges)
+            || match self.config.users.contains_key(&user) {
+                true => self.config.groups_of(&user).any(on),
+                false => !given.is_empty(),
+            };
+        over && given.into_iter().all(on)
     }
 
     /// Whether a caller has at least one of `privileges` on `path`.
@@ -69,7 +98,7 @@ impl Snapshot {
             return of_user;
         }
         let id = auth.to_string();
-        let own = self.along(path, |here| given(here, AclKind::Token, &id));
+        let own = self.collect(path, |here| given(here, AclKind::Token, &id));
         own.into_iter()
             .filter(|(privilege, _)| of_user.contains_key(privilege))
             .collect()
@@ -83,7 +112,7 @@ impl Snapshot {
                 .collect();
         }
         let groups: BTreeSet<&str> = self.config.groups_of(user).collect();
-        self.along(path, |here| {
+        self.collect(path, |here| {
             let own = given(here, AclKind::User, user.as_str());
             if !own.is_empty() {
                 return own;
@@ -94,35 +123,53 @@ impl Snapshot {
         })
     }
 
-    /// Walks from `/` down to `path`; entries on the way hold only if they propagate.
-    fn along<'a>(
+    /// The privileges on `path`: those given along it, and those on the pools it is in, which hold
+    /// for nothing below.
+    fn collect<'a>(
         &'a self,
         path: &str,
         pick: impl Fn(&[&'a AclEntry]) -> Vec<&'a AclEntry>,
     ) -> Privileges {
-        let mut privileges = Privileges::new();
-        for prefix in prefixes(path) {
-            let last = prefix == path || path == "/";
-            let here: Vec<&AclEntry> = self
-                .config
-                .acl
-                .iter()
-                .filter(|e| e.path == prefix)
-                .collect();
-            let mut picked = pick(&here);
-            picked.retain(|entry| last || entry.propagate);
-            if picked.is_empty() {
-                continue;
+        let own = self.along(path, &pick);
+        let mut privileges = self.of_entries(&own);
+        if denies(&own) {
+            return privileges;
+        }
+        for pool in self.pools.of_path(path) {
+            let there = self.along(&pool.acl_path(), &pick);
+            if denies(&there) {
+                return Privileges::new();
             }
-            privileges = self.of_entries(&picked);
+            for privilege in self.of_entries(&there).into_keys() {
+                privileges.entry(privilege).or_insert(false);
+            }
         }
         privileges
     }
 
+    /// Walks from `/` down to `path`; entries on the way hold only if they propagate.
+    fn along<'a>(
+        &'a self,
+        path: &str,
+        pick: &impl Fn(&[&'a AclEntry]) -> Vec<&'a AclEntry>,
+    ) -> Vec<&'a AclEntry> {
+        let mut nearest = Vec::new();
+        for prefix in prefixes(path) {
+            let last = prefix == path || path == "/";
+            let acl = self.config.acl.iter();
+            let here: Vec<&AclEntry> = acl.filter(|e| e.path == prefix).collect();
+            let mut picked = pick(&here);
+            picked.retain(|entry| last || entry.propagate);
+            if !picked.is_empty() {
+                nearest = picked;
+            }
+        }
+        nearest
+    }
+
     fn of_entries(&self, entries: &[&AclEntry]) -> Privileges {
         let mut privileges = Privileges::new();
-        // NoAccess takes everything away, whatever else is given beside it.
-        if entries.iter().any(|entry| entry.roleid == "NoAccess") {
+        if denies(entries) {
             return privileges;
         }
         for entry in entries {
@@ -136,11 +183,29 @@ impl Snapshot {
     /// Every path that permissions are given on, and the roots of what there is.
     pub fn known_paths(&self) -> BTreeSet<String> {
         let fixed = [
-            "/", "/access", "/nodes", "/pool", "/sdn", "/storage", "/vms",
+            "/",
+            "/access",
+            "/access/groups",
+            "/nodes",
+            "/pool",
+            "/sdn",
+            "/storage",
+            "/vms",
         ];
         let given = self.config.acl.iter().map(|entry| entry.path.clone());
-        fixed.into_iter().map(str::to_owned).chain(given).collect()
+        let fixed = fixed.into_iter().map(str::to_owned);
+        fixed.chain(given).chain(self.pools.paths()).collect()
     }
+}
+
+/// `NoAccess` takes everything away, whatever else is given beside it.
+fn denies(entries: &[&AclEntry]) -> bool {
+    entries.iter().any(|entry| entry.roleid == "NoAccess")
+}
+
+/// The words of a list as clients write it.
+fn list(text: &str) -> impl Iterator<Item = &str> {
+    text.split([',', ';', ' ']).filter(|word| !word.is_empty())
 }
 
 fn given<'a>(here: &[&'a AclEntry], kind: AclKind, id: &str) -> Vec<&'a AclEntry> {
@@ -172,6 +237,11 @@ fn fill(template: &str, params: &Bag) -> Option<String> {
             Some("realm(userid)") => {
                 let user = params.get("userid").and_then(plain)?;
                 filled.push_str(user.parse::<Userid>().ok()?.realm());
+            }
+            // A pool in a pool has a slash in its name, and its permissions lie below the other's.
+            Some(name @ ("pool" | "poolid")) => {
+                let value = params.get(name).and_then(plain)?;
+                filled.push_str(value.parse::<PoolId>().ok()?.as_str());
             }
             Some(name) => {
                 let value = params.get(name).and_then(plain)?;

@@ -1,5 +1,6 @@
 //! What is stored about users, groups, roles and permissions.
 
+use crate::stored::Stored;
 use basalt_api::methods::acl::{AclEntry, AclKind};
 use basalt_api::methods::users::{TokenInfo, UserFields};
 use basalt_model::access::{Privilege, built_in_role};
@@ -9,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Users, groups, own roles and permissions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(from = "Stored", into = "Stored")]
 pub struct AccessConfig {
     /// Users; `root@pam` is always among them.
     pub users: BTreeMap<Userid, User>,
@@ -106,6 +107,13 @@ impl AccessConfig {
             .iter()
             .filter(move |(_, g)| member(g))
             .map(|(name, _)| name.as_str())
+    }
+
+    /// Removes every permission on a path and on what lies below it.
+    pub fn forget_path(&mut self, path: &str) {
+        let below = format!("{path}/");
+        self.acl
+            .retain(|entry| entry.path != path && !entry.path.starts_with(&below));
     }
 
     /// Removes every permission of a user, group or token.

@@ -4,17 +4,20 @@
 //! may do, without I/O. The node makes it from the store and hands a copy, without passwords, to
 //! the gateway; both ask the same [`Snapshot::authenticate`] and [`Snapshot::authorize`], so that
 //! the node never has to believe the gateway. [`ticket`] is how logins are proven, [`config`]
-//! what is stored, [`password`] how passwords and token secrets are kept.
+//! what is stored, [`Pools`] what permissions are given on together, [`password`] how passwords and token secrets are kept.
 
 mod authenticate;
 mod authorize;
 pub mod config;
 pub mod password;
+mod pools;
+mod stored;
 pub mod ticket;
 
 pub use authenticate::{Caller, Proof, Refused};
 pub use authorize::{Privileges, is_path};
 pub use config::AccessConfig;
+pub use pools::{Pool, PoolError, Pools};
 pub use ticket::{TicketError, TicketKey, Verifier};
 
 use serde::{Deserialize, Serialize};
@@ -26,6 +29,8 @@ pub struct Snapshot {
     pub revision: u64,
     /// Users, groups, roles and permissions.
     pub config: AccessConfig,
+    /// Pools and what is in them.
+    pub pools: Pools,
     /// Verifies tickets.
     pub verifier: Verifier,
 }

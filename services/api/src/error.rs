@@ -79,6 +79,14 @@ impl Error {
         Self::new(501, format_args!("Method '{verb} {path}' not implemented"))
     }
 
+    /// Clients know the method, but it is not there yet.
+    pub fn not_yet(verb: impl Display, path: impl Display) -> Self {
+        Self::new(
+            501,
+            format_args!("Method '{verb} {path}' not implemented: it is not there yet in Basalt"),
+        )
+    }
+
     /// The work itself failed.
     pub fn failed(why: impl Display) -> Self {
         Self::new(500, why)

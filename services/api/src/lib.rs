@@ -5,7 +5,8 @@
 //! declaration is made of. Everything else here is derived from the declarations: [`route`]
 //! finds the method of a request, [`bag`] and [`coerce`] turn strings or JSON into typed
 //! parameters and name each wrong one, [`encode`] writes answers as clients of Proxmox VE expect
-//! them, [`openapi`] and [`typescript`] describe the whole. The crate does no I/O.
+//! them, [`openapi`] and [`typescript`] describe the whole, [`surface`] says how much of Proxmox
+//! VE's API that is. The crate does no I/O.
 
 pub mod bag;
 pub mod coerce;
@@ -18,6 +19,7 @@ pub mod permission;
 pub mod registry;
 pub mod route;
 pub mod schema;
+pub mod surface;
 pub mod typescript;
 
 pub use endpoint::{Endpoint, Kind, Method, Reply, Verb};

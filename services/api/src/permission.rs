@@ -18,12 +18,31 @@ pub enum Permission {
         /// The privileges, of which one is enough.
         privileges: &'static [Privilege],
     },
-    /// The parameter of this name is the caller's own user id.
+    /// The parameter of this name is the caller's own user id; a token with privileges of its own
+    /// is not its user.
     Own(&'static str),
+    /// At least one of the privileges on `/access/groups`, or on a group of the user that the
+    /// parameter `userid` names; and on every group that the parameter `groups` names.
+    UserGroup(&'static [Privilege]),
+    /// May give permissions on the path of the parameter `path`: `Permissions.Modify`, or
+    /// [`delegating`] what lies there.
+    Delegate,
     /// All of these.
     All(&'static [Permission]),
     /// One of these.
     Any(&'static [Permission]),
+}
+
+/// The privileges that make somebody master of what lies at a path, so that its permissions may be
+/// given on: not more of them than one has.
+pub fn delegating(path: &str) -> &'static [Privilege] {
+    let mut parts = path.split('/').skip(1);
+    match (parts.next(), parts.next()) {
+        (Some("vms"), Some(_)) => &[Privilege::VmAllocate],
+        (Some("storage"), Some(_)) => &[Privilege::DatastoreAllocate],
+        (Some("pool"), Some(_)) => &[Privilege::PoolAllocate],
+        _ => &[],
+    }
 }
 
 /// At least one of `privileges` on `path`.
@@ -47,6 +66,14 @@ impl Permission {
                 format!("{path}, {}", names.join("|"))
             }
             Permission::Own(name) => format!("{name} is the caller"),
+            Permission::UserGroup(privileges) => {
+                let names: Vec<&str> = privileges.iter().map(|p| p.name()).collect();
+                let names = names.join("|");
+                format!("/access/groups or a group of the user, {names}")
+            }
+            Permission::Delegate => "{path}, Permissions.Modify, or VM.Allocate, \
+                 Datastore.Allocate or Pool.Allocate on what lies there"
+                .into(),
             Permission::All(parts) => join(parts, " and "),
             Permission::Any(parts) => join(parts, " or "),
         }

@@ -6,6 +6,7 @@ use crate::bag::decode;
 use crate::endpoint::{Method, Verb};
 use crate::error::{Error, Result};
 use crate::registry::{Declaration, registry};
+use crate::surface;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -22,81 +23,123 @@ pub enum Target {
     Method(Declaration, PathParams),
     /// A folder of methods: its children are listed.
     Index(Vec<&'static str>),
+    /// A method that clients know and that is not declared here.
+    NotYet,
 }
 
-/// All routes, as a tree of path segments.
-#[derive(Debug, Default)]
+/// All routes, as trees of path segments.
+#[derive(Debug)]
 pub struct Routes {
-    root: Folder,
+    declared: Folder<Declaration>,
+    /// The whole surface; the value is whether a method only lists what lies below.
+    surface: Folder<bool>,
 }
 
-#[derive(Debug, Default)]
-struct Folder {
-    methods: BTreeMap<Verb, Declaration>,
-    named: BTreeMap<&'static str, Folder>,
-    placeholder: Option<(&'static str, Box<Folder>)>,
+#[derive(Debug)]
+struct Folder<T> {
+    methods: BTreeMap<Verb, T>,
+    named: BTreeMap<&'static str, Folder<T>>,
+    placeholder: Option<(&'static str, Box<Folder<T>>)>,
+}
+
+impl Default for Routes {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Routes {
     /// The routes of all declared methods.
     pub fn new() -> Self {
-        let mut root = Folder::default();
+        let mut declared = Folder::new();
         for declaration in registry() {
-            let mut folder = &mut root;
-            for segment in segments(declaration.method.path) {
-                folder = folder.child(segment);
-            }
-            folder.methods.insert(declaration.method.verb, declaration);
+            let method = declaration.method;
+            declared.add(method.path, method.verb, declaration);
         }
-        Self { root }
+        let mut surface = Folder::new();
+        for method in surface::methods() {
+            surface.add(method.path, method.verb, method.is_index);
+        }
+        Self { declared, surface }
     }
 
     /// Finds what `verb` and the still encoded `path` (below `/api2/json`) lead to.
     pub fn find(&self, verb: Verb, path: &str) -> Result<Target> {
-        let missing = || Error::no_such_method(verb, path);
+        let known = self
+            .surface
+            .find(path)?
+            .and_then(|(folder, _)| folder.methods.get(&verb));
+        if let Some((folder, params)) = self.declared.find(path)? {
+            if let Some(declaration) = folder.methods.get(&verb) {
+                return Ok(Target::Method(*declaration, params));
+            }
+            // A method that tells more than what lies below is no index.
+            if verb == Verb::Get && !folder.named.is_empty() && known != Some(&false) {
+                return Ok(Target::Index(folder.named.keys().copied().collect()));
+            }
+        }
+        match known {
+            Some(_) => Ok(Target::NotYet),
+            None => Err(Error::no_such_method(verb, path)),
+        }
+    }
+}
+
+impl<T> Folder<T> {
+    fn new() -> Self {
+        Self {
+            methods: BTreeMap::new(),
+            named: BTreeMap::new(),
+            placeholder: None,
+        }
+    }
+
+    fn add(&mut self, path: &'static str, verb: Verb, value: T) {
+        let mut folder = self;
+        for segment in segments(path) {
+            folder = folder.child(segment);
+        }
+        folder.methods.insert(verb, value);
+    }
+
+    fn child(&mut self, segment: &'static str) -> &mut Self {
+        match segment.strip_prefix('{').and_then(|s| s.strip_suffix('}')) {
+            Some(name) => {
+                &mut self
+                    .placeholder
+                    .get_or_insert_with(|| (name, Box::new(Self::new())))
+                    .1
+            }
+            None => self.named.entry(segment).or_insert_with(Self::new),
+        }
+    }
+
+    /// The folder that a path leads to, and what its placeholders stand for.
+    fn find(&self, path: &str) -> Result<Option<(&Self, PathParams)>> {
+        let read = |part| decode(part).ok_or_else(|| Error::new(400, "path is not UTF-8"));
         let mut params = PathParams::new();
-        let mut folder = &self.root;
+        let mut folder = self;
         let mut rest = segments(path);
         while let Some(segment) = rest.next() {
-            let text = decode(segment).ok_or_else(|| Error::new(400, "path is not UTF-8"))?;
+            let text = read(segment)?;
             if let Some(child) = folder.named.get(text.as_str()) {
                 folder = child;
                 continue;
             }
-            let (name, child) = folder.placeholder.as_ref().ok_or_else(missing)?;
+            let Some((name, child)) = folder.placeholder.as_ref() else {
+                return Ok(None);
+            };
             let mut value = text;
             if *name == GREEDY {
                 for more in rest.by_ref() {
                     value.push('/');
-                    value.push_str(&decode(more).ok_or_else(missing)?);
+                    value.push_str(&read(more)?);
                 }
             }
             params.insert((*name).into(), value);
             folder = child;
         }
-        if let Some(declaration) = folder.methods.get(&verb) {
-            return Ok(Target::Method(*declaration, params));
-        }
-        let is_index = verb == Verb::Get && !folder.named.is_empty();
-        if is_index {
-            Ok(Target::Index(folder.named.keys().copied().collect()))
-        } else {
-            Err(missing())
-        }
-    }
-}
-
-impl Folder {
-    fn child(&mut self, segment: &'static str) -> &mut Folder {
-        match segment.strip_prefix('{').and_then(|s| s.strip_suffix('}')) {
-            Some(name) => {
-                &mut self
-                    .placeholder
-                    .get_or_insert_with(|| (name, Box::default()))
-                    .1
-            }
-            None => self.named.entry(segment).or_default(),
-        }
+        Ok(Some((folder, params)))
     }
 }
 
@@ -134,6 +177,7 @@ mod tests {
         match Routes::new().find(verb, path).unwrap() {
             Target::Method(d, params) => (d.method.name.into(), params),
             Target::Index(children) => (children.join(","), PathParams::new()),
+            Target::NotYet => ("not yet".into(), PathParams::new()),
         }
     }
 
@@ -159,5 +203,12 @@ mod tests {
         let error = Routes::new().find(Verb::Get, "/nonsense").unwrap_err();
         assert_eq!(error.status, 501);
         assert!(Routes::new().find(Verb::Delete, "/version").is_err());
+    }
+
+    #[test]
+    fn what_clients_know_and_is_missing_is_told_from_nonsense() {
+        assert_eq!(find(Verb::Get, "/nodes/n1/ceph/cfg").0, "not yet");
+        assert_eq!(find(Verb::Get, "/cluster/ha/resources").0, "not yet");
+        assert!(Routes::new().find(Verb::Put, "/nodes/n1/ceph/cfg").is_err());
     }
 }

@@ -28,6 +28,11 @@ fn typescript_types() {
 }
 
 #[test]
+fn coverage_table() {
+    same("../../docs/api-coverage.md", &basalt_api::surface::table());
+}
+
+#[test]
 fn every_operation_has_what_openapi_asks_for() {
     let document = basalt_api::openapi::document();
     for (path, operations) in document["paths"].as_object().unwrap() {

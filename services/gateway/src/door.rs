@@ -99,6 +99,12 @@ impl Door {
                 (declared.method.kind, declared.method.permission, in_path)
             }
             Target::Index(_) => (Kind::Sync, Permission::AnyUser, Default::default()),
+            Target::NotYet => {
+                let changes = verb != Verb::Get;
+                self.caller(request.headers(), changes, &Permission::AnyUser, from)
+                    .await?;
+                return Err(Error::not_yet(verb, path));
+            }
         };
         let changes = verb != Verb::Get && kind != Kind::Upload;
         let caller = self

@@ -129,6 +129,20 @@ async fn the_reason_phrase_of_the_node_passes() {
 }
 
 #[tokio::test]
+async fn what_is_not_there_yet_is_told_to_users_only() {
+    let mut rig = Rig::start().await;
+    let missing = "GET /api2/json/nodes/n/ceph/cfg";
+    let anonymous = rig.ask(missing, "", b"").await;
+    assert!(anonymous.starts_with("HTTP/1.1 401 "), "{anonymous}");
+    let answer = rig.ask(missing, &rig.login(), b"").await;
+    let line = "HTTP/1.1 501 Method 'GET /nodes/n/ceph/cfg' not implemented: \
+                it is not there yet in Basalt\r\n";
+    assert!(answer.starts_with(line), "{answer}");
+    // The node is not asked.
+    assert!(rig.seen.try_recv().is_err());
+}
+
+#[tokio::test]
 async fn only_http_1_is_spoken_and_every_answer_is_guarded() {
     let rig = Rig::start().await;
     let stream = rig.connect().await;

@@ -15,7 +15,8 @@ macro_rules! privileges {
         }
 
         impl Privilege {
-            /// Every privilege.
+            /// Every privilege that is known here. `VM.Monitor` belongs to clients of version 8,
+            /// those of the guest agent to clients of version 9.
             pub const ALL: &[Privilege] = &[$(Privilege::$variant),+];
 
             /// The name on the wire.
@@ -93,9 +94,15 @@ privileges! {
     VmConfigNetwork "VM.Config.Network" Vm Admin
     VmConfigOptions "VM.Config.Options" Vm Admin
     VmConsole "VM.Console" Vm Use
+    VmGuestAgentAudit "VM.GuestAgent.Audit" Vm Use
+    VmGuestAgentFileRead "VM.GuestAgent.FileRead" Vm Use
+    VmGuestAgentFileSystemMgmt "VM.GuestAgent.FileSystemMgmt" Vm Use
+    VmGuestAgentFileWrite "VM.GuestAgent.FileWrite" Vm Use
+    VmGuestAgentUnrestricted "VM.GuestAgent.Unrestricted" Vm Admin
     VmMigrate "VM.Migrate" Vm Admin
     VmMonitor "VM.Monitor" Vm Admin
     VmPowerMgmt "VM.PowerMgmt" Vm Use
+    VmReplicate "VM.Replicate" Vm Admin
     VmSnapshot "VM.Snapshot" Vm Admin
     VmSnapshotRollback "VM.Snapshot.Rollback" Vm Admin
 }
@@ -152,7 +159,8 @@ pub fn built_in_role(name: &str) -> Option<Vec<Privilege>> {
     match name {
         "Administrator" => Some(Privilege::ALL.to_vec()),
         "NoAccess" => Some(Vec::new()),
-        "PVEAdmin" => pick(&|p| p.level() <= Level::Admin),
+        // Which hardware is mapped is decided by who may everything, or by that role alone.
+        "PVEAdmin" => pick(&|p| p.level() <= Level::Admin && p != Privilege::MappingModify),
         "PVEAuditor" => pick(&|p| p.level() == Level::Audit),
         "PVEDatastoreAdmin" => up_to(Group::Datastore, Level::Admin),
         "PVEDatastoreUser" => up_to(Group::Datastore, Level::Use),

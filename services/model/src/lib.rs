@@ -14,6 +14,7 @@ pub mod hotplug;
 pub mod lxc;
 pub mod machine;
 pub mod network;
+pub mod pool;
 pub mod propstring;
 pub mod qemu;
 pub mod storage;

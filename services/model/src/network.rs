@@ -53,6 +53,55 @@ impl FromStr for Mac {
 
 crate::text_field!(Mac, "Mac", json!({"type": "string", "format": "mac-addr"}));
 
+/// How hardware addresses that are made up begin: one to three bytes, `BC:24:11`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MacPrefix(Vec<u8>);
+
+impl MacPrefix {
+    /// An address that begins so and goes on with `random`.
+    pub fn complete(&self, random: [u8; 6]) -> Mac {
+        let mut bytes = random;
+        bytes[..self.0.len()].copy_from_slice(&self.0);
+        Mac(bytes)
+    }
+}
+
+impl Default for MacPrefix {
+    fn default() -> Self {
+        Self(vec![0xbc, 0x24, 0x11])
+    }
+}
+
+impl fmt::Display for MacPrefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes: Vec<String> = self.0.iter().map(|byte| format!("{byte:02X}")).collect();
+        f.write_str(&bytes.join(":"))
+    }
+}
+
+impl FromStr for MacPrefix {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts: Vec<&str> = text.trim_end_matches(':').split(':').collect();
+        let rest = "00:".repeat(6_usize.saturating_sub(parts.len()));
+        let whole = format!("{}:{rest}", parts.join(":"));
+        let Mac(bytes) = whole
+            .trim_end_matches(':')
+            .parse()
+            .map_err(|_| format!("'{text}' begins no hardware address: write it BC:24:11"))?;
+        match parts.len() {
+            count @ 1..=3 => Ok(Self(bytes[..count].to_vec())),
+            _ => Err(format!("'{text}' has more than three bytes")),
+        }
+    }
+}
+
+crate::text_field!(
+    MacPrefix,
+    "MacPrefix",
+    json!({"type": "string", "format": "mac-prefix", "maxLength": 9})
+);
+
 /// The name of a bridge or other interface of the host, e.g. `vmbr0`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct InterfaceName(String);
@@ -207,6 +256,17 @@ crate::text_field!(Ip4, "Ip4", json!({"type": "string", "format": "ipv4"}));
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_prefix_begins_an_address() {
+        let prefix: MacPrefix = "02:ab".parse().unwrap();
+        assert_eq!(prefix.to_string(), "02:AB");
+        assert_eq!(prefix.complete([1; 6]).to_string(), "02:AB:01:01:01:01");
+        assert_eq!("BC:24:11:".parse(), Ok(MacPrefix::default()));
+        for bad in ["", "03", "2", "02:03:04:05", "xx"] {
+            assert!(bad.parse::<MacPrefix>().is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn addresses_round_trip() {

@@ -62,6 +62,58 @@ impl Field for Vmid {
 
 crate::scalar_serde!(Vmid, "Vmid");
 
+/// Among which numbers a free one is looked for: `lower=100,upper=1000000`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct NextIdRange {
+    /// The first number.
+    pub lower: Option<Vmid>,
+    /// The first number that is none of them any more.
+    pub upper: Option<Vmid>,
+}
+
+impl NextIdRange {
+    /// The numbers, the smallest first.
+    pub fn numbers(self) -> impl Iterator<Item = Vmid> {
+        let first = self.lower.unwrap_or(Vmid::MIN).get();
+        let last = self.upper.map_or(Vmid::MAX.get(), |upper| upper.get() - 1);
+        (first..=last).filter_map(Vmid::new)
+    }
+}
+
+impl fmt::Display for NextIdRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = [("lower", self.lower), ("upper", self.upper)];
+        let set = parts
+            .iter()
+            .filter_map(|(key, value)| Some(format!("{key}={}", (*value)?)));
+        f.write_str(&set.collect::<Vec<_>>().join(","))
+    }
+}
+
+impl FromStr for NextIdRange {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut range = Self::default();
+        for (key, value) in crate::propstring::split(text, None)? {
+            match key.as_str() {
+                "lower" => range.lower = Some(value.parse()?),
+                "upper" => range.upper = Some(value.parse()?),
+                _ => return Err(format!("'{key}' is none of: lower, upper")),
+            }
+        }
+        match range.numbers().next() {
+            Some(_) => Ok(range),
+            None => Err("upper must be more than lower".to_owned()),
+        }
+    }
+}
+
+crate::text_field!(
+    NextIdRange,
+    "NextIdRange",
+    json!({"type": "string", "x-typetext": "[lower=<n>][,upper=<n>]"})
+);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,6 +134,18 @@ mod tests {
             "100 ",
         ] {
             assert!(bad.parse::<Vmid>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_range_ends_before_its_upper_number() {
+        let range: NextIdRange = "lower=200,upper=202".parse().unwrap();
+        let numbers: Vec<u32> = range.numbers().map(Vmid::get).collect();
+        assert_eq!(numbers, [200, 201]);
+        assert_eq!(range.to_string(), "lower=200,upper=202");
+        assert_eq!(NextIdRange::default().numbers().next(), Some(Vmid::MIN));
+        for bad in ["lower=200,upper=200", "upper=5", "from=100", "200"] {
+            assert!(bad.parse::<NextIdRange>().is_err(), "{bad}");
         }
     }
 

@@ -8,7 +8,7 @@ mod error;
 pub mod interfaces;
 mod tap;
 
-use basalt_model::network::{InterfaceName, Mac};
+use basalt_model::network::{InterfaceName, Mac, MacPrefix};
 use futures_util::TryStreamExt;
 use rtnetlink::LinkUnspec;
 use rtnetlink::packet_route::address::AddressAttribute;
@@ -156,6 +156,11 @@ fn netlink(what: &str, error: rtnetlink::Error) -> NetworkError {
 /// A new hardware address for a guest's card.
 pub fn random_mac() -> Mac {
     Mac::guest(rand::random())
+}
+
+/// A new hardware address for a guest's card that begins as the cluster wants it.
+pub fn random_mac_under(prefix: &MacPrefix) -> Mac {
+    prefix.complete(rand::random())
 }
 
 #[cfg(test)]

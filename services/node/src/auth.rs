@@ -7,7 +7,7 @@
 use crate::pam;
 use anyhow::{Context, Result};
 use basalt_access::config::{AccessConfig, User};
-use basalt_access::{Snapshot, TicketKey, password};
+use basalt_access::{Pools, Snapshot, TicketKey, password};
 use basalt_api::Error;
 use basalt_model::userid::Userid;
 use basalt_store::{Expect, Store, Transaction};
@@ -21,6 +21,8 @@ use tokio::sync::{Semaphore, watch};
 use zeroize::Zeroizing;
 
 const KEY: &str = "access";
+/// Pools lie apart, so that the release before, which has none, keeps them.
+const POOLS: &str = "pools";
 /// Every failed login takes so long.
 const FAILURE_DELAY: Duration = Duration::from_secs(3);
 /// After so many failures in a row a user has to wait longer and longer.
@@ -48,9 +50,11 @@ impl Access {
         let stored = store.read::<AccessConfig>(KEY)?;
         let mut config = stored.map(|stored| stored.value).unwrap_or_default();
         config.users.entry(Userid::root()).or_default();
+        let pools = store.read::<Pools>(POOLS)?;
         let snapshot = Snapshot {
             revision: store.revision(),
             config,
+            pools: pools.map(|stored| stored.value).unwrap_or_default(),
             verifier: key.verifier(),
         };
         let (current, _) = watch::channel(Arc::new(snapshot));
@@ -84,25 +88,38 @@ impl Access {
         &self,
         change: impl FnOnce(&mut AccessConfig) -> Result<T, Error>,
     ) -> Result<T, Error> {
+        let done = self.change_with(Transaction::new(), |config, _| change(config));
+        Ok(done.await?)
+    }
+
+    /// Changes permissions and pools together with something else, or nothing of both.
+    pub async fn change_with<T>(
+        &self,
+        mut together: Transaction,
+        change: impl FnOnce(&mut AccessConfig, &mut Pools) -> Result<T, Error>,
+    ) -> Result<T, ChangeError> {
         let _one_at_a_time = self.changing.lock().await;
-        let stored = self
-            .store
-            .read::<AccessConfig>(KEY)
-            .map_err(Error::failed)?;
-        let mut config = self.snapshot().config.clone();
-        let value = change(&mut config)?;
-        let transaction = Transaction::new()
-            .expect(KEY, Expect::unchanged(&stored))
-            .put(KEY, &config)
-            .map_err(Error::failed)?;
-        let revision = self
-            .store
-            .commit(transaction)
-            .await
-            .map_err(Error::failed)?;
+        let before = self.snapshot();
+        let (mut config, mut pools) = (before.config.clone(), before.pools.clone());
+        let value = change(&mut config, &mut pools)?;
+        if config != before.config {
+            let stored = self.store.read::<AccessConfig>(KEY)?;
+            together = together.expect(KEY, Expect::unchanged(&stored));
+            together = together.put(KEY, &config)?;
+        }
+        if pools != before.pools {
+            let stored = self.store.read::<Pools>(POOLS)?;
+            together = together.expect(POOLS, Expect::unchanged(&stored));
+            together = together.put(POOLS, &pools)?;
+        }
+        if together.is_empty() {
+            return Ok(value);
+        }
+        let revision = self.store.commit(together).await?;
         let snapshot = Snapshot {
             revision,
             config,
+            pools,
             verifier: self.key.verifier(),
         };
         self.current.send_replace(Arc::new(snapshot));
@@ -185,6 +202,26 @@ impl Access {
 
     fn failures(&self) -> std::sync::MutexGuard<'_, HashMap<Userid, (u32, Instant)>> {
         self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Why a change of who may what did not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeError {
+    /// It was refused.
+    #[error(transparent)]
+    Refused(#[from] Error),
+    /// It could not be stored.
+    #[error(transparent)]
+    Store(#[from] basalt_store::Error),
+}
+
+impl From<ChangeError> for Error {
+    fn from(error: ChangeError) -> Self {
+        match error {
+            ChangeError::Refused(error) => error,
+            ChangeError::Store(error) => Self::failed(error),
+        }
     }
 }
 

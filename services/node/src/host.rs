@@ -73,6 +73,26 @@ pub fn uptime() -> u64 {
     seconds.unwrap_or(0.0) as u64
 }
 
+unsafe extern "C" {
+    /// Reads the host's time zone again if it is another now.
+    fn tzset();
+}
+
+/// Seconds by which local time is ahead of universal time.
+pub fn utc_offset(time: u64) -> i64 {
+    let seconds = libc::time_t::try_from(time).unwrap_or(0);
+    // SAFETY: it takes nothing, and locks what it changes.
+    unsafe { tzset() };
+    let mut local = std::mem::MaybeUninit::<libc::tm>::uninit();
+    // SAFETY: both pointers are valid for the call; on success the structure is filled.
+    let filled = unsafe { libc::localtime_r(&raw const seconds, local.as_mut_ptr()) };
+    if filled.is_null() {
+        return 0;
+    }
+    // SAFETY: localtime_r succeeded and so filled all of it.
+    unsafe { local.assume_init() }.tm_gmtoff
+}
+
 /// Name and version of the product, as the API's clients read it.
 pub fn product() -> String {
     format!("basalt/{}", env!("CARGO_PKG_VERSION"))

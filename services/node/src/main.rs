@@ -6,14 +6,19 @@
 
 mod auth;
 mod call;
+mod certificate;
 mod console;
 mod core;
 mod error;
 mod figures;
 mod guests;
 mod handlers;
+mod hardware;
 mod host;
+mod host_config;
+mod journal;
 mod pam;
+mod report;
 mod router;
 mod server;
 mod state;

@@ -84,6 +84,10 @@ impl Server {
                 self.caller(request.headers(), false, is_root)?;
                 return Ok(Outcome::Reply(index(&children)));
             }
+            Target::NotYet => {
+                self.caller(request.headers(), verb != Verb::Get, is_root)?;
+                return Err(Error::not_yet(verb, path));
+            }
         };
         let method = declared.method;
         let changes = verb != Verb::Get && method.kind != Kind::Upload;

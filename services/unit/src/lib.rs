@@ -6,16 +6,18 @@
 //!
 //! Start at [`Units`], the connection to the service manager. [`UnitSpec`] says what to start,
 //! [`UnitState`] what is there, [`Ended`] how it went away, and [`Usage`] what a unit's cgroup
-//! has consumed. [`handover`] is how the process gets its specification and descriptors.
+//! has consumed. [`ServiceState`] is what it says of the host's own services. [`handover`] is how the process gets its specification and descriptors.
 
 mod error;
 pub mod handover;
 mod proxy;
+mod services;
 mod spec;
 mod units;
 mod usage;
 
 pub use error::UnitError;
+pub use services::{ServiceOrder, ServiceState};
 pub use spec::{Property, UnitSpec};
 pub use units::{ActiveState, Ended, HostStop, KillWho, UnitState, Units};
 pub use usage::Usage;

@@ -8,7 +8,7 @@ use zbus::zvariant::{OwnedObjectPath, OwnedValue};
 use crate::proxy::{JobRemovedStream, ManagerProxy, UnitPropertiesProxy};
 use crate::{UnitError, UnitSpec};
 
-const UNIT_INTERFACE: &str = "org.freedesktop.systemd1.Unit";
+pub(crate) const UNIT_INTERFACE: &str = "org.freedesktop.systemd1.Unit";
 const SERVICE_INTERFACE: &str = "org.freedesktop.systemd1.Service";
 
 /// Which processes of a unit a signal goes to.
@@ -92,7 +92,7 @@ impl Ended {
 /// The service manager, seen through one bus connection. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Units {
-    manager: ManagerProxy<'static>,
+    pub(crate) manager: ManagerProxy<'static>,
 }
 
 impl Units {
@@ -282,7 +282,7 @@ impl Units {
 }
 
 /// Waits for the end of one job.
-async fn job_done(
+pub(crate) async fn job_done(
     mut jobs: JobRemovedStream,
     job: &OwnedObjectPath,
     unit: &str,
@@ -304,7 +304,7 @@ async fn job_done(
 }
 
 /// Gives systemd's errors about one unit their own variants.
-fn named(error: zbus::Error, unit: &str) -> UnitError {
+pub(crate) fn named(error: zbus::Error, unit: &str) -> UnitError {
     match method_error(&error) {
         Some("org.freedesktop.systemd1.UnitExists") => UnitError::Exists(unit.to_owned()),
         Some("org.freedesktop.systemd1.NoSuchUnit") => UnitError::NotFound(unit.to_owned()),
@@ -331,7 +331,7 @@ fn method_error(error: &zbus::Error) -> Option<&str> {
     }
 }
 
-fn text(properties: &HashMap<String, OwnedValue>, name: &str) -> Option<String> {
+pub(crate) fn text(properties: &HashMap<String, OwnedValue>, name: &str) -> Option<String> {
     properties
         .get(name)
         .and_then(|value| <&str>::try_from(value).ok())

@@ -40,6 +40,16 @@ export type Realm = {
   default?: Flag;
 };
 
+/** What is configured of a realm. */
+export type RealmInfo = {
+  /** Kind. */
+  type: string;
+  /** Description. */
+  comment?: string;
+  /** Whether a login page should choose it first. */
+  default?: Flag;
+};
+
 /** A user in a list. */
 export type UserEntry = {
   /** The user, name@realm. */
@@ -161,16 +171,28 @@ export type AclEntry = {
 /** Who an entry is about. */
 export type AclKind = "user" | "group" | "token";
 
-/** A node, guest or storage. */
+/** A pool in a list. */
+export type PoolEntry = {
+  /** Name of the pool. */
+  poolid: string;
+  /** Description. */
+  comment?: string;
+  /** What is in it; only when one pool is asked for. */
+  members?: Array<Resource>;
+};
+
+/** A node, guest, storage or pool. */
 export type Resource = {
-  /** Unique: `node/a`, `qemu/100`, `lxc/101`, `storage/a/local`. */
+  /** Unique: `node/a`, `qemu/100`, `lxc/101`, `storage/a/local`, `/pool/dev`. */
   id: string;
   /** Kind. */
   type: ResourceKind;
-  /** Node that it is on. */
-  node: string;
-  /** State: online, running, stopped, available, …. */
-  status: string;
+  /** Node that it is on; a pool is on none. */
+  node?: string;
+  /** State: online, running, stopped, available, …; a pool has none. */
+  status?: string;
+  /** Pool of a guest, or the name of a pool. */
+  pool?: string;
   /** Name of a guest. */
   name?: string;
   /** Number of a guest. */
@@ -216,7 +238,15 @@ export type Resource = {
 };
 
 /** Kind of a resource. */
-export type ResourceKind = "node" | "qemu" | "lxc" | "storage";
+export type ResourceKind = "node" | "qemu" | "lxc" | "storage" | "pool";
+
+/** A pool. */
+export type Pool = {
+  /** Description. */
+  comment?: string;
+  /** What is in it. */
+  members: Array<Resource>;
+};
 
 /** A node, or the cluster itself. */
 export type ClusterEntry = {
@@ -247,11 +277,15 @@ export type ClusterEntry = {
 /** Options of the whole cluster. */
 export type ClusterOptions = {
   /** Kind of console an interface should open. */
-  console?: string;
-  /** Keyboard layout. */
-  keyboard?: string;
-  /** First bytes of hardware addresses that are made up. */
+  console?: "applet" | "vv" | "html5" | "xtermjs";
+  /** Keyboard layout that an interface should take for granted. */
+  keyboard?: "de" | "de-ch" | "da" | "en-gb" | "en-us" | "es" | "fi" | "fr" | "fr-be" | "fr-ca" | "fr-ch" | "hu" | "is" | "it" | "ja" | "lt" | "mk" | "nl" | "no" | "pl" | "pt" | "pt-br" | "sv" | "sl" | "tr";
+  /** Language that an interface should take for granted. */
+  language?: "ar" | "ca" | "da" | "de" | "en" | "es" | "eu" | "fa" | "fr" | "hr" | "he" | "it" | "ja" | "ka" | "kr" | "nb" | "nl" | "nn" | "pl" | "pt_BR" | "ru" | "sl" | "sv" | "tr" | "ukr" | "zh_CN" | "zh_TW";
+  /** First bytes of hardware addresses that are made up (default BC:24:11). */
   mac_prefix?: string;
+  /** Numbers to look among for a free one: `lower=100,upper=1000000`, without the upper. */
+  "next-id"?: string;
   /** Free text about the cluster. */
   description?: string;
 };
@@ -401,11 +435,16 @@ export type MirrorMember = {
   state: string;
 };
 
-/** Settings of a node. */
-export type NodeConfig = {
+/** Settings of a node as they are. */
+export type NodeConfigShown = {
   /** What happens to running virtual machines that do not say themselves when the node goes
    * down (default: they are shut down). */
   "on-host-shutdown"?: "shutdown" | "suspend";
+  /** Free text about the node. */
+  description?: string;
+  /** Changes whenever the settings do; give it back with a change to be sure that nobody changed
+   * them in between. */
+  digest?: string;
 };
 
 /** The time of a node. */
@@ -478,6 +517,185 @@ export type NetworkInterface = {
   families: Array<string>;
   /** Place in the list. */
   priority: number;
+};
+
+/** How a service is. */
+export type ServiceInfo = {
+  /** Name. */
+  name: ServiceName;
+  /** Name, once more. */
+  service: ServiceName;
+  /** Description. */
+  desc: string;
+  /** What it does: running, exited, dead, failed, …. */
+  state: string;
+  /** The same more coarsely: active, inactive, failed, …. */
+  "active-state": string;
+  /** Whether it starts with the host: enabled, static, disabled, …. */
+  "unit-state": string;
+};
+
+/** A service of a node. */
+export type ServiceName = "basalt-gateway" | "basalt-node" | "dbus" | "sshd" | "systemd-journald" | "systemd-networkd" | "systemd-resolved" | "systemd-timesyncd" | "systemd-udevd";
+
+/** A line of the journal. */
+export type SyslogLine = {
+  /** Its number. */
+  n: number;
+  /** Its text. */
+  t: string;
+};
+
+/** A file of a node. */
+export type HostsFile = {
+  /** Its content. */
+  data: string;
+  /** Changes whenever the content does. */
+  digest: string;
+};
+
+/** Bytes through a card of a guest. */
+export type PortTraffic = {
+  /** Number of the guest. */
+  vmid: number;
+  /** Setting of the card, e.g. `net0`. */
+  dev: string;
+  /** Bytes that the guest received. */
+  in: number;
+  /** Bytes that the guest sent. */
+  out: number;
+};
+
+/** A disk or partition. */
+export type DiskInfo = {
+  /** Path of the device. */
+  devpath: string;
+  /** Size in bytes. */
+  size: number;
+  /** Kind: ssd, hdd, nvme, usb, partition or unknown. */
+  type: string;
+  /** What is on it: partitions, LVM, a file system, …; absent when nothing is. */
+  used?: string;
+  /** Whether it, or a part of it, is mounted. */
+  mounted: Flag;
+  /** Whether it has a GUID partition table. */
+  gpt: Flag;
+  /** Model. */
+  model?: string;
+  /** Serial number. */
+  serial?: string;
+  /** Maker. */
+  vendor?: string;
+  /** World-wide name. */
+  wwn?: string;
+  /** A name that stays with the device. */
+  by_id_link?: string;
+  /** Rotations a minute: 0 for what does not turn, -1 when not known. */
+  rpm: number;
+  /** The disk of a partition. */
+  parent?: string;
+  /** Always UNKNOWN: disks are not asked. */
+  health: string;
+  /** Always N/A: disks are not asked. */
+  wearout: string;
+  /** Always -1: there is no Ceph. */
+  osdid: number;
+};
+
+/** A PCI device. */
+export type PciDevice = {
+  /** Address, `0000:00:02.0`. */
+  id: string;
+  /** Class in hexadecimal. */
+  class?: string;
+  /** Vendor in hexadecimal. */
+  vendor?: string;
+  /** Device in hexadecimal. */
+  device?: string;
+  /** Vendor of the card in hexadecimal. */
+  subsystem_vendor?: string;
+  /** Card in hexadecimal. */
+  subsystem_device?: string;
+  /** Name of the vendor. */
+  vendor_name?: string;
+  /** Name of the device. */
+  device_name?: string;
+  /** Devices of one group can be given away only together; -1 without an IOMMU. */
+  iommugroup?: number;
+  /** Whether it can be divided among guests. */
+  mdev?: Flag;
+};
+
+/** A USB device. */
+export type UsbDevice = {
+  /** Number of the bus. */
+  busnum: number;
+  /** Number on the bus. */
+  devnum: number;
+  /** Class. */
+  class: number;
+  /** Depth below the root. */
+  level: number;
+  /** Port of the hub. */
+  port: number;
+  /** Where it is plugged in, e.g. `1.2`; a root hub is nowhere. */
+  usbpath?: string;
+  /** Vendor in hexadecimal. */
+  vendid: string;
+  /** Product in hexadecimal. */
+  prodid: string;
+  /** Megabits a second. */
+  speed: string;
+  /** Name of the maker. */
+  manufacturer?: string;
+  /** Name of the product. */
+  product?: string;
+  /** Serial number. */
+  serial?: string;
+};
+
+/** A processor that a virtual machine can have. */
+export type CpuModel = {
+  /** Name. */
+  name: string;
+  /** Maker. */
+  vendor: string;
+  /** Whether somebody here made it up. */
+  custom: Flag;
+};
+
+/** A machine that a virtual machine can be. */
+export type MachineModel = {
+  /** Name. */
+  id: string;
+  /** Kind. */
+  type: string;
+  /** Version. */
+  version: string;
+};
+
+/** A certificate. */
+export type Certificate = {
+  /** Name of its file. */
+  filename: string;
+  /** SHA-256, `AB:CD:…`. */
+  fingerprint: string;
+  /** Whose it is. */
+  subject: string;
+  /** Who signed it. */
+  issuer: string;
+  /** Beginning of its validity in seconds since 1970. */
+  notbefore: number;
+  /** End of its validity in seconds since 1970. */
+  notafter: number;
+  /** Names and addresses that it is for. */
+  san: Array<string>;
+  /** Kind of key. */
+  "public-key-type": string;
+  /** Size of the key. */
+  "public-key-bits": number;
+  /** The certificate itself. */
+  pem: string;
 };
 
 /** A task in a list. */
@@ -983,6 +1201,32 @@ export type WithDigest2 = {
   [key: `unused${number}`]: string | undefined;
 };
 
+/** A network interface inside a container. */
+export type CtInterface = {
+  /** Name. */
+  name: string;
+  /** Hardware address. */
+  hwaddr: string;
+  /** Hardware address, once more. */
+  "hardware-address": string;
+  /** First IPv4 address with its prefix length. */
+  inet?: string;
+  /** First IPv6 address with its prefix length. */
+  inet6?: string;
+  /** All addresses. */
+  "ip-addresses": Array<CtAddress>;
+};
+
+/** An address inside a container. */
+export type CtAddress = {
+  /** The address. */
+  "ip-address": string;
+  /** `inet` or `inet6`. */
+  "ip-address-type": string;
+  /** Prefix length. */
+  prefix: number;
+};
+
 /** Parameters and result of every method. */
 export interface Methods {
   /** Shows the version of the API. */
@@ -1029,6 +1273,14 @@ export interface Methods {
   "GET /access/domains": {
     params: Record<string, never>;
     output: Array<Realm>;
+  };
+  /** Shows a realm. */
+  "GET /access/domains/{realm}": {
+    params: {
+      /** Name of the realm. */
+      realm: string;
+    };
+    output: RealmInfo;
   };
   /** Shows the permissions of a user or token. */
   "GET /access/permissions": {
@@ -1173,6 +1425,8 @@ export interface Methods {
       privsep?: Flag;
       /** Description. */
       comment?: string;
+      /** Settings to put back to their defaults, separated by commas: comment, expire, privsep. */
+      delete?: string;
     };
     output: TokenInfo;
   };
@@ -1295,7 +1549,89 @@ export interface Methods {
     };
     output: null;
   };
-  /** Lists nodes, guests and storages that the caller may see, with their figures. */
+  /** Lists the pools that the caller may see, or shows one. */
+  "GET /pools": {
+    params: {
+      /** Only this one, with what is in it. */
+      poolid?: string;
+      /** Only what is of this kind in it. */
+      type?: "qemu" | "lxc" | "storage";
+    };
+    output: Array<PoolEntry>;
+  };
+  /** Creates a pool. */
+  "POST /pools": {
+    params: {
+      /** Name of the pool; `parent/child` lies in the pool `parent`. */
+      poolid: string;
+      /** Description. */
+      comment?: string;
+    };
+    output: null;
+  };
+  /** Changes a pool, or puts guests and storages into it or takes them out. */
+  "PUT /pools": {
+    params: {
+      /** Name of the pool. */
+      poolid: string;
+      /** Description. */
+      comment?: string;
+      /** Guests to put into the pool, separated by commas. */
+      vms?: string;
+      /** Storages to put into the pool, separated by commas. */
+      storage?: string;
+      /** Take guests and storages out of the pool instead. */
+      delete?: Flag;
+      /** Take guests out of the pools that they are in. */
+      "allow-move"?: Flag;
+    };
+    output: null;
+  };
+  /** Deletes a pool with nothing in it. */
+  "DELETE /pools": {
+    params: {
+      /** Name of the pool. */
+      poolid: string;
+    };
+    output: null;
+  };
+  /** Shows a pool with what is in it. */
+  "GET /pools/{poolid}": {
+    params: {
+      /** Name of the pool. */
+      poolid: string;
+      /** Only what is of this kind in it. */
+      type?: "qemu" | "lxc" | "storage";
+    };
+    output: Pool;
+  };
+  /** Changes a pool, as `PUT /pools` does. */
+  "PUT /pools/{poolid}": {
+    params: {
+      /** Name of the pool. */
+      poolid: string;
+      /** Description. */
+      comment?: string;
+      /** Guests to put into the pool, separated by commas. */
+      vms?: string;
+      /** Storages to put into the pool, separated by commas. */
+      storage?: string;
+      /** Take guests and storages out of the pool instead. */
+      delete?: Flag;
+      /** Take guests out of the pools that they are in. */
+      "allow-move"?: Flag;
+    };
+    output: null;
+  };
+  /** Deletes a pool with nothing in it, as `DELETE /pools` does. */
+  "DELETE /pools/{poolid}": {
+    params: {
+      /** Name of the pool. */
+      poolid: string;
+    };
+    output: null;
+  };
+  /** Lists nodes, guests, storages and pools that the caller may see, with their figures. */
   "GET /cluster/resources": {
     params: {
       /** Only this kind. */
@@ -1320,6 +1656,26 @@ export interface Methods {
   "GET /cluster/options": {
     params: Record<string, never>;
     output: ClusterOptions;
+  };
+  /** Changes options of the whole cluster. */
+  "PUT /cluster/options": {
+    params: {
+      /** Kind of console an interface should open. */
+      console?: "applet" | "vv" | "html5" | "xtermjs";
+      /** Keyboard layout that an interface should take for granted. */
+      keyboard?: "de" | "de-ch" | "da" | "en-gb" | "en-us" | "es" | "fi" | "fr" | "fr-be" | "fr-ca" | "fr-ch" | "hu" | "is" | "it" | "ja" | "lt" | "mk" | "nl" | "no" | "pl" | "pt" | "pt-br" | "sv" | "sl" | "tr";
+      /** Language that an interface should take for granted. */
+      language?: "ar" | "ca" | "da" | "de" | "en" | "es" | "eu" | "fa" | "fr" | "hr" | "he" | "it" | "ja" | "ka" | "kr" | "nb" | "nl" | "nn" | "pl" | "pt_BR" | "ru" | "sl" | "sv" | "tr" | "ukr" | "zh_CN" | "zh_TW";
+      /** First bytes of hardware addresses that are made up (default BC:24:11). */
+      mac_prefix?: string;
+      /** Numbers to look among for a free one: `lower=100,upper=1000000`, without the upper. */
+      "next-id"?: string;
+      /** Free text about the cluster. */
+      description?: string;
+      /** Options to put back to their defaults, separated by commas. */
+      delete?: string;
+    };
+    output: null;
   };
   /** Lists the nodes. */
   "GET /nodes": {
@@ -1347,8 +1703,10 @@ export interface Methods {
     params: {
       /** Name of the node. */
       node: string;
+      /** Only this one. */
+      property?: "description" | "on-host-shutdown";
     };
-    output: NodeConfig;
+    output: NodeConfigShown;
   };
   /** Changes the settings of a node. */
   "PUT /nodes/{node}/config": {
@@ -1356,8 +1714,14 @@ export interface Methods {
       /** Name of the node. */
       node: string;
       /** What happens to running virtual machines that do not say themselves when the node goes
-       * down. */
+       * down (default: they are shut down). */
       "on-host-shutdown"?: "shutdown" | "suspend";
+      /** Free text about the node. */
+      description?: string;
+      /** Settings to put back to their defaults, separated by commas. */
+      delete?: string;
+      /** Refuse the change if the settings have another digest. */
+      digest?: string;
     };
     output: null;
   };
@@ -1378,6 +1742,16 @@ export interface Methods {
       node: string;
     };
     output: NodeTime;
+  };
+  /** Sets the time zone of a node. */
+  "PUT /nodes/{node}/time": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Time zone, e.g. `Europe/Berlin`. */
+      timezone: string;
+    };
+    output: null;
   };
   /** Shows the name servers of a node. */
   "GET /nodes/{node}/dns": {
@@ -1404,6 +1778,197 @@ export interface Methods {
       type?: "bridge" | "any_bridge" | "any_local_bridge" | "eth" | "bond" | "vlan";
     };
     output: Array<NetworkInterface>;
+  };
+  /** Shows a network interface of a node. */
+  "GET /nodes/{node}/network/{iface}": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Name of the interface. */
+      iface: string;
+    };
+    output: NetworkInterface;
+  };
+  /** Lists the services of a node. */
+  "GET /nodes/{node}/services": {
+    params: {
+      /** Name of the node. */
+      node: string;
+    };
+    output: Array<ServiceInfo>;
+  };
+  /** Shows how a service of a node is. */
+  "GET /nodes/{node}/services/{service}/state": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Name of the service. */
+      service: "basalt-gateway" | "basalt-node" | "dbus" | "sshd" | "systemd-journald" | "systemd-networkd" | "systemd-resolved" | "systemd-timesyncd" | "systemd-udevd";
+    };
+    output: ServiceInfo;
+  };
+  /** Starts a service of a node. */
+  "POST /nodes/{node}/services/{service}/start": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Name of the service. */
+      service: "basalt-gateway" | "basalt-node" | "dbus" | "sshd" | "systemd-journald" | "systemd-networkd" | "systemd-resolved" | "systemd-timesyncd" | "systemd-udevd";
+    };
+    output: string;
+  };
+  /** Stops a service of a node, if the node can be reached without it. */
+  "POST /nodes/{node}/services/{service}/stop": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Name of the service. */
+      service: "basalt-gateway" | "basalt-node" | "dbus" | "sshd" | "systemd-journald" | "systemd-networkd" | "systemd-resolved" | "systemd-timesyncd" | "systemd-udevd";
+    };
+    output: string;
+  };
+  /** Stops a service of a node and starts it again. */
+  "POST /nodes/{node}/services/{service}/restart": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Name of the service. */
+      service: "basalt-gateway" | "basalt-node" | "dbus" | "sshd" | "systemd-journald" | "systemd-networkd" | "systemd-resolved" | "systemd-timesyncd" | "systemd-udevd";
+    };
+    output: string;
+  };
+  /** Lets a service of a node read its configuration again. */
+  "POST /nodes/{node}/services/{service}/reload": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Name of the service. */
+      service: "basalt-gateway" | "basalt-node" | "dbus" | "sshd" | "systemd-journald" | "systemd-networkd" | "systemd-resolved" | "systemd-timesyncd" | "systemd-udevd";
+    };
+    output: string;
+  };
+  /** Reads the journal of a node line by line. */
+  "GET /nodes/{node}/syslog": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the first line (default 0). */
+      start?: number;
+      /** So many lines at most (default 50). */
+      limit?: number;
+      /** Since this local time, `YYYY-MM-DD` with or without `HH:MM` or `HH:MM:SS`. */
+      since?: string;
+      /** Until this local time. */
+      until?: string;
+      /** Only of this unit. */
+      service?: string;
+    };
+    output: Array<SyslogLine>;
+  };
+  /** Reads the journal of a node from place to place. */
+  "GET /nodes/{node}/journal": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Only the last so many entries (default 1000). */
+      lastentries?: number;
+      /** Since this second since 1970. */
+      since?: number;
+      /** Until this second since 1970. */
+      until?: number;
+      /** What comes after this place. */
+      startcursor?: string;
+      /** What comes before this place. */
+      endcursor?: string;
+    };
+    output: Array<string>;
+  };
+  /** Shows the file of host names of a node. */
+  "GET /nodes/{node}/hosts": {
+    params: {
+      /** Name of the node. */
+      node: string;
+    };
+    output: HostsFile;
+  };
+  /** Describes a node in one text: for whoever looks for a fault. */
+  "GET /nodes/{node}/report": {
+    params: {
+      /** Name of the node. */
+      node: string;
+    };
+    output: string;
+  };
+  /** Lists the bytes through the cards of running guests. */
+  "GET /nodes/{node}/netstat": {
+    params: {
+      /** Name of the node. */
+      node: string;
+    };
+    output: Array<PortTraffic>;
+  };
+  /** Lists the disks of a node. */
+  "GET /nodes/{node}/disks/list": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** With partitions (default no). */
+      "include-partitions"?: Flag;
+      /** Without asking disks for their health, which is not done here in any case. */
+      skipsmart?: Flag;
+      /** Only those that are this. */
+      type?: "unused" | "journal_disks";
+    };
+    output: Array<DiskInfo>;
+  };
+  /** Lists the PCI devices of a node. */
+  "GET /nodes/{node}/hardware/pci": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Classes to leave out, as the beginning of their hexadecimal number, separated by ';'
+       * (default `05;06;0b`: memory, bridges and processors). */
+      "pci-class-blacklist"?: string;
+      /** With everything that is known, rather than the id alone (default yes). */
+      verbose?: Flag;
+    };
+    output: Array<PciDevice>;
+  };
+  /** Lists the USB devices of a node. */
+  "GET /nodes/{node}/hardware/usb": {
+    params: {
+      /** Name of the node. */
+      node: string;
+    };
+    output: Array<UsbDevice>;
+  };
+  /** Lists the processors that virtual machines of a node can have. */
+  "GET /nodes/{node}/capabilities/qemu/cpu": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Architecture (default x86_64). */
+      arch?: "x86_64" | "aarch64";
+    };
+    output: Array<CpuModel>;
+  };
+  /** Lists the machines that virtual machines of a node can be. */
+  "GET /nodes/{node}/capabilities/qemu/machines": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Architecture (default x86_64). */
+      arch?: "x86_64" | "aarch64";
+    };
+    output: Array<MachineModel>;
+  };
+  /** Shows the certificate of a node. */
+  "GET /nodes/{node}/certificates/info": {
+    params: {
+      /** Name of the node. */
+      node: string;
+    };
+    output: Array<Certificate>;
   };
   /** Lists the tasks of a node that the caller may see, newest first. */
   "GET /nodes/{node}/tasks": {
@@ -1727,6 +2292,8 @@ export interface Methods {
     params: {
       /** Name of the node. */
       node: string;
+      /** With the figures of those that run; they are always there. */
+      full?: Flag;
     };
     output: Array<GuestStatus>;
   };
@@ -1741,6 +2308,8 @@ export interface Methods {
       start?: Flag;
       /** Storage of disks that name none. */
       storage?: string;
+      /** Pool to put it into. */
+      pool?: string;
       /** Name, a DNS name. */
       name?: string;
       /** Free text shown with the guest. */
@@ -1833,7 +2402,8 @@ export interface Methods {
       node: string;
       /** Number of the guest. */
       vmid: number;
-      /** Also remove what else names the guest: permissions on it. */
+      /** Also remove what else names the guest. Permissions on it and its place in a pool go in
+       * any case. */
       purge?: Flag;
       /** Also remove volumes of the guest that its configuration does not name. */
       "destroy-unreferenced-disks"?: Flag;
@@ -2168,6 +2738,20 @@ export interface Methods {
     };
     output: string;
   };
+  /** Takes disks away from a virtual machine. */
+  "PUT /nodes/{node}/qemu/{vmid}/unlink": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
+      /** The disks, separated by commas, e.g. `scsi1,unused0`. */
+      idlist: string;
+      /** Remove the volumes of disks that are in use, too, rather than keeping them unused. */
+      force?: Flag;
+    };
+    output: null;
+  };
   /** Prepares the serial console of a virtual machine. */
   "POST /nodes/{node}/qemu/{vmid}/termproxy": {
     params: {
@@ -2219,6 +2803,8 @@ export interface Methods {
       "ssh-public-keys"?: string;
       /** Start it when it is made. */
       start?: Flag;
+      /** Pool to put it into. */
+      pool?: string;
       /** Host name (default CT and its number). */
       hostname?: string;
       /** Free text shown with the guest. */
@@ -2271,7 +2857,8 @@ export interface Methods {
       node: string;
       /** Number of the guest. */
       vmid: number;
-      /** Also remove what else names the guest: permissions on it. */
+      /** Also remove what else names the guest. Permissions on it and its place in a pool go in
+       * any case. */
       purge?: Flag;
       /** Also remove volumes of the guest that its configuration does not name. */
       "destroy-unreferenced-disks"?: Flag;
@@ -2368,6 +2955,16 @@ export interface Methods {
     };
     output: GuestCurrent;
   };
+  /** Lists the network interfaces inside a running container. */
+  "GET /nodes/{node}/lxc/{vmid}/interfaces": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
+    };
+    output: Array<CtInterface>;
+  };
   /** Starts a container. */
   "POST /nodes/{node}/lxc/{vmid}/status/start": {
     params: {
@@ -2429,5 +3026,93 @@ export interface Methods {
       vmid: number;
     };
     output: ConsoleTicket;
+  };
+  /** Starts guests of a node in their order. */
+  "POST /nodes/{node}/startall": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Only these, separated by commas; otherwise those that start with the host. */
+      vms?: string;
+      /** Those, too, that do not start with the host. */
+      force?: Flag;
+      /** So many at the same time (default 4). */
+      "max-workers"?: number;
+    };
+    output: string;
+  };
+  /** Shuts guests of a node down in the reverse of their order. */
+  "POST /nodes/{node}/stopall": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Only these, separated by commas. */
+      vms?: string;
+      /** Stop guests that have not shut down in time (default yes). */
+      "force-stop"?: Flag;
+      /** Seconds to wait for each (default 180). */
+      timeout?: number;
+      /** So many at the same time (default 4). */
+      "max-workers"?: number;
+    };
+    output: string;
+  };
+  /** Pauses virtual machines of a node. It takes the right to on each that is named, or on all. */
+  "POST /nodes/{node}/suspendall": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Only these, separated by commas. */
+      vms?: string;
+      /** So many at the same time (default 4). */
+      "max-workers"?: number;
+    };
+    output: string;
+  };
+  /** Starts guests. It takes the right to on each that is named, or on all. */
+  "POST /cluster/bulk-action/guest/start": {
+    params: {
+      /** Only these. */
+      vms?: Array<number>;
+      /** Seconds to wait for each; a start does not take that long here. */
+      timeout?: number;
+      /** So many at the same time (default 4). */
+      "max-workers"?: number;
+      /** The same by its old name. */
+      maxworkers?: number;
+    };
+    output: string;
+  };
+  /** Shuts guests down. It takes the right to on each that is named, or on all. */
+  "POST /cluster/bulk-action/guest/shutdown": {
+    params: {
+      /** Only these. */
+      vms?: Array<number>;
+      /** Stop guests that have not shut down in time (default yes). */
+      "force-stop"?: Flag;
+      /** Seconds to wait for each (default 180). */
+      timeout?: number;
+      /** So many at the same time (default 4). */
+      "max-workers"?: number;
+      /** The same by its old name. */
+      maxworkers?: number;
+    };
+    output: string;
+  };
+  /** Suspends virtual machines. It takes the right to on each that is named, or on all. */
+  "POST /cluster/bulk-action/guest/suspend": {
+    params: {
+      /** Only these. */
+      vms?: Array<number>;
+      /** Save their states and stop them, rather than pausing them. */
+      "to-disk"?: Flag;
+      /** Storage for the states (default: the one of each machine's first disk). */
+      statestorage?: string;
+      /** So many at the same time (default 4). */
+      "max-workers"?: number;
+      /** The same by its old name. */
+      maxworkers?: number;
+    };
+    output: string;
   };
 }

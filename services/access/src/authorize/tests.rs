@@ -1,7 +1,7 @@
 //! What users, groups and tokens may do.
 
 use crate::config::{AccessConfig, Group, Token, User};
-use crate::{Caller, Proof, Refused, Snapshot, TicketKey, password};
+use crate::{Caller, Pools, Proof, Refused, Snapshot, TicketKey, password};
 use basalt_api::bag::Bag;
 use basalt_api::methods::acl::{AclEntry, AclKind};
 use basalt_api::methods::users::{TokenInfo, UserFields};
@@ -60,6 +60,7 @@ fn snapshot(acl: Vec<AclEntry>) -> Snapshot {
     Snapshot {
         revision: 1,
         config,
+        pools: Pools::default(),
         verifier: TicketKey::generate().verifier(),
     }
 }
@@ -229,4 +230,95 @@ fn a_disabled_or_expired_account_is_nobody() {
             Err(Refused::User(_))
         ));
     }
+}
+
+#[test]
+fn what_is_in_a_pool_is_under_the_pools_roles_too() {
+    let mut s = snapshot(vec![
+        entry("/pool/dev", AclKind::Group, "ops", "PVEVMUser", true),
+        entry("/vms/101", AclKind::User, "jo@pve", "NoAccess", true),
+        entry("/vms/102", AclKind::User, "jo@pve", "PVETemplateUser", true),
+        entry("/pool/dev/shut", AclKind::User, "jo@pve", "NoAccess", true),
+    ]);
+    for pool in ["dev", "dev/web", "dev/shut"] {
+        s.pools.create(pool.parse().unwrap(), None).unwrap();
+    }
+    for (pool, number) in [
+        ("dev", 101),
+        ("dev", 102),
+        ("dev/web", 103),
+        ("dev/shut", 104),
+    ] {
+        let vmid = basalt_model::vmid::Vmid::new(number).unwrap();
+        let pool = pool.parse().unwrap();
+        s.pools.add_guest(&pool, vmid, false).unwrap();
+    }
+    assert!(!allows(&s, "jo@pve", "/vms/100", VmAudit));
+    assert!(!allows(&s, "jo@pve", "/vms/101", VmAudit));
+    assert!(allows(&s, "jo@pve", "/vms/102", VmPowerMgmt));
+    assert!(allows(&s, "jo@pve", "/vms/102", Privilege::VmClone));
+    assert!(allows(&s, "jo@pve", "/vms/103", VmPowerMgmt));
+    assert!(!allows(&s, "jo@pve", "/vms/104", VmAudit));
+    assert!(!allows(&s, "jo@pve!ci", "/vms/103", VmAudit));
+    let jo: Authid = "jo@pve".parse().unwrap();
+    assert!(!s.privileges(&jo, "/vms/103")[&VmAudit]);
+    let wanted = perm("/pool/{poolid}", &[VmAudit]);
+    let with = |value| Bag::from_iter([("poolid".to_owned(), json!(value))]);
+    assert!(s.authorize(&jo, &wanted, &with("dev/web")).is_ok());
+    assert!(s.authorize(&jo, &wanted, &with("../vms")).is_err());
+}
+
+#[test]
+fn a_token_with_privileges_of_its_own_is_not_its_user() {
+    let s = snapshot(Vec::new());
+    let own = Permission::Own("userid");
+    let jo = Bag::from_iter([("userid".to_owned(), json!("jo@pve"))]);
+    let may = |who: &str| s.authorize(&who.parse().unwrap(), &own, &jo).is_ok();
+    assert!(may("jo@pve") && may("jo@pve!all"));
+    assert!(!may("jo@pve!ci") && !may("root@pam"));
+}
+
+#[test]
+fn who_commands_a_group_commands_its_users_and_no_others() {
+    let role = "PVEUserAdmin";
+    let mut s = snapshot(vec![entry(
+        "/access/groups/ops",
+        AclKind::User,
+        "boss@pve",
+        role,
+        true,
+    )]);
+    s.config
+        .users
+        .insert("ann@pve".parse().unwrap(), User::default());
+    let wanted = Permission::UserGroup(&[Privilege::UserModify]);
+    let may = |params: serde_json::Value| {
+        let boss = "boss@pve".parse().unwrap();
+        let params = params.as_object().unwrap().clone();
+        s.authorize(&boss, &wanted, &params).is_ok()
+    };
+    assert!(may(json!({"userid": "jo@pve"})));
+    assert!(!may(json!({"userid": "jo@pve", "groups": "ops,admins"})));
+    assert!(!may(json!({"userid": "ann@pve"})));
+    assert!(!may(json!({"userid": "ann@pve", "groups": "ops"})));
+    assert!(may(json!({"userid": "new@pve", "groups": "ops"})));
+    assert!(!may(json!({"userid": "new@pve"})));
+}
+
+#[test]
+fn the_master_of_a_thing_may_give_permissions_on_it() {
+    let s = snapshot(vec![entry(
+        "/vms/100",
+        AclKind::User,
+        "jo@pve",
+        "PVEVMAdmin",
+        false,
+    )]);
+    let may = |path: &str| {
+        let params = Bag::from_iter([("path".to_owned(), json!(path))]);
+        let jo = "jo@pve".parse().unwrap();
+        s.authorize(&jo, &Permission::Delegate, &params).is_ok()
+    };
+    assert!(may("/vms/100"));
+    assert!(!may("/vms/101") && !may("/vms") && !may("/") && !may("/access"));
 }

@@ -1,5 +1,6 @@
-//! Writes the files that are made from the declarations: the OpenAPI document and the types of
-//! the web interface. A test of the crate fails when they are out of date.
+//! Writes the files that are made from the declarations: the OpenAPI document, the types of the
+//! web interface and the table of what is there. A test of the crate fails when they are out of
+//! date.
 
 use std::path::Path;
 
@@ -11,5 +12,9 @@ fn main() -> std::io::Result<()> {
     if let Some(folder) = types.parent() {
         std::fs::create_dir_all(folder)?;
     }
-    std::fs::write(types, basalt_api::typescript::file())
+    std::fs::write(types, basalt_api::typescript::file())?;
+    std::fs::write(
+        root.join("../../docs/api-coverage.md"),
+        basalt_api::surface::table(),
+    )
 }

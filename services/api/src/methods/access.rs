@@ -3,7 +3,7 @@
 use super::NoParams;
 use crate::endpoints;
 use crate::permission::{Permission, perm};
-use basalt_model::access::Privilege::{RealmAllocateUser, UserModify};
+use basalt_model::access::Privilege::{RealmAllocate, RealmAllocateUser, SysAudit, UserModify};
 use basalt_model::userid::{Authid, Userid};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -61,6 +61,25 @@ pub struct Realm {
     pub default: Option<bool>,
 }
 
+/// A realm by its name.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct RealmPath {
+    /// Name of the realm.
+    pub realm: String,
+}
+
+/// What is configured of a realm.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RealmInfo {
+    /// Kind.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Description.
+    pub comment: Option<String>,
+    /// Whether a login page should choose it first.
+    pub default: Option<bool>,
+}
+
 /// Whose permissions on what.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct PermissionsQuery {
@@ -108,6 +127,14 @@ endpoints! {
         cli: "realm list",
     }
 
+    /// Shows a realm.
+    DomainGet: Get "/access/domains/{realm}" {
+        params: RealmPath,
+        output: RealmInfo,
+        permission: perm("/access/realm", &[RealmAllocate, SysAudit]),
+        cli: "realm show",
+    }
+
     /// Shows the permissions of a user or token.
     ///
     /// Path by path, each privilege with whether it propagates to what lies below.
@@ -126,7 +153,7 @@ endpoints! {
             Permission::Own("userid"),
             Permission::All(&[
                 perm("/access/realm/{realm(userid)}", &[RealmAllocateUser]),
-                perm("/access/groups", &[UserModify]),
+                Permission::UserGroup(&[UserModify]),
             ]),
         ]),
         cli: "user password",

@@ -3,7 +3,7 @@
 use super::NoParams;
 use crate::endpoints;
 use crate::permission::{Permission, perm};
-use basalt_model::access::Privilege::{PermissionsModify, SysModify};
+use basalt_model::access::Privilege::SysModify;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -149,10 +149,13 @@ endpoints! {
     }
 
     /// Gives or takes roles on a path.
+    ///
+    /// Who may not change permissions there but is master of what lies there gives and takes only
+    /// roles whose privileges the caller has.
     AclUpdate: Put "/access/acl" {
         params: AclChange,
         output: (),
-        permission: perm("{path}", &[PermissionsModify]),
+        permission: Permission::Delegate,
         cli: "acl set",
     }
 }

@@ -3,8 +3,10 @@
 use super::NoParams;
 use crate::endpoints;
 use crate::permission::{Permission, perm};
-use basalt_model::access::Privilege::SysAudit;
-use basalt_model::vmid::Vmid;
+use basalt_model::access::Privilege::{SysAudit, SysModify};
+use basalt_model::network::MacPrefix;
+use basalt_model::pool::PoolId;
+use basalt_model::vmid::{NextIdRange, Vmid};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -42,20 +44,24 @@ pub enum ResourceKind {
     Lxc,
     /// A storage on a node.
     Storage,
+    /// A pool.
+    Pool,
 }
 
-/// A node, guest or storage.
+/// A node, guest, storage or pool.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Resource {
-    /// Unique: `node/a`, `qemu/100`, `lxc/101`, `storage/a/local`.
+    /// Unique: `node/a`, `qemu/100`, `lxc/101`, `storage/a/local`, `/pool/dev`.
     pub id: String,
     /// Kind.
     #[serde(rename = "type")]
     pub kind: ResourceKind,
-    /// Node that it is on.
-    pub node: String,
-    /// State: online, running, stopped, available, ….
-    pub status: String,
+    /// Node that it is on; a pool is on none.
+    pub node: Option<String>,
+    /// State: online, running, stopped, available, …; a pool has none.
+    pub status: Option<String>,
+    /// Pool of a guest, or the name of a pool.
+    pub pool: Option<PoolId>,
     /// Name of a guest.
     pub name: Option<String>,
     /// Number of a guest.
@@ -139,17 +145,42 @@ pub struct NextIdQuery {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ClusterOptions {
     /// Kind of console an interface should open.
+    #[schemars(extend("enum" = ["applet", "vv", "html5", "xtermjs"]))]
     pub console: Option<String>,
-    /// Keyboard layout.
+    /// Keyboard layout that an interface should take for granted.
+    #[schemars(extend("enum" = [
+        "de", "de-ch", "da", "en-gb", "en-us", "es", "fi", "fr", "fr-be", "fr-ca", "fr-ch", "hu",
+        "is", "it", "ja", "lt", "mk", "nl", "no", "pl", "pt", "pt-br", "sv", "sl", "tr",
+    ]))]
     pub keyboard: Option<String>,
-    /// First bytes of hardware addresses that are made up.
-    pub mac_prefix: Option<String>,
+    /// Language that an interface should take for granted.
+    #[schemars(extend("enum" = [
+        "ar", "ca", "da", "de", "en", "es", "eu", "fa", "fr", "hr", "he", "it", "ja", "ka", "kr",
+        "nb", "nl", "nn", "pl", "pt_BR", "ru", "sl", "sv", "tr", "ukr", "zh_CN", "zh_TW",
+    ]))]
+    pub language: Option<String>,
+    /// First bytes of hardware addresses that are made up (default BC:24:11).
+    pub mac_prefix: Option<MacPrefix>,
+    /// Numbers to look among for a free one: `lower=100,upper=1000000`, without the upper.
+    #[serde(rename = "next-id")]
+    pub next_id: Option<NextIdRange>,
     /// Free text about the cluster.
+    #[schemars(length(max = 65536))]
     pub description: Option<String>,
 }
 
+/// Changed options of the whole cluster.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct ClusterOptionsChange {
+    /// Options to set.
+    #[serde(flatten)]
+    pub options: ClusterOptions,
+    /// Options to put back to their defaults, separated by commas.
+    pub delete: Option<String>,
+}
+
 endpoints! {
-    /// Lists nodes, guests and storages that the caller may see, with their figures.
+    /// Lists nodes, guests, storages and pools that the caller may see, with their figures.
     ResourceList: Get "/cluster/resources" {
         params: ResourceQuery,
         output: Vec<Resource>,
@@ -179,5 +210,13 @@ endpoints! {
         output: ClusterOptions,
         permission: Permission::AnyUser,
         cli: "cluster options",
+    }
+
+    /// Changes options of the whole cluster.
+    ClusterOptionsSet: Put "/cluster/options" {
+        params: ClusterOptionsChange,
+        output: (),
+        permission: perm("/", &[SysModify]),
+        cli: "cluster set",
     }
 }

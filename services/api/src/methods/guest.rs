@@ -60,7 +60,8 @@ pub struct GuestDelete {
     pub node: String,
     /// Number of the guest.
     pub vmid: Vmid,
-    /// Also remove what else names the guest: permissions on it.
+    /// Also remove what else names the guest. Permissions on it and its place in a pool go in
+    /// any case.
     pub purge: Option<bool>,
     /// Also remove volumes of the guest that its configuration does not name.
     pub destroy_unreferenced_disks: Option<bool>,

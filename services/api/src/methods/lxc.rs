@@ -12,6 +12,7 @@ use basalt_model::access::Privilege::{
     VmConfigOptions, VmConsole, VmPowerMgmt,
 };
 use basalt_model::lxc::LxcConfig;
+use basalt_model::pool::PoolId;
 use basalt_model::storage::{StorageId, VolumeId};
 use basalt_model::upid::Upid;
 use basalt_model::vmid::Vmid;
@@ -21,6 +22,10 @@ use serde::{Deserialize, Serialize};
 const POWER: Permission = perm("/vms/{vmid}", &[VmPowerMgmt]);
 const AUDIT: Permission = perm("/vms/{vmid}", &[VmAudit]);
 const CONSOLE: Permission = perm("/vms/{vmid}", &[VmConsole]);
+const CREATE: Permission = Permission::Any(&[
+    perm("/vms/{vmid}", &[VmAllocate]),
+    perm("/pool/{pool}", &[VmAllocate]),
+]);
 const CONFIG: Permission = perm(
     "/vms/{vmid}",
     &[
@@ -52,9 +57,41 @@ pub struct CtNew {
     pub ssh_public_keys: Option<String>,
     /// Start it when it is made.
     pub start: Option<bool>,
+    /// Pool to put it into.
+    pub pool: Option<PoolId>,
     /// Its configuration.
     #[serde(flatten)]
     pub config: LxcConfig,
+}
+
+/// A network interface inside a container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct CtInterface {
+    /// Name.
+    pub name: String,
+    /// Hardware address.
+    pub hwaddr: String,
+    /// Hardware address, once more.
+    pub hardware_address: String,
+    /// First IPv4 address with its prefix length.
+    pub inet: Option<String>,
+    /// First IPv6 address with its prefix length.
+    pub inet6: Option<String>,
+    /// All addresses.
+    pub ip_addresses: Vec<CtAddress>,
+}
+
+/// An address inside a container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct CtAddress {
+    /// The address.
+    pub ip_address: String,
+    /// `inet` or `inet6`.
+    pub ip_address_type: String,
+    /// Prefix length.
+    pub prefix: u8,
 }
 
 endpoints! {
@@ -70,7 +107,7 @@ endpoints! {
     CtCreate: Post "/nodes/{node}/lxc" {
         params: CtNew,
         output: Upid,
-        permission: perm("/vms/{vmid}", &[VmAllocate]),
+        permission: CREATE,
         kind: Task,
         cli: "ct create",
     }
@@ -114,6 +151,14 @@ endpoints! {
         output: GuestCurrent,
         permission: AUDIT,
         cli: "ct status",
+    }
+
+    /// Lists the network interfaces inside a running container.
+    CtInterfaces: Get "/nodes/{node}/lxc/{vmid}/interfaces" {
+        params: GuestPath,
+        output: Vec<CtInterface>,
+        permission: AUDIT,
+        cli: "ct interfaces",
     }
 
     /// Starts a container.

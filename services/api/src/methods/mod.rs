@@ -9,12 +9,17 @@ use serde::{Deserialize, Serialize};
 
 pub mod access;
 pub mod acl;
+pub mod bulk;
+pub mod certificates;
 pub mod cluster;
 pub mod guest;
+pub mod hardware;
 pub mod lxc;
 pub mod nodes;
+pub mod pools;
 pub mod qemu;
 pub mod storage;
+pub mod system;
 pub mod tasks;
 pub mod update;
 pub mod users;
@@ -26,13 +31,18 @@ pub const ALL: &[&[Declaration]] = &[
     access::DECLARED,
     users::DECLARED,
     acl::DECLARED,
+    pools::DECLARED,
     cluster::DECLARED,
     nodes::DECLARED,
+    system::DECLARED,
+    hardware::DECLARED,
+    certificates::DECLARED,
     tasks::DECLARED,
     update::DECLARED,
     storage::DECLARED,
     qemu::DECLARED,
     lxc::DECLARED,
+    bulk::DECLARED,
 ];
 
 /// Parameters of a method that takes none.

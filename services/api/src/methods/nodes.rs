@@ -18,17 +18,45 @@ pub struct NodeConfig {
     /// What happens to running virtual machines that do not say themselves when the node goes
     /// down (default: they are shut down).
     pub on_host_shutdown: Option<HostShutdown>,
+    /// Free text about the node.
+    #[schemars(length(max = 65536))]
+    pub description: Option<String>,
+}
+
+/// Which settings of a node to show.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct NodeConfigQuery {
+    /// Name of the node.
+    pub node: String,
+    /// Only this one.
+    #[schemars(extend("enum" = ["description", "on-host-shutdown"]))]
+    pub property: Option<String>,
+}
+
+/// Settings of a node as they are.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct NodeConfigShown {
+    /// The settings.
+    #[serde(flatten)]
+    pub config: NodeConfig,
+    /// Changes whenever the settings do; give it back with a change to be sure that nobody changed
+    /// them in between.
+    pub digest: Option<String>,
 }
 
 /// Settings of a node to change; what is absent stays.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 pub struct NodeConfigSet {
     /// Name of the node.
     pub node: String,
-    /// What happens to running virtual machines that do not say themselves when the node goes
-    /// down.
-    pub on_host_shutdown: Option<HostShutdown>,
+    /// Settings to set.
+    #[serde(flatten)]
+    pub config: NodeConfig,
+    /// Settings to put back to their defaults, separated by commas.
+    pub delete: Option<String>,
+    /// Refuse the change if the settings have another digest.
+    #[schemars(length(max = 64))]
+    pub digest: Option<String>,
 }
 
 /// A child of a folder of the API.
@@ -224,6 +252,16 @@ pub struct NodeTime {
     pub localtime: u64,
 }
 
+/// A changed time of a node.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct NodeTimeSet {
+    /// Name of the node.
+    pub node: String,
+    /// Time zone, e.g. `Europe/Berlin`.
+    #[schemars(length(max = 64))]
+    pub timezone: String,
+}
+
 /// Name servers of a node.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NodeDns {
@@ -254,6 +292,16 @@ pub struct NetworkQuery {
     /// Only this kind; `any_bridge` is every kind of bridge.
     #[serde(rename = "type")]
     pub kind: Option<NetworkFilter>,
+}
+
+/// A network interface of a node by its name.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct NetworkPath {
+    /// Name of the node.
+    pub node: String,
+    /// Name of the interface.
+    #[schemars(length(min = 2, max = 20))]
+    pub iface: String,
 }
 
 /// Kinds of network interface to list.
@@ -344,8 +392,8 @@ endpoints! {
 
     /// Shows the settings of a node.
     NodeConfigGet: Get "/nodes/{node}/config" {
-        params: NodePath,
-        output: NodeConfig,
+        params: NodeConfigQuery,
+        output: NodeConfigShown,
         permission: AUDIT,
         cli: "node config",
     }
@@ -374,6 +422,14 @@ endpoints! {
         cli: "node time",
     }
 
+    /// Sets the time zone of a node.
+    NodeTimePut: Put "/nodes/{node}/time" {
+        params: NodeTimeSet,
+        output: (),
+        permission: MODIFY,
+        cli: "node timezone",
+    }
+
     /// Shows the name servers of a node.
     NodeDnsGet: Get "/nodes/{node}/dns" {
         params: NodePath,
@@ -395,5 +451,13 @@ endpoints! {
         output: Vec<NetworkInterface>,
         permission: Permission::AnyUser,
         cli: "network list",
+    }
+
+    /// Shows a network interface of a node.
+    NetworkGet: Get "/nodes/{node}/network/{iface}" {
+        params: NetworkPath,
+        output: NetworkInterface,
+        permission: AUDIT,
+        cli: "network show",
     }
 }

@@ -1,6 +1,5 @@
 //! Virtual machines.
 
-use super::NodePath;
 use super::guest::{
     ConfigChange, ConfigQuery, ConsoleSocket, ConsoleTicket, GuestCurrent, GuestDelete, GuestPath,
     GuestShutdown, GuestStart, GuestStatus, GuestStop, PendingEntry, ScreenTicket, WithDigest,
@@ -11,6 +10,7 @@ use basalt_model::access::Privilege::{
     VmAllocate, VmAudit, VmConfigCdrom, VmConfigCloudinit, VmConfigCpu, VmConfigDisk,
     VmConfigHwType, VmConfigMemory, VmConfigNetwork, VmConfigOptions, VmConsole, VmPowerMgmt,
 };
+use basalt_model::pool::PoolId;
 use basalt_model::qemu::QemuConfig;
 use basalt_model::storage::StorageId;
 use basalt_model::upid::Upid;
@@ -22,6 +22,10 @@ const POWER: Permission = perm("/vms/{vmid}", &[VmPowerMgmt]);
 const AUDIT: Permission = perm("/vms/{vmid}", &[VmAudit]);
 const CONSOLE: Permission = perm("/vms/{vmid}", &[VmConsole]);
 const DISK: Permission = perm("/vms/{vmid}", &[VmConfigDisk]);
+const CREATE: Permission = Permission::Any(&[
+    perm("/vms/{vmid}", &[VmAllocate]),
+    perm("/pool/{pool}", &[VmAllocate]),
+]);
 const CONFIG: Permission = perm(
     "/vms/{vmid}",
     &[
@@ -47,9 +51,33 @@ pub struct VmNew {
     pub start: Option<bool>,
     /// Storage of disks that name none.
     pub storage: Option<StorageId>,
+    /// Pool to put it into.
+    pub pool: Option<PoolId>,
     /// Its configuration.
     #[serde(flatten)]
     pub config: QemuConfig,
+}
+
+/// Which virtual machines to list.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct VmQuery {
+    /// Name of the node.
+    pub node: String,
+    /// With the figures of those that run; they are always there.
+    pub full: Option<bool>,
+}
+
+/// Which disks to take away.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct VmUnlinkParams {
+    /// Name of the node.
+    pub node: String,
+    /// Number of the guest.
+    pub vmid: Vmid,
+    /// The disks, separated by commas, e.g. `scsi1,unused0`.
+    pub idlist: String,
+    /// Remove the volumes of disks that are in use, too, rather than keeping them unused.
+    pub force: Option<bool>,
 }
 
 /// Which disk grows, and to what size.
@@ -116,7 +144,7 @@ pub enum SerialName {
 endpoints! {
     /// Lists the virtual machines that the caller may see.
     VmList: Get "/nodes/{node}/qemu" {
-        params: NodePath,
+        params: VmQuery,
         output: Vec<GuestStatus>,
         permission: Permission::AnyUser,
         cli: "vm list",
@@ -126,7 +154,7 @@ endpoints! {
     VmCreate: Post "/nodes/{node}/qemu" {
         params: VmNew,
         output: Upid,
-        permission: perm("/vms/{vmid}", &[VmAllocate]),
+        permission: CREATE,
         kind: Task,
         cli: "vm create",
     }
@@ -250,6 +278,16 @@ endpoints! {
         permission: DISK,
         kind: Task,
         cli: "vm resize",
+    }
+
+    /// Takes disks away from a virtual machine.
+    ///
+    /// Volumes that were in use stay as unused ones, unless `force` is set; unused ones are removed.
+    VmUnlink: Put "/nodes/{node}/qemu/{vmid}/unlink" {
+        params: VmUnlinkParams,
+        output: (),
+        permission: DISK,
+        cli: "vm unlink",
     }
 
     /// Prepares the serial console of a virtual machine.

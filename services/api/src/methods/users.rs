@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-const MODIFY: Permission = perm("/access/groups", &[UserModify]);
+const MODIFY: Permission = Permission::UserGroup(&[UserModify]);
 const ALLOCATE: Permission = Permission::All(&[
     perm("/access/realm/{realm(userid)}", &[RealmAllocateUser]),
     MODIFY,
@@ -122,9 +122,19 @@ pub struct TokenPath {
     pub tokenid: String,
 }
 
-/// A new or changed API token.
+/// A changed API token.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct TokenChange {
+    /// Which, and what it becomes.
+    #[serde(flatten)]
+    pub token: TokenNew,
+    /// Settings to put back to their defaults, separated by commas: comment, expire, privsep.
+    pub delete: Option<String>,
+}
+
+/// A new API token.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct TokenNew {
     /// The user, name@realm.
     pub userid: Userid,
     /// Name of the token.
@@ -233,7 +243,7 @@ endpoints! {
         output: User,
         permission: Permission::Any(&[
             Permission::Own("userid"),
-            perm("/access/groups", &[UserModify, SysAudit]),
+            Permission::UserGroup(&[UserModify, SysAudit]),
         ]),
         cli: "user show",
     }
@@ -272,7 +282,7 @@ endpoints! {
 
     /// Creates an API token. Its secret is shown only in this answer.
     TokenCreate: Post "/access/users/{userid}/token/{tokenid}" {
-        params: TokenChange,
+        params: TokenNew,
         output: TokenSecret,
         permission: OWN_OR_MODIFY,
         cli: "token create",

@@ -84,6 +84,7 @@ impl Rig {
         let (snapshot, _) = watch::channel(Snapshot {
             revision: 1,
             config,
+            pools: basalt_access::Pools::default(),
             verifier: key.verifier(),
         });
         let (told, seen) = mpsc::unbounded_channel();

@@ -54,6 +54,7 @@ pub async fn create(node: &Node, user: &Authid, params: CtNew) -> Result<Upid> {
     if node.find_guest(vmid)?.is_some() {
         return Err(node.taken(GuestKind::Lxc, vmid));
     }
+    let pool = params.pool.clone();
     let (config, making) = plan(node, params).await?;
     let record = GuestRecord {
         config: GuestConfig::Lxc(Box::new(config)),
@@ -61,7 +62,7 @@ pub async fn create(node: &Node, user: &Authid, params: CtNew) -> Result<Upid> {
         making: vec![making.root.id.clone()],
         suspended: None,
     };
-    node.insert_guest(vmid, &record).await?;
+    node.insert_guest(vmid, &record, pool.as_ref()).await?;
     let task = NewTask {
         kind: "vzcreate",
         id: vmid.to_string(),

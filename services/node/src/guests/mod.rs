@@ -5,22 +5,27 @@
 //! something that [`recover`] can finish or undo. [`vm`] and [`ct`] make and start the two kinds;
 //! [`change`] and [`remove`] serve both.
 
+pub mod bulk;
 pub mod change;
 pub mod ct;
+mod ct_net;
 pub mod ct_root;
 pub mod disks;
 pub mod live;
 pub mod power;
 pub mod recover;
 pub mod remove;
+pub mod rights;
 pub mod suspend;
 pub mod vm;
 pub mod volumes;
 
+use crate::auth::ChangeError;
 use crate::state::Node;
 use basalt_api::{Error, Result};
 use basalt_model::field::FieldErrors;
 use basalt_model::guest::{GuestConfig, GuestKind, GuestRecord, Lock, Suspended};
+use basalt_model::pool::PoolId;
 use basalt_model::storage::VolumeId;
 use basalt_model::vmid::Vmid;
 use basalt_store::{Expect, Stored, Transaction};
@@ -149,18 +154,30 @@ impl Node {
             .map_err(Error::failed)
     }
 
-    /// Stores a new guest, unless its number is taken.
-    pub async fn insert_guest(&self, vmid: Vmid, record: &GuestRecord) -> Result<()> {
+    /// Stores a new guest, and puts it into a pool, unless its number is taken.
+    pub async fn insert_guest(
+        &self,
+        vmid: Vmid,
+        record: &GuestRecord,
+        pool: Option<&PoolId>,
+    ) -> Result<()> {
+        let key = key(vmid);
         let change = Transaction::new()
-            .expect(key(vmid), Expect::Absent)
-            .put(key(vmid), record)
+            .expect(&key, Expect::Absent)
+            .put(&key, record)
             .map_err(Error::failed)?;
-        match self.store.commit(change).await {
-            Ok(_) => Ok(()),
-            Err(basalt_store::Error::Conflict { .. }) => {
+        let done = self.access.change_with(change, |_, pools| match pool {
+            // Nothing but the guest itself can have been in a pool under its number.
+            Some(pool) => pools.add_guest(pool, vmid, true).map_err(Error::failed),
+            None => Ok(()),
+        });
+        match done.await {
+            Err(ChangeError::Store(basalt_store::Error::Conflict { key: taken }))
+                if taken == key =>
+            {
                 Err(self.taken(record.config.kind(), vmid))
             }
-            Err(error) => Err(Error::failed(error)),
+            done => Ok(done?),
         }
     }
 
@@ -200,11 +217,26 @@ impl Node {
         Ok(())
     }
 
-    /// Forgets a guest.
+    /// Forgets a guest that was never made. Permissions on its number stay for another attempt.
     pub async fn forget_guest(&self, vmid: Vmid) -> Result<()> {
         let change = Transaction::new().delete(key(vmid));
-        self.store.commit(change).await.map_err(Error::failed)?;
-        Ok(())
+        let done = self.access.change_with(change, |_, pools| {
+            pools.forget_guest(vmid);
+            Ok(())
+        });
+        Ok(done.await?)
+    }
+
+    /// Forgets a guest that was removed, with the permissions on it: the next guest of its number
+    /// is another.
+    pub async fn forget_removed_guest(&self, vmid: Vmid) -> Result<()> {
+        let change = Transaction::new().delete(key(vmid));
+        let done = self.access.change_with(change, |config, pools| {
+            config.forget_path(&format!("/vms/{vmid}"));
+            pools.forget_guest(vmid);
+            Ok(())
+        });
+        Ok(done.await?)
     }
 }
 

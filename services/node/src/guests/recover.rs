@@ -1,11 +1,12 @@
 //! What happens to guests when the node or the host starts and stops.
 
-use super::{Guest, Report, suspend, volumes};
+use super::{Guest, Report, key, suspend, volumes};
 use crate::state::Node;
 use basalt_api::{Error, Result};
 use basalt_model::guest::{GuestKind, GuestRecord, HostShutdown, Lock};
 use basalt_model::userid::Authid;
 use basalt_model::vmid::Vmid;
+use basalt_store::Transaction;
 use basalt_tasks::NewTask;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -24,6 +25,19 @@ impl Node {
             if let Err(error) = self.recover_guest(guest).await {
                 tracing::error!(%error, guest = title, "cannot be put in order");
             }
+        }
+        self.recover_pools().await;
+    }
+
+    /// Takes guests out of pools that are no more: the release before, which knows no pools, may
+    /// have removed them, and the next guest of their number is another.
+    async fn recover_pools(&self) {
+        let done = self.access.change_with(Transaction::new(), |_, pools| {
+            pools.retain_guests(|vmid| self.store.get(&key(vmid)).is_some());
+            Ok(())
+        });
+        if let Err(error) = done.await {
+            tracing::error!(%error, "pools cannot be put in order");
         }
     }
 

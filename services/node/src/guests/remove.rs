@@ -85,7 +85,7 @@ impl Node {
         doomed.sort();
         doomed.dedup();
         volumes::discard(&self.storages, &doomed, report).await;
-        self.forget_guest(guest.vmid).await?;
+        self.forget_removed_guest(guest.vmid).await?;
         report.log(format_args!("{} is removed", guest.title()));
         Ok(())
     }

@@ -33,7 +33,8 @@ pub async fn create(node: &Node, user: &Authid, params: VmNew) -> Result<Upid> {
         making: new.iter().map(|volume| volume.id.clone()).collect(),
         suspended: None,
     };
-    node.insert_guest(vmid, &record).await?;
+    node.insert_guest(vmid, &record, params.pool.as_ref())
+        .await?;
     let task = NewTask {
         kind: "qmcreate",
         id: vmid.to_string(),

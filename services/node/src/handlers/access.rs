@@ -3,11 +3,12 @@
 use crate::auth::now;
 use crate::call::Call;
 use crate::router::Router;
-use basalt_access::{Snapshot, password};
+use basalt_access::{Snapshot, is_path, password};
 use basalt_api::methods::access::{
-    DomainList, Login, PasswordChange, PasswordSet, PermissionList, PermissionsQuery, Realm,
-    Ticket, TicketCreate, TicketProbe,
+    DomainGet, DomainList, Login, PasswordChange, PasswordSet, PermissionList, PermissionsQuery,
+    Realm, RealmInfo, RealmPath, Ticket, TicketCreate, TicketProbe,
 };
+use basalt_api::methods::acl::AclKind;
 use basalt_api::{Error, Result};
 use basalt_model::access::Privilege::{self, SysAudit};
 use basalt_model::userid::{Authid, Userid};
@@ -19,6 +20,9 @@ pub const REALMS: [(&str, &str, &str); 2] = [
     ("pve", "pve", "Accounts of this system"),
 ];
 
+/// What a path of permissions looks like.
+pub const PATH: &str = "is / or like /vms/100 or /storage/local";
+
 type Map = BTreeMap<String, BTreeMap<String, bool>>;
 
 /// Says how these methods are implemented.
@@ -26,6 +30,7 @@ pub fn register(router: &mut Router) {
     router.on::<TicketProbe, _, _, _>(async |_, _| Ok(()));
     router.on::<TicketCreate, _, _, _>(async |call, params| login(&call, params).await);
     router.on::<DomainList, _, _, _>(async |_, _| Ok(realms()));
+    router.on::<DomainGet, _, _, _>(async |_, params: RealmPath| realm(&params));
     router.on::<PermissionList, _, _, _>(async |call, params| permissions(&call, params));
     router.on::<PasswordSet, _, _, _>(async |call, params| set_password(&call, params).await);
 }
@@ -40,6 +45,16 @@ fn realms() -> Vec<Realm> {
     REALMS.map(realm).into()
 }
 
+fn realm(path: &RealmPath) -> Result<RealmInfo> {
+    let found = realms().into_iter().find(|one| one.realm == path.realm);
+    let found = found.ok_or_else(|| Error::not_found(format_args!("realm '{}'", path.realm)))?;
+    Ok(RealmInfo {
+        kind: found.kind,
+        comment: found.comment,
+        default: found.default,
+    })
+}
+
 async fn login(call: &Call, login: Login) -> Result<Ticket> {
     let full = match &login.realm {
         Some(realm) if !login.username.contains('@') => format!("{}@{realm}", login.username),
@@ -50,12 +65,31 @@ async fn login(call: &Call, login: Login) -> Result<Ticket> {
     let access = &call.core.access;
     access.login(&user, &login.password).await?;
     let (now, snapshot) = (now(), access.snapshot());
+    verify(&snapshot, &user, &login)?;
     Ok(Ticket {
         ticket: access.key().ticket(&user, now),
         csrf_prevention_token: access.key().csrf(&user, now),
         cap: capabilities(&snapshot, &user.clone().into()),
         username: user,
     })
+}
+
+/// Refuses a login that asks for privileges on a path which the user lacks.
+fn verify(snapshot: &Snapshot, user: &Userid, login: &Login) -> Result<()> {
+    let (path, names) = match (&login.path, &login.privs) {
+        (None, None) => return Ok(()),
+        (Some(path), Some(names)) if is_path(path) => (path, names),
+        (Some(_), Some(_)) => return Err(Error::param("path", PATH)),
+        (Some(_), None) => return Err(Error::param("privs", "goes with path")),
+        (None, Some(_)) => return Err(Error::param("path", "goes with privs")),
+    };
+    for name in names.split([',', ';', ' ']).filter(|name| !name.is_empty()) {
+        let privilege: Privilege = name.parse().map_err(|e| Error::param("privs", e))?;
+        if !snapshot.allows(&user.clone().into(), path, &[privilege]) {
+            return Err(Error::forbidden(format_args!("{path}, {name}")));
+        }
+    }
+    Ok(())
 }
 
 /// What an interface should offer: privileges on any path, by kind of object.
@@ -96,29 +130,42 @@ fn capabilities(snapshot: &Snapshot, auth: &Authid) -> Map {
 
 fn permissions(call: &Call, query: PermissionsQuery) -> Result<Map> {
     let auth = query.userid.unwrap_or_else(|| call.auth().clone());
-    if auth.user != call.auth().user {
+    let own = auth == *call.auth()
+        || (auth.user == call.auth().user && call.access.acts_as_user(call.auth()));
+    if !own {
         call.require("/access", &[SysAudit])?;
     }
-    let paths = match query.path {
-        Some(path) => [path].into(),
-        None => call.access.known_paths(),
+    let kind = match auth.token {
+        Some(_) => AclKind::Token,
+        None => AclKind::User,
     };
-    let of = |path: String| {
-        let has = call.access.privileges(&auth, &path);
-        let has: BTreeMap<String, bool> = has
-            .into_iter()
-            .map(|(privilege, below)| (privilege.name().into(), below))
-            .collect();
-        (path, has)
+    if !call.access.config.exists(kind, &auth.to_string()) {
+        let what = match kind {
+            AclKind::Token => "token",
+            AclKind::User | AclKind::Group => "user",
+        };
+        return Err(Error::not_found(format_args!("{what} '{auth}'")));
+    }
+    let of = |path: &str| -> BTreeMap<String, bool> {
+        let has = call.access.privileges(&auth, path).into_iter();
+        has.map(|(privilege, below)| (privilege.name().into(), below))
+            .collect()
     };
-    Ok(paths
-        .into_iter()
-        .map(of)
-        .filter(|(_, has)| !has.is_empty())
-        .collect())
+    match query.path {
+        Some(path) if is_path(&path) => Ok([(path.clone(), of(&path))].into()),
+        Some(_) => Err(Error::param("path", PATH)),
+        None => {
+            let all = call.access.known_paths().into_iter();
+            let all = all.map(|path| (path.clone(), of(&path)));
+            Ok(all.filter(|(_, has)| !has.is_empty()).collect())
+        }
+    }
 }
 
 async fn set_password(call: &Call, change: PasswordChange) -> Result<()> {
+    if call.auth().token.is_some() {
+        return Err(Error::forbidden("not with an API token"));
+    }
     let user = change.userid;
     if user.realm() != "pve" {
         let text = "only passwords of the realm pve can be changed here";

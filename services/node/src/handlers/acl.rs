@@ -1,5 +1,6 @@
 //! Roles, and who has which role on what.
 
+use super::access::PATH;
 use crate::call::Call;
 use crate::router::Router;
 use basalt_access::{AccessConfig, is_path};
@@ -141,11 +142,9 @@ fn list(call: &Call) -> Vec<AclEntry> {
 
 async fn change(call: &Call, change: AclChange) -> Result<()> {
     if !is_path(&change.path) {
-        return Err(Error::param(
-            "path",
-            "is / or like /vms/100 or /storage/local",
-        ));
+        return Err(Error::param("path", PATH));
     }
+    may_give(call, &change)?;
     let subjects: Vec<(AclKind, String)> = [
         (AclKind::User, &change.users),
         (AclKind::Group, &change.groups),
@@ -173,6 +172,27 @@ async fn change(call: &Call, change: AclChange) -> Result<()> {
         .access
         .change(move |config| apply(config, &change, &subjects))
         .await
+}
+
+/// Who may not change permissions on the path gives and takes only what the caller has there
+/// itself, and lets it propagate only as far.
+fn may_give(call: &Call, change: &AclChange) -> Result<()> {
+    if call.allows(&change.path, &[PermissionsModify]) {
+        return Ok(());
+    }
+    let own = call.access.privileges(call.auth(), &change.path);
+    let propagates = change.propagate.unwrap_or(true);
+    for role in words(&change.roles) {
+        let given = call.access.config.role(role).unwrap_or_default();
+        let enough = |p: &Privilege| own.get(p).is_some_and(|below| *below || !propagates);
+        if let Some(lacking) = given.iter().find(|privilege| !enough(privilege)) {
+            let (path, name) = (&change.path, lacking.name());
+            return Err(Error::forbidden(format_args!(
+                "{path}, Permissions.Modify or {name} for role {role}"
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn apply(

@@ -3,18 +3,24 @@
 use super::{nodes, storage};
 use crate::call::Call;
 use crate::router::Router;
+use crate::state::Node;
 use basalt_api::methods::NoParams;
 use basalt_api::methods::cluster::{
-    ClusterEntry, ClusterOptions, ClusterOptionsGet, ClusterStatus, NextId, NextIdQuery, Resource,
-    ResourceFilter, ResourceKind, ResourceList, ResourceQuery,
+    ClusterEntry, ClusterOptions, ClusterOptionsChange, ClusterOptionsGet, ClusterOptionsSet,
+    ClusterStatus, NextId, NextIdQuery, Resource, ResourceFilter, ResourceKind, ResourceList,
+    ResourceQuery,
 };
 use basalt_api::methods::guest::{GuestState, GuestStatus};
 use basalt_api::{Error, Result};
 use basalt_model::access::Privilege;
 use basalt_model::guest::GuestKind;
-use basalt_model::vmid::Vmid;
-use basalt_network::interfaces;
+use basalt_model::network::Mac;
+use basalt_network::{interfaces, random_mac_under};
+use basalt_store::{Expect, Transaction};
 use std::net::IpAddr;
+
+/// The key of the options of the whole cluster.
+const CLUSTER_OPTIONS: &str = "cluster/options";
 
 /// Says how the methods are implemented.
 pub fn register(router: &mut Router) {
@@ -22,39 +28,50 @@ pub fn register(router: &mut Router) {
     router.on::<NextId, _, _, _>(next_id);
     router.on::<ClusterStatus, _, _, _>(status);
     router.on::<ClusterOptionsGet, _, _, _>(options);
+    router.on::<ClusterOptionsSet, _, _, _>(set_options);
 }
 
 async fn resources(call: Call, params: ResourceQuery) -> Result<Vec<Resource>> {
-    let wants = |kind| params.kind.is_none_or(|wanted| wanted == kind);
+    let mut list = visible(&call, params.kind).await?;
+    if params.kind.is_none() {
+        list.extend(pools(&call));
+    }
+    Ok(list)
+}
+
+/// Guests, nodes and storages that the caller may see.
+pub async fn visible(call: &Call, kind: Option<ResourceFilter>) -> Result<Vec<Resource>> {
+    let wants = |one| kind.is_none_or(|wanted| wanted == one);
     let mut list = Vec::new();
     if wants(ResourceFilter::Vm) {
-        for (kind, as_kind) in [
+        for (guest_kind, as_kind) in [
             (GuestKind::Qemu, ResourceKind::Qemu),
             (GuestKind::Lxc, ResourceKind::Lxc),
         ] {
-            let guests = call.node.guest_list(kind).await?;
+            let guests = call.node.guest_list(guest_kind).await?;
             let seen = guests.into_iter().filter(|guest| {
                 call.allows(&format!("/vms/{}", guest.vmid), &[Privilege::VmAudit])
             });
-            list.extend(seen.map(|status| guest(&call.node.name, as_kind, status)));
+            list.extend(seen.map(|status| guest(call, as_kind, status)));
         }
     }
     if wants(ResourceFilter::Node) {
-        list.push(node(&call).await?);
+        list.push(node(call).await?);
     }
     if wants(ResourceFilter::Storage) {
-        list.extend(storages(&call).await);
+        list.extend(storages(call).await);
     }
     Ok(list)
 }
 
 /// A resource of which only what every one has is set.
-fn bare(id: String, kind: ResourceKind, node: &str, status: &str) -> Resource {
+fn bare(id: String, kind: ResourceKind) -> Resource {
     Resource {
         id,
         kind,
-        node: node.to_owned(),
-        status: status.to_owned(),
+        node: None,
+        status: None,
+        pool: None,
         name: None,
         vmid: None,
         template: None,
@@ -79,7 +96,17 @@ fn bare(id: String, kind: ResourceKind, node: &str, status: &str) -> Resource {
     }
 }
 
-fn guest(node: &str, kind: ResourceKind, status: GuestStatus) -> Resource {
+fn pools(call: &Call) -> impl Iterator<Item = Resource> + '_ {
+    let look = [Privilege::PoolAudit, Privilege::PoolAllocate];
+    let pools = call.access.pools.iter().map(|(id, _)| id);
+    let seen = pools.filter(move |id| call.allows(&id.acl_path(), &look));
+    seen.map(|id| Resource {
+        pool: Some(id.clone()),
+        ..bare(id.acl_path(), ResourceKind::Pool)
+    })
+}
+
+fn guest(call: &Call, kind: ResourceKind, status: GuestStatus) -> Resource {
     let word = match kind {
         ResourceKind::Lxc => GuestKind::Lxc.as_str(),
         _ => GuestKind::Qemu.as_str(),
@@ -89,6 +116,9 @@ fn guest(node: &str, kind: ResourceKind, status: GuestStatus) -> Resource {
         GuestState::Stopped => "stopped",
     };
     Resource {
+        node: Some(call.node.name.clone()),
+        status: Some(state.to_owned()),
+        pool: call.access.pools.of_guest(status.vmid).cloned(),
         name: Some(status.name),
         vmid: Some(status.vmid),
         template: Some(false),
@@ -105,7 +135,7 @@ fn guest(node: &str, kind: ResourceKind, status: GuestStatus) -> Resource {
         netin: Some(status.netin),
         netout: Some(status.netout),
         uptime: Some(status.uptime),
-        ..bare(format!("{word}/{}", status.vmid), kind, node, state)
+        ..bare(format!("{word}/{}", status.vmid), kind)
     }
 }
 
@@ -120,7 +150,9 @@ async fn node(call: &Call) -> Result<Resource> {
         maxdisk: Some(entry.maxdisk),
         uptime: Some(entry.uptime),
         level: Some(entry.level),
-        ..bare(entry.id, ResourceKind::Node, &entry.node, "online")
+        node: Some(entry.node),
+        status: Some("online".to_owned()),
+        ..bare(entry.id, ResourceKind::Node)
     })
 }
 
@@ -140,18 +172,15 @@ async fn storages(call: &Call) -> Vec<Resource> {
             "unknown"
         };
         list.push(Resource {
+            node: Some(node.clone()),
+            status: Some(word.to_owned()),
             disk: Some(status.used),
             maxdisk: Some(status.total),
             storage: Some(id.to_string()),
             plugintype: Some(status.kind.to_string()),
             content: Some(status.content),
             shared: Some(status.shared),
-            ..bare(
-                format!("storage/{node}/{id}"),
-                ResourceKind::Storage,
-                node,
-                word,
-            )
+            ..bare(format!("storage/{node}/{id}"), ResourceKind::Storage)
         });
     }
     list
@@ -168,8 +197,8 @@ async fn next_id(call: Call, params: NextIdQuery) -> Result<String> {
             false => Ok(vmid.to_string()),
         };
     }
-    for number in Vmid::MIN.get()..=Vmid::MAX.get() {
-        let Some(vmid) = Vmid::new(number) else { break };
+    let range = call.node.cluster_options()?.next_id.unwrap_or_default();
+    for vmid in range.numbers() {
         if !taken(vmid)? {
             return Ok(vmid.to_string());
         }
@@ -211,9 +240,71 @@ async fn address(call: &Call) -> Option<String> {
     four.map(ToString::to_string)
 }
 
-async fn options(_: Call, _: NoParams) -> Result<ClusterOptions> {
+async fn options(call: Call, _: NoParams) -> Result<ClusterOptions> {
+    let all = call.node.cluster_options()?;
+    if call.allows("/", &[Privilege::SysAudit]) {
+        let mac_prefix = Some(all.mac_prefix.clone().unwrap_or_default());
+        return Ok(ClusterOptions { mac_prefix, ..all });
+    }
+    // What interfaces need to know; the rest is for who may look at the cluster.
     Ok(ClusterOptions {
-        mac_prefix: Some("BC:24:11".to_owned()),
+        console: all.console,
+        keyboard: all.keyboard,
+        language: all.language,
         ..ClusterOptions::default()
     })
+}
+
+async fn set_options(call: Call, params: ClusterOptionsChange) -> Result<()> {
+    let stored = call.node.store.read::<ClusterOptions>(CLUSTER_OPTIONS);
+    let stored = stored.map_err(Error::failed)?;
+    let expect = Expect::unchanged(&stored);
+    let mut options = stored.map(|stored| stored.value).unwrap_or_default();
+    let names = params.delete.as_deref().unwrap_or_default();
+    for name in names.split([',', ';', ' ']).filter(|name| !name.is_empty()) {
+        match name {
+            "console" => options.console = None,
+            "keyboard" => options.keyboard = None,
+            "language" => options.language = None,
+            "mac_prefix" => options.mac_prefix = None,
+            "next-id" => options.next_id = None,
+            "description" => options.description = None,
+            _ => {
+                let text = format!("there is no option '{name}'");
+                return Err(Error::param("delete", text));
+            }
+        }
+    }
+    let new = params.options;
+    options.console = new.console.or(options.console);
+    options.keyboard = new.keyboard.or(options.keyboard);
+    options.language = new.language.or(options.language);
+    options.mac_prefix = new.mac_prefix.or(options.mac_prefix);
+    options.next_id = new.next_id.or(options.next_id);
+    options.description = new.description.or(options.description);
+    let change = Transaction::new().expect(CLUSTER_OPTIONS, expect);
+    let change = change.put(CLUSTER_OPTIONS, &options);
+    let change = change.map_err(Error::failed)?;
+    call.node
+        .store
+        .commit(change)
+        .await
+        .map_err(Error::failed)?;
+    tracing::info!(target: "audit", by = %call.auth(), ?options, "cluster options changed");
+    Ok(())
+}
+
+impl Node {
+    /// The options of the whole cluster.
+    pub fn cluster_options(&self) -> Result<ClusterOptions> {
+        let stored = self.store.read::<ClusterOptions>(CLUSTER_OPTIONS);
+        let stored = stored.map_err(Error::failed)?;
+        Ok(stored.map(|stored| stored.value).unwrap_or_default())
+    }
+
+    /// A hardware address for a card that was given none.
+    pub fn new_mac(&self) -> Result<Mac> {
+        let prefix = self.cluster_options()?.mac_prefix.unwrap_or_default();
+        Ok(random_mac_under(&prefix))
+    }
 }

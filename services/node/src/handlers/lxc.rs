@@ -4,7 +4,7 @@ use crate::call::Call;
 use crate::console;
 use crate::guests::change::{Change, pending};
 use crate::guests::power::{Power, power};
-use crate::guests::{Report, ct, remove};
+use crate::guests::{Report, ct, remove, rights};
 use crate::router::Router;
 use basalt_api::methods::NodePath;
 use basalt_api::methods::guest::{
@@ -12,8 +12,8 @@ use basalt_api::methods::guest::{
     GuestStart, GuestStatus, GuestStop, HaState, PendingEntry, WithDigest,
 };
 use basalt_api::methods::lxc::{
-    CtConfigGet, CtConfigPut, CtCreate, CtCurrent, CtDelete, CtList, CtNew, CtPending, CtReboot,
-    CtShutdown, CtStart, CtStop, CtTermproxy,
+    CtConfigGet, CtConfigPut, CtCreate, CtCurrent, CtDelete, CtInterface, CtInterfaces, CtList,
+    CtNew, CtPending, CtReboot, CtShutdown, CtStart, CtStop, CtTermproxy,
 };
 use basalt_api::{Error, Result};
 use basalt_model::access::Privilege;
@@ -34,6 +34,7 @@ pub fn register(router: &mut Router) {
     router.on::<CtConfigPut, _, _, _>(change);
     router.on::<CtPending, _, _, _>(pending_settings);
     router.on::<CtCurrent, _, _, _>(current);
+    router.on::<CtInterfaces, _, _, _>(interfaces);
     router.on::<CtStart, _, _, _>(start);
     router.on::<CtStop, _, _, _>(stop);
     router.on::<CtShutdown, _, _, _>(shutdown);
@@ -48,8 +49,11 @@ async fn list(call: Call, params: NodePath) -> Result<Vec<GuestStatus>> {
     Ok(list)
 }
 
-async fn create(call: Call, params: CtNew) -> Result<Upid> {
+async fn create(call: Call, mut params: CtNew) -> Result<Upid> {
     call.node.check_name(&params.node)?;
+    let (vmid, pool) = (params.vmid, params.pool.as_ref());
+    rights::may_create(&call, vmid, pool, KIND, &params.config.to_map())?;
+    give_addresses(&call, &mut params.config)?;
     let asked = params.config.rootfs.as_ref().map(|rootfs| &rootfs.volume);
     let storage = match asked {
         Some(VolumeSource::New { storage, .. }) => storage.clone(),
@@ -59,6 +63,14 @@ async fn create(call: Call, params: CtNew) -> Result<Upid> {
     call.require(&path, &[Privilege::DatastoreAllocateSpace])?;
     super::qemu::may_use(&call, &params.ostemplate)?;
     ct::create(&call.node, call.auth(), params).await
+}
+
+/// Cards that were given no hardware address get one as the cluster wants it.
+fn give_addresses(call: &Call, config: &mut LxcConfig) -> Result<()> {
+    for net in config.net.values_mut().filter(|net| net.hwaddr.is_none()) {
+        net.hwaddr = Some(call.node.new_mac()?);
+    }
+    Ok(())
 }
 
 async fn delete(call: Call, params: GuestDelete) -> Result<Upid> {
@@ -82,14 +94,17 @@ async fn config(call: Call, params: ConfigQuery) -> Result<WithDigest<LxcConfig>
     }
 }
 
-async fn change(call: Call, params: ConfigChange<LxcConfig>) -> Result<()> {
+async fn change(call: Call, mut params: ConfigChange<LxcConfig>) -> Result<()> {
     call.node.check_name(&params.node)?;
+    give_addresses(&call, &mut params.config)?;
     let _lock = call.node.lock_guest(KIND, params.vmid, "config")?;
     let change = Change::new(
         params.config.to_map(),
         params.delete.as_deref(),
         params.digest,
     );
+    let before = call.node.guest(KIND, params.vmid)?;
+    rights::may_change(&call, params.vmid, &change, &before.record.config)?;
     call.node
         .change_guest(KIND, params.vmid, &change, &Report::Journal)
         .await
@@ -113,6 +128,12 @@ async fn current(call: Call, params: GuestPath) -> Result<GuestCurrent> {
         status,
         ha: HaState::default(),
     })
+}
+
+async fn interfaces(call: Call, params: GuestPath) -> Result<Vec<CtInterface>> {
+    call.node.check_name(&params.node)?;
+    call.node.guest(KIND, params.vmid)?;
+    call.node.container_interfaces(params.vmid).await
 }
 
 async fn start(call: Call, params: GuestStart) -> Result<Upid> {

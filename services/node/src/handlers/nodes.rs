@@ -1,40 +1,28 @@
 //! Nodes: the machines themselves.
 
 use crate::call::Call;
+use crate::certificate;
 use crate::guests::suspend::NODE_CONFIG;
 use crate::host;
+use crate::host_config;
 use crate::router::Router;
+use basalt_api::methods::certificates::{Certificate, CertificateInfo};
 use basalt_api::methods::nodes::{
-    Child, NetworkFilter, NetworkInterface, NetworkList, NetworkQuery, NodeCommand, NodeConfig,
-    NodeConfigGet, NodeConfigPut, NodeConfigSet, NodeDns, NodeDnsGet, NodeEntry, NodeIndex,
-    NodeList, NodePower, NodeState, NodeStatus, NodeStatusGet, NodeSubscription, NodeTime,
-    NodeTimeGet, PowerCommand, Subscription,
+    Child, NetworkFilter, NetworkGet, NetworkInterface, NetworkList, NetworkPath, NetworkQuery,
+    NodeCommand, NodeConfig, NodeConfigGet, NodeConfigPut, NodeConfigQuery, NodeConfigSet,
+    NodeConfigShown, NodeDns, NodeDnsGet, NodeEntry, NodeIndex, NodeList, NodePower, NodeState,
+    NodeStatus, NodeStatusGet, NodeSubscription, NodeTime, NodeTimeGet, NodeTimePut, NodeTimeSet,
+    PowerCommand, Subscription,
 };
 use basalt_api::methods::{NoParams, NodePath};
-use basalt_api::{Error, Result};
-use basalt_model::host::{Addressing, HostConfig};
+use basalt_api::{Error, Result, registry};
+use basalt_model::host::{Addressing, HostConfig, TimeZone};
 use basalt_network::interfaces::{self, Interface, Kind};
 use basalt_store::{Expect, Transaction};
 use basalt_unit::HostStop;
+use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
-
-/// Folders below a node that have methods.
-const CHILDREN: [&str; 12] = [
-    "config",
-    "dns",
-    "lxc",
-    "network",
-    "qemu",
-    "status",
-    "storage",
-    "subscription",
-    "tasks",
-    "time",
-    "update",
-    "version",
-];
 
 /// Says how the methods are implemented.
 pub fn register(router: &mut Router) {
@@ -45,9 +33,12 @@ pub fn register(router: &mut Router) {
     router.on::<NodeConfigPut, _, _, _>(configure);
     router.on::<NodePower, _, _, _>(power);
     router.on::<NodeTimeGet, _, _, _>(time);
+    router.on::<NodeTimePut, _, _, _>(set_time);
     router.on::<NodeDnsGet, _, _, _>(dns);
     router.on::<NodeSubscription, _, _, _>(subscription);
     router.on::<NetworkList, _, _, _>(network);
+    router.on::<CertificateInfo, _, _, _>(certificates);
+    router.on::<NetworkGet, _, _, _>(network_one);
 }
 
 /// This node as a list shows it.
@@ -66,7 +57,7 @@ pub async fn entry(call: &Call) -> Result<NodeEntry> {
         maxdisk: status.rootfs.total,
         uptime: status.uptime,
         level: String::new(),
-        ssl_fingerprint: None,
+        ssl_fingerprint: certificate::fingerprint_in(&call.node.settings.state),
     })
 }
 
@@ -83,12 +74,13 @@ async fn list(call: Call, _: NoParams) -> Result<Vec<NodeEntry>> {
 
 async fn index(call: Call, params: NodePath) -> Result<Vec<Child>> {
     call.node.check_name(&params.node)?;
-    Ok(CHILDREN
-        .iter()
-        .map(|name| Child {
-            subdir: (*name).to_owned(),
-        })
-        .collect())
+    let below = |path: &'static str| path.strip_prefix("/nodes/{node}/")?.split('/').next();
+    let names = registry().filter_map(|declared| below(declared.method.path));
+    let names: BTreeSet<&str> = names.collect();
+    let child = |name: &str| Child {
+        subdir: name.to_owned(),
+    };
+    Ok(names.into_iter().map(child).collect())
 }
 
 async fn status(call: Call, params: NodePath) -> Result<NodeStatus> {
@@ -96,20 +88,48 @@ async fn status(call: Call, params: NodePath) -> Result<NodeStatus> {
     read_status(&call).await
 }
 
-async fn config(call: Call, params: NodePath) -> Result<NodeConfig> {
+async fn config(call: Call, params: NodeConfigQuery) -> Result<NodeConfigShown> {
     call.node.check_name(&params.node)?;
     let stored = call.node.store.read::<NodeConfig>(NODE_CONFIG);
     let stored = stored.map_err(Error::failed)?;
-    Ok(stored.map(|stored| stored.value).unwrap_or_default())
+    let digest = stored.as_ref().map(|stored| stored.digest.clone());
+    let config = stored.map(|stored| stored.value).unwrap_or_default();
+    let wants = |name| params.property.as_deref().is_none_or(|only| only == name);
+    Ok(NodeConfigShown {
+        config: NodeConfig {
+            on_host_shutdown: config
+                .on_host_shutdown
+                .filter(|_| wants("on-host-shutdown")),
+            description: config.description.filter(|_| wants("description")),
+        },
+        digest,
+    })
 }
 
 async fn configure(call: Call, params: NodeConfigSet) -> Result<()> {
     call.node.check_name(&params.node)?;
     let stored = call.node.store.read::<NodeConfig>(NODE_CONFIG);
     let stored = stored.map_err(Error::failed)?;
+    let digest = stored.as_ref().map(|stored| stored.digest.clone());
+    if params.digest.is_some() && params.digest != digest {
+        let text = "the settings were changed meanwhile: read them again";
+        return Err(Error::param("digest", text));
+    }
     let expect = Expect::unchanged(&stored);
     let mut config = stored.map(|stored| stored.value).unwrap_or_default();
-    config.on_host_shutdown = params.on_host_shutdown.or(config.on_host_shutdown);
+    let names = params.delete.as_deref().unwrap_or_default();
+    for name in names.split([',', ';', ' ']).filter(|name| !name.is_empty()) {
+        match name {
+            "on-host-shutdown" => config.on_host_shutdown = None,
+            "description" => config.description = None,
+            _ => {
+                let text = format!("there is no setting '{name}'");
+                return Err(Error::param("delete", text));
+            }
+        }
+    }
+    config.on_host_shutdown = params.config.on_host_shutdown.or(config.on_host_shutdown);
+    config.description = params.config.description.or(config.description);
     let change = Transaction::new().expect(NODE_CONFIG, expect);
     let change = change.put(NODE_CONFIG, &config).map_err(Error::failed)?;
     call.node
@@ -138,7 +158,7 @@ async fn time(call: Call, params: NodePath) -> Result<NodeTime> {
     let zone = std::fs::read_link("/etc/localtime").unwrap_or_default();
     let zone = zone.to_string_lossy();
     let name = zone.split_once("zoneinfo/").map_or("UTC", |(_, name)| name);
-    let localtime = i64::try_from(time).unwrap_or(0) + utc_offset(time);
+    let localtime = i64::try_from(time).unwrap_or(0) + host::utc_offset(time);
     Ok(NodeTime {
         timezone: name.to_owned(),
         time,
@@ -146,17 +166,16 @@ async fn time(call: Call, params: NodePath) -> Result<NodeTime> {
     })
 }
 
-/// Seconds by which local time is ahead of universal time.
-fn utc_offset(time: u64) -> i64 {
-    let seconds = libc::time_t::try_from(time).unwrap_or(0);
-    let mut local = std::mem::MaybeUninit::<libc::tm>::uninit();
-    // SAFETY: both pointers are valid for the call; on success the structure is filled.
-    let filled = unsafe { libc::localtime_r(&raw const seconds, local.as_mut_ptr()) };
-    if filled.is_null() {
-        return 0;
-    }
-    // SAFETY: localtime_r succeeded and so filled all of it.
-    unsafe { local.assume_init() }.tm_gmtoff
+async fn set_time(call: Call, params: NodeTimeSet) -> Result<()> {
+    call.node.check_name(&params.node)?;
+    let zone: TimeZone = params
+        .timezone
+        .parse()
+        .map_err(|e| Error::param("timezone", e))?;
+    tracing::info!(target: "audit", by = %call.auth(), %zone, "time zone changed");
+    let state = call.node.settings.state.clone();
+    let setting = tokio::task::spawn_blocking(move || host_config::set_time_zone(&state, zone));
+    setting.await.map_err(Error::failed)?
 }
 
 async fn dns(call: Call, params: NodePath) -> Result<NodeDns> {
@@ -193,11 +212,26 @@ async fn subscription(call: Call, params: NodePath) -> Result<Subscription> {
     })
 }
 
+async fn certificates(call: Call, params: NodePath) -> Result<Vec<Certificate>> {
+    call.node.check_name(&params.node)?;
+    Ok(vec![certificate::read(&call.node.settings.state)?])
+}
+
+async fn network_one(call: Call, params: NetworkPath) -> Result<NetworkInterface> {
+    let query = NetworkQuery {
+        node: params.node,
+        kind: None,
+    };
+    let all = network(call, query).await?;
+    let found = all.into_iter().find(|one| one.iface == params.iface);
+    found.ok_or_else(|| Error::not_found(format_args!("interface '{}'", params.iface)))
+}
+
 async fn network(call: Call, params: NetworkQuery) -> Result<Vec<NetworkInterface>> {
     call.node.check_name(&params.node)?;
     let all = interfaces::list().map_err(Error::failed)?;
     let addresses = call.node.network.addresses().await.map_err(Error::failed)?;
-    let host = host_config(&call.node.settings.state);
+    let host = host_config::read(&call.node.settings.state);
     let mut list = Vec::new();
     for interface in all
         .iter()
@@ -211,10 +245,6 @@ async fn network(call: Call, params: NetworkQuery) -> Result<Vec<NetworkInterfac
         list.push(describe(interface, own, host.as_ref(), priority));
     }
     Ok(list)
-}
-
-fn host_config(state: &Path) -> Option<HostConfig> {
-    serde_json::from_slice(&std::fs::read(state.join("host.json")).ok()?).ok()
 }
 
 /// Ports of guests and the loopback are no interfaces that a user configures.

@@ -4,17 +4,17 @@ use crate::call::Call;
 use crate::console;
 use crate::guests::change::{Change, pending};
 use crate::guests::power::{Power, power};
-use crate::guests::{self, Report, disks, remove, vm};
+use crate::guests::{self, Report, disks, remove, rights, vm};
 use crate::router::Router;
-use basalt_api::methods::NodePath;
 use basalt_api::methods::guest::{
     ConfigChange, ConfigQuery, ConsoleTicket, GuestCurrent, GuestDelete, GuestPath, GuestShutdown,
     GuestStart, GuestStatus, GuestStop, HaState, PendingEntry, ScreenTicket, WithDigest,
 };
 use basalt_api::methods::qemu::{
     VmConfigGet, VmConfigPost, VmConfigPut, VmCreate, VmCurrent, VmDelete, VmList, VmNew,
-    VmPending, VmReboot, VmReset, VmResize, VmResizeParams, VmResume, VmShutdown, VmStart, VmStop,
-    VmSuspend, VmSuspendParams, VmTermproxy, VmTermproxyParams, VmVncproxy, VmVncproxyParams,
+    VmPending, VmQuery, VmReboot, VmReset, VmResize, VmResizeParams, VmResume, VmShutdown, VmStart,
+    VmStop, VmSuspend, VmSuspendParams, VmTermproxy, VmTermproxyParams, VmUnlink, VmUnlinkParams,
+    VmVncproxy, VmVncproxyParams,
 };
 use basalt_api::{Error, Result};
 use basalt_model::access::Privilege;
@@ -24,6 +24,7 @@ use basalt_model::storage::{VolumeId, VolumeSource};
 use basalt_model::upid::Upid;
 use basalt_model::vmid::Vmid;
 use basalt_tasks::NewTask;
+use serde_json::Map;
 use std::time::Duration;
 
 const KIND: GuestKind = GuestKind::Qemu;
@@ -46,20 +47,24 @@ pub fn register(router: &mut Router) {
     router.on::<VmSuspend, _, _, _>(suspend);
     router.on::<VmResume, _, _, _>(|call, path| simple(call, path, Power::Resume));
     router.on::<VmResize, _, _, _>(resize);
+    router.on::<VmUnlink, _, _, _>(unlink);
     router.on::<VmTermproxy, _, _, _>(termproxy);
     router.on::<VmVncproxy, _, _, _>(vncproxy);
 }
 
-async fn list(call: Call, params: NodePath) -> Result<Vec<GuestStatus>> {
+async fn list(call: Call, params: VmQuery) -> Result<Vec<GuestStatus>> {
     call.node.check_name(&params.node)?;
     let mut list = call.node.guest_list(KIND).await?;
     list.retain(|vm| call.allows(&format!("/vms/{}", vm.vmid), &[Privilege::VmAudit]));
     Ok(list)
 }
 
-async fn create(call: Call, params: VmNew) -> Result<Upid> {
+async fn create(call: Call, mut params: VmNew) -> Result<Upid> {
     call.node.check_name(&params.node)?;
+    let (vmid, pool) = (params.vmid, params.pool.as_ref());
+    rights::may_create(&call, vmid, pool, KIND, &params.config.to_map())?;
     may_allocate(&call, &params.config)?;
+    give_addresses(&call, &mut params.config)?;
     vm::create(&call.node, call.auth(), params).await
 }
 
@@ -84,31 +89,36 @@ async fn config(call: Call, params: ConfigQuery) -> Result<WithDigest<QemuConfig
     }
 }
 
-async fn change(call: Call, params: ConfigChange<QemuConfig>) -> Result<()> {
+async fn change(call: Call, mut params: ConfigChange<QemuConfig>) -> Result<()> {
     call.node.check_name(&params.node)?;
     may_allocate(&call, &params.config)?;
+    give_addresses(&call, &mut params.config)?;
     let _lock = call.node.lock_guest(KIND, params.vmid, "config")?;
     let change = Change::new(
         params.config.to_map(),
         params.delete.as_deref(),
         params.digest,
     );
+    let before = call.node.guest(KIND, params.vmid)?;
+    rights::may_change(&call, params.vmid, &change, &before.record.config)?;
     call.node
         .change_guest(KIND, params.vmid, &change, &Report::Journal)
         .await
 }
 
-async fn change_as_task(call: Call, params: ConfigChange<QemuConfig>) -> Result<Upid> {
+async fn change_as_task(call: Call, mut params: ConfigChange<QemuConfig>) -> Result<Upid> {
     call.node.check_name(&params.node)?;
     may_allocate(&call, &params.config)?;
+    give_addresses(&call, &mut params.config)?;
     let vmid = params.vmid;
-    call.node.guest(KIND, vmid)?;
+    let before = call.node.guest(KIND, vmid)?;
     let lock = call.node.lock_guest(KIND, vmid, "config")?;
     let change = Change::new(
         params.config.to_map(),
         params.delete.as_deref(),
         params.digest,
     );
+    rights::may_change(&call, vmid, &change, &before.record.config)?;
     let user = call.auth();
     let task = NewTask {
         kind: "qmconfig",
@@ -122,6 +132,14 @@ async fn change_as_task(call: Call, params: ConfigChange<QemuConfig>) -> Result<
             .await
     });
     spawned.map_err(Error::failed)
+}
+
+/// Cards that were given no hardware address get one as the cluster wants it.
+fn give_addresses(call: &Call, config: &mut QemuConfig) -> Result<()> {
+    for net in config.net.values_mut().filter(|net| net.mac.is_none()) {
+        net.mac = Some(call.node.new_mac()?);
+    }
+    Ok(())
 }
 
 /// New disks take room on storages, and volumes that are named are read: rights of their own.
@@ -220,6 +238,42 @@ async fn simple(call: Call, params: GuestPath, what: Power) -> Result<Upid> {
 async fn resize(call: Call, params: VmResizeParams) -> Result<Upid> {
     call.node.check_name(&params.node)?;
     disks::resize(&call.node, call.auth(), params).await
+}
+
+async fn unlink(call: Call, params: VmUnlinkParams) -> Result<()> {
+    call.node.check_name(&params.node)?;
+    let vmid = params.vmid;
+    let _lock = call.node.lock_guest(KIND, vmid, "config")?;
+    let guest = call.node.guest(KIND, vmid)?;
+    let own = guest.record.config.own_volumes(vmid);
+    let named = |id: &str| own.iter().find(|(key, _)| key == id);
+    let ids = params.idlist.split([',', ';', ' ']);
+    let ids: Vec<&str> = ids.filter(|id| !id.is_empty()).collect();
+    if let Some(other) = ids.iter().find(|id| named(id).is_none()) {
+        let text = format!("'{other}' is no disk of VM {vmid}");
+        return Err(Error::param("idlist", text));
+    }
+    let doomed: Vec<VolumeId> = ids
+        .iter()
+        .filter_map(|id| named(id).map(|(_, volume)| volume.clone()))
+        .collect();
+    let detach = Change::new(Map::new(), Some(&ids.join(",")), None);
+    let report = Report::Journal;
+    call.node.change_guest(KIND, vmid, &detach, &report).await?;
+    if params.force != Some(true) {
+        return Ok(());
+    }
+    // What was in use is unused now, and goes with its volume.
+    let left = call.node.guest(KIND, vmid)?.record.config.own_volumes(vmid);
+    let unused = left
+        .into_iter()
+        .filter(|(key, volume)| key.starts_with("unused") && doomed.contains(volume));
+    let unused: Vec<String> = unused.map(|(key, _)| key).collect();
+    if unused.is_empty() {
+        return Ok(());
+    }
+    let remove = Change::new(Map::new(), Some(&unused.join(",")), None);
+    call.node.change_guest(KIND, vmid, &remove, &report).await
 }
 
 async fn suspend(call: Call, params: VmSuspendParams) -> Result<Upid> {

@@ -317,7 +317,12 @@ async fn delete(call: Call, params: StoragePath) -> Result<()> {
     let change = Transaction::new()
         .expect(&key, Expect::unchanged(&stored))
         .delete(&key);
-    node.store.commit(change).await.map_err(Error::failed)?;
+    let forgotten = node.access.change_with(change, |config, pools| {
+        config.forget_path(&format!("/storage/{id}"));
+        pools.forget_storage(&id);
+        Ok(())
+    });
+    forgotten.await?;
     node.storages.remove(&id);
     Ok(())
 }

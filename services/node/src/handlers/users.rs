@@ -9,8 +9,8 @@ use basalt_api::methods::acl::AclKind;
 use basalt_api::methods::users::{
     Group, GroupChange, GroupCreate, GroupDelete, GroupEntry, GroupGet, GroupList, GroupPath,
     GroupUpdate, TokenChange, TokenCreate, TokenDelete, TokenEntry, TokenGet, TokenInfo, TokenList,
-    TokenPath, TokenSecret, TokenUpdate, User, UserChange, UserCreate, UserDelete, UserEntry,
-    UserFields, UserGet, UserList, UserNew, UserPath, UserQuery, UserUpdate,
+    TokenNew, TokenPath, TokenSecret, TokenUpdate, User, UserChange, UserCreate, UserDelete,
+    UserEntry, UserFields, UserGet, UserList, UserNew, UserPath, UserQuery, UserUpdate,
 };
 use basalt_api::{Error, Result};
 use basalt_model::access::Privilege::{GroupAllocate, SysAudit, UserModify};
@@ -34,6 +34,11 @@ pub fn register(router: &mut Router) {
     router.on::<GroupCreate, _, _, _>(async |call, params| group_create(&call, params).await);
     router.on::<GroupUpdate, _, _, _>(async |call, params| group_update(&call, params).await);
     router.on::<GroupDelete, _, _, _>(async |call, params| group_delete(&call, params).await);
+}
+
+/// The words of a list as clients write it.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split([',', ';', ' ']).filter(|word| !word.is_empty())
 }
 
 fn audit(call: &Call, what: &str, id: impl std::fmt::Display) {
@@ -65,12 +70,18 @@ fn token_entries(user: &StoredUser) -> Vec<TokenEntry> {
 }
 
 fn list(call: &Call, query: &UserQuery) -> Vec<UserEntry> {
-    let all = call.allows("/access/groups", &[UserModify, SysAudit]);
+    let look = [UserModify, SysAudit];
+    let all = call.allows("/access/groups", &look);
     let full = query.full.unwrap_or(false);
     let config = &call.access.config;
+    let commanded = |id: &Userid| {
+        let mut groups = config.groups_of(id);
+        groups.any(|group| call.allows(&format!("/access/groups/{group}"), &look))
+    };
     let visible = config.users.iter().filter(|(id, user)| {
         let enabled = user.fields.enable.unwrap_or(true);
-        (all || **id == call.auth().user) && query.enabled.is_none_or(|wanted| wanted == enabled)
+        (all || **id == call.auth().user || commanded(id))
+            && query.enabled.is_none_or(|wanted| wanted == enabled)
     });
     let entry = |(id, user): (&Userid, &StoredUser)| UserEntry {
         userid: id.clone(),
@@ -163,10 +174,7 @@ async fn update(call: &Call, change: UserChange) -> Result<()> {
 }
 
 fn set_groups(config: &mut AccessConfig, user: &Userid, groups: &str, append: bool) -> Result<()> {
-    let wanted: BTreeSet<&str> = groups
-        .split([',', ';', ' '])
-        .filter(|group| !group.is_empty())
-        .collect();
+    let wanted: BTreeSet<&str> = words(groups).collect();
     if let Some(unknown) = wanted
         .iter()
         .find(|name| !config.groups.contains_key(**name))
@@ -223,7 +231,7 @@ fn token(call: &Call, path: &TokenPath) -> Result<TokenInfo> {
     Ok(token.info.clone())
 }
 
-async fn token_create(call: &Call, new: TokenChange) -> Result<TokenSecret> {
+async fn token_create(call: &Call, new: TokenNew) -> Result<TokenSecret> {
     let full: Authid = format!("{}!{}", new.userid, new.tokenid)
         .parse()
         .map_err(|e| Error::param("tokenid", e))?;
@@ -257,19 +265,30 @@ async fn token_create(call: &Call, new: TokenChange) -> Result<TokenSecret> {
 }
 
 async fn token_update(call: &Call, change: TokenChange) -> Result<TokenInfo> {
+    let new = change.token;
+    let id = format!("{}!{}", new.userid, new.tokenid);
+    let delete = change.delete.unwrap_or_default();
     let done = call.core.access.change(move |config| {
-        let user = find_mut(config, &change.userid)?;
-        let token = user.tokens.get_mut(&change.tokenid);
-        let info = &mut token.ok_or_else(|| no_token(&change.tokenid))?.info;
-        info.expire = change.expire.unwrap_or(info.expire);
-        info.privsep = change.privsep.unwrap_or(info.privsep);
-        info.comment = change.comment.or(info.comment.take());
-        Ok((
-            info.clone(),
-            format!("{}!{}", change.userid, change.tokenid),
-        ))
+        let user = find_mut(config, &new.userid)?;
+        let token = user.tokens.get_mut(&new.tokenid);
+        let info = &mut token.ok_or_else(|| no_token(&new.tokenid))?.info;
+        for name in words(&delete) {
+            match name {
+                "comment" => info.comment = None,
+                "expire" => info.expire = 0,
+                "privsep" => info.privsep = true,
+                _ => {
+                    let text = format!("'{name}' is none of: comment, expire, privsep");
+                    return Err(Error::param("delete", text));
+                }
+            }
+        }
+        info.expire = new.expire.unwrap_or(info.expire);
+        info.privsep = new.privsep.unwrap_or(info.privsep);
+        info.comment = new.comment.or(info.comment.take());
+        Ok(info.clone())
     });
-    let (info, id) = done.await?;
+    let info = done.await?;
     audit(call, "token changed", id);
     Ok(info)
 }
@@ -289,9 +308,12 @@ async fn token_delete(call: &Call, path: TokenPath) -> Result<()> {
 }
 
 fn groups(call: &Call) -> Vec<GroupEntry> {
-    let all = call.allows("/access/groups", &[GroupAllocate, SysAudit]);
+    let look = [GroupAllocate, SysAudit, UserModify];
     let visible = call.access.config.groups.iter();
-    let visible = visible.filter(|(_, group)| all || group.members.contains(&call.auth().user));
+    let visible = visible.filter(|(name, group)| {
+        group.members.contains(&call.auth().user)
+            || call.allows(&format!("/access/groups/{name}"), &look)
+    });
     let entry = |(name, group): (&String, &StoredGroup)| GroupEntry {
         groupid: name.clone(),
         users: group
@@ -338,7 +360,8 @@ async fn group_update(call: &Call, change: GroupChange) -> Result<()> {
     let id = change.groupid.clone();
     let done = call.core.access.change(move |config| {
         let group = config.groups.get_mut(&change.groupid);
-        group.ok_or_else(|| no_group(&change.groupid))?.comment = change.comment;
+        let group = group.ok_or_else(|| no_group(&change.groupid))?;
+        group.comment = change.comment.or(group.comment.take());
         Ok(())
     });
     done.await.inspect(|()| audit(call, "group changed", id))
@@ -352,6 +375,7 @@ async fn group_delete(call: &Call, path: GroupPath) -> Result<()> {
             .remove(&path.groupid)
             .ok_or_else(|| no_group(&path.groupid))?;
         config.forget(AclKind::Group, &path.groupid);
+        config.forget_path(&format!("/access/groups/{}", path.groupid));
         Ok(())
     });
     done.await.inspect(|()| audit(call, "group deleted", id))

@@ -1,0 +1,225 @@
+//! What a node is made of, and what it can give to guests.
+
+use super::NodePath;
+use crate::endpoints;
+use crate::permission::{Permission, perm};
+use basalt_model::access::Privilege::{SysAudit, SysModify};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Which disks to list.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct DiskQuery {
+    /// Name of the node.
+    pub node: String,
+    /// With partitions (default no).
+    pub include_partitions: Option<bool>,
+    /// Without asking disks for their health, which is not done here in any case.
+    #[serde(rename = "skipsmart")]
+    pub skip_smart: Option<bool>,
+    /// Only those that are this.
+    #[serde(rename = "type")]
+    pub kind: Option<DiskFilter>,
+}
+
+/// Kinds of disk to list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DiskFilter {
+    /// Nothing is on it.
+    Unused,
+    /// Whole disks that a journal could lie on: those with a table of partitions.
+    JournalDisks,
+}
+
+/// A disk or partition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct DiskInfo {
+    /// Path of the device.
+    pub devpath: String,
+    /// Size in bytes.
+    pub size: u64,
+    /// Kind: ssd, hdd, nvme, usb, partition or unknown.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// What is on it: partitions, LVM, a file system, …; absent when nothing is.
+    pub used: Option<String>,
+    /// Whether it, or a part of it, is mounted.
+    pub mounted: bool,
+    /// Whether it has a GUID partition table.
+    pub gpt: bool,
+    /// Model.
+    pub model: Option<String>,
+    /// Serial number.
+    pub serial: Option<String>,
+    /// Maker.
+    pub vendor: Option<String>,
+    /// World-wide name.
+    pub wwn: Option<String>,
+    /// A name that stays with the device.
+    #[serde(rename = "by_id_link")]
+    pub by_id_link: Option<String>,
+    /// Rotations a minute: 0 for what does not turn, -1 when not known.
+    pub rpm: i64,
+    /// The disk of a partition.
+    pub parent: Option<String>,
+    /// Always UNKNOWN: disks are not asked.
+    pub health: String,
+    /// Always N/A: disks are not asked.
+    pub wearout: String,
+    /// Always -1: there is no Ceph.
+    #[serde(rename = "osdid")]
+    pub osd_id: i64,
+}
+
+/// Which PCI devices to list.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct PciQuery {
+    /// Name of the node.
+    pub node: String,
+    /// Classes to leave out, as the beginning of their hexadecimal number, separated by ';'
+    /// (default `05;06;0b`: memory, bridges and processors).
+    pub pci_class_blacklist: Option<String>,
+    /// With everything that is known, rather than the id alone (default yes).
+    pub verbose: Option<bool>,
+}
+
+/// A PCI device.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PciDevice {
+    /// Address, `0000:00:02.0`.
+    pub id: String,
+    /// Class in hexadecimal.
+    pub class: Option<String>,
+    /// Vendor in hexadecimal.
+    pub vendor: Option<String>,
+    /// Device in hexadecimal.
+    pub device: Option<String>,
+    /// Vendor of the card in hexadecimal.
+    pub subsystem_vendor: Option<String>,
+    /// Card in hexadecimal.
+    pub subsystem_device: Option<String>,
+    /// Name of the vendor.
+    pub vendor_name: Option<String>,
+    /// Name of the device.
+    pub device_name: Option<String>,
+    /// Devices of one group can be given away only together; -1 without an IOMMU.
+    pub iommugroup: Option<i64>,
+    /// Whether it can be divided among guests.
+    pub mdev: Option<bool>,
+}
+
+/// A USB device.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct UsbDevice {
+    /// Number of the bus.
+    pub busnum: u32,
+    /// Number on the bus.
+    pub devnum: u32,
+    /// Class.
+    pub class: u32,
+    /// Depth below the root.
+    pub level: u32,
+    /// Port of the hub.
+    pub port: u32,
+    /// Where it is plugged in, e.g. `1.2`; a root hub is nowhere.
+    pub usbpath: Option<String>,
+    /// Vendor in hexadecimal.
+    pub vendid: String,
+    /// Product in hexadecimal.
+    pub prodid: String,
+    /// Megabits a second.
+    pub speed: String,
+    /// Name of the maker.
+    pub manufacturer: Option<String>,
+    /// Name of the product.
+    pub product: Option<String>,
+    /// Serial number.
+    pub serial: Option<String>,
+}
+
+/// Capabilities of a node for an architecture.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct CapabilityQuery {
+    /// Name of the node.
+    pub node: String,
+    /// Architecture (default x86_64).
+    pub arch: Option<Architecture>,
+}
+
+/// Architecture of virtual machines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Architecture {
+    /// 64-bit x86.
+    #[serde(rename = "x86_64")]
+    X86,
+    /// 64-bit ARM; machines of this node cannot be.
+    #[serde(rename = "aarch64")]
+    Arm,
+}
+
+/// A processor that a virtual machine can have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CpuModel {
+    /// Name.
+    pub name: String,
+    /// Maker.
+    pub vendor: String,
+    /// Whether somebody here made it up.
+    pub custom: bool,
+}
+
+/// A machine that a virtual machine can be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MachineModel {
+    /// Name.
+    pub id: String,
+    /// Kind.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Version.
+    pub version: String,
+}
+
+endpoints! {
+    /// Lists the disks of a node.
+    DiskList: Get "/nodes/{node}/disks/list" {
+        params: DiskQuery,
+        output: Vec<DiskInfo>,
+        permission: Permission::Any(&[perm("/", &[SysAudit]), perm("/nodes/{node}", &[SysAudit])]),
+        cli: "disk list",
+    }
+
+    /// Lists the PCI devices of a node.
+    PciList: Get "/nodes/{node}/hardware/pci" {
+        params: PciQuery,
+        output: Vec<PciDevice>,
+        permission: perm("/", &[SysAudit, SysModify]),
+        cli: "hardware pci",
+    }
+
+    /// Lists the USB devices of a node.
+    UsbList: Get "/nodes/{node}/hardware/usb" {
+        params: NodePath,
+        output: Vec<UsbDevice>,
+        permission: perm("/", &[SysModify]),
+        cli: "hardware usb",
+    }
+
+    /// Lists the processors that virtual machines of a node can have.
+    CpuModels: Get "/nodes/{node}/capabilities/qemu/cpu" {
+        params: CapabilityQuery,
+        output: Vec<CpuModel>,
+        permission: Permission::AnyUser,
+    }
+
+    /// Lists the machines that virtual machines of a node can be.
+    MachineModels: Get "/nodes/{node}/capabilities/qemu/machines" {
+        params: CapabilityQuery,
+        output: Vec<MachineModel>,
+        permission: Permission::AnyUser,
+    }
+}

@@ -1,0 +1,70 @@
+//! What the node is made of, and what it can give to guests.
+
+use crate::call::Call;
+use crate::hardware::Tree;
+use crate::router::Router;
+use basalt_api::methods::NodePath;
+use basalt_api::methods::hardware::{
+    Architecture, CapabilityQuery, CpuModel, CpuModels, DiskInfo, DiskList, DiskQuery,
+    MachineModel, MachineModels, PciDevice, PciList, PciQuery, UsbDevice, UsbList,
+};
+use basalt_api::{Error, Result};
+
+/// Says how these methods are implemented.
+pub fn register(router: &mut Router) {
+    router.on::<DiskList, _, _, _>(disks);
+    router.on::<PciList, _, _, _>(pci);
+    router.on::<UsbList, _, _, _>(usb);
+    router.on::<CpuModels, _, _, _>(async |_, params| Ok(cpus(&params)));
+    router.on::<MachineModels, _, _, _>(async |_, params| Ok(machines(&params)));
+}
+
+/// Looks at the host's devices where looking may wait.
+async fn look<T: Send + 'static>(what: impl FnOnce(Tree) -> T + Send + 'static) -> Result<T> {
+    let looking = tokio::task::spawn_blocking(move || what(Tree::default()));
+    looking.await.map_err(Error::failed)
+}
+
+async fn disks(call: Call, params: DiskQuery) -> Result<Vec<DiskInfo>> {
+    call.node.check_name(&params.node)?;
+    let partitions = params.include_partitions.unwrap_or(false);
+    look(move |tree| tree.disks(params.kind, partitions)).await
+}
+
+async fn pci(call: Call, params: PciQuery) -> Result<Vec<PciDevice>> {
+    call.node.check_name(&params.node)?;
+    let verbose = params.verbose.unwrap_or(true);
+    look(move |tree| tree.pci(params.pci_class_blacklist.as_deref(), verbose)).await
+}
+
+async fn usb(call: Call, params: NodePath) -> Result<Vec<UsbDevice>> {
+    call.node.check_name(&params.node)?;
+    look(|tree| tree.usb()).await
+}
+
+/// Guests see the host's processor.
+fn cpus(params: &CapabilityQuery) -> Vec<CpuModel> {
+    let host = CpuModel {
+        name: "host".to_owned(),
+        vendor: "default".to_owned(),
+        custom: false,
+    };
+    here(params, host)
+}
+
+/// There is one machine; whatever clients ask for, guests get it.
+fn machines(params: &CapabilityQuery) -> Vec<MachineModel> {
+    let q35 = MachineModel {
+        id: "q35".to_owned(),
+        kind: "q35".to_owned(),
+        version: "1".to_owned(),
+    };
+    here(params, q35)
+}
+
+fn here<T>(params: &CapabilityQuery, what: T) -> Vec<T> {
+    match params.arch {
+        None | Some(Architecture::X86) => vec![what],
+        Some(Architecture::Arm) => Vec::new(),
+    }
+}
