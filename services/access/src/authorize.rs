@@ -23,14 +23,7 @@ impl Snapshot {
         if self.holds(auth, wanted, params) {
             return Ok(());
         }
-        let refusal = match wanted {
-            Permission::Perm { path, privileges } => {
-                let names: Vec<&str> = privileges.iter().map(|p| p.name()).collect();
-                let path = fill(path, params).unwrap_or_else(|| (*path).to_owned());
-                format!("{path}, {}", names.join("|"))
-            }
-            other => other.describe(),
-        };
+        let refusal = lacking(wanted, params).unwrap_or_else(|| wanted.describe());
         Err(Error::forbidden(refusal))
     }
 
@@ -195,6 +188,25 @@ impl Snapshot {
         let given = self.config.acl.iter().map(|entry| entry.path.clone());
         let fixed = fixed.into_iter().map(str::to_owned);
         fixed.chain(given).chain(self.pools.paths()).collect()
+    }
+}
+
+/// What a caller lacks, as far as the parameters say on what.
+fn lacking(wanted: &Permission, params: &Bag) -> Option<String> {
+    let join = |parts: &[Permission], word: &str| {
+        let parts = parts.iter().filter_map(|part| lacking(part, params));
+        let parts: Vec<String> = parts.collect();
+        (!parts.is_empty()).then(|| parts.join(word))
+    };
+    match wanted {
+        Permission::Perm { path, privileges } => {
+            let names: Vec<&str> = privileges.iter().map(|p| p.name()).collect();
+            let path = fill(path, params)?;
+            Some(format!("{path}, {}", names.join("|")))
+        }
+        Permission::Any(parts) => join(parts, " or "),
+        Permission::All(parts) => join(parts, " and "),
+        other => Some(other.describe()),
     }
 }
 
