@@ -242,6 +242,8 @@ fn fadt(firmware: bool, facs: u64, dsdt: u64) -> acpi_tables::fadt::FADT {
 
 /// Flag of a processor that can be used.
 const PROCESSOR_ON: u8 = 1;
+/// Flag of one that is not there, and may come: without it Linux makes no room for it.
+const PROCESSOR_MAY_COME: u8 = 2;
 
 /// A processor's entry: its number is also that of its local APIC (ACPI 6.5 §5.2.12.2).
 fn local_apic(cpu: u8, flags: u8) -> [u8; 8] {
@@ -255,13 +257,15 @@ fn madt(vcpus: u8, plugged: u8) -> Sdt {
     const NMI_ENTRY: u8 = 4;
     // Active high, level triggered.
     const LEVEL_HIGH: u8 = 0b1101;
-    let mut madt = Sdt::new(*b"APIC", SDT_HEADER, 4, OEM, TABLE, REVISION);
+    let mut madt = Sdt::new(*b"APIC", SDT_HEADER, 5, OEM, TABLE, REVISION);
     madt.append_slice(&LOCAL_APIC.to_le_bytes());
     // Two legacy interrupt controllers exist too.
     madt.append_slice(&1u32.to_le_bytes());
     for id in 0..vcpus {
-        // Those that may come have no flag set.
-        let flags = if id < plugged { PROCESSOR_ON } else { 0 };
+        let flags = match id < plugged {
+            true => PROCESSOR_ON,
+            false => PROCESSOR_MAY_COME,
+        };
         madt.append_slice(&local_apic(id, flags));
     }
     madt.append_slice(&[IO_APIC_ENTRY, 12, vcpus, 0]);

@@ -154,3 +154,15 @@ fn an_interpreter_runs_the_methods() {
         }
     }
 }
+
+#[test]
+fn processors_that_may_come_are_announced() {
+    let madt = madt(3, 1);
+    // Behind the header and two words: type, length, processor, APIC, flags.
+    let entries = &madt.as_slice()[44..44 + 3 * 8];
+    let flags: Vec<u8> = entries.chunks(8).map(|entry| entry[4]).collect();
+    assert_eq!(
+        flags,
+        [PROCESSOR_ON, PROCESSOR_MAY_COME, PROCESSOR_MAY_COME]
+    );
+}
