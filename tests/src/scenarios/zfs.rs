@@ -214,7 +214,7 @@ fn registered(api: &Api) -> Result<()> {
     );
     let status = api.get(&format!("/nodes/{NODE}/storage/local-zfs/status"))?;
     ensure!(
-        status["total"].as_u64() > Some(4 << 30),
+        status["total"].as_u64() > Some(3 << 30),
         "the pool has no room: {status}"
     );
     Ok(())
