@@ -17,8 +17,8 @@ use basalt_vmm::devices::reset::{KeyboardReset, ResetControl, SystemControl};
 use basalt_vmm::devices::rtc::{self, Rtc};
 use basalt_vmm::devices::serial::{self, SerialPort};
 use basalt_vmm::machine::layout::{
-    CPUS_PORT, ECAM, HIGH_MEMORY, HOTPLUG_PORT, KEYBOARD_PORT, PCI_CONFIG_PORT, PM_PORT, RTC_PORT, SERIAL_PORT,
-    SYSTEM_CONTROL_PORT,
+    CPUS_PORT, ECAM, HIGH_MEMORY, HOTPLUG_PORT, KEYBOARD_PORT, PCI_CONFIG_PORT, PM_PORT, RTC_PORT,
+    SERIAL_PORT, SYSTEM_CONTROL_PORT,
 };
 use basalt_vmm::pci::host::{DEVICES, PciHost};
 use basalt_vmm::pci::hotplug::{self, Slots};

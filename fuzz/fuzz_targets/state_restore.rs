@@ -17,7 +17,8 @@ use basalt_vmm::devices::{fwcfg, ramfb};
 use basalt_vmm::display::Screen;
 use basalt_vmm::display::capture::Capture;
 use basalt_vmm::machine::layout::{
-    FW_CFG_PORT, HOTPLUG_PORT, I8042_PORT, PCI_CONFIG_PORT, PCI_WINDOW, PM_PORT, RTC_PORT, SERIAL_PORT,
+    FW_CFG_PORT, HOTPLUG_PORT, I8042_PORT, PCI_CONFIG_PORT, PCI_WINDOW, PM_PORT, RTC_PORT,
+    SERIAL_PORT,
 };
 use basalt_vmm::pci::host::PciHost;
 use basalt_vmm::pci::hotplug::{self, Slots};

@@ -2,7 +2,8 @@
 //!
 //! Permissions are given on paths such as `/vms/100`. What is given on a path replaces what would
 //! come down from above; what is given to a user replaces, on the same path, what the user's
-//! groups are given. What is given on a pool is added for everything in it. A token with privileges of its own has at most those of its user.
+//! groups are given. What is given on a pool is added for everything in it. A token with privileges of
+//! its own has at most those of its user.
 
 use crate::Snapshot;
 use basalt_api::Error;

@@ -4,7 +4,8 @@
 //! may do, without I/O. The node makes it from the store and hands a copy, without passwords, to
 //! the gateway; both ask the same [`Snapshot::authenticate`] and [`Snapshot::authorize`], so that
 //! the node never has to believe the gateway. [`ticket`] is how logins are proven, [`config`]
-//! what is stored, [`Pools`] what permissions are given on together, [`password`] how passwords and token secrets are kept.
+//! what is stored, [`Pools`] what permissions are given on together, [`password`] how passwords and
+//! token secrets are kept.
 
 mod authenticate;
 mod authorize;
