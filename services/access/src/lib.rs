@@ -4,13 +4,16 @@
 //! may do, without I/O. The node makes it from the store and hands a copy, without passwords, to
 //! the gateway; both ask the same [`Snapshot::authenticate`] and [`Snapshot::authorize`], so that
 //! the node never has to believe the gateway. [`ticket`] is how logins are proven, [`config`]
-//! what is stored, [`Pools`] what permissions are given on together, [`password`] how passwords and token secrets are kept.
+//! what is stored, [`realms`] where users come from, [`second`] what they prove besides a password,
+//! [`Pools`] what permissions are given on together, [`password`] how passwords and token secrets are kept.
 
 mod authenticate;
 mod authorize;
 pub mod config;
 pub mod password;
 mod pools;
+pub mod realms;
+pub mod second;
 mod stored;
 pub mod ticket;
 
@@ -18,6 +21,7 @@ pub use authenticate::{Caller, Proof, Refused};
 pub use authorize::{Privileges, is_path};
 pub use config::AccessConfig;
 pub use pools::{Pool, PoolError, Pools};
+pub use realms::Realms;
 pub use ticket::{TicketError, TicketKey, Verifier};
 
 use serde::{Deserialize, Serialize};
@@ -31,6 +35,8 @@ pub struct Snapshot {
     pub config: AccessConfig,
     /// Pools and what is in them.
     pub pools: Pools,
+    /// Realms.
+    pub realms: Realms,
     /// Verifies tickets.
     pub verifier: Verifier,
 }
