@@ -4,14 +4,17 @@
 //! and the host's configuration, [`health`] decides whether the boot was good, [`run`] watches the
 //! services and shows the host's state as long as it is up, and `status` prints what it sees.
 //! [`record`] is what one boot remembers for the next, [`timing`] how long each one took; [`rescue`] is
-//! the shell that the boot menu offers.
+//! the shell that the boot menu offers, [`seal`] what ties encrypted data to the machine, [`pool`] what
+//! opens an encrypted pool beside it.
 
 mod health;
 mod notify;
 mod paths;
+mod pool;
 mod record;
 mod rescue;
 mod run;
+mod seal;
 mod setup;
 mod timing;
 
@@ -53,6 +56,14 @@ enum Command {
     },
     /// Asks for root's password and starts a shell, in place of the host.
     Rescue,
+    /// Opens the encrypted pool for guests' disks.
+    OpenPool,
+    /// Tells the TPM which host may open the encrypted data.
+    Seal {
+        /// Once more, for a machine that has changed; asks for the recovery key.
+        #[arg(long)]
+        anew: bool,
+    },
     /// Prints the state.
     Status {
         /// As JSON.
@@ -95,6 +106,9 @@ fn start(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::BootTimes { json } => boot_times(&paths, json),
         Command::Rescue => rescue::run(&paths).map(|never| match never {}),
+        Command::OpenPool => pool::open(&paths).map(|()| ExitCode::SUCCESS),
+        Command::Seal { anew: false } => seal::run(&paths).map(|()| ExitCode::SUCCESS),
+        Command::Seal { anew: true } => seal::run_anew(&paths).map(|()| ExitCode::SUCCESS),
         Command::Status { json } => status(&paths, json),
     }
 }

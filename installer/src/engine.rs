@@ -3,6 +3,7 @@
 //! The kernel image is written last and under its final name only when it is whole: an
 //! installation that is interrupted leaves a disk that does not boot, and can simply be repeated.
 
+pub mod encryption;
 mod files;
 mod pool;
 mod repair;
@@ -19,7 +20,7 @@ use basalt_layout::disk::{
     PoolShare, Shares, install_script,
 };
 use basalt_layout::mirror;
-use basalt_model::host::answer::GuestStorage;
+use basalt_model::host::answer::{EncryptionChoice, GuestStorage};
 use basalt_update::claim::{self, Claim};
 use basalt_update::command;
 use basalt_update::mirror::array::Mirror;
@@ -29,6 +30,7 @@ use crate::plan::{Mode, Plan, PoolPlan};
 use crate::report::Report;
 use crate::secure_boot;
 use crate::source::Source;
+use encryption::Opened;
 
 /// Bytes copied at a time.
 const CHUNK: usize = 4 << 20;
@@ -91,12 +93,14 @@ fn install_afresh(plan: &Plan, source: &Source, report: &mut Report) -> anyhow::
         run_sfdisk(disk, &zfs::partition_script())?;
         wait_for_partitions(disk, &[zfs::OWN_PARTITION])?;
     }
-    let data = Data::make(plan)?;
+    let mut data = Data::make(plan)?;
+    let opened = data.encrypt(plan, report)?;
+    let key = opened.as_ref().map(Opened::key);
     make_data(&data.device)?;
     let mut host = plan.host.clone();
     if let Some(wish) = &plan.pool {
         report.line("Making the pool for guests' disks");
-        host.pool = pool::make(wish, &data.pool)?;
+        host.pool = pool::make(wish, &data.pool, key)?;
     }
     for disk in &disks {
         report.line(&format!(
@@ -107,7 +111,8 @@ fn install_afresh(plan: &Plan, source: &Source, report: &mut Report) -> anyhow::
         copy_image(disk, source, report)?;
     }
     report.line("Writing the host's configuration");
-    files::write_state(&data.device, &host, &report.log())?;
+    files::write_state(&data.device, &host, &report.log(), key)?;
+    opened.map(Opened::close).transpose()?;
     data.close()?;
     report.line("Writing the boot loaders");
     for disk in &disks {
@@ -198,6 +203,23 @@ impl Data {
             pool: vec![pool],
             mirror: Some(mirror),
         })
+    }
+
+    /// Encrypts the data and a pool of LVM, if that is planned; from then on the opened devices take
+    /// their place. In a mirror they lie in the array: what mirrors knows nothing of it.
+    fn encrypt(&mut self, plan: &Plan, report: &mut Report) -> anyhow::Result<Option<Opened>> {
+        let EncryptionChoice::Tpm(key) = &plan.encryption else {
+            return Ok(None);
+        };
+        report.line("Encrypting the data");
+        let mut opened = Opened::new(key);
+        self.device = opened.add_data(&self.device)?;
+        if plan.pool.as_ref().map(PoolPlan::storage) == Some(GuestStorage::LvmThin) {
+            for device in &mut self.pool {
+                *device = opened.add_pool(device)?;
+            }
+        }
+        Ok(Some(opened))
     }
 
     fn close(self) -> anyhow::Result<()> {

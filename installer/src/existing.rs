@@ -32,6 +32,8 @@ pub struct Existing {
     pub host: Option<Hostname>,
     /// What its guests' disks lie on, where that can be seen.
     pub storage: Option<GuestStorage>,
+    /// Whether its data is encrypted, where that can be seen.
+    pub encrypted: Option<bool>,
 }
 
 impl fmt::Display for Existing {
@@ -42,6 +44,7 @@ impl fmt::Display for Existing {
         }
         match &self.host {
             Some(host) => write!(f, " of the host {host}"),
+            None if self.encrypted == Some(true) => f.write_str(" with encrypted data"),
             None => f.write_str(" with data that cannot be read"),
         }
     }
@@ -56,12 +59,17 @@ pub fn find(disk: &Path) -> Option<Existing> {
     }
     let partition = |number| PathBuf::from(partition_path(&disk.to_string_lossy(), number));
     let state = look(&partition(DATA_PARTITION), &partition(ESP_PARTITION));
+    let encrypted = match state {
+        State::Unused | State::Used(_) => Some(false),
+        State::Encrypted => Some(true),
+        State::Unknown => None,
+    };
     let (host, known) = match state {
         State::Unused => return None,
         State::Used(Some(host)) => (Some(host.hostname), Some(storage_of(host.pool.as_ref()))),
         State::Used(None) => (None, Some(GuestStorage::Directory)),
         // In what cannot be looked into, there may be a pool, too.
-        State::Unknown => (None, None),
+        State::Encrypted | State::Unknown => (None, None),
     };
     let mut versions: Vec<Version> = Slot::ALL
         .into_iter()
@@ -80,6 +88,7 @@ pub fn find(disk: &Path) -> Option<Existing> {
         versions,
         host,
         storage,
+        encrypted,
     })
 }
 
@@ -110,7 +119,9 @@ enum State {
     Unused,
     /// A host lives on it, of this configuration where it can be read.
     Used(Option<Box<HostConfig>>),
-    /// It cannot be looked into: encrypted, damaged, or of another kind.
+    /// Somebody's, and encrypted.
+    Encrypted,
+    /// It cannot be looked into: damaged, a member of a mirror, or of another kind.
     Unknown,
 }
 
@@ -129,8 +140,9 @@ fn look(data: &Path, esp: &Path) -> State {
             State::Unknown if has_no_kernel(esp) => State::Unused,
             state => state,
         },
-        // The members of a mirror are made before anything is written to it.
-        Ok("linux_raid_member") if has_no_kernel(esp) => State::Unused,
+        // The members of a mirror are made, and what is encrypted, before anything is written to it.
+        Ok("linux_raid_member" | "crypto_LUKS") if has_no_kernel(esp) => State::Unused,
+        Ok("crypto_LUKS") => State::Encrypted,
         Ok(_) => State::Unknown,
     }
 }
@@ -209,10 +221,17 @@ mod tests {
             versions: vec!["0.2.0".parse().unwrap(), "0.1.0".parse().unwrap()],
             host: Some("node1".parse().unwrap()),
             storage: Some(GuestStorage::Directory),
+            encrypted: Some(false),
         };
         assert_eq!(
             existing.to_string(),
             "Basalt 0.2.0 and 0.1.0 of the host node1"
         );
+        let encrypted = Existing {
+            host: None,
+            encrypted: Some(true),
+            ..existing
+        };
+        assert!(encrypted.to_string().ends_with(" with encrypted data"));
     }
 }

@@ -10,11 +10,12 @@ use anyhow::{Context, bail, ensure};
 use basalt_layout::Version;
 use basalt_layout::disk::{MIN_DISK_SIZE, ROOT_SIZE, VERITY_SIZE};
 use basalt_model::host::answer::{
-    After, AnswerFile, DiskChoice, Enrol, Existing as Wish, RootPassword,
+    After, AnswerFile, DiskChoice, EncryptionChoice, Enrol, Existing as Wish, RootPassword,
 };
 use basalt_model::host::{HostConfig, MacAddress, Port, TimeZone};
 
 use crate::disks::{Disk, gib};
+use crate::engine::encryption;
 use crate::existing::{self, Existing};
 use crate::source::Source;
 use crate::{keyboard, password, secure_boot};
@@ -33,6 +34,8 @@ pub struct Plan {
     pub mode: Mode,
     /// The pool for guests' disks that is made; none for a directory, and where data stays.
     pub pool: Option<PoolPlan>,
+    /// Whether data and pool are encrypted; where data stays, that stays, too.
+    pub encryption: EncryptionChoice,
     /// What makes this host this host; a repair leaves what is there.
     pub host: HostConfig,
     /// What follows.
@@ -91,6 +94,10 @@ pub fn from_answers(answers: &AnswerFile, disks: &[Disk], source: &Source) -> an
         mirror,
         mode,
         pool,
+        encryption: match mode {
+            Mode::Fresh => answers.data.encryption.clone(),
+            Mode::KeepData | Mode::Repair => EncryptionChoice::None,
+        },
         host: HostConfig {
             hostname: answers.hostname.clone(),
             network: answers.network.clone(),
@@ -118,6 +125,7 @@ pub fn repair(device: &str, disks: &[Disk], source: &Source) -> anyhow::Result<P
         mirror: None,
         mode: choose_mode(Wish::Repair, disk, found.as_ref(), &source.version)?,
         pool: None,
+        encryption: EncryptionChoice::None,
         host: HostConfig::fallback(),
         after: After::Reboot,
         // The firmware stays as it is.
@@ -208,6 +216,9 @@ pub fn check(plan: &Plan, source: &Source) -> anyhow::Result<()> {
              second disk afterwards: basalt-update mirror add DISK"
         );
         check_mirror(&plan.disk, mirror)?;
+    }
+    if plan.encryption != EncryptionChoice::None {
+        encryption::check()?;
     }
     secure_boot::check(plan.secure_boot)?;
     check_network(plan.host.network.port, Path::new("/sys/class/net"))?;
@@ -325,6 +336,7 @@ mod tests {
             versions: vec!["0.2.0".parse().unwrap()],
             host: None,
             storage: Some(GuestStorage::Directory),
+            encrypted: Some(false),
         };
         let (old, new) = ("0.1.0".parse().unwrap(), "0.2.0".parse().unwrap());
         let choose = |wish, found: Option<&Existing>, version: &Version| {

@@ -13,6 +13,7 @@ use std::sync::mpsc::Sender;
 use basalt_model::host::{Keyboard, MacAddress, TimeZone};
 
 use crate::disks::{self, Disk};
+use crate::engine::encryption;
 use crate::existing::{self, Existing};
 use crate::faces::Decision;
 use crate::source::Source;
@@ -64,6 +65,12 @@ impl Machine for Here {
 
     fn has_time_zone(&self, zone: &TimeZone) -> bool {
         plan::has_time_zone(zone)
+    }
+
+    fn recovery_key(&self) -> Option<String> {
+        encryption::check()
+            .is_ok()
+            .then(encryption::fresh_recovery_key)
     }
 }
 

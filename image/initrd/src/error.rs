@@ -27,6 +27,9 @@ pub enum Error {
     /// The disk has an image but no state.
     #[error("the disk has no partition {0}")]
     NoData(&'static str),
+    /// The data is encrypted, and nothing and nobody opened it.
+    #[error("nobody gave the recovery key of the encrypted data")]
+    NoKey,
     /// A structure on disk is not what it must be.
     #[error("{path}: {reason}")]
     Malformed {

@@ -1,10 +1,10 @@
 //! The only program of the initial RAM disk: from the kernel's first breath to systemd.
 //!
 //! It loads drivers until the disk with the root partition shows ([`modules`], [`disks`]), sets up
-//! dm-verity over it ([`verity`]), starts the mirror that the state may be on ([`array`]), mounts
-//! root, state and a volatile `/etc` ([`root`]), loads ZFS where it is used ([`zfs`]), locks the
-//! kernel down ([`lockdown`]), ends a factory reset ([`reset`]) and hands over to systemd. A generic
-//! initial RAM disk does the same in ten times the size and several times the
+//! dm-verity over it ([`verity`]), starts the mirror that the state may be on ([`array`]), opens state
+//! that is encrypted ([`crypt`]), mounts root, state and a volatile `/etc` ([`root`]), loads ZFS where
+//! it is used ([`zfs`]), locks the kernel down ([`lockdown`]), ends a factory reset ([`reset`]) and
+//! hands over to systemd. A generic initial RAM disk does the same in ten times the size and several times the
 //! time; both count, because this runs at each boot of each host.
 //!
 //! It never waits for ever: whatever fails, the machine starts again after a moment, and the boot
@@ -12,6 +12,7 @@
 
 mod array;
 mod cmdline;
+mod crypt;
 mod device;
 mod disks;
 mod error;
@@ -20,19 +21,26 @@ mod lockdown;
 mod modules;
 mod reset;
 mod root;
+mod tpm;
 mod verity;
 mod zfs;
 
 use cmdline::{Cmdline, Mode};
+use disks::Found;
 use error::{Error, Result};
+use modules::Modules;
 use std::os::unix::process::CommandExt;
-use std::process::Command;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 /// How long a fatal message stays on the screen before the machine starts again.
 const READING_TIME: Duration = Duration::from_secs(10);
 
-fn main() {
+fn main() -> ExitCode {
+    if let Some(code) = crypt::become_tool() {
+        return code;
+    }
     let Err(error) = boot();
     root::say(&format!("cannot boot: {error}"));
     if cmdline::is_rescue() {
@@ -49,26 +57,29 @@ fn main() {
         // The kernel panics when its first process ends, and the panic time-out starts it again.
         root::say(&format!("cannot start again: {error}"));
     }
+    ExitCode::FAILURE
 }
 
 /// Does everything; returns only when it failed.
 fn boot() -> Result<std::convert::Infallible> {
     root::mount_kernel_interfaces()?;
-    let mut modules = modules::Modules::read()?;
+    let mut modules = Modules::read()?;
     modules.load_always();
     let cmdline = Cmdline::read()?;
     let found = disks::wait_for_root(&cmdline, &mut modules)?;
     let device = verity::open(&found, &cmdline)?;
     root::mount_root(&device)?;
-    let mirror = match (cmdline.mode, found.mirror.as_slice()) {
-        (Mode::Install, _) | (_, []) => None,
-        (Mode::Host, parts) => Some(array::start(parts)?),
+    let state = match cmdline.mode {
+        Mode::Install => State::default(),
+        Mode::Host => State::open(&found, &mut modules)?,
     };
-    root::mount_state(mirror.as_deref().or(found.data.as_deref()), cmdline.mode)?;
+    // Before anything is read that is not verified: a file system that somebody put there, too.
+    tpm::close();
+    root::mount_state(state.device.as_deref(), cmdline.mode)?;
     zfs::load_if_wanted(cmdline.mode, found.zfs);
     lockdown::enter()?;
     root::name_boot_disk(&found.root)?;
-    root::name_devices(mirror.as_deref(), found.esp.as_deref())?;
+    root::name_devices(state.unlabelled(), found.esp.as_deref())?;
     root::mount_etc()?;
     root::switch()?;
     let init = "/usr/lib/systemd/systemd";
@@ -77,4 +88,35 @@ fn boot() -> Result<std::convert::Infallible> {
         init,
         Command::new(init).arg0("/sbin/init").exec(),
     ))
+}
+
+/// Where the host's state is.
+#[derive(Default)]
+struct State {
+    device: Option<PathBuf>,
+    /// Whether it is on the very partition that the running system knows by its label.
+    is_labelled: bool,
+}
+
+impl State {
+    /// Starts the mirror that the state may be on, and opens state that is encrypted.
+    fn open(found: &Found, modules: &mut Modules) -> Result<Self> {
+        let device = match found.mirror.as_slice() {
+            [] => found.data.clone(),
+            parts => Some(array::start(parts)?),
+        };
+        let Some(device) = device else {
+            return Ok(Self::default());
+        };
+        let opened = crypt::open(&device, modules)?;
+        Ok(Self {
+            is_labelled: Some(&opened) == found.data.as_ref(),
+            device: Some(opened),
+        })
+    }
+
+    /// The device that the running system has to be told of.
+    fn unlabelled(&self) -> Option<&Path> {
+        self.device.as_deref().filter(|_| !self.is_labelled)
+    }
 }

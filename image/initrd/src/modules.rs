@@ -29,6 +29,10 @@ const ALWAYS: [&str; 12] = [
     "efivarfs",
 ];
 
+/// Needed where the data is encrypted, in the same order. The last one is how `cryptsetup` asks the kernel
+/// to open its key slots.
+const ENCRYPTION: [&str; 4] = ["aesni_intel", "xts", "dm_crypt", "algif_skcipher"];
+
 /// The modules in this RAM disk.
 pub struct Modules {
     folder: PathBuf,
@@ -63,6 +67,13 @@ impl Modules {
     /// Loads what each machine needs.
     pub fn load_always(&mut self) {
         for name in ALWAYS {
+            self.load(name);
+        }
+    }
+
+    /// Loads what opening encrypted data needs.
+    pub fn load_for_encryption(&mut self) {
+        for name in ENCRYPTION {
             self.load(name);
         }
     }

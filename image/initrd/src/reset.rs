@@ -1,4 +1,5 @@
-//! Ends a factory reset that was decided: everything on the data partition goes but the decision.
+//! Ends a factory reset that was decided: everything on the data partition goes but the decision, and
+//! the key of a pool, whose volumes lie elsewhere and stay.
 //!
 //! The running system only writes the marker ([`basalt_layout::mode::RESET_MARKER`]); the work is
 //! done here, where nothing is in use yet. Power may fail at any instant: as long as the marker is
@@ -6,6 +7,7 @@
 
 use crate::error::{At, Result};
 use crate::root::say;
+use basalt_layout::encryption::POOL_KEY;
 use basalt_layout::mode::{CONFIG, RESET_MARKER};
 use std::fs::{self, File};
 use std::path::Path;
@@ -17,7 +19,7 @@ pub fn finish(var: &Path) -> Result<()> {
         return Ok(());
     }
     say("factory reset: removing everything on the data partition");
-    clear(var, Path::new(RESET_MARKER))?;
+    clear(var, &[Path::new(RESET_MARKER), Path::new(POOL_KEY)])?;
     flush(var)?;
     fs::rename(&marker, var.join(CONFIG)).at("rename", &marker)?;
     flush(var)?;
@@ -25,23 +27,23 @@ pub fn finish(var: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Removes everything below `folder` but the file `kept`, which is named from there.
-fn clear(folder: &Path, kept: &Path) -> Result<()> {
-    let mut parts = kept.components();
-    let first = parts.next().map(|part| part.as_os_str().to_owned());
-    let rest = parts.as_path();
+/// Removes everything below `folder` but the files `kept`, which are named from there.
+fn clear(folder: &Path, kept: &[&Path]) -> Result<()> {
     for entry in fs::read_dir(folder).at("read", folder)? {
         let entry = entry.at("read", folder)?;
         let path = entry.path();
+        let name = entry.file_name();
         let is_folder = entry.file_type().at("read", &path)?.is_dir();
-        if Some(entry.file_name()) == first {
-            if !rest.as_os_str().is_empty() {
-                clear(&path, rest)?;
-            }
-        } else if is_folder {
+        let inside: Vec<&Path> = kept
+            .iter()
+            .filter_map(|kept| kept.strip_prefix(&name).ok())
+            .collect();
+        if inside.is_empty() && is_folder {
             fs::remove_dir_all(&path).at("remove", &path)?;
-        } else {
+        } else if inside.is_empty() {
             fs::remove_file(&path).at("remove", &path)?;
+        } else if is_folder && inside.iter().all(|rest| !rest.as_os_str().is_empty()) {
+            clear(&path, &inside)?;
         }
     }
     Ok(())
@@ -96,6 +98,20 @@ mod tests {
         assert_eq!(names(&var.join("lib/basalt")), ["host.json"]);
         assert_eq!(fs::read_to_string(var.join(CONFIG)).unwrap(), "new");
         assert!(outside.path().join("precious").exists());
+    }
+
+    #[test]
+    fn the_key_of_a_pool_stays_with_the_pool() {
+        let outside = tempfile::tempdir().unwrap();
+        let dir = used(outside.path());
+        let var = dir.path();
+        fs::write(var.join(RESET_MARKER), "new").unwrap();
+        fs::write(var.join(POOL_KEY), "key").unwrap();
+        finish(var).unwrap();
+        let mut left = names(&var.join("lib/basalt"));
+        left.sort();
+        assert_eq!(left, ["host.json", "pool.key"]);
+        assert_eq!(fs::read_to_string(var.join(POOL_KEY)).unwrap(), "key");
     }
 
     #[test]

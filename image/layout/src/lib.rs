@@ -4,7 +4,8 @@
 //! names from here; nothing in this crate does I/O. Start reading at [`disk`] for what lies where
 //! on the disk, then [`slot`] for how a slot's partitions and its kernel image are named; [`store`]
 //! says which format the configuration on the data partition has. [`bios`]
-//! names what the EFI system partition carries for machines without UEFI.
+//! names what the EFI system partition carries for machines without UEFI, [`encryption`] by which keys
+//! data opens that is encrypted.
 //!
 //! ```text
 //! 7  basalt-bios               1 MiB         GRUB's core, for legacy BIOS; before all others
@@ -19,6 +20,7 @@
 
 pub mod bios;
 pub mod disk;
+pub mod encryption;
 pub mod hash;
 pub mod mirror;
 pub mod mode;

@@ -19,9 +19,16 @@ const SLACK: u64 = 16 << 20;
 pub fn grow(paths: &Paths) -> anyhow::Result<()> {
     let blocks = Blocks::at(&paths.sys());
     let mounts = fs::read_to_string(paths.at("/proc/self/mountinfo")).unwrap_or_default();
-    let Some(partition) = mounted_on(&mounts, "/var").and_then(|name| blocks.partition(&name))
-    else {
-        // In the installer, /var is memory.
+    // In the installer, /var is memory.
+    let Some(mounted) = mounted_on(&mounts, "/var") else {
+        return Ok(());
+    };
+    let mapped = mounted.strip_prefix("mapper/");
+    let below = match mapped {
+        Some(name) => lies_on(&blocks, name)?,
+        None => Some(mounted.clone()),
+    };
+    let Some(partition) = below.and_then(|name| blocks.partition(&name)) else {
         return Ok(());
     };
     let is_data = partition.label.as_deref() == Some(DATA_LABEL);
@@ -33,15 +40,32 @@ pub fn grow(paths: &Paths) -> anyhow::Result<()> {
         return Ok(());
     }
     grow_partition(&blocks, &partition)?;
-    let device = partition.path();
-    let size = blocks
-        .size(&partition.name)
-        .context("the partition has no size")?;
+    // What is encrypted takes the whole partition when it is opened the next time, and is grown then.
+    let name = match mapped {
+        Some(name) => mapped_device(&blocks, name)?.unwrap_or(partition.name),
+        None => partition.name,
+    };
+    let device = Path::new("/dev").join(&name);
+    let size = blocks.size(&name).context("the data has no size")?;
     if file_system_size(&device)? + SLACK < size {
         tracing::info!(device = %device.display(), size, "growing the data file system");
         command::run("resize2fs", &[&device.to_string_lossy()], "")?;
     }
     Ok(())
+}
+
+/// The kernel name of a mapped device.
+fn mapped_device(blocks: &Blocks, name: &str) -> anyhow::Result<Option<String>> {
+    let names = blocks.names().context("looking at disks")?;
+    let is_it = |device: &String| blocks.attribute(device, "dm/name").as_deref() == Some(name);
+    Ok(names.into_iter().find(is_it))
+}
+
+/// The only device that a mapped device lies on.
+fn lies_on(blocks: &Blocks, name: &str) -> anyhow::Result<Option<String>> {
+    let device = mapped_device(blocks, name)?;
+    let mut below = device.map_or_else(Vec::new, |device| blocks.slaves(&device));
+    Ok(below.pop().filter(|_| below.is_empty()))
 }
 
 fn grow_partition(blocks: &Blocks, partition: &Partition) -> anyhow::Result<()> {
@@ -143,5 +167,20 @@ mod tests {
                     30 22 252:6 / /var rw,nosuid shared:1 - ext4 /dev/vda6 rw\n";
         assert_eq!(mounted_on(info, "/var").as_deref(), Some("vda6"));
         assert_eq!(mounted_on(info, "/tmp"), None);
+    }
+
+    #[test]
+    fn encrypted_data_is_followed_to_its_partition() {
+        let dir = tempfile::tempdir().unwrap();
+        let block = dir.path().join("class/block");
+        fs::create_dir_all(block.join("dm-1/dm")).unwrap();
+        fs::write(block.join("dm-1/dm/name"), "basalt-data\n").unwrap();
+        fs::create_dir_all(block.join("dm-1/slaves/vda6")).unwrap();
+        let blocks = Blocks::at(dir.path());
+        let found = |name| lies_on(&blocks, name).unwrap();
+        assert_eq!(found("basalt-data").as_deref(), Some("vda6"));
+        assert_eq!(found("root"), None);
+        fs::create_dir_all(block.join("dm-1/slaves/vdb6")).unwrap();
+        assert_eq!(found("basalt-data"), None);
     }
 }

@@ -1,12 +1,14 @@
 //! The files of an installed host: its configuration on the data partition, and what the firmware
 //! and the boot loader read.
 
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, File};
+use std::io::Read;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use basalt_layout::disk::ZFS_WANTED;
+use basalt_layout::encryption::{POOL_KEY, is_encrypted};
 use basalt_layout::slot::UKI_FOLDER;
 use basalt_layout::{UkiName, Version, bios};
 use basalt_model::host::answer::Enrol;
@@ -29,10 +31,19 @@ const NEW_IMAGE: &str = "basalt-install.new";
 /// No menu unless a key is held; nobody edits a kernel command line in passing.
 const LOADER_CONFIG: &str = "timeout 0\nconsole-mode keep\neditor no\n";
 
-/// Writes what the data partition has to hold before the first boot.
-pub fn write_state(data: &Path, host: &HostConfig, log: &str) -> anyhow::Result<()> {
+/// Writes what the data partition has to hold before the first boot; `key` is that of an encrypted host.
+pub fn write_state(
+    data: &Path,
+    host: &HostConfig,
+    log: &str,
+    key: Option<&str>,
+) -> anyhow::Result<()> {
     let mounted = Mounted::new(data, DATA_MOUNT, "ext4")?;
     write_state_files(&mounted.folder, host, log)?;
+    if let (Some(key), Some(_)) = (key, &host.pool) {
+        let file = mounted.folder.join(POOL_KEY);
+        write_atomic(&file, key.as_bytes(), 0o600).context("the pool's key")?;
+    }
     mounted.close()
 }
 
@@ -78,6 +89,14 @@ fn write_state_files(var: &Path, host: &HostConfig, log: &str) -> anyhow::Result
 
 /// Whether a data partition that is to be kept can take the host's configuration.
 pub fn check_state(data: &Path) -> anyhow::Result<()> {
+    let mut beginning = [0; 16];
+    let read = File::open(data).and_then(|mut file| file.read_exact(&mut beginning));
+    read.with_context(|| data.display().to_string())?;
+    ensure!(
+        !is_encrypted(&beginning),
+        "existing.action: the data partition is encrypted, so the host cannot be configured anew; \
+         `repair` keeps it as it is"
+    );
     Mounted::new(data, DATA_MOUNT, "ext4")
         .and_then(Mounted::close)
         .context("existing.action: the data partition cannot be kept")

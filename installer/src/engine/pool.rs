@@ -28,11 +28,18 @@ pub fn partition_type(storage: GuestStorage) -> Option<PartitionType> {
     }
 }
 
-/// Makes a pool on devices that hold nothing, and lets go of them again.
-pub fn make(plan: &PoolPlan, devices: &[PathBuf]) -> anyhow::Result<Option<Pool>> {
+/// Makes a pool on devices that hold nothing, and lets go of them again. With a key it is encrypted; the
+/// devices of a pool of LVM are by then.
+pub fn make(
+    plan: &PoolPlan,
+    devices: &[PathBuf],
+    key: Option<&str>,
+) -> anyhow::Result<Option<Pool>> {
     match (plan.storage(), devices) {
         (GuestStorage::LvmThin, [device]) => make_thin_pool(device).map(Some),
-        (GuestStorage::Zfs, [_, ..]) => zfs::make(level(plan, devices.len()), devices).map(Some),
+        (GuestStorage::Zfs, [_, ..]) => {
+            zfs::make(level(plan, devices.len()), devices, key).map(Some)
+        }
         _ => Ok(None),
     }
 }

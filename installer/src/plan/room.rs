@@ -2,7 +2,7 @@
 
 use anyhow::{bail, ensure};
 use basalt_layout::disk::{DATA_MIN_SIZE, NoRoom, POOL_MIN_SIZE, share};
-use basalt_model::host::answer::DataChoice;
+use basalt_model::host::answer::{DataChoice, EncryptionChoice};
 
 use super::{Mode, PoolPlan};
 use crate::disks::{Disk, gib};
@@ -57,16 +57,22 @@ pub fn check_kept(
     disk: &Disk,
     found: Option<&Existing>,
 ) -> anyhow::Result<()> {
-    let found = found.and_then(|found| found.storage);
-    let (Some(wish), Some(found)) = (choice.storage, found) else {
+    let Some(existing) = found.filter(|_| mode != Mode::Fresh) else {
         return Ok(());
     };
+    let path = disk.path.display();
+    if let (Some(wish), Some(found)) = (choice.storage, existing.storage) {
+        ensure!(
+            wish == found,
+            "data.storage: {path} keeps guests' disks in `{}`, and that stays when its data does; leave \
+             the key out, or say `wipe`",
+            found.as_str()
+        );
+    }
     ensure!(
-        mode == Mode::Fresh || wish == found,
-        "data.storage: {} keeps guests' disks in `{}`, and that stays when its data does; leave the \
-         key out, or say `wipe`",
-        disk.path.display(),
-        found.as_str()
+        choice.encryption == EncryptionChoice::None || existing.encrypted != Some(false),
+        "data.encryption: what {path} holds is not encrypted, and that stays when its data does; leave \
+         the key out, or say `wipe`"
     );
     Ok(())
 }
@@ -75,7 +81,7 @@ pub fn check_kept(
 mod tests {
     use super::super::tests::disk;
     use super::*;
-    use basalt_model::host::answer::GuestStorage;
+    use basalt_model::host::answer::{GuestStorage, RecoveryKey};
 
     const GIB: u64 = 1 << 30;
 
@@ -83,7 +89,7 @@ mod tests {
         DataChoice {
             storage: Some(GuestStorage::LvmThin),
             system_size: system_size.map(|text| text.parse().unwrap()),
-            apart: None,
+            ..DataChoice::default()
         }
     }
 
@@ -137,6 +143,7 @@ mod tests {
             versions: Vec::new(),
             host: None,
             storage: Some(GuestStorage::Directory),
+            encrypted: Some(false),
         };
         let check = |choice: &DataChoice, mode| check_kept(choice, mode, &disk, Some(&found));
         check(&thin(None), Mode::Fresh).unwrap();
@@ -147,5 +154,21 @@ mod tests {
             "{error}"
         );
         assert!(check_kept(&thin(None), Mode::KeepData, &disk, None).is_ok());
+        let key = RecoveryKey::new(&"key ".repeat(9)).unwrap();
+        let encrypted = DataChoice {
+            encryption: EncryptionChoice::Tpm(key),
+            ..DataChoice::default()
+        };
+        check(&encrypted, Mode::Fresh).unwrap();
+        let error = check(&encrypted, Mode::Repair).unwrap_err().to_string();
+        assert!(
+            error.starts_with("data.encryption: what /dev/vda holds"),
+            "{error}"
+        );
+        let same = Existing {
+            encrypted: Some(true),
+            ..found.clone()
+        };
+        check_kept(&encrypted, Mode::Repair, &disk, Some(&same)).unwrap();
     }
 }

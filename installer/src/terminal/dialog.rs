@@ -9,7 +9,9 @@ use std::str::FromStr;
 
 use anyhow::Context;
 use basalt_layout::Version;
-use basalt_model::host::answer::{After, Enrol, Existing as Wish, check_password};
+use basalt_model::host::answer::{
+    After, EncryptionChoice, Enrol, Existing as Wish, RecoveryKey, check_password,
+};
 use basalt_model::host::{
     Addressing, Email, HostConfig, HostNetwork, Hostname, InterfaceAddress, Keyboard, MacAddress,
     PasswordHash, Port, TimeZone,
@@ -44,6 +46,8 @@ pub trait Machine {
     fn use_keyboard(&self, keyboard: &Keyboard);
     /// Whether there is this time zone.
     fn has_time_zone(&self, zone: &TimeZone) -> bool;
+    /// A fresh recovery key, where data can be encrypted.
+    fn recovery_key(&self) -> Option<String>;
 }
 
 /// One run through the questions.
@@ -94,6 +98,10 @@ impl<'a> Dialog<'a> {
             Mode::Fresh => self.pool(&disk, mirror.as_ref())?,
             Mode::KeepData | Mode::Repair => None,
         };
+        let encryption = match mode {
+            Mode::Fresh => self.encryption()?,
+            Mode::KeepData | Mode::Repair => EncryptionChoice::None,
+        };
         let host = match mode {
             // It stays what it was.
             Mode::Repair => HostConfig::fallback(),
@@ -104,6 +112,7 @@ impl<'a> Dialog<'a> {
             mirror,
             mode,
             pool,
+            encryption,
             host,
             after: After::Reboot,
             secure_boot: Enrol::Auto,
@@ -205,6 +214,33 @@ impl<'a> Dialog<'a> {
                 return Ok(Some(second.clone()));
             }
         }
+    }
+
+    /// Whether all this is encrypted, where the machine has a TPM; the key is shown here and nowhere else.
+    fn encryption(&mut self) -> anyhow::Result<EncryptionChoice> {
+        let Some(key) = self.machine.recovery_key() else {
+            return Ok(EncryptionChoice::None);
+        };
+        loop {
+            let question = "Encrypt the data, and open it by this machine's TPM? yes or no [no]: ";
+            match self.talk.ask(question)?.trim() {
+                "" | "no" => return Ok(EncryptionChoice::None),
+                "yes" => break,
+                _ => self.talk.say("Answer yes or no.")?,
+            }
+        }
+        self.talk.say(&format!(
+            "\nWhen the TPM does not open the data, this key does. Write it down: it is not shown \
+             again, and without it the data is lost.\n\n  {key}\n"
+        ))?;
+        // Whoever has it on paper can tell its last letters.
+        let end = key.rsplit('-').next().unwrap_or_default();
+        while self.talk.ask("Its last eight letters: ")?.trim() != end {
+            self.talk.say("These are others.")?;
+        }
+        Ok(EncryptionChoice::Tpm(
+            RecoveryKey::new(&key).map_err(anyhow::Error::msg)?,
+        ))
     }
 
     fn list(&mut self, disks: &[Disk]) -> anyhow::Result<()> {
@@ -391,6 +427,10 @@ impl<'a> Dialog<'a> {
         if let Some(pool) = &plan.pool {
             self.talk
                 .say(&format!("  Guests     {}", pool.describe()))?;
+        }
+        if plan.encryption != EncryptionChoice::None {
+            self.talk
+                .say("  Encrypted  opened by this machine's TPM, or by the recovery key")?;
         }
         if plan.mode == Mode::Repair {
             return Ok(());

@@ -13,6 +13,7 @@ mod client;
 mod combinations;
 mod daemons;
 mod disks;
+mod encryption;
 mod faces;
 mod figures;
 mod graphics;
@@ -118,6 +119,14 @@ pub const ALL: &[Scenario] = &[
     ),
     long("suspended_guests_go_on_over_a_reboot", suspend::over_reboot),
     scenario("suspended_to_disk_and_back", suspend::to_disk),
+    long(
+        "encrypted_data_opens_by_tpm_and_by_recovery_key",
+        encryption::opens,
+    ),
+    long(
+        "encrypted_data_on_two_disks_opens_from_either",
+        encryption::mirrored,
+    ),
     long("instances_run_stop_and_go_on", instances::pair),
     scenario("proxmoxer_drives_a_vm_and_a_container", client::proxmoxer),
     scenario("secure_boot_starts_only_what_is_signed", trust::chain),

@@ -107,7 +107,7 @@ fn locked_down(appliance: &Appliance) -> Result<()> {
 
 /// How exposed each of our units may be, on systemd's scale from 0 (nothing) to 10 (everything).
 /// Who adds a right to a unit raises its number here, and is asked why.
-const EXPOSURE: [(&str, f64); 11] = [
+const EXPOSURE: [(&str, f64); 13] = [
     ("basalt-commit.service", 2.4),
     ("basalt-gateway.service", 1.2),
     ("basalt-health.service", 1.9),
@@ -115,9 +115,11 @@ const EXPOSURE: [(&str, f64); 11] = [
     ("basalt-installer.service", 8.3),
     ("basalt-mirror.service", 2.6),
     ("basalt-node.service", 6.5),
+    ("basalt-pool.service", 2.6),
     // A shell of root's is to have every right.
     ("basalt-rescue.service", 9.5),
     ("basalt-reset.service", 2.1),
+    ("basalt-seal.service", 2.6),
     ("basalt-setup.service", 5.5),
     ("basalt-zfs.service", 2.6),
 ];

@@ -4,11 +4,14 @@ use std::fs;
 
 use basalt_layout::Version;
 use basalt_model::host::Addressing;
-use basalt_model::host::answer::{DataChoice, Existing as Wish, GuestStorage, PoolLevel};
+use basalt_model::host::answer::{
+    DataChoice, EncryptionChoice, Existing as Wish, GuestStorage, PoolLevel,
+};
 use serde_json::{Value, json};
 
 use super::Refusal;
 use crate::disks::{self, Disk};
+use crate::engine::encryption;
 use crate::plan::{Mode, Plan, check_disk, choose_mode, network_cards, pool, room};
 use crate::{existing, keyboard};
 
@@ -34,6 +37,8 @@ pub fn collect(version: &Version) -> Result<Value, Refusal> {
         "keyboards": keyboard::names(),
         "storages": GuestStorage::ALL.map(|storage| (storage.as_str(), storage.describe())),
         "levels": PoolLevel::ALL.map(|level| (level.as_str(), level.describe())),
+        // Offered where it works; the key goes with the page alone until it is used.
+        "recovery_key": encryption::check().is_ok().then(encryption::fresh_recovery_key),
     }))
 }
 
@@ -128,6 +133,12 @@ pub fn summary(plan: &Plan) -> Value {
     }
     if let Some(pool) = &plan.pool {
         rows.push(json!(["Guests' disks", format!("In {}.", pool.describe())]));
+    }
+    if plan.encryption != EncryptionChoice::None {
+        rows.push(json!([
+            "Encryption",
+            "Opened by this machine's TPM, or by the recovery key."
+        ]));
     }
     if plan.mode != Mode::Repair {
         let network = match &host.network.addressing {

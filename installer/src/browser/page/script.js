@@ -7,6 +7,8 @@ const form = byId("answers");
 let answers = null;
 let disks = [];
 let storages = [];
+/** The key for data that is to be encrypted; nothing where that does not work. */
+let recoveryKey;
 
 function show(view) {
   for (const id of views) byId(id).hidden = id !== view;
@@ -112,6 +114,9 @@ function offerStorage(disk) {
   byId("data").hidden = ["repair", "keep-data"].includes(action);
   const apart = offerPoolDisks(select.value === "zfs" ? others : []);
   byId("system-size").hidden = select.value === "directory" || apart > 0;
+  byId("encryption").hidden = !recoveryKey;
+  byId("recovery").hidden = !form.elements.encrypted.checked;
+  byId("recovery-key").textContent = recoveryKey ?? "";
 }
 
 /** Offers disks that a pool can have for itself, and keeps those that were chosen; says how many. */
@@ -145,6 +150,8 @@ async function look() {
   disks = choices.disks;
   storages = choices.storages;
   options(form.elements.level, choices.levels.filter(([name]) => name !== "single"));
+  // A key that somebody has copied stays, however often disks are looked for.
+  recoveryKey ??= choices.recovery_key;
   byId("disks").replaceChildren(...disks.map(diskRow));
   const usable = disks.flatMap((disk, index) => (disk.refusal ? [] : [index]));
   if (usable.length === 1) byId("disks").querySelectorAll("input")[usable[0]].checked = true;
@@ -171,6 +178,10 @@ function collect() {
   if (form.elements.root_password.value !== form.elements.again.value) {
     throw new Error("root_password: these are two different passwords");
   }
+  const encrypted = !byId("data").hidden && Boolean(recoveryKey) && form.elements.encrypted.checked;
+  if (encrypted && !form.elements.key_kept.checked) {
+    throw new Error("data: keep a copy of the recovery key, and say so");
+  }
   return {
     ...table({
       hostname: text("hostname"),
@@ -195,6 +206,8 @@ function collect() {
           system_size: byId("system-size").hidden ? "" : text("system_size"),
           disks: poolDisks,
           level: poolDisks.length > 1 ? text("level") : "",
+          encryption: encrypted ? "tpm" : "",
+          recovery_key: encrypted ? recoveryKey : "",
         }),
     existing: disk.existing ? table({ action: form.elements.action.value }) : {},
   };

@@ -157,7 +157,7 @@ fn beside(
     let choice = DataChoice {
         storage: Some(storage),
         system_size,
-        apart: None,
+        ..DataChoice::default()
     };
     room::choose(&choice, disk, mirror)
 }

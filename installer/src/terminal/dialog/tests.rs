@@ -33,7 +33,11 @@ impl Talk for Script {
 /// A machine with a disk in use, a small one and a medium.
 struct Fake {
     cards: Vec<(String, MacAddress)>,
+    has_tpm: bool,
 }
+
+/// The recovery key that it draws.
+const KEY: &str = "cccccccc-bbbbbbbb-dddddddd-eeeeeeee-ffffffff-gggggggg-hhhhhhhh-vtcbdefg";
 
 impl Machine for Fake {
     fn disks(&self) -> anyhow::Result<Vec<Disk>> {
@@ -61,6 +65,7 @@ impl Machine for Fake {
             versions: vec!["0.1.0".parse().unwrap()],
             host: Some("node1".parse().unwrap()),
             storage: None,
+            encrypted: None,
         })
     }
 
@@ -73,9 +78,17 @@ impl Machine for Fake {
     fn has_time_zone(&self, zone: &TimeZone) -> bool {
         ["UTC", "Europe/Berlin"].contains(&zone.as_str())
     }
+
+    fn recovery_key(&self) -> Option<String> {
+        self.has_tpm.then(|| KEY.to_owned())
+    }
 }
 
 fn run(answers: &[&'static str], cards: usize) -> (anyhow::Result<Plan>, String) {
+    run_on(answers, cards, false)
+}
+
+fn run_on(answers: &[&'static str], cards: usize, has_tpm: bool) -> (anyhow::Result<Plan>, String) {
     let mut script = Script {
         answers: answers.iter().copied().collect(),
         heard: String::new(),
@@ -86,6 +99,7 @@ fn run(answers: &[&'static str], cards: usize) -> (anyhow::Result<Plan>, String)
     };
     let machine = Fake {
         cards: (0..cards).map(card).collect(),
+        has_tpm,
     };
     let plan = Dialog::new(&mut script, &machine).run(&"0.1.0".parse().unwrap());
     (plan, script.heard)
@@ -288,7 +302,10 @@ fn reset(answers: &[&'static str]) -> (Option<HostConfig>, String) {
         answers: answers.iter().copied().collect(),
         heard: String::new(),
     };
-    let machine = Fake { cards: Vec::new() };
+    let machine = Fake {
+        cards: Vec::new(),
+        has_tpm: false,
+    };
     let patience = std::time::Duration::from_secs(900);
     let choice = Dialog::new(&mut script, &machine)
         .reset(&"0.1.0".parse().unwrap(), &content(), patience)
@@ -320,4 +337,33 @@ fn a_reset_needs_the_very_words() {
     for wrong in ["", "yes", "reset", "node2"] {
         assert_eq!(reset(&answers(wrong)).0, None, "{wrong}");
     }
+}
+
+#[test]
+fn data_is_encrypted_when_the_key_was_copied() {
+    let answers = [
+        "",
+        "",
+        "1",
+        "",
+        "",
+        "perhaps",
+        "yes",
+        "cccccccc",
+        "vtcbdefg",
+        "longenough",
+        "longenough",
+        "",
+        "",
+        "",
+        "",
+        "YES",
+    ];
+    let (plan, heard) = run_on(&answers, 1, true);
+    assert_eq!(
+        plan.unwrap().encryption,
+        EncryptionChoice::Tpm(RecoveryKey::new(KEY).unwrap())
+    );
+    assert!(heard.contains(KEY) && heard.contains("These are others."));
+    assert!(heard.contains("Encrypted  opened by"));
 }

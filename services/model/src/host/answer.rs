@@ -31,6 +31,8 @@
 //! # system_size = "16 GiB"          # with a pool: what the system keeps. Default: a quarter
 //! # level = "raidz"                 # with "zfs" on further disks: or "single", "mirror", "raidz2", "raidz3"
 //! # disks = [{ serial = "…" }, { device = "/dev/sdd" }, { serial = "…" }]
+//! encryption = "none"               # or "tpm": opened by the machine's TPM, or by the key below
+//! # recovery_key = "…"              # with encryption: 32 characters at least
 //!
 //! [existing]
 //! action = "refuse"                 # or "repair", "keep-data", "wipe"
@@ -39,6 +41,7 @@
 //! [`written`] has the keys and the JSON Schema made of them, [`fault`] finds every mistake at once.
 
 mod data;
+mod encryption;
 mod fault;
 mod written;
 
@@ -57,6 +60,7 @@ use fault::Reading;
 use written::{Written, WrittenDisk, WrittenNetwork};
 
 pub use data::{ApartChoice, DataChoice, GuestStorage, MIN_SYSTEM_SIZE, PoolLevel};
+pub use encryption::{Encryption, EncryptionChoice, RecoveryKey};
 pub use fault::{AnswerError, AnswerErrors};
 pub use written::schema;
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::fault::Reading;
 use super::written::{WrittenData, WrittenPoolDisk};
-use super::{DiskChoice, Size};
+use super::{DiskChoice, EncryptionChoice, Size, encryption};
 
 /// Least size of the partition that the system keeps for itself, in bytes.
 pub const MIN_SYSTEM_SIZE: u64 = 2 << 30;
@@ -19,6 +19,8 @@ pub struct DataChoice {
     pub system_size: Option<Size>,
     /// The disks that a pool of ZFS has for itself; without them it lies on those of the system.
     pub apart: Option<ApartChoice>,
+    /// Whether all this is encrypted.
+    pub encryption: EncryptionChoice,
 }
 
 /// Disks that a pool has for itself.
@@ -172,6 +174,7 @@ pub(super) fn choice(
         storage,
         system_size: written.system_size,
         apart: apart(written, taken, reading),
+        encryption: encryption::choice(written, reading),
     }
 }
 

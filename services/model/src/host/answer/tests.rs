@@ -263,6 +263,48 @@ fn a_pool_of_zfs_may_have_disks_for_itself() {
 }
 
 #[test]
+fn data_is_encrypted_only_with_a_key_that_somebody_keeps() {
+    let with = |table: &str| format!("{GOOD}\n[data]\n{table}\n");
+    let key = "an owner's own key, kept in a safe place";
+    let table = format!("encryption = \"tpm\"\nrecovery_key = \"{key}\"");
+    let EncryptionChoice::Tpm(found) = AnswerFile::parse(&with(&table)).unwrap().data.encryption
+    else {
+        panic!("not encrypted");
+    };
+    assert_eq!(found.as_str(), key);
+    assert!(!format!("{found:?}").contains(key));
+    for (table, expected) in [
+        ("encryption = \"tpm\"", "`data.recovery_key`: missing"),
+        (
+            "encryption = \"tpm\"\nrecovery_key = \"short\"",
+            "`data.recovery_key`: too short",
+        ),
+        (
+            &format!(
+                "encryption = \"tpm\"\nrecovery_key = \"{}\"",
+                "long".repeat(65)
+            ),
+            "`data.recovery_key`: too long",
+        ),
+        (
+            "encryption = \"tpm\"\nrecovery_key = \"überaus gut verwahrt und lang genug dafür\"",
+            "`data.recovery_key`: only letters",
+        ),
+        (
+            "recovery_key = \"an owner's own key, kept in a safe place\"",
+            "`data.recovery_key`: only used with",
+        ),
+        (
+            "encryption = \"luks\"",
+            "`data.encryption`: unknown variant `luks`",
+        ),
+    ] {
+        let said = error(&with(table));
+        assert!(said.contains(expected), "{said}\nexpected: {expected}");
+    }
+}
+
+#[test]
 fn the_shipped_schema_is_up_to_date() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/answer.schema.json");
     let now = format!("{:#}\n", schema());

@@ -10,7 +10,7 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{After, Enrol, Existing, GuestStorage, PoolLevel, Size, Take};
+use super::{After, Encryption, Enrol, Existing, GuestStorage, PoolLevel, Size, Take};
 use crate::host::{
     Email, Hostname, InterfaceAddress, Keyboard, MacAddress, PasswordHash, SshPublicKey, TimeZone,
 };
@@ -98,6 +98,10 @@ pub struct WrittenData {
     pub disks: Vec<WrittenPoolDisk>,
     /// With `disks`: how the pool bears the loss of some. Default: single, for one disk.
     pub level: Option<PoolLevel>,
+    /// Whether data and pool are encrypted, and opened by the machine's TPM 2.0. Default: none.
+    pub encryption: Option<Encryption>,
+    /// With encryption: the key that opens them when the TPM does not, 32 characters at least.
+    pub recovery_key: Option<String>,
 }
 
 /// A disk that a pool has for itself: by `device` or by `serial`.
