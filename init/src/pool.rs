@@ -31,18 +31,19 @@ pub fn open(paths: &Paths) -> anyhow::Result<()> {
     let key = paths.at(DATA).join(POOL_KEY);
     let mut reasons = Vec::new();
     for partition in &found {
+        let device = partition.path();
         let arguments = [
             "open",
             "--type",
             "luks2",
             "--key-file",
             &key.to_string_lossy(),
-            &partition.path().to_string_lossy(),
+            &device.to_string_lossy(),
             encryption::POOL,
         ];
         match command::run("cryptsetup", &arguments, "") {
             Ok(_) => return Ok(()),
-            Err(error) => reasons.push(format!("{}: {error}", partition.path().display())),
+            Err(error) => reasons.push(format!("{}: {error}", device.display())),
         }
     }
     bail!("the pool does not open: {}", reasons.join("; "))

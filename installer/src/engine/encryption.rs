@@ -14,6 +14,7 @@ use basalt_model::host::answer::RecoveryKey;
 use basalt_update::command;
 use basalt_update::files::{remove_if_there, write_atomic};
 use rand::distributions::Alphanumeric;
+use rand::rngs::OsRng;
 use rand::{Rng, RngCore};
 
 /// Where keys are while tools read them: memory that only root can read.
@@ -37,7 +38,7 @@ pub fn check() -> anyhow::Result<()> {
 /// A recovery key drawn by chance, for whoever is asked to keep it.
 pub fn fresh_recovery_key() -> String {
     let mut random = [0; 32];
-    rand::thread_rng().fill_bytes(&mut random);
+    OsRng.fill_bytes(&mut random);
     encryption::recovery_key(&random)
 }
 
@@ -147,7 +148,7 @@ impl Drop for Opened {
 /// Gives the data's device the key that opens it until the TPM does.
 fn add_first_boot(device: &Path, key: &str) -> anyhow::Result<()> {
     let path = device.to_string_lossy();
-    let text = rand::thread_rng()
+    let text = OsRng
         .sample_iter(Alphanumeric)
         .take(FIRST_BOOT_LENGTH)
         .map(char::from)
