@@ -119,7 +119,7 @@ const EXPOSURE: [(&str, f64); 13] = [
     // A shell of root's is to have every right.
     ("basalt-rescue.service", 9.5),
     ("basalt-reset.service", 2.1),
-    ("basalt-seal.service", 2.6),
+    ("basalt-seal.service", 2.7),
     ("basalt-setup.service", 5.5),
     ("basalt-zfs.service", 2.6),
 ];
