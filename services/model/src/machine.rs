@@ -53,6 +53,10 @@ pub struct MachineSpec {
     /// same rules as `serial`; without it the guest has no such device.
     #[serde(default)]
     pub console: Option<Slot>,
+    /// Listening Unix stream socket of the guest agent's port (`org.qemu.guest_agent.0`): raw bytes
+    /// both ways with one connection at a time, the next waits; without it the guest has no such port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<Slot>,
     /// What the machine runs first.
     pub boot: Boot,
     /// What the machine says it is; firmware hands it to the guest.
@@ -324,6 +328,9 @@ pub struct Status {
     pub moving: Option<Progress>,
     /// Virtual CPUs that are there.
     pub vcpus: u8,
+    /// Whether a program of the guest listens at the agent's port, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<bool>,
     /// Keys of the devices that the guest is asked to let go of.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub removing: Vec<String>,

@@ -81,8 +81,8 @@ config! {
         serial0 "serial0": SerialPort,
         /// Disk controller; no effect: disks are virtio block devices.
         scsihw "scsihw": Word,
-        /// Guest agent; no effect.
-        agent "agent": Word,
+        /// Guest agent: with `1` the guest has its port, and shutdowns go through an agent that answers.
+        agent "agent": QemuAgent,
         /// Memory target of the balloon; no effect.
         balloon "balloon": Int<0, 4194304>,
         /// Memory nodes; no effect.
@@ -141,6 +141,11 @@ impl QemuConfig {
             "virtio" | "virtio-gl" => Vga::Virtio,
             _ => Vga::Standard,
         }
+    }
+
+    /// Whether the guest has the agent's port.
+    pub fn has_agent(&self) -> bool {
+        self.agent.as_ref().is_some_and(|agent| agent.enabled)
     }
 
     /// Memory in MiB.
@@ -228,6 +233,28 @@ words! {
         Seabios = "seabios",
         /// UEFI.
         Ovmf = "ovmf",
+    }
+}
+
+crate::propstring! {
+    /// The guest's agent.
+    pub struct QemuAgent {
+        /// Whether the guest has the agent's port.
+        default enabled "enabled": bool,
+        /// Freeze file systems while a backup begins; no effect.
+        freeze_on_backup "freeze-fs-on-backup": bool,
+        /// Trim the disks of a clone; no effect.
+        trim_clones "fstrim_cloned_disks": bool,
+        /// Kind of port; only `virtio`.
+        port "type": AgentPort,
+    }
+}
+
+words! {
+    /// Kind of the agent's port.
+    pub enum AgentPort {
+        /// On virtio-serial.
+        Virtio = "virtio",
     }
 }
 

@@ -1,5 +1,6 @@
 //! Why a virtual machine could not be started, stopped or asked.
 
+use crate::agent::AgentError;
 use basalt_model::field::FieldErrors;
 use basalt_model::vmid::Vmid;
 use basalt_network::NetworkError;
@@ -66,6 +67,9 @@ pub enum VmError {
         /// How long we waited.
         seconds: u64,
     },
+    /// The guest's agent did not do something.
+    #[error(transparent)]
+    Agent(#[from] AgentError),
     /// The monitor refused a request, or its connection failed.
     #[error("control socket: {0}")]
     Control(String),

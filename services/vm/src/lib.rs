@@ -3,8 +3,10 @@
 //! [`resolve`] opens everything that a configuration names and describes the machine by
 //! descriptors. [`Machines`] starts the monitor with that as a systemd unit, finds the units
 //! again after a restart of ours, and stops them. [`Control`] talks to one monitor.
+//! [`agent`] to a program in the guest.
 //! [`resolve_device`] opens one device for a machine that runs.
 
+pub mod agent;
 mod control;
 mod disks;
 mod error;
@@ -18,5 +20,5 @@ pub use error::{Result, VmError};
 pub use hotplug::{ResolvedDevice, resolve_device};
 pub use machines::{EXECUTABLE, Machines, StopPatience};
 pub use resolve::{
-    RUN, Resolved, console_socket, control_socket, resolve, screen_socket, tap_name,
+    RUN, Resolved, agent_socket, console_socket, control_socket, resolve, screen_socket, tap_name,
 };

@@ -1,9 +1,10 @@
 //! Machines as units of their own.
 
+use crate::agent::{Agent, AgentError, Farewell};
 use crate::control::Control;
 use crate::error::{Result, VmError};
 use crate::hotplug::ResolvedDevice;
-use crate::resolve::{Resolved, control_socket};
+use crate::resolve::{Resolved, agent_socket, control_socket};
 use basalt_model::disk::ChangeMedia;
 use basalt_model::machine::{MachineSpec, Progress, Request, Started, Status};
 use basalt_model::vmid::Vmid;
@@ -90,9 +91,12 @@ impl Machines {
         Err(result)
     }
 
-    /// Asks the guest to power off and waits until it did.
+    /// Asks the guest to power off and waits until it did: its agent, if one answers, by the power
+    /// button otherwise.
     pub async fn shutdown(&self, vmid: Vmid, patience: StopPatience) -> Result<()> {
-        self.order(vmid, &Request::Shutdown).await?;
+        if !self.shutdown_by_agent(vmid).await {
+            self.order(vmid, &Request::Shutdown).await?;
+        }
         let (StopPatience::GiveUp(time) | StopPatience::ThenStop(time)) = patience;
         let ended = tokio::time::timeout(time, self.units.wait_ended(&Self::unit(vmid))).await;
         match (ended, patience) {
@@ -102,6 +106,30 @@ impl Machines {
                 vmid,
                 seconds: time.as_secs(),
             }),
+        }
+    }
+
+    /// Whether the guest's agent switches it off.
+    async fn shutdown_by_agent(&self, vmid: Vmid) -> bool {
+        let asked = async {
+            let mut agent = self.agent(vmid).await?;
+            Ok::<_, VmError>(agent.dismiss(Farewell::Shutdown).await?)
+        };
+        match asked.await {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::debug!(%error, %vmid, "no shutdown by the guest's agent");
+                false
+            }
+        }
+    }
+
+    /// A conversation with the agent in a machine's guest.
+    pub async fn agent(&self, vmid: Vmid) -> Result<Agent> {
+        match self.status(vmid).await?.agent {
+            None => Err(AgentError::Absent.into()),
+            Some(false) => Err(AgentError::NotRunning.into()),
+            Some(true) => Ok(Agent::connect(&agent_socket(&self.run, vmid)).await?),
         }
     }
 

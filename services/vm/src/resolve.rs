@@ -30,6 +30,11 @@ pub fn console_socket(run: &Path, vmid: Vmid) -> PathBuf {
     run.join(vmid.to_string()).join("serial.sock")
 }
 
+/// The socket of a machine's guest agent; a machine without has none.
+pub fn agent_socket(run: &Path, vmid: Vmid) -> PathBuf {
+    run.join(vmid.to_string()).join("agent.sock")
+}
+
 /// The socket of a machine's screen; a machine without screen has none.
 pub fn screen_socket(run: &Path, vmid: Vmid) -> PathBuf {
     run.join(vmid.to_string()).join("vnc.sock")
@@ -83,6 +88,7 @@ pub async fn resolve(
     let kvm = slots.add(device("/dev/kvm")?);
     let control = slots.add(listen(&control_socket(run, vmid))?);
     let serial = slots.add(listen(&console_socket(run, vmid))?);
+    let agent = agent(vmid, config, run, &mut slots)?;
     let boot = match &config.kernel {
         Some(kernel) => boot_kernel(config, kernel, storages, &mut slots).await?,
         None => boot_firmware(vmid, config, storages, run, &mut slots).await?,
@@ -104,6 +110,7 @@ pub async fn resolve(
         control,
         serial,
         console: None,
+        agent,
         boot,
         system,
         disks,
@@ -227,6 +234,15 @@ pub(crate) async fn nic(
         tap: slots.add(tap),
         mac: mac.0,
     })
+}
+
+fn agent(vmid: Vmid, config: &QemuConfig, run: &Path, slots: &mut Slots) -> Result<Option<Slot>> {
+    let path = agent_socket(run, vmid);
+    if !config.has_agent() {
+        unlink(&path)?;
+        return Ok(None);
+    }
+    Ok(Some(slots.add(listen(&path)?)))
 }
 
 fn display(
@@ -379,6 +395,21 @@ mod tests {
                 .is_none()
         );
         assert!(!screen_socket(run, Vmid::MIN).exists());
+    }
+
+    #[test]
+    fn a_machine_has_the_agents_socket_when_its_agent_is_on() {
+        let directory = tempfile::tempdir().unwrap();
+        let run = directory.path();
+        let mut slots = Slots::default();
+        let mut agent = |value: &str| {
+            let config = config(json!({"agent": value}));
+            agent(Vmid::MIN, &config, run, &mut slots).unwrap()
+        };
+        assert_eq!(agent("enabled=1,fstrim_cloned_disks=1"), Some(Slot(0)));
+        assert!(agent_socket(run, Vmid::MIN).exists());
+        assert_eq!(agent("0"), None);
+        assert!(!agent_socket(run, Vmid::MIN).exists());
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //! it shows, and what people type, goes through [`display`].
 
 pub mod bus;
+pub mod channel;
 pub mod control;
 pub mod devices;
 pub mod disk;

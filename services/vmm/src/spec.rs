@@ -284,6 +284,8 @@ pub struct Listeners {
     pub serial: UnixListener,
     /// Virtio console.
     pub console: Option<UnixListener>,
+    /// Programs that talk to the guest's agent, one at a time.
+    pub agent: Option<UnixListener>,
     /// Viewers of the screen.
     pub display: Option<UnixListener>,
 }
@@ -343,6 +345,10 @@ impl Resources {
             console: spec
                 .console
                 .map(|slot| delivery.listener("console", slot))
+                .transpose()?,
+            agent: spec
+                .agent
+                .map(|slot| delivery.listener("agent", slot))
                 .transpose()?,
             display: spec
                 .display
@@ -424,6 +430,7 @@ impl Resources {
         all.extend(self.rng.iter().map(|f| f.as_fd().as_raw_fd()));
         all.extend(self.restore.iter().map(AsRawFd::as_raw_fd));
         all.extend(listeners.console.iter().map(AsRawFd::as_raw_fd));
+        all.extend(listeners.agent.iter().map(AsRawFd::as_raw_fd));
         all.extend(listeners.display.iter().map(AsRawFd::as_raw_fd));
         all
     }

@@ -17,6 +17,7 @@ fn spec() -> MachineSpec {
         control: Slot(1),
         serial: Slot(2),
         console: None,
+        agent: None,
         boot: Boot::Kernel {
             kernel: Slot(3),
             initrd: None,

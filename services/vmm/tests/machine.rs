@@ -190,6 +190,7 @@ fn a_refused_specification_is_answered_with_its_field() {
         control: Slot(1),
         serial: Slot(2),
         console: None,
+        agent: None,
         boot: Boot::Kernel {
             kernel: Slot(3),
             initrd: None,

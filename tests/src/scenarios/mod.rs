@@ -3,6 +3,7 @@
 use crate::lab::Lab;
 use anyhow::Result;
 
+mod agent;
 mod bad_input;
 mod bios;
 mod boot;
@@ -110,6 +111,7 @@ pub const ALL: &[Scenario] = &[
     ),
     scenario("daemons_restart_under_running_guests", daemons::restarts),
     scenario("disks_grow_change_and_survive_a_full_host", disks::life),
+    long("guest_agent_answers_and_shuts_down", agent::life),
     long("hotplug_of_disks_and_cards", hotplug::life),
     long("hotplug_of_processors", hotplug::processors),
     scenario("reboot_brings_onboot_guests_back", power::onboot),

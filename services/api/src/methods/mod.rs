@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 pub mod access;
 pub mod acl;
+pub mod agent;
 pub mod bulk;
 pub mod certificates;
 pub mod cluster;
@@ -41,6 +42,7 @@ pub const ALL: &[&[Declaration]] = &[
     update::DECLARED,
     storage::DECLARED,
     qemu::DECLARED,
+    agent::DECLARED,
     lxc::DECLARED,
     bulk::DECLARED,
 ];

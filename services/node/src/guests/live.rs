@@ -360,6 +360,7 @@ mod tests {
             reason: None,
             moving: None,
             vcpus: 2,
+            agent: None,
             removing: Vec::new(),
             disks: vec![DiskStats {
                 id: "virtio0".into(),

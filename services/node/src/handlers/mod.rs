@@ -4,6 +4,7 @@ use crate::router::Router;
 
 pub mod access;
 pub mod acl;
+pub mod agent;
 pub mod bulk;
 pub mod cluster;
 pub mod hardware;
@@ -24,6 +25,7 @@ pub fn router() -> Router {
     let mut router = Router::default();
     access::register(&mut router);
     acl::register(&mut router);
+    agent::register(&mut router);
     bulk::register(&mut router);
     cluster::register(&mut router);
     hardware::register(&mut router);

@@ -4,6 +4,7 @@
 //! connections, and what connections send. Nothing here blocks on a peer. [`Server::run`] is the
 //! loop, [`requests`] the protocol, [`readers`] the terminals' sockets.
 
+pub mod channel;
 pub mod hotplug;
 pub mod moving;
 pub mod readers;
@@ -26,6 +27,7 @@ use crate::machine::{self, Machine, Terminals};
 use crate::spec::{Listeners, Resources};
 use crate::terminal::Terminal;
 use crate::virtio::scsi::drive::Medium;
+use channel::ChannelSocket;
 use hotplug::{Answer, Removals};
 use moving::Moving;
 use readers::Reader;
@@ -68,6 +70,7 @@ pub struct Server {
     /// Connections there ever were.
     accepted: u64,
     ports: Vec<Port>,
+    agent: Option<ChannelSocket>,
     /// Serves viewers on its own thread.
     _display: Option<server::Server>,
 }
@@ -82,6 +85,7 @@ enum Source {
     PortListener(usize),
     Connection(usize),
     Reader(usize, usize),
+    Agent(channel::Source),
 }
 
 impl Server {
@@ -93,9 +97,12 @@ impl Server {
             Some(_) => Some(Screen::new().map_err(failed)?),
             None => None,
         };
+        let agent = listeners.agent.map(ChannelSocket::new).transpose();
+        let agent = agent.map_err(|e| machine::Error::Device("agent".into(), e))?;
         let terminals = Terminals {
             serial: line()?,
             console: line()?,
+            agent: agent.as_ref().map(|agent| agent.channel().clone()),
             screen,
         };
         let (machine, state) = match resources.restore.take() {
@@ -135,6 +142,7 @@ impl Server {
             connections: Vec::new(),
             accepted: 0,
             ports,
+            agent,
             terminals,
             _display: display,
         })
@@ -148,8 +156,8 @@ impl Server {
                 Err(rustix::io::Errno::INTR) => continue,
                 Err(error) => return self.finish(Outcome::Failed(error.to_string())),
             };
-            for (source, _) in ready {
-                let outcome = self.serve(source);
+            for (source, flags) in ready {
+                let outcome = self.serve(source, flags);
                 if let Some(outcome) = outcome {
                     return self.finish(outcome);
                 }
@@ -190,6 +198,9 @@ impl Server {
                 sources.push((Source::Reader(i, j), reader.as_fd(), reader.interest()));
             }
         }
+        for (source, fd, interest) in self.agent.iter().flat_map(ChannelSocket::sources) {
+            sources.push((Source::Agent(source), fd, interest));
+        }
         for (i, connection) in self.connections.iter().enumerate() {
             sources.push((
                 Source::Connection(i),
@@ -211,7 +222,7 @@ impl Server {
         Ok(ready.filter(|(_, flags)| !flags.is_empty()).collect())
     }
 
-    fn serve(&mut self, source: Source) -> Option<Outcome> {
+    fn serve(&mut self, source: Source, flags: PollFlags) -> Option<Outcome> {
         match source {
             Source::Machine => self.machine_event(),
             Source::Mover => {
@@ -245,6 +256,12 @@ impl Server {
                     self.accepted += 1;
                     self.connections
                         .push(Connection::new(self.accepted, stream));
+                }
+                None
+            }
+            Source::Agent(source) => {
+                if let Some(agent) = &mut self.agent {
+                    agent.serve(source, flags);
                 }
                 None
             }
@@ -375,6 +392,7 @@ impl Server {
             reason: self.reason.clone(),
             moving: self.moving.progress(),
             vcpus: self.machine.as_ref().map_or(0, Machine::cpus),
+            agent: self.agent.as_ref().map(ChannelSocket::guest_listens),
             removing: self.removals.ids(),
             disks: disks.collect(),
             nics: nics.collect(),

@@ -18,11 +18,12 @@ use crate::virtio::gpu::Gpu;
 use crate::virtio::input::{self, Model};
 use crate::virtio::interrupt::Interrupts;
 use crate::virtio::net::Net;
+use crate::virtio::ports::Ports;
 use crate::virtio::rng::Rng;
 use crate::virtio::scsi::{self, Scsi};
 use crate::virtio::transport::{VirtioPci, WINDOW_SIZE};
 use crate::virtio::worker::{Backend, Worker};
-use crate::virtio::{Description, console, gpu, net, rng};
+use crate::virtio::{Description, console, gpu, net, ports, rng};
 
 /// PCI device number of the entropy device.
 const RNG_SLOT: u8 = 1;
@@ -34,7 +35,7 @@ const GPU_SLOT: u8 = 27;
 const KEYBOARD_SLOT: u8 = 28;
 /// PCI device number of the tablet.
 const TABLET_SLOT: u8 = 29;
-/// PCI device number of the console.
+/// PCI device number of the console and the guest agent's port.
 const CONSOLE_SLOT: u8 = 30;
 
 /// A disk as the main thread reaches it.
@@ -125,7 +126,16 @@ impl Board {
         for nic in &resources.nics {
             self.add_nic(nic)?;
         }
-        if resources.console {
+        if let Some(channel) = &terminals.agent {
+            let console = resources.console.then(|| terminals.console.clone());
+            let device = Ports::new(console, channel.clone()).map_err(failed("agent"))?;
+            self.add(
+                CONSOLE_SLOT,
+                "agent",
+                ports::description(),
+                Box::new(device),
+            )?;
+        } else if resources.console {
             let device = Console::new(terminals.console.clone()).map_err(failed("console"))?;
             self.add(
                 CONSOLE_SLOT,

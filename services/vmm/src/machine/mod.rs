@@ -25,6 +25,7 @@ use kvm_bindings::{CpuId, KVM_PIT_SPEAKER_DUMMY, kvm_pit_config};
 use kvm_ioctls::{VcpuFd, VmFd};
 
 use crate::bus::Bus;
+use crate::channel::Channel;
 use crate::devices::cpus::{self, Cpus};
 use crate::devices::pm::PowerManagement;
 use crate::devices::reset::{KeyboardReset, ResetControl};
@@ -86,6 +87,8 @@ pub struct Terminals {
     pub serial: Arc<Terminal>,
     /// Virtio console.
     pub console: Arc<Terminal>,
+    /// The guest agent's channel, if the machine has its port.
+    pub agent: Option<Arc<Channel>>,
     /// Screen, keyboard and pointer, if the machine has them.
     pub screen: Option<Arc<Screen>>,
 }
@@ -253,6 +256,9 @@ impl Machine {
         terminals.console.detach();
         for placed in &self.board.devices {
             placed.device.end();
+        }
+        if let Some(agent) = &terminals.agent {
+            agent.detach();
         }
         if let Some(screen) = &terminals.screen {
             screen.detach();

@@ -24,9 +24,55 @@ pub fn description() -> Description {
     }
 }
 
+/// A port's way to and from a terminal.
+pub(super) struct Line {
+    terminal: Arc<Terminal>,
+}
+
+impl Line {
+    /// To `terminal`; `typed` is raised when it has input.
+    pub(super) fn new(terminal: Arc<Terminal>, typed: Arc<Signal>) -> Self {
+        terminal.on_input(Arc::new(move || typed.raise()));
+        Self { terminal }
+    }
+
+    /// Prints what the guest wrote into `queue`.
+    pub(super) fn print(&self, live: &mut Live, queue: usize) -> Result<(), BrokenQueue> {
+        live.drain(queue, |live| {
+            while let Some(mut chain) = live.pop(queue)? {
+                while !chain.readable.is_empty() {
+                    let mut text = vec![0; chain.readable.len().min(CHUNK)];
+                    let part = chain.readable.take_front(text.len()).ok_or(BrokenQueue)?;
+                    part.read(&live.memory, &mut text);
+                    self.terminal.print(&text);
+                }
+                live.push(queue, chain.head, 0)?;
+            }
+            Ok(Stopped::Empty)
+        })
+    }
+
+    /// Puts what was typed into `queue`.
+    pub(super) fn feed(&self, live: &mut Live, queue: usize) -> Result<(), BrokenQueue> {
+        live.drain(queue, |live| {
+            loop {
+                if !self.terminal.has_input() {
+                    return Ok(Stopped::Early);
+                }
+                let Some(chain) = live.pop(queue)? else {
+                    return Ok(Stopped::Empty);
+                };
+                let text = self.terminal.take_input(chain.writable.len());
+                let written = chain.writable.write(&live.memory, &text);
+                live.push(queue, chain.head, written)?;
+            }
+        })
+    }
+}
+
 /// The device.
 pub struct Console {
-    terminal: Arc<Terminal>,
+    line: Line,
     typed: Arc<Signal>,
 }
 
@@ -34,40 +80,8 @@ impl Console {
     /// A port on `terminal`.
     pub fn new(terminal: Arc<Terminal>) -> io::Result<Self> {
         let typed = Arc::new(Signal::new()?);
-        let wake = typed.clone();
-        terminal.on_input(Arc::new(move || wake.raise()));
-        Ok(Self { terminal, typed })
-    }
-
-    fn print(&self, live: &mut Live) -> Result<(), BrokenQueue> {
-        live.drain(FROM_GUEST, |live| {
-            while let Some(mut chain) = live.pop(FROM_GUEST)? {
-                while !chain.readable.is_empty() {
-                    let mut text = vec![0; chain.readable.len().min(CHUNK)];
-                    let part = chain.readable.take_front(text.len()).ok_or(BrokenQueue)?;
-                    part.read(&live.memory, &mut text);
-                    self.terminal.print(&text);
-                }
-                live.push(FROM_GUEST, chain.head, 0)?;
-            }
-            Ok(Stopped::Empty)
-        })
-    }
-
-    fn feed(&self, live: &mut Live) -> Result<(), BrokenQueue> {
-        live.drain(TO_GUEST, |live| {
-            loop {
-                if !self.terminal.has_input() {
-                    return Ok(Stopped::Early);
-                }
-                let Some(chain) = live.pop(TO_GUEST)? else {
-                    return Ok(Stopped::Empty);
-                };
-                let text = self.terminal.take_input(chain.writable.len());
-                let written = chain.writable.write(&live.memory, &text);
-                live.push(TO_GUEST, chain.head, written)?;
-            }
-        })
+        let line = Line::new(terminal, typed.clone());
+        Ok(Self { line, typed })
     }
 }
 
@@ -78,9 +92,9 @@ impl Backend for Console {
 
     fn kicked(&mut self, live: &mut Live, queue: usize) -> Result<(), BrokenQueue> {
         if queue == FROM_GUEST {
-            self.print(live)
+            self.line.print(live, FROM_GUEST)
         } else {
-            self.feed(live)
+            self.line.feed(live, TO_GUEST)
         }
     }
 
@@ -90,7 +104,7 @@ impl Backend for Console {
 
     fn ready(&mut self, live: &mut Live) -> Result<(), BrokenQueue> {
         self.typed.clear();
-        self.feed(live)
+        self.line.feed(live, TO_GUEST)
     }
 }
 

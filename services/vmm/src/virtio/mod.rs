@@ -14,6 +14,7 @@ pub mod gpu;
 pub mod input;
 pub mod interrupt;
 pub mod net;
+pub mod ports;
 pub mod rng;
 pub mod scsi;
 #[cfg(test)]
