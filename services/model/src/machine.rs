@@ -10,6 +10,7 @@
 //! specification attached (`SCM_RIGHTS`). The monitor answers with one line of [`Started`] and
 //! from then on serves [`Request`] lines on the control listener it was given.
 
+use crate::balloon::BalloonStatus;
 use crate::disk::{
     Backing, CacheMode, ChangeMedia, ImageFormat, Limits, Optical, PauseReason, ResizeDisk,
 };
@@ -42,6 +43,9 @@ pub struct MachineSpec {
     pub plugged: Option<u8>,
     /// Memory in MiB.
     pub memory_mib: u64,
+    /// MiB that the guest is to use at first and give the others back, when it has a balloon.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub balloon: Option<u64>,
     /// `/dev/kvm`, open for reading and writing.
     pub kvm: Slot,
     /// Listening Unix stream socket for [`Request`] lines.
@@ -268,6 +272,11 @@ pub enum Request {
     /// are asked of the guest, answered when it has let go, and when it does not in time, nothing
     /// has changed.
     SetVcpus(SetVcpus),
+    /// Ask the guest to make do with so much memory, through its balloon, or let it have it again.
+    SetBalloon {
+        /// MiB that it may use.
+        mib: u64,
+    },
     /// End the process at once.
     Quit,
     /// Turn this connection into a stream of [`Event`] lines.
@@ -331,6 +340,9 @@ pub struct Status {
     /// Whether a program of the guest listens at the agent's port, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<bool>,
+    /// The balloon, if there is one. Its figures are those that the guest was asked for before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub balloon: Option<BalloonStatus>,
     /// Keys of the devices that the guest is asked to let go of.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub removing: Vec<String>,

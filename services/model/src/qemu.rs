@@ -83,7 +83,8 @@ config! {
         scsihw "scsihw": Word,
         /// Guest agent: with `1` the guest has its port, and shutdowns go through an agent that answers.
         agent "agent": QemuAgent,
-        /// Memory target of the balloon; no effect.
+        /// Memory in MiB that the guest is asked to make do with, through its balloon (default: all of
+        /// `memory`); `0` for no balloon.
         balloon "balloon": Int<0, 4194304>,
         /// Memory nodes; no effect.
         numa "numa": bool,
@@ -140,6 +141,16 @@ impl QemuConfig {
             serial if serial.starts_with("serial") => Vga::Absent,
             "virtio" | "virtio-gl" => Vga::Virtio,
             _ => Vga::Standard,
+        }
+    }
+
+    /// What the guest is to make do with in MiB, if it has a balloon.
+    pub fn balloon_mib(&self) -> Option<u64> {
+        let memory = self.memory_mib();
+        match self.balloon.map(Int::get) {
+            None => Some(memory),
+            Some(0) => None,
+            Some(mib) => Some(mib.min(memory)),
         }
     }
 

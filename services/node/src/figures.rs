@@ -4,8 +4,9 @@ use crate::guests::Guest;
 use crate::host::TICKS_PER_SECOND;
 use crate::state::Node;
 use basalt_api::Result;
-use basalt_api::methods::guest::{GuestState, GuestStatus};
+use basalt_api::methods::guest::{BalloonInfo, GuestState, GuestStatus};
 use basalt_container::Containers;
+use basalt_model::balloon::BalloonStatus;
 use basalt_model::disk::PauseReason;
 use basalt_model::guest::{GuestConfig, GuestKind};
 use basalt_model::lxc::LxcConfig;
@@ -167,6 +168,9 @@ impl Node {
                     };
                     status.qmpstatus = Some(word.to_owned());
                 }
+                if let Some(balloon) = &machine.balloon {
+                    add_balloon(balloon, status);
+                }
                 status.diskread = machine.disks.iter().map(|disk| disk.read_bytes).sum();
                 status.diskwrite = machine.disks.iter().map(|disk| disk.written_bytes).sum();
             }
@@ -200,6 +204,28 @@ impl Node {
     }
 }
 
+/// Adds what a guest says of its memory. Memory in use is what it says, as far as it can be: no more
+/// than it has.
+fn add_balloon(balloon: &BalloonStatus, status: &mut GuestStatus) {
+    let figures = &balloon.figures;
+    status.balloon = Some(balloon.actual);
+    status.freemem = figures.free;
+    if let Some(used) = figures.used() {
+        status.mem = used.min(status.maxmem);
+    }
+    status.ballooninfo = Some(BalloonInfo {
+        actual: balloon.actual,
+        max_mem: status.maxmem,
+        free_mem: figures.free,
+        total_mem: figures.total,
+        mem_swapped_in: figures.swapped_in,
+        mem_swapped_out: figures.swapped_out,
+        major_page_faults: figures.major_faults,
+        minor_page_faults: figures.minor_faults,
+        last_update: figures.updated,
+    });
+}
+
 fn stopped(guest: &Guest) -> GuestStatus {
     let config = &guest.record.config;
     let (kind, swap, serial, qmpstatus) = match config {
@@ -221,6 +247,9 @@ fn stopped(guest: &Guest) -> GuestStatus {
         cpu: 0.0,
         maxmem: memory(config),
         mem: 0,
+        freemem: None,
+        balloon: None,
+        ballooninfo: None,
         maxswap: swap,
         swap: swap.map(|_| 0),
         maxdisk: 0,

@@ -106,6 +106,7 @@ pub async fn resolve(
         vcpus: u8::try_from(config.max_vcpus()).unwrap_or(u8::MAX),
         plugged: config.vcpus.and(u8::try_from(config.vcpus()).ok()),
         memory_mib: config.memory_mib(),
+        balloon: config.balloon_mib(),
         kvm,
         control,
         serial,

@@ -202,6 +202,8 @@ fn specification(arguments: &Arguments, slots: &mut Slots) -> Result<MachineSpec
         control: slots.add(listen(&arguments.dir, "control.sock")?),
         serial: slots.add(listen(&arguments.dir, "serial.sock")?),
         console,
+        agent: None,
+        balloon: None,
         boot,
         system: Default::default(),
         disks,

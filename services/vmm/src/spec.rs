@@ -24,6 +24,7 @@ use rustix::net::{
 use crate::disk::Image;
 use crate::disk::ring::Rings;
 use crate::machine::layout::{DISK_SLOTS, NIC_SLOTS};
+use crate::virtio::balloon::Levers;
 use crate::virtio::scsi::drive::{Drive, Medium};
 use crate::virtio::{block, net};
 
@@ -257,6 +258,8 @@ pub struct Resources {
     pub nics: Vec<NicResource>,
     /// Rings for the disks that may come.
     pub rings: Rings,
+    /// The balloon.
+    pub balloon: Option<Arc<Levers>>,
     /// Random numbers.
     pub rng: Option<Arc<File>>,
     /// Whether there is a virtio console.
@@ -374,6 +377,10 @@ impl Resources {
             .rng
             .map(|slot| delivery.file("rng", slot).map(Arc::new))
             .transpose()?;
+        let memory = spec.memory_mib << 20;
+        let balloon = spec
+            .balloon
+            .map(|mib| Arc::new(Levers::new(memory, mib << 20)));
         let restore = spec
             .restore
             .map(|slot| delivery.file("restore", slot))
@@ -385,7 +392,7 @@ impl Resources {
             vmid: spec.vmid,
             vcpus: spec.vcpus,
             plugged: spec.plugged,
-            memory: spec.memory_mib << 20,
+            memory,
             kvm,
             boot,
             system: spec.system,
@@ -393,6 +400,7 @@ impl Resources {
             drives,
             nics,
             rings,
+            balloon,
             rng,
             console: listeners.console.is_some(),
             display: spec.display.map(|display| DisplayResource {

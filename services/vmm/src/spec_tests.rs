@@ -18,6 +18,7 @@ fn spec() -> MachineSpec {
         serial: Slot(2),
         console: None,
         agent: None,
+        balloon: None,
         boot: Boot::Kernel {
             kernel: Slot(3),
             initrd: None,

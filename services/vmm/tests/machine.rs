@@ -36,6 +36,28 @@ fn the_guest_talks_listens_and_switches_itself_off() {
 }
 
 #[test]
+fn a_balloon_takes_targets_within_the_memory() {
+    let Some(monitor) = start() else { return };
+    let target = || {
+        let balloon = status(monitor.ask(&Request::Status)).balloon.unwrap();
+        assert_eq!(
+            balloon.figures,
+            Default::default(),
+            "its guest has no driver"
+        );
+        balloon.target >> 20
+    };
+    let all = target();
+    let set = |mib| monitor.ask(&Request::SetBalloon { mib });
+    assert_eq!(set(all - 8), Response::Ok);
+    assert_eq!(target(), all - 8);
+    for wrong in [0, all + 1] {
+        assert!(matches!(set(wrong), Response::Error(_)));
+    }
+    assert_eq!(target(), all - 8);
+}
+
+#[test]
 fn the_screen_is_served_inside_the_sandbox() {
     let Some(monitor) = start() else { return };
     for round in 0..3 {
@@ -191,6 +213,7 @@ fn a_refused_specification_is_answered_with_its_field() {
         serial: Slot(2),
         console: None,
         agent: None,
+        balloon: None,
         boot: Boot::Kernel {
             kernel: Slot(3),
             initrd: None,

@@ -131,6 +131,35 @@ pub enum GuestState {
     Stopped,
 }
 
+/// What the balloon of a virtual machine tells. The guest is the author of most of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BalloonInfo {
+    /// Bytes that the guest has.
+    pub actual: u64,
+    /// Bytes that it can have at most.
+    pub max_mem: u64,
+    /// Bytes that it does not use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub free_mem: Option<u64>,
+    /// Bytes that its kernel sees.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total_mem: Option<u64>,
+    /// Bytes read from its swap space.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mem_swapped_in: Option<u64>,
+    /// Bytes written to its swap space.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mem_swapped_out: Option<u64>,
+    /// Page faults that took a disk.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub major_page_faults: Option<u64>,
+    /// Other page faults.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub minor_page_faults: Option<u64>,
+    /// When the guest said so, in seconds since 1970; 0 when it never did.
+    pub last_update: u64,
+}
+
 /// State and figures of a guest.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct GuestStatus {
@@ -153,6 +182,15 @@ pub struct GuestStatus {
     pub maxmem: u64,
     /// Memory in use in bytes.
     pub mem: u64,
+    /// Memory that its guest does not use in bytes, if it tells; virtual machines only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub freemem: Option<u64>,
+    /// Memory that its balloon leaves it in bytes; virtual machines only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub balloon: Option<u64>,
+    /// What its balloon tells; virtual machines only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ballooninfo: Option<BalloonInfo>,
     /// Swap limit in bytes; containers only.
     pub maxswap: Option<u64>,
     /// Swap in use in bytes; containers only.

@@ -10,7 +10,7 @@ use crate::state::Node;
 use basalt_api::{Error, Result};
 use basalt_model::field::Int;
 use basalt_model::guest::{GuestConfig, GuestKind, GuestRecord};
-use basalt_model::machine::{RunState, Status};
+use basalt_model::machine::{Request, RunState, Status};
 use basalt_model::network::Mac;
 use basalt_model::qemu::hotplug::HotplugKind;
 use basalt_model::qemu::{NetModel, QemuConfig};
@@ -22,6 +22,8 @@ use std::time::Duration;
 const KIND: GuestKind = GuestKind::Qemu;
 /// The setting that says how many processors there are.
 const VCPUS: &str = "vcpus";
+/// The setting that says how much memory the guest is to use.
+const BALLOON: &str = "balloon";
 /// How long a guest may take to let go of a device.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -41,6 +43,8 @@ enum Step {
     Plug(String),
     /// Another number of processors.
     Vcpus,
+    /// Another target of the balloon.
+    Balloon,
 }
 
 impl Step {
@@ -48,6 +52,7 @@ impl Step {
         match self {
             Self::Unplug(key) | Self::Plug(key) => key,
             Self::Vcpus => VCPUS,
+            Self::Balloon => BALLOON,
         }
     }
 }
@@ -95,7 +100,9 @@ fn steps(running: &QemuConfig, wanted: &QemuConfig) -> Vec<Step> {
         .iter()
         .filter(|(key, device)| may(key) && have.get(*key) != Some(device))
         .map(|(key, _)| Step::Plug(key.clone()));
-    goes.chain(vcpus(running, wanted)).chain(comes).collect()
+    let figures = vcpus(running, wanted).into_iter();
+    let figures = figures.chain(balloon(running, wanted));
+    goes.chain(figures).chain(comes).collect()
 }
 
 /// A machine that was started with all its processors has them for good.
@@ -104,6 +111,13 @@ fn vcpus(running: &QemuConfig, wanted: &QemuConfig) -> Option<Step> {
     let same_most = running.max_vcpus() == wanted.max_vcpus();
     let may = running.vcpus.is_some() && wanted.hotplugs(HotplugKind::Cpu);
     (differ && same_most && may && wanted.vcpus.is_some()).then_some(Step::Vcpus)
+}
+
+/// A balloon comes and goes with a start only, and so does the memory that it is measured by.
+fn balloon(running: &QemuConfig, wanted: &QemuConfig) -> Option<Step> {
+    let same_memory = running.memory_mib() == wanted.memory_mib();
+    let targets = (running.balloon_mib()?, wanted.balloon_mib()?);
+    (same_memory && targets.0 != targets.1).then_some(Step::Balloon)
 }
 
 fn is_drive(config: &QemuConfig, key: &str) -> bool {
@@ -147,6 +161,12 @@ impl Running<'_> {
                 set.map_err(Error::failed)?;
                 with(&self.config, key, wanted)?
             }
+            Step::Balloon => {
+                let mib = wanted.balloon_mib().unwrap_or(wanted.memory_mib());
+                report.log(format_args!("asking the guest to use {mib} MiB of memory"));
+                node.order(vmid, &Request::SetBalloon { mib }).await?;
+                with(&self.config, key, wanted)?
+            }
             Step::Plug(_) => {
                 report.log(format_args!("plugging in {key}"));
                 let next = with(&self.config, key, wanted)?;
@@ -171,6 +191,7 @@ impl Running<'_> {
                 Step::Unplug(key) => Step::Plug(key.clone()),
                 Step::Plug(key) => Step::Unplug(key.clone()),
                 Step::Vcpus => Step::Vcpus,
+                Step::Balloon => Step::Balloon,
             };
             self.carry_out(&back, before, report).await?;
         }
@@ -353,6 +374,21 @@ mod tests {
     }
 
     #[test]
+    fn a_balloon_follows_where_there_is_one() {
+        let machine = |balloon: Value| match balloon {
+            Value::Null => config(json!({"memory": 1024})),
+            mib => config(json!({"memory": 1024, "balloon": mib})),
+        };
+        let all = machine(Value::Null);
+        assert_eq!(steps(&all, &machine(json!(512))), [Step::Balloon]);
+        assert_eq!(steps(&machine(json!(512)), &all), [Step::Balloon]);
+        assert_eq!(steps(&all, &machine(json!(1024))), []);
+        assert_eq!(steps(&all, &machine(json!(0))), []);
+        let more = config(json!({"memory": 2048}));
+        assert_eq!(steps(&all, &more), []);
+    }
+
+    #[test]
     fn a_note_is_corrected_by_what_the_monitor_says() {
         let stored = config(json!({"virtio0": "local:100/a.raw", "net1": NET}));
         let status = Status {
@@ -361,6 +397,7 @@ mod tests {
             moving: None,
             vcpus: 2,
             agent: None,
+            balloon: None,
             removing: Vec::new(),
             disks: vec![DiskStats {
                 id: "virtio0".into(),

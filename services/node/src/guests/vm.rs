@@ -154,6 +154,11 @@ pub async fn settle(
             format!("cores and sockets make no more than {most}"),
         );
     }
+    let memory = config.memory_mib();
+    if config.balloon.is_some_and(|balloon| balloon.get() > memory) {
+        let text = format!("it is more than the memory, {memory} MiB");
+        errors.add("balloon", text);
+    }
     if old.is_none() && config.smbios1.is_none() {
         config.smbios1 = Some(random_identity()?);
     }

@@ -149,14 +149,12 @@ impl Agent {
 
     /// Closes a file and passes a result on. After a broken connection the agent keeps it open.
     async fn close<T>(&mut self, handle: Value, result: Result<T>) -> Result<T> {
-        match &result {
-            Ok(_) | Err(AgentError::Refused(_)) => {
-                self.act("guest-file-close", json!({"handle": handle}))
-                    .await?;
-                result
-            }
-            Err(_) => result,
+        let usable = matches!(&result, Ok(_) | Err(AgentError::Refused(_)));
+        if usable {
+            self.act("guest-file-close", json!({"handle": handle}))
+                .await?;
         }
+        result
     }
 
     async fn read_open(&mut self, handle: &Value, offset: u64, count: u64) -> Result<FileContent> {

@@ -158,7 +158,7 @@ impl Agent {
                 stream: BufReader::new(stream),
             };
             agent.synchronise().await?;
-            Ok(agent)
+            Ok::<_, AgentError>(agent)
         };
         let connected = tokio::time::timeout(SYNC_PATIENCE, connecting).await;
         connected.unwrap_or(Err(AgentError::NotRunning))

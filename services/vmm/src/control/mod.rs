@@ -4,6 +4,7 @@
 //! connections, and what connections send. Nothing here blocks on a peer. [`Server::run`] is the
 //! loop, [`requests`] the protocol, [`readers`] the terminals' sockets.
 
+mod balloon;
 pub mod channel;
 pub mod hotplug;
 pub mod moving;
@@ -344,6 +345,7 @@ impl Server {
                 let result = machine.map(|m| m.resize_disk(&resize.disk, resize.size));
                 (done(result.unwrap_or(Ok(()))), None)
             }
+            Request::SetBalloon { mib } => (done(self.set_balloon(*mib)), None),
             Request::Quit => (Response::Ok, Some(Outcome::Ended)),
             // Served where the connection is at hand.
             Request::Events
@@ -393,6 +395,7 @@ impl Server {
             moving: self.moving.progress(),
             vcpus: self.machine.as_ref().map_or(0, Machine::cpus),
             agent: self.agent.as_ref().map(ChannelSocket::guest_listens),
+            balloon: self.balloon(),
             removing: self.removals.ids(),
             disks: disks.collect(),
             nics: nics.collect(),

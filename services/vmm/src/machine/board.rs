@@ -12,6 +12,7 @@ use super::memory::Memory;
 use super::{Error, Terminals};
 use crate::display::{Input, Screen};
 use crate::spec::{DiskResource, NicResource, Resources};
+use crate::virtio::balloon::{self, Balloon};
 use crate::virtio::block::{self, Block, Orders};
 use crate::virtio::console::Console;
 use crate::virtio::gpu::Gpu;
@@ -29,6 +30,10 @@ use crate::virtio::{Description, console, gpu, net, ports, rng};
 const RNG_SLOT: u8 = 1;
 /// PCI device number of the SCSI adapter.
 const SCSI_SLOT: u8 = 17;
+/// PCI device number of the balloon.
+const BALLOON_SLOT: u8 = 26;
+/// Name of the balloon.
+pub(super) const BALLOON: &str = "balloon";
 /// PCI device number of the display.
 const GPU_SLOT: u8 = 27;
 /// PCI device number of the keyboard.
@@ -114,6 +119,15 @@ impl Board {
         if let Some(source) = &resources.rng {
             let device = Rng::new(source.clone());
             self.add(RNG_SLOT, "rng", rng::description(), Box::new(device))?;
+        }
+        if let Some(levers) = &resources.balloon {
+            let device = Balloon::new(levers.clone());
+            self.add(
+                BALLOON_SLOT,
+                BALLOON,
+                balloon::description(),
+                Box::new(device),
+            )?;
         }
         for disk in &resources.disks {
             self.add_disk(disk)?;

@@ -117,7 +117,7 @@ pub const INTX_BASE: u32 = 16;
 pub const DISK_SLOTS: Range<u8> = 2..17;
 /// PCI device numbers of network cards; not those of disks, so that a guest's name for a card does
 /// not change with its disks.
-pub const NIC_SLOTS: Range<u8> = 18..27;
+pub const NIC_SLOTS: Range<u8> = 18..26;
 
 /// The PCI device numbers whose devices may come and go while the machine runs.
 pub fn hotplug_slots() -> impl Iterator<Item = u8> {

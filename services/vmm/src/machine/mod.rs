@@ -13,6 +13,7 @@ mod hotplug;
 pub mod interrupts;
 pub mod layout;
 pub mod memory;
+pub mod reclaim;
 pub mod registers;
 pub mod saved;
 pub mod smbios;
@@ -247,6 +248,14 @@ impl Machine {
         disk.size = size;
         disk.device.change_config(0, &block::capacity(size));
         Ok(())
+    }
+
+    /// Has the balloon look at what its levers say.
+    pub fn poke_balloon(&self) {
+        let mut devices = self.board.devices.iter();
+        if let Some(balloon) = devices.find(|placed| placed.id == board::BALLOON) {
+            balloon.device.poke();
+        }
     }
 
     /// Ends all threads of the machine. It cannot run again.

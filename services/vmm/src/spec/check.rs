@@ -41,6 +41,12 @@ pub(super) fn bounds(spec: &MachineSpec) -> Result<(), Error> {
             format!("{} is not {range}", spec.memory_mib),
         ));
     }
+    if let Some(mib) = spec.balloon
+        && !(1..=spec.memory_mib).contains(&mib)
+    {
+        let range = format!("1 to {}", spec.memory_mib);
+        return Err(invalid("balloon", format!("{mib} is not {range}")));
+    }
     if spec.disks.len() > MAX_DISKS {
         return Err(invalid("disks", format!("more than {MAX_DISKS}")));
     }

@@ -97,6 +97,11 @@ impl Spans {
         Self(vec![Span { start, len }])
     }
 
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Span> {
+        self.0.iter()
+    }
+
     /// Sum of the lengths; each is below 4 GiB and there are at most [`MAX_SPANS`].
     pub fn len(&self) -> usize {
         self.0.iter().map(|s| s.len).sum()

@@ -2,11 +2,12 @@
 //!
 //! A device has two halves. [`transport::VirtioPci`] is what the guest's processors touch:
 //! configuration registers, features, status, queue addresses. [`worker`] is a thread that owns
-//! the queues while the driver is on, and a [`worker::Backend`] (block, net, rng, console, input, gpu) that
+//! the queues while the driver is on, and a [`worker::Backend`] (block, net, rng, balloon, console, input, gpu) that
 //! does the work. [`Description`] is all the first half knows about the second.
 //!
 //! Everything in a queue is hostile: [`chain`] turns descriptors into checked spans of memory.
 
+pub mod balloon;
 pub mod block;
 pub mod chain;
 pub mod console;
@@ -41,6 +42,8 @@ pub enum Kind {
     Console = 3,
     /// Entropy source.
     Rng = 4,
+    /// Memory balloon.
+    Balloon = 5,
     /// SCSI host adapter.
     Scsi = 8,
     /// Display.
@@ -57,6 +60,7 @@ impl Kind {
             Self::Block => [0x01, 0x80, 0x00],
             Self::Console => [0x07, 0x80, 0x00],
             Self::Rng => [0x10, 0x00, 0x00],
+            Self::Balloon => [0xff, 0x00, 0x00],
             Self::Scsi => [0x01, 0x00, 0x00],
             Self::Gpu => [0x03, 0x80, 0x00],
             Self::Input => [0x09, 0x80, 0x00],

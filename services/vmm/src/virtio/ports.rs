@@ -239,12 +239,15 @@ impl Backend for Ports {
 
     fn kicked(&mut self, live: &mut Live, queue: usize) -> Result<(), BrokenQueue> {
         let several = live.has(F_MULTIPORT);
-        match (queue, &self.console) {
-            (CONSOLE_TO_GUEST, Some(console)) => console.feed(live, CONSOLE_TO_GUEST),
-            (CONSOLE_FROM_GUEST, Some(console)) => console.print(live, CONSOLE_FROM_GUEST),
-            (CONTROL_TO_GUEST | CONTROL_FROM_GUEST, _) => self.control(live),
-            (AGENT_TO_GUEST, _) if several => self.feed(live),
-            (AGENT_FROM_GUEST, _) if several => self.take(live),
+        match queue {
+            CONTROL_TO_GUEST | CONTROL_FROM_GUEST => return self.control(live),
+            AGENT_TO_GUEST if several => return self.feed(live),
+            AGENT_FROM_GUEST if several => return self.take(live),
+            _ => {}
+        }
+        match (&self.console, queue) {
+            (Some(console), CONSOLE_TO_GUEST) => console.feed(live, queue),
+            (Some(console), CONSOLE_FROM_GUEST) => console.print(live, queue),
             _ => Ok(()),
         }
     }
@@ -280,9 +283,10 @@ impl Backend for Ports {
     }
 
     fn restore(&mut self, saved: &[u8], _live: &mut Live) {
-        let [ready, told, listens, mut rest @ ..] = saved else {
+        let [ready, told, listens, rest @ ..] = saved else {
             return;
         };
+        let mut rest = rest;
         (self.ready, self.told) = (*ready == 1, *told == 1);
         self.channel.set_guest(*listens == 1);
         while let [len, text @ ..] = rest {

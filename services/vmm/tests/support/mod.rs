@@ -265,6 +265,8 @@ impl Setup {
             control: Slot(1),
             serial: Slot(2),
             console: None,
+            agent: None,
+            balloon: Some(self.memory_mib),
             boot: Boot::Kernel {
                 kernel: Slot(3),
                 initrd: None,

@@ -65,7 +65,7 @@ fn slots_of_disks_and_cards_can_be_ejected() {
     for firmware in [false, true] {
         let body = build(profile(1, firmware)).body;
         let has = |wanted: &[u8]| body.windows(wanted.len()).any(|w| w == wanted);
-        for slot in [2u8, 16, 18, 26] {
+        for slot in [2u8, 16, 18, 25] {
             let name = format!("S{slot:02}_");
             let mut device = name.into_bytes();
             // Name(_ADR, DWord), Name(_SUN, Byte).
@@ -123,7 +123,7 @@ fn an_interpreter_runs_the_methods() {
         (r"\_GPE._E01", "Evaluating"),
         (r"\_GPE._E02", "Evaluating"),
         (r"\_SB.PCI0.DVNT 4 1", "Notify on [S02_]"),
-        (r"\_SB.PCI0.S26._EJ0 1", "Evaluating"),
+        (r"\_SB.PCI0.S25._EJ0 1", "Evaluating"),
         (r"\_SB.CPUS.CNT0 2 1", "Notify on [C001]"),
         (r"\_SB.CPUS.CNT1 128 3", "Notify on [C027]"),
         (r"\_SB.CPUS.C027._STA", "Evaluating"),
