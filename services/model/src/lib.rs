@@ -7,6 +7,7 @@
 pub mod access;
 pub mod balloon;
 pub mod container;
+pub mod cpu;
 pub mod disk;
 pub mod field;
 pub mod guest;

@@ -11,6 +11,7 @@
 //! from then on serves [`Request`] lines on the control listener it was given.
 
 use crate::balloon::BalloonStatus;
+use crate::cpu::CpuSpec;
 use crate::disk::{
     Backing, CacheMode, ChangeMedia, ImageFormat, Limits, Optical, PauseReason, ResizeDisk,
 };
@@ -41,6 +42,9 @@ pub struct MachineSpec {
     /// otherwise all are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plugged: Option<u8>,
+    /// What the virtual CPUs can do. One that goes on from a saved state keeps what it could.
+    #[serde(default)]
+    pub cpu: CpuSpec,
     /// Memory in MiB.
     pub memory_mib: u64,
     /// MiB that the guest is to use at first and give the others back, when it has a balloon.

@@ -11,6 +11,7 @@ pub mod hotplug;
 pub mod net;
 
 use crate::config;
+use crate::cpu::CpuSpec;
 use crate::field::Int;
 use crate::guest::{Description, GuestName, HostShutdown, Startup, Tags};
 use crate::storage::{DiskSize, VolumeId, VolumeSource};
@@ -42,7 +43,8 @@ config! {
         /// Processors that are there at the start (default: all that cores and sockets make). More of
         /// them can come while the machine runs, or some go, if `hotplug` has `cpu`.
         vcpus "vcpus": Int<1, 64>,
-        /// CPU type; no effect: the guest sees the host's CPU.
+        /// Processors: `host` (default), or a level that is the same on other hosts, `x86-64-v2-AES`,
+        /// `x86-64-v3` or `x86-64-v4`; `flags=+pcid;-aes` adds and removes features, `hidden=1` hides KVM.
         cpu "cpu": CpuType,
         /// Start with the host.
         onboot "onboot": bool,
@@ -141,6 +143,14 @@ impl QemuConfig {
             serial if serial.starts_with("serial") => Vga::Absent,
             "virtio" | "virtio-gl" => Vga::Virtio,
             _ => Vga::Standard,
+        }
+    }
+
+    /// What the processors can do, or what is wrong with `cpu`.
+    pub fn cpu_spec(&self) -> Result<CpuSpec, String> {
+        match &self.cpu {
+            Some(cpu) => CpuSpec::parse(cpu.as_str()),
+            None => Ok(CpuSpec::default()),
         }
     }
 

@@ -84,6 +84,8 @@ pub async fn resolve(
 ) -> Result<Resolved> {
     check(config).map_err(VmError::Config)?;
     let system = firmware::system(config).map_err(VmError::Config)?;
+    let wrong_cpu = |text: String| VmError::Config(FieldErrors::one("cpu", text));
+    let cpu = config.cpu_spec().map_err(wrong_cpu)?;
     let mut slots = Slots::default();
     let kvm = slots.add(device("/dev/kvm")?);
     let control = slots.add(listen(&control_socket(run, vmid))?);
@@ -105,6 +107,7 @@ pub async fn resolve(
         vmid: vmid.get(),
         vcpus: u8::try_from(config.max_vcpus()).unwrap_or(u8::MAX),
         plugged: config.vcpus.and(u8::try_from(config.vcpus()).ok()),
+        cpu,
         memory_mib: config.memory_mib(),
         balloon: config.balloon_mib(),
         kvm,

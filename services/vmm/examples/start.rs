@@ -204,6 +204,7 @@ fn specification(arguments: &Arguments, slots: &mut Slots) -> Result<MachineSpec
         console,
         agent: None,
         balloon: None,
+        cpu: Default::default(),
         boot,
         system: Default::default(),
         disks,

@@ -14,6 +14,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 
+use basalt_model::cpu::CpuSpec;
 use basalt_model::disk::Optical;
 use basalt_model::machine::{Adapter, Boot, Disk, MachineSpec, Nic, Slot, SystemInfo};
 use rustix::net::{
@@ -242,6 +243,8 @@ pub struct Resources {
     pub vcpus: u8,
     /// Virtual CPUs that are there, if some may come or go.
     pub plugged: Option<u8>,
+    /// What they can do.
+    pub cpu: CpuSpec,
     /// Bytes of memory.
     pub memory: u64,
     /// `/dev/kvm`.
@@ -392,6 +395,7 @@ impl Resources {
             vmid: spec.vmid,
             vcpus: spec.vcpus,
             plugged: spec.plugged,
+            cpu: spec.cpu,
             memory,
             kvm,
             boot,

@@ -17,6 +17,7 @@ fn spec() -> MachineSpec {
         control: Slot(1),
         serial: Slot(2),
         console: None,
+        cpu: Default::default(),
         agent: None,
         balloon: None,
         boot: Boot::Kernel {

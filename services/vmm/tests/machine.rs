@@ -8,11 +8,12 @@ mod support;
 use std::io::{BufRead, Read, Write};
 use std::os::fd::OwnedFd;
 
+use basalt_model::cpu::{CpuModel, CpuSpec};
 use basalt_model::disk::{ChangeMedia, ResizeDisk};
 use basalt_model::machine::{
     Boot, Event, MachineSpec, PROTOCOL, Request, Response, RunState, Slot, Started, Status,
 };
-use support::{expect, start};
+use support::{Setup, expect, start};
 
 fn status(response: Response) -> Status {
     match response {
@@ -33,6 +34,28 @@ fn the_guest_talks_listens_and_switches_itself_off() {
     late.write_all(b"o").unwrap();
     expect(&mut serial, "o");
     assert!(monitor.wait().success());
+}
+
+#[test]
+fn named_processors_run_or_what_they_lack_is_said() {
+    for model in CpuModel::ALL {
+        let setup = Setup {
+            cpu: CpuSpec {
+                model: *model,
+                ..CpuSpec::default()
+            },
+            ..Setup::default()
+        };
+        let Some((monitor, answer)) = setup.start() else {
+            return;
+        };
+        match answer {
+            Started::Ok => expect(&mut monitor.serial(), ">"),
+            Started::Failed(reason) => {
+                assert!(reason.starts_with("cpu: this host lacks "), "{reason}");
+            }
+        }
+    }
 }
 
 #[test]
@@ -212,6 +235,7 @@ fn a_refused_specification_is_answered_with_its_field() {
         control: Slot(1),
         serial: Slot(2),
         console: None,
+        cpu: Default::default(),
         agent: None,
         balloon: None,
         boot: Boot::Kernel {

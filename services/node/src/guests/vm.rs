@@ -154,6 +154,9 @@ pub async fn settle(
             format!("cores and sockets make no more than {most}"),
         );
     }
+    if let Err(text) = config.cpu_spec() {
+        errors.add("cpu", text);
+    }
     let memory = config.memory_mib();
     if config.balloon.is_some_and(|balloon| balloon.get() > memory) {
         let text = format!("it is more than the memory, {memory} MiB");

@@ -1,9 +1,13 @@
-//! What the guest's processors say about themselves: KVM's list, with identity and topology of
-//! one socket filled in. Nothing else is changed, so nested virtualisation and the invariant
-//! time stamp counter stay as the host offers them.
+//! What the guest's processors say about themselves: KVM's list, as far as their model has it
+//! ([`cpu_models`]), with identity and topology of one socket filled in. With the host's model
+//! nothing else is changed, so nested virtualisation and the invariant time stamp counter stay as
+//! the host offers them.
 
+use basalt_model::cpu::CpuSpec;
 use kvm_bindings::{CpuId, KVM_MAX_CPUID_ENTRIES};
 use kvm_ioctls::{Cap, Kvm};
+
+use super::cpu_models;
 
 const HYPERVISOR: u32 = 1 << 31;
 const TSC_DEADLINE: u32 = 1 << 24;
@@ -22,6 +26,15 @@ impl Offer {
             base: supported(kvm).map_err(|e| super::Error::Kvm("list processor features", e))?,
             tsc_deadline: has_tsc_deadline(kvm),
         })
+    }
+
+    /// What is left of it for the processors of `spec`.
+    pub fn shaped(self, spec: &CpuSpec) -> Result<Self, super::Error> {
+        let entries = cpu_models::shape(&self.base, spec).map_err(super::Error::Cpu)?;
+        // There are no more than there were.
+        let base = CpuId::from_entries(&entries);
+        let base = base.map_err(|e| super::Error::Cpu(format!("{e:?}")))?;
+        Ok(Self { base, ..self })
     }
 
     /// Width of physical addresses.

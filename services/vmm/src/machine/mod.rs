@@ -6,6 +6,7 @@
 pub mod acpi;
 mod board;
 pub mod boot;
+pub mod cpu_models;
 pub mod cpuid;
 pub mod events;
 pub mod firmware;
@@ -56,6 +57,9 @@ pub enum Error {
     /// KVM refuses something.
     #[error("KVM cannot {0}: {1}")]
     Kvm(&'static str, kvm_ioctls::Error),
+    /// Processors.
+    #[error("cpu: this host lacks {0}")]
+    Cpu(String),
     /// Memory.
     #[error(transparent)]
     Memory(#[from] memory::Error),
@@ -178,8 +182,8 @@ const ORDER_PATIENCE: Duration = Duration::from_secs(8);
 impl Machine {
     /// Builds the machine and lets it run.
     pub fn start(resources: &Resources, terminals: &Terminals) -> Result<Self, Error> {
+        let offer = cpuid::Offer::of(&resources.kvm)?.shaped(&resources.cpu)?;
         let memory = memory::reserve(resources.memory)?;
-        let offer = cpuid::Offer::of(&resources.kvm)?;
         let profile = profile(resources, &offer);
         let entry = load_kernel(resources, &memory, profile)?;
         let shell = Shell::build(resources, terminals, memory, profile)?;

@@ -11,6 +11,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Child, Command, ExitStatus};
 use std::time::Duration;
 
+use basalt_model::cpu::CpuSpec;
 use basalt_model::disk::Optical;
 use basalt_model::machine::{
     Adapter, Boot, Disk, Display, MachineSpec, PROTOCOL, Request, Response, Slot, Started,
@@ -194,6 +195,8 @@ pub struct Setup {
     pub vcpus: u8,
     /// Those of them that are there from the start, if others may come.
     pub plugged: Option<u8>,
+    /// What they can do.
+    pub cpu: CpuSpec,
     /// Bytes of its disk.
     pub disk: u64,
     /// More disks, raw.
@@ -209,6 +212,7 @@ impl Default for Setup {
             memory_mib: 64,
             vcpus: 2,
             plugged: None,
+            cpu: CpuSpec::default(),
             disk: 1 << 20,
             more: Vec::new(),
             restore: None,
@@ -265,6 +269,7 @@ impl Setup {
             control: Slot(1),
             serial: Slot(2),
             console: None,
+            cpu: self.cpu,
             agent: None,
             balloon: Some(self.memory_mib),
             boot: Boot::Kernel {
