@@ -1,7 +1,7 @@
 use super::*;
 use crate::machine::layout::MIB;
 use crate::virtio::testing::{Driver, Part};
-use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryRegion};
+use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend};
 
 const PLACE: GuestAddress = GuestAddress(0x80_0000);
 
