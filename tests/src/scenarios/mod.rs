@@ -5,6 +5,7 @@ use anyhow::Result;
 
 mod agent;
 mod bad_input;
+mod balloon;
 mod bios;
 mod boot;
 mod browser;
@@ -112,6 +113,8 @@ pub const ALL: &[Scenario] = &[
     scenario("daemons_restart_under_running_guests", daemons::restarts),
     scenario("disks_grow_change_and_survive_a_full_host", disks::life),
     long("guest_agent_answers_and_shuts_down", agent::life),
+    long("balloon_gives_memory_and_takes_it_back", balloon::memory),
+    long("processors_by_level", balloon::processors),
     long("hotplug_of_disks_and_cards", hotplug::life),
     long("hotplug_of_processors", hotplug::processors),
     scenario("reboot_brings_onboot_guests_back", power::onboot),

@@ -931,6 +931,12 @@ export type GuestStatus = {
   maxmem: number;
   /** Memory in use in bytes. */
   mem: number;
+  /** Memory that its guest does not use in bytes, if it tells; virtual machines only. */
+  freemem?: number;
+  /** Memory that its balloon leaves it in bytes; virtual machines only. */
+  balloon?: number;
+  /** What its balloon tells; virtual machines only. */
+  ballooninfo?: BalloonInfo;
   /** Swap limit in bytes; containers only. */
   maxswap?: number;
   /** Swap in use in bytes; containers only. */
@@ -964,6 +970,28 @@ export type GuestStatus = {
 /** Whether a guest runs. */
 export type GuestState = "running" | "stopped";
 
+/** What the balloon of a virtual machine tells. The guest is the author of most of it. */
+export type BalloonInfo = {
+  /** Bytes that the guest has. */
+  actual: number;
+  /** Bytes that it can have at most. */
+  max_mem: number;
+  /** Bytes that it does not use. */
+  free_mem?: number;
+  /** Bytes that its kernel sees. */
+  total_mem?: number;
+  /** Bytes read from its swap space. */
+  mem_swapped_in?: number;
+  /** Bytes written to its swap space. */
+  mem_swapped_out?: number;
+  /** Page faults that took a disk. */
+  major_page_faults?: number;
+  /** Other page faults. */
+  minor_page_faults?: number;
+  /** When the guest said so, in seconds since 1970; 0 when it never did. */
+  last_update: number;
+};
+
 /** A configuration with its digest. */
 export type WithDigest = {
   /** Changes whenever the configuration does; give it back with a change to be sure that
@@ -984,7 +1012,8 @@ export type WithDigest = {
   /** Processors that are there at the start (default: all that cores and sockets make). More of
    *  them can come while the machine runs, or some go, if `hotplug` has `cpu`. */
   vcpus?: number;
-  /** CPU type; no effect: the guest sees the host's CPU. */
+  /** Processors: `host` (default), or a level that is the same on other hosts, `x86-64-v2-AES`,
+   *  `x86-64-v3` or `x86-64-v4`; `flags=+pcid;-aes` adds and removes features, `hidden=1` hides KVM. */
   cpu?: string;
   /** Start with the host. */
   onboot?: Flag;
@@ -1023,9 +1052,10 @@ export type WithDigest = {
   serial0?: "socket";
   /** Disk controller; no effect: disks are virtio block devices. */
   scsihw?: string;
-  /** Guest agent; no effect. */
+  /** Guest agent: with `1` the guest has its port, and shutdowns go through an agent that answers. */
   agent?: string;
-  /** Memory target of the balloon; no effect. */
+  /** Memory in MiB that the guest is asked to make do with, through its balloon (default: all of
+   *  `memory`); `0` for no balloon. */
   balloon?: number;
   /** Memory nodes; no effect. */
   numa?: Flag;
@@ -1085,6 +1115,12 @@ export type GuestCurrent = {
   maxmem: number;
   /** Memory in use in bytes. */
   mem: number;
+  /** Memory that its guest does not use in bytes, if it tells; virtual machines only. */
+  freemem?: number;
+  /** Memory that its balloon leaves it in bytes; virtual machines only. */
+  balloon?: number;
+  /** What its balloon tells; virtual machines only. */
+  ballooninfo?: BalloonInfo;
   /** Swap limit in bytes; containers only. */
   maxswap?: number;
   /** Swap in use in bytes; containers only. */
@@ -1150,6 +1186,46 @@ export type ScreenTicket = {
   port: number;
   /** The task of the console. */
   upid: string;
+};
+
+/** What the agent answered. */
+export type AgentResult = {
+  /** As the agent said it; the guest is its author. */
+  result: unknown;
+};
+
+/** A program that was started in the guest. */
+export type AgentExecuted = {
+  /** Its process number in the guest. */
+  pid: number;
+};
+
+/** What became of a program. */
+export type AgentFinished = {
+  /** Whether it has ended. */
+  exited: Flag;
+  /** Its exit status. */
+  exitcode?: number;
+  /** The signal that ended it. */
+  signal?: number;
+  /** What it printed. */
+  "out-data"?: string;
+  /** What it printed as errors. */
+  "err-data"?: string;
+  /** Whether some of what it printed is missing. */
+  "out-truncated"?: Flag;
+  /** Whether some of the errors is missing. */
+  "err-truncated"?: Flag;
+};
+
+/** A part of a file. */
+export type AgentFile = {
+  /** The content; in text, what is no UTF-8 is replaced. */
+  content: string;
+  /** Bytes that were read. */
+  "bytes-read": number;
+  /** Whether the file goes on. */
+  truncated?: Flag;
 };
 
 /** A configuration with its digest. */
@@ -2325,7 +2401,8 @@ export interface Methods {
       /** Processors that are there at the start (default: all that cores and sockets make). More of
        *  them can come while the machine runs, or some go, if `hotplug` has `cpu`. */
       vcpus?: number;
-      /** CPU type; no effect: the guest sees the host's CPU. */
+      /** Processors: `host` (default), or a level that is the same on other hosts, `x86-64-v2-AES`,
+       *  `x86-64-v3` or `x86-64-v4`; `flags=+pcid;-aes` adds and removes features, `hidden=1` hides KVM. */
       cpu?: string;
       /** Start with the host. */
       onboot?: Flag;
@@ -2364,9 +2441,10 @@ export interface Methods {
       serial0?: "socket";
       /** Disk controller; no effect: disks are virtio block devices. */
       scsihw?: string;
-      /** Guest agent; no effect. */
+      /** Guest agent: with `1` the guest has its port, and shutdowns go through an agent that answers. */
       agent?: string;
-      /** Memory target of the balloon; no effect. */
+      /** Memory in MiB that the guest is asked to make do with, through its balloon (default: all of
+       *  `memory`); `0` for no balloon. */
       balloon?: number;
       /** Memory nodes; no effect. */
       numa?: Flag;
@@ -2450,7 +2528,8 @@ export interface Methods {
       /** Processors that are there at the start (default: all that cores and sockets make). More of
        *  them can come while the machine runs, or some go, if `hotplug` has `cpu`. */
       vcpus?: number;
-      /** CPU type; no effect: the guest sees the host's CPU. */
+      /** Processors: `host` (default), or a level that is the same on other hosts, `x86-64-v2-AES`,
+       *  `x86-64-v3` or `x86-64-v4`; `flags=+pcid;-aes` adds and removes features, `hidden=1` hides KVM. */
       cpu?: string;
       /** Start with the host. */
       onboot?: Flag;
@@ -2489,9 +2568,10 @@ export interface Methods {
       serial0?: "socket";
       /** Disk controller; no effect: disks are virtio block devices. */
       scsihw?: string;
-      /** Guest agent; no effect. */
+      /** Guest agent: with `1` the guest has its port, and shutdowns go through an agent that answers. */
       agent?: string;
-      /** Memory target of the balloon; no effect. */
+      /** Memory in MiB that the guest is asked to make do with, through its balloon (default: all of
+       *  `memory`); `0` for no balloon. */
       balloon?: number;
       /** Memory nodes; no effect. */
       numa?: Flag;
@@ -2546,7 +2626,8 @@ export interface Methods {
       /** Processors that are there at the start (default: all that cores and sockets make). More of
        *  them can come while the machine runs, or some go, if `hotplug` has `cpu`. */
       vcpus?: number;
-      /** CPU type; no effect: the guest sees the host's CPU. */
+      /** Processors: `host` (default), or a level that is the same on other hosts, `x86-64-v2-AES`,
+       *  `x86-64-v3` or `x86-64-v4`; `flags=+pcid;-aes` adds and removes features, `hidden=1` hides KVM. */
       cpu?: string;
       /** Start with the host. */
       onboot?: Flag;
@@ -2585,9 +2666,10 @@ export interface Methods {
       serial0?: "socket";
       /** Disk controller; no effect: disks are virtio block devices. */
       scsihw?: string;
-      /** Guest agent; no effect. */
+      /** Guest agent: with `1` the guest has its port, and shutdowns go through an agent that answers. */
       agent?: string;
-      /** Memory target of the balloon; no effect. */
+      /** Memory in MiB that the guest is asked to make do with, through its balloon (default: all of
+       *  `memory`); `0` for no balloon. */
       balloon?: number;
       /** Memory nodes; no effect. */
       numa?: Flag;
@@ -2777,6 +2859,294 @@ export interface Methods {
       "generate-password"?: Flag;
     };
     output: ScreenTicket;
+  };
+  /** Has the guest agent do a command that takes no arguments. */
+  "POST /nodes/{node}/qemu/{vmid}/agent": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
+      /** The command. */
+      command: "fsfreeze-freeze" | "fsfreeze-status" | "fsfreeze-thaw" | "fstrim" | "get-fsinfo" | "get-host-name" | "get-memory-block-info" | "get-memory-blocks" | "get-osinfo" | "get-time" | "get-timezone" | "get-users" | "get-vcpus" | "info" | "network-get-interfaces" | "ping" | "shutdown" | "suspend-disk" | "suspend-hybrid" | "suspend-ram";
+    };
+    output: AgentResult;
+  };
+  /** Checks that the guest agent answers. */
+  "POST /nodes/{node}/qemu/{vmid}/agent/ping": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
+    };
+    output: AgentResult;
+  };
+  /** Shows version and commands of the guest agent. */
+  "GET /nodes/{node}/qemu/{vmid}/agent/info": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
+    };
+    output: AgentResult;
+  };
+  /** Shows the guest's network interfaces with their addresses. */
+  "GET /nodes/{node}/qemu/{vmid}/agent/network-get-interfaces": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
+    };
+    output: AgentResult;
+  };
+  /** Shows the guest's file systems. */
+  "GET /nodes/{node}/qemu/{vmid}/agent/get-fsinfo": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
+    };
+    output: AgentResult;
+  };
+  /** Shows the guest's operating system. */
+  "GET /nodes/{node}/qemu/{vmid}/agent/get-osinfo": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
+    };
+    output: AgentResult;
+  };
+  /** Shows the guest's name. */
+  "GET /nodes/{node}/qemu/{vmid}/agent/get-host-name": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
+    };
+    output: AgentResult;
+  };
+  /** Shows the guest's time in nanoseconds since 1970. */
+  "GET /nodes/{node}/qemu/{vmid}/agent/get-time": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
+    };
+    output: AgentResult;
+  };
+  /** Shows the guest's time zone. */
+  "GET /nodes/{node}/qemu/{vmid}/agent/get-timezone": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
+    };
+    output: AgentResult;
+  };
+  /** Shows who is logged in to the guest. */
+  "GET /nodes/{node}/qemu/{vmid}/agent/get-users": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
+    };
+    output: AgentResult;
+  };
+  /** Shows the guest's processors. */
+  "GET /nodes/{node}/qemu/{vmid}/agent/get-vcpus": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
+    };
+    output: AgentResult;
+  };
+  /** Shows the guest's blocks of memory. */
+  "GET /nodes/{node}/qemu/{vmid}/agent/get-memory-blocks": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
+    };
+    output: AgentResult;
+  };
+  /** Shows the size of the guest's blocks of memory. */
+  "GET /nodes/{node}/qemu/{vmid}/agent/get-memory-block-info": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
+    };
+    output: AgentResult;
+  };
+  /** Freezes the guest's file systems, so that a copy of its disks is consistent. */
+  "POST /nodes/{node}/qemu/{vmid}/agent/fsfreeze-freeze": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
+    };
+    output: AgentResult;
+  };
+  /** Shows whether the guest's file systems are frozen. */
+  "POST /nodes/{node}/qemu/{vmid}/agent/fsfreeze-status": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
+    };
+    output: AgentResult;
+  };
+  /** Thaws the guest's file systems. */
+  "POST /nodes/{node}/qemu/{vmid}/agent/fsfreeze-thaw": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
+    };
+    output: AgentResult;
+  };
+  /** Has the guest give unused blocks of its file systems back. */
+  "POST /nodes/{node}/qemu/{vmid}/agent/fstrim": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
+    };
+    output: AgentResult;
+  };
+  /** Has the guest switch itself off. */
+  "POST /nodes/{node}/qemu/{vmid}/agent/shutdown": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
+    };
+    output: AgentResult;
+  };
+  /** Has the guest suspend itself to its own disk. */
+  "POST /nodes/{node}/qemu/{vmid}/agent/suspend-disk": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
+    };
+    output: AgentResult;
+  };
+  /** Has the guest suspend itself to memory and disk. */
+  "POST /nodes/{node}/qemu/{vmid}/agent/suspend-hybrid": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
+    };
+    output: AgentResult;
+  };
+  /** Has the guest suspend itself to memory. */
+  "POST /nodes/{node}/qemu/{vmid}/agent/suspend-ram": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
+    };
+    output: AgentResult;
+  };
+  /** Starts a program in the guest. */
+  "POST /nodes/{node}/qemu/{vmid}/agent/exec": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
+      /** The program and its arguments. */
+      command: Array<string>;
+      /** What the program reads. */
+      "input-data"?: string;
+    };
+    output: AgentExecuted;
+  };
+  /** Shows what became of a program that was started in the guest, and what it printed. */
+  "GET /nodes/{node}/qemu/{vmid}/agent/exec-status": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
+      /** Its process number in the guest. */
+      pid: number;
+    };
+    output: AgentFinished;
+  };
+  /** Reads a file of the guest. */
+  "GET /nodes/{node}/qemu/{vmid}/agent/file-read": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
+      /** Path of the file in the guest. */
+      file: string;
+      /** Most bytes to read (default 16 MiB). */
+      count?: number;
+      /** Where in the file to begin, in bytes. */
+      offset?: number;
+      /** Give the content as text (default); otherwise in base64. */
+      decode?: Flag;
+    };
+    output: AgentFile;
+  };
+  /** Writes a file of the guest. */
+  "POST /nodes/{node}/qemu/{vmid}/agent/file-write": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
+      /** Path of the file in the guest. */
+      file: string;
+      /** What it will hold. */
+      content: string;
+      /** The content is text (default); otherwise it is base64. */
+      encode?: Flag;
+    };
+    output: null;
+  };
+  /** Gives a user of the guest another password. */
+  "POST /nodes/{node}/qemu/{vmid}/agent/set-user-password": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
+      /** The user in the guest. */
+      username: string;
+      /** The password. */
+      password: string;
+      /** The password is as the guest's system stores it (default off). */
+      crypted?: Flag;
+    };
+    output: AgentResult;
   };
   /** Lists the containers that the caller may see. */
   "GET /nodes/{node}/lxc": {
