@@ -80,7 +80,7 @@ fn tells(api: &Api, guest: Guest) -> Result<()> {
     let disks = ask(api, guest, "get-fsinfo")?;
     ensure!(disks.to_string().contains("\"/\""), "{disks}");
     let processors = ask(api, guest, "get-vcpus")?;
-    ensure!(processors[0]["online"] == true, "{processors}");
+    ensure!(processors[0]["online"] == 1, "{processors}");
     let info = ask(api, guest, "info")?;
     ensure!(info["version"].is_string(), "{info}");
     let command = [("command", "get-time")];
@@ -101,7 +101,7 @@ fn runs_programs(api: &Api, guest: Guest) -> Result<()> {
     let status = path(guest, &format!("exec-status?pid={pid}"));
     let ended = poll::until(SOON, LOOK_AGAIN, || {
         let status = api.get(&status)?;
-        let ended = status["exited"] == 1 || status["exited"] == true;
+        let ended = status["exited"] == 1;
         Ok::<_, anyhow::Error>(ended.then_some(status))
     })?;
     let ended = ended.context("the program does not end")?;

@@ -92,6 +92,8 @@ const LEVEL_4: &[Feature] = &[
 const ALWAYS: u32 = 1 << 21 | 1 << 24 | 1 << 31;
 /// AMD has the basic features again among the extended ones.
 const REPEATED: u32 = 0x0183_f3ff;
+/// AMD: what is counted as threads are cores.
+const THREADS_ARE_CORES: u32 = 1 << 1;
 /// The APIC's timer runs in all power states.
 const ARAT: u32 = 1 << 2;
 /// Highest leaves that are told of.
@@ -226,7 +228,7 @@ fn narrow(entries: &mut Vec<kvm_cpuid_entry2>, wanted: &[Feature]) {
                 (entry.eax, entry.ebx, entry.ecx, entry.edx) = (0, 0, 0, 0);
             }
             (EXTENDED, _) => {
-                entry.ecx &= mask(EXTENDED, Ecx);
+                entry.ecx &= mask(EXTENDED, Ecx) | THREADS_ARE_CORES;
                 entry.edx &= mask(EXTENDED, Edx) | REPEATED;
             }
             (SIZES, _) => (entry.ebx, entry.edx) = (entry.ebx & mask(SIZES, Ebx), 0),
