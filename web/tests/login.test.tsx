@@ -70,6 +70,28 @@ describe("log in", () => {
     expect(await screen.findByText("The user name, password or realm is wrong.")).toBeInTheDocument();
   });
 
+  it("asks for the code of a second factor and sends it with the challenge", async () => {
+    const due = { username: "root@pam", ticket: "PVE:!tfa!%7B%7D:6740AAAA::x", NeedTFA: 1, cap: {} };
+    const asked = stubFetch({
+      "GET /access/domains": REALMS,
+      "POST /access/ticket": (asked) => (asked.body.has("tfa-challenge") ? TICKET : { data: due }),
+    });
+    show();
+    await screen.findByRole("option", { name: "Linux users (pam)" });
+    await userEvent.type(screen.getByLabelText("User name"), "root");
+    await userEvent.type(screen.getByLabelText("Password"), "secret{Enter}");
+    const code = await screen.findByLabelText("Code of your second factor, or a recovery code");
+    expect(document.cookie).toBe("");
+    await userEvent.type(code, "123456{Enter}");
+    await waitFor(() => expect(document.cookie).toContain("PVEAuthCookie="));
+    expect(Object.fromEntries(asked.at(-1)?.body ?? [])).toEqual({
+      username: "root",
+      realm: "pam",
+      "tfa-challenge": due.ticket,
+      password: "totp:123456",
+    });
+  });
+
   it("trades the ticket of an earlier page load for a fresh one", async () => {
     document.cookie = `PVEAuthCookie=${encodeURIComponent("PVE:ada@pve:6740AAAA::x")}; Secure`;
     const asked = stubFetch({ "POST /access/ticket": TICKET });

@@ -51,7 +51,7 @@ export function ticketUser(ticket: string): string | undefined {
 
 function accept(answer: Ticket): void {
   if (!answer.ticket || !answer.CSRFPreventionToken) {
-    throw new ApiError(401, "This account asks for a second factor, which this page does not handle.");
+    throw new ApiError(401, "This account asks for a second factor: log in again.");
   }
   writeCookie(answer.ticket);
   renewedAt = Date.now();
@@ -61,9 +61,25 @@ function accept(answer: Ticket): void {
   });
 }
 
-/** Logs in with a password. Throws the server's refusal. */
-export async function login(username: string, password: string, realm: string): Promise<void> {
-  accept(await api.post("/access/ticket", { username, password, realm }));
+/** Who logs in. */
+export interface Login {
+  username: string;
+  realm: string;
+}
+
+/** Logs in with a password, or answers the challenge of a second factor. Throws the server's refusal. */
+export async function login(who: Login, password: string): Promise<string | undefined> {
+  const answer = await api.post("/access/ticket", { ...who, password });
+  if (answer.NeedTFA) return answer.ticket;
+  accept(answer);
+  return undefined;
+}
+
+/** Completes a login with a time-based code, which has digits alone, or with a recovery code. */
+export async function answerChallenge(who: Login, challenge: string, code: string): Promise<void> {
+  const kind = /^\d{6,8}$/.test(code) ? "totp" : "recovery";
+  const answer = { ...who, "tfa-challenge": challenge, password: `${kind}:${code}` };
+  accept(await api.post("/access/ticket", answer));
 }
 
 /** Ends the session in this browser. */

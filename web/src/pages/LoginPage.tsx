@@ -3,7 +3,7 @@ import { useMutation, useQuery } from "@tanstack/react-query";
 import { useState, type FormEvent } from "react";
 import { ApiError, messageOf } from "../api/error";
 import { queries } from "../api/queries";
-import { login } from "../api/session";
+import { answerChallenge, login } from "../api/session";
 import type { Realm } from "../api/types";
 import { FormField } from "../components/FormField";
 import { usePageTitle } from "../components/usePageTitle";
@@ -11,9 +11,13 @@ import { Logo } from "../shell/Logo";
 
 const FALLBACK_REALMS: Realm[] = [{ realm: "pam", type: "pam", comment: "Linux users of this host" }];
 
-function refusal(error: unknown): string {
-  if (error instanceof ApiError && error.status === 401) return "The user name, password or realm is wrong.";
-  return messageOf(error);
+function refusal(error: unknown, challenged: boolean): string {
+  if (!(error instanceof ApiError && error.status === 401)) return messageOf(error);
+  // The server says more only where it gives nothing away: that one has to wait, or needs a second factor.
+  if (error.message.includes(":")) return error.message;
+  return challenged
+    ? "The code is wrong, too late, or was used before."
+    : "The user name, password or realm is wrong.";
 }
 
 export function LoginPage({ notice }: { notice?: string | undefined }) {
@@ -22,16 +26,25 @@ export function LoginPage({ notice }: { notice?: string | undefined }) {
   const [username, setUsername] = useState("");
   const [password, setPassword] = useState("");
   const [chosen, setChosen] = useState<string>();
-  const [missing, setMissing] = useState<{ username?: string; password?: string }>({});
+  const [challenge, setChallenge] = useState<string>();
+  const [code, setCode] = useState("");
+  const [missing, setMissing] = useState<{ username?: string; password?: string; code?: string }>({});
   const list = realms.data?.length ? realms.data : FALLBACK_REALMS;
   const realm = chosen ?? (list.find((r) => r.default) ?? list[0])?.realm ?? "pam";
-  const attempt = useMutation({ mutationFn: () => login(username.trim(), password, realm) });
+  const who = { username: username.trim(), realm };
+  const attempt = useMutation({
+    mutationFn: async () => {
+      if (challenge) await answerChallenge(who, challenge, code.trim());
+      else setChallenge(await login(who, password));
+    },
+  });
 
   function submit(event: FormEvent): void {
     event.preventDefault();
     const lacking = {
       ...(username.trim() ? {} : { username: "Enter your user name." }),
       ...(password ? {} : { password: "Enter your password." }),
+      ...(!challenge || code.trim() ? {} : { code: "Enter a code." }),
     };
     setMissing(lacking);
     if (Object.keys(lacking).length === 0 && !attempt.isPending) attempt.mutate();
@@ -46,7 +59,9 @@ export function LoginPage({ notice }: { notice?: string | undefined }) {
           <h1 id="login-title">Basalt</h1>
         </div>
         {notice && !attempt.error && <Alert isInline isPlain variant="info" title={notice} />}
-        {attempt.error && <Alert isInline variant="danger" title={refusal(attempt.error)} />}
+        {attempt.error && (
+          <Alert isInline variant="danger" title={refusal(attempt.error, challenge !== undefined)} />
+        )}
         <Form onSubmit={submit} noValidate>
           <FormField id="username" label="User name" complaint={missing.username}>
             <TextInput
@@ -58,7 +73,10 @@ export function LoginPage({ notice }: { notice?: string | undefined }) {
               autoFocus
               aria-describedby="username-help"
               validated={missing.username ? "error" : "default"}
-              onChange={(_event, value) => setUsername(value)}
+              onChange={(_event, value) => {
+                setUsername(value);
+                setChallenge(undefined);
+              }}
             />
           </FormField>
           <FormField id="password" label="Password" complaint={missing.password}>
@@ -69,11 +87,21 @@ export function LoginPage({ notice }: { notice?: string | undefined }) {
               autoComplete="current-password"
               aria-describedby="password-help"
               validated={missing.password ? "error" : "default"}
-              onChange={(_event, value) => setPassword(value)}
+              onChange={(_event, value) => {
+                setPassword(value);
+                setChallenge(undefined);
+              }}
             />
           </FormField>
           <FormField id="realm" label="Realm">
-            <FormSelect id="realm" value={realm} onChange={(_event, value) => setChosen(value)}>
+            <FormSelect
+              id="realm"
+              value={realm}
+              onChange={(_event, value) => {
+                setChosen(value);
+                setChallenge(undefined);
+              }}
+            >
               {list.map((r) => (
                 <FormSelectOption
                   key={r.realm}
@@ -83,6 +111,25 @@ export function LoginPage({ notice }: { notice?: string | undefined }) {
               ))}
             </FormSelect>
           </FormField>
+          {challenge && (
+            <FormField
+              id="code"
+              label="Code of your second factor, or a recovery code"
+              complaint={missing.code}
+            >
+              <TextInput
+                id="code"
+                value={code}
+                autoComplete="one-time-code"
+                autoCapitalize="none"
+                spellCheck={false}
+                autoFocus
+                aria-describedby="code-help"
+                validated={missing.code ? "error" : "default"}
+                onChange={(_event, value) => setCode(value)}
+              />
+            </FormField>
+          )}
           <Button
             type="submit"
             isBlock
