@@ -58,6 +58,8 @@ pub enum Tool {
     Ssh,
     /// Ties a child's life to ours (`setpriv --pdeathsig`).
     Setpriv,
+    /// A directory that speaks LDAP.
+    Slapd,
     /// Builds and tests the web interface.
     Npm,
     /// Runs Python clients in a virtual environment.
@@ -99,6 +101,7 @@ impl Tool {
             Self::Swtpm => &["swtpm"],
             Self::Ssh => &["ssh"],
             Self::Setpriv => &["setpriv"],
+            Self::Slapd => &["slapd"],
             Self::Npm => &["npm"],
             Self::PythonVenv => &["/usr/share/doc/python3-venv", "virtualenv"],
             Self::Chromium => &["chromium"],
@@ -134,6 +137,7 @@ impl Tool {
             Self::Swtpm => "swtpm",
             Self::Ssh => "openssh-client",
             Self::Setpriv => "util-linux",
+            Self::Slapd => "slapd",
             Self::Npm => "npm",
             Self::PythonVenv => "python3-venv",
             Self::Chromium => "chromium",

@@ -14,7 +14,13 @@ use std::thread;
 const SELECTION: [&str; 1] = ["--workspace"];
 
 /// Programs that the image brings for the tested code, and that the tests run on this machine.
-const TOOLS: [Tool; 4] = [Tool::Sfdisk, Tool::MkfsExt4, Tool::MkfsVfat, Tool::Mtools];
+const TOOLS: [Tool; 5] = [
+    Tool::Sfdisk,
+    Tool::MkfsExt4,
+    Tool::MkfsVfat,
+    Tool::Mtools,
+    Tool::Slapd,
+];
 
 /// Runs the unit tests whose name contains `filter`.
 pub fn test(filter: Option<&str>) -> Result<Tally> {

@@ -109,10 +109,10 @@ impl Snapshot {
         })
     }
 
-    /// Whether a user exists and the account can be used.
+    /// Whether a user and the realm exist and the account can be used.
     pub fn active(&self, user: &Userid, now: u64) -> Result<(), Refused> {
         match self.config.users.get(user) {
-            Some(found) if found.is_active(now) => Ok(()),
+            Some(found) if found.is_active(now) && self.realms.contains(user.realm()) => Ok(()),
             Some(_) | None => Err(Refused::User(user.clone())),
         }
     }

@@ -121,4 +121,37 @@ impl AccessConfig {
         self.acl
             .retain(|entry| entry.kind != kind || entry.ugid != id);
     }
+
+    /// The user of an id; without regard to case, the one whose name differs in it alone.
+    pub fn named(&self, id: &Userid, case_sensitive: bool) -> Option<&Userid> {
+        if let Some((exact, _)) = self.users.get_key_value(id) {
+            return Some(exact);
+        }
+        let name = id.name().to_lowercase();
+        let same =
+            |other: &&Userid| other.realm() == id.realm() && other.name().to_lowercase() == name;
+        self.users
+            .keys()
+            .find(|other| !case_sensitive && same(other))
+    }
+
+    /// Removes every permission of a user and of the user's API tokens.
+    pub fn forget_user_permissions(&mut self, id: &Userid) {
+        let user = self.users.get(id);
+        let tokens = user.into_iter().flat_map(|user| user.tokens.keys());
+        let tokens: Vec<String> = tokens.map(|name| format!("{id}!{name}")).collect();
+        for token in tokens {
+            self.forget(AclKind::Token, &token);
+        }
+        self.forget(AclKind::User, id.as_str());
+    }
+
+    /// Removes a user with tokens, permissions and memberships; whether there was one.
+    pub fn remove_user(&mut self, id: &Userid) -> bool {
+        self.forget_user_permissions(id);
+        for group in self.groups.values_mut() {
+            group.members.remove(id);
+        }
+        self.users.remove(id).is_some()
+    }
 }

@@ -4,7 +4,8 @@
 //! may do, without I/O. The node makes it from the store and hands a copy, without passwords, to
 //! the gateway; both ask the same [`Snapshot::authenticate`] and [`Snapshot::authorize`], so that
 //! the node never has to believe the gateway. [`ticket`] is how logins are proven, [`config`]
-//! what is stored, [`Pools`] what permissions are given on together, [`password`] how passwords and
+//! what is stored, [`realms`] where users come from, [`second`] what they prove besides a
+//! password, [`Pools`] what permissions are given on together, [`password`] how passwords and
 //! token secrets are kept.
 
 mod authenticate;
@@ -12,6 +13,8 @@ mod authorize;
 pub mod config;
 pub mod password;
 mod pools;
+pub mod realms;
+pub mod second;
 mod stored;
 pub mod ticket;
 
@@ -19,6 +22,7 @@ pub use authenticate::{Caller, Proof, Refused};
 pub use authorize::{Privileges, is_path};
 pub use config::AccessConfig;
 pub use pools::{Pool, PoolError, Pools};
+pub use realms::Realms;
 pub use ticket::{TicketError, TicketKey, Verifier};
 
 use serde::{Deserialize, Serialize};
@@ -32,6 +36,8 @@ pub struct Snapshot {
     pub config: AccessConfig,
     /// Pools and what is in them.
     pub pools: Pools,
+    /// Realms.
+    pub realms: Realms,
     /// Verifies tickets.
     pub verifier: Verifier,
 }

@@ -2,8 +2,12 @@
 //!
 //! A ticket is `PVE:user@realm:HEX8::signature`, where `HEX8` is the time it was made. The CSRF
 //! token that goes with it is `HEX8:signature`. A console ticket is `PVEVNC:HEX8::signature`,
-//! signed together with user, path and port, which it does not tell.
+//! signed together with user, path and port, which it does not tell. A challenge, for who has given
+//! the password and still owes a second factor, is `PVE:!tfa!JSON:HEX8::signature`, signed together
+//! with the user; it is no ticket, as `!tfa!…` is no user.
 
+use crate::second::Challenge;
+use basalt_api::bag::encode;
 use basalt_model::userid::{Authid, Userid};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -14,8 +18,12 @@ use serde::{Deserialize, Serialize};
 
 /// A ticket is valid for so many seconds.
 pub const LIFETIME: u64 = 2 * 60 * 60;
+/// Begins what would be the user in a ticket.
+const CHALLENGE: &str = "!tfa!";
 /// Clocks of nodes may differ by so many seconds.
 const SKEW: u64 = 300;
+/// A challenge can be answered for so many seconds.
+const CHALLENGE_LIFETIME: u64 = 300;
 /// A console ticket is valid from so many seconds before it was made …
 const CONSOLE_SKEW: u64 = 20;
 /// … to so many after.
@@ -95,6 +103,14 @@ impl TicketKey {
         )
     }
 
+    /// A challenge for a user who gave the right password at `now`.
+    pub fn challenge(&self, user: &Userid, challenge: &Challenge, now: u64) -> String {
+        let json = serde_json::json!(challenge).to_string();
+        let plain = format!("PVE:{CHALLENGE}{}:{now:08X}", encode(&json));
+        let signature = self.sign(&challenge_text(user, &plain));
+        format!("{plain}::{signature}")
+    }
+
     fn sign(&self, text: &str) -> String {
         BASE64.encode(self.0.sign(text.as_bytes()).to_bytes())
     }
@@ -144,6 +160,16 @@ impl Verifier {
         in_time(time, now, CONSOLE_SKEW, CONSOLE_LIFETIME)
     }
 
+    /// Whether a challenge was made for this user and can be answered at `now`.
+    pub fn challenge(&self, text: &str, user: &Userid, now: u64) -> Result<(), TicketError> {
+        let (plain, signature) = text.split_once("::").ok_or(TicketError::Malformed)?;
+        let rest = plain.strip_prefix("PVE:").ok_or(TicketError::Malformed)?;
+        let rest = rest.strip_prefix(CHALLENGE).ok_or(TicketError::Malformed)?;
+        let (_, time) = rest.rsplit_once(':').ok_or(TicketError::Malformed)?;
+        self.check(&challenge_text(user, plain), signature)?;
+        in_time(parse_time(time)?, now, SKEW, CHALLENGE_LIFETIME)
+    }
+
     fn check(&self, text: &str, signature: &str) -> Result<(), TicketError> {
         let key = BASE64
             .decode(&self.key)
@@ -162,6 +188,10 @@ impl Verifier {
 
 fn csrf_text(user: &Userid, time: u64) -> String {
     format!("CSRF:{time:08X}:{user}")
+}
+
+fn challenge_text(user: &Userid, plain: &str) -> String {
+    format!("TFA:{user}:{plain}")
 }
 
 fn console_text(user: &Authid, path: &str, port: u16, time: u64) -> String {
@@ -248,6 +278,34 @@ mod tests {
         assert_eq!(check("/vms/100", 5900, NOW + 41), Err(TicketError::Expired));
         assert_eq!(check("/vms/101", 5900, NOW), Err(TicketError::Forged));
         assert_eq!(check("/vms/100", 5901, NOW), Err(TicketError::Forged));
+    }
+
+    #[test]
+    fn a_challenge_is_its_users_and_no_ticket() {
+        let key = TicketKey::generate();
+        let (verifier, user) = (key.verifier(), Userid::root());
+        let challenge = Challenge {
+            totp: true,
+            recovery: vec![0, 2],
+        };
+        let text = key.challenge(&user, &challenge, NOW);
+        assert!(text.starts_with("PVE:!tfa!%7B%22totp%22%3Atrue"), "{text}");
+        assert_eq!(verifier.challenge(&text, &user, NOW + 300), Ok(()));
+        assert_eq!(
+            verifier.challenge(&text, &user, NOW + 301),
+            Err(TicketError::Expired)
+        );
+        let other = "jo@pve".parse().unwrap();
+        assert_eq!(
+            verifier.challenge(&text, &other, NOW),
+            Err(TicketError::Forged)
+        );
+        assert!(verifier.ticket(&text, NOW).is_err());
+        assert!(
+            verifier
+                .challenge(&key.ticket(&user, NOW), &user, NOW)
+                .is_err()
+        );
     }
 
     #[test]

@@ -1,37 +1,60 @@
 //! Logins on this node, and changes of who may what.
 //!
-//! [`Access`] keeps the current [`Snapshot`] in step with the store. A password is checked with
-//! the realm's own means: PAM for the host's accounts, a stored hash for the realm `pve`.
-//! Whoever fails waits: three seconds each time, and longer after several failures.
+//! [`Access`] keeps the current [`Snapshot`] in step with the store. What only the node may know,
+//! the passwords of realms and second factors, lies apart from it. [`login`] is how somebody gets
+//! in, [`lockout`] how guessing ends.
 
-use crate::pam;
+pub mod lockout;
+pub mod login;
+
 use anyhow::{Context, Result};
-use basalt_access::config::{AccessConfig, User};
-use basalt_access::{Pools, Snapshot, TicketKey, password};
+use basalt_access::config::AccessConfig;
+use basalt_access::second::Factors;
+use basalt_access::{Pools, Realms, Snapshot, TicketKey};
 use basalt_api::Error;
 use basalt_model::userid::Userid;
 use basalt_store::{Expect, Store, Transaction};
-use std::collections::HashMap;
+use lockout::Lockout;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::{Semaphore, watch};
-use zeroize::Zeroizing;
 
 const KEY: &str = "access";
-/// Pools lie apart, so that the release before, which has none, keeps them.
+// What came later lies apart, so that the release before, which does not know it, keeps it.
 const POOLS: &str = "pools";
-/// Every failed login takes so long.
-const FAILURE_DELAY: Duration = Duration::from_secs(3);
-/// After so many failures in a row a user has to wait longer and longer.
-const FREE_FAILURES: u32 = 5;
-const LONGEST_WAIT: Duration = Duration::from_secs(300);
-/// So many users' failures are remembered; names that do not exist are not.
-const REMEMBERED: usize = 1000;
+const REALMS: &str = "realms";
+const VAULT: &str = "realm-secrets";
+const FACTORS: &str = "tfa";
 /// So many passwords are checked at the same time.
 const PARALLEL_CHECKS: usize = 4;
+/// So many questions are put to directories at the same time. Apart from the others, so that a
+/// directory that does not answer keeps nobody else out.
+const PARALLEL_QUESTIONS: usize = 32;
+
+/// The password of each realm's `bind_dn`.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Vault(pub BTreeMap<String, String>);
+
+/// All that is stored about who may what.
+#[derive(Clone, PartialEq)]
+pub struct Parts {
+    /// Users, groups, roles and permissions.
+    pub config: AccessConfig,
+    /// Pools.
+    pub pools: Pools,
+    /// Realms.
+    pub realms: Realms,
+    /// Passwords of realms.
+    pub vault: Vault,
+    /// Second factors.
+    pub factors: Factors,
+}
 
 /// Who may what, and how they prove who they are.
 pub struct Access {
@@ -39,8 +62,9 @@ pub struct Access {
     key: TicketKey,
     current: watch::Sender<Arc<Snapshot>>,
     changing: tokio::sync::Mutex<()>,
-    failures: Mutex<HashMap<Userid, (u32, Instant)>>,
+    lockout: Lockout,
     checks: Semaphore,
+    questions: Semaphore,
 }
 
 impl Access {
@@ -51,10 +75,12 @@ impl Access {
         let mut config = stored.map(|stored| stored.value).unwrap_or_default();
         config.users.entry(Userid::root()).or_default();
         let pools = store.read::<Pools>(POOLS)?;
+        let realms = store.read::<Realms>(REALMS)?;
         let snapshot = Snapshot {
             revision: store.revision(),
             config,
             pools: pools.map(|stored| stored.value).unwrap_or_default(),
+            realms: realms.map(|stored| stored.value).unwrap_or_default(),
             verifier: key.verifier(),
         };
         let (current, _) = watch::channel(Arc::new(snapshot));
@@ -63,8 +89,9 @@ impl Access {
             key,
             current,
             changing: tokio::sync::Mutex::default(),
-            failures: Mutex::default(),
+            lockout: Lockout::default(),
             checks: Semaphore::new(PARALLEL_CHECKS),
+            questions: Semaphore::new(PARALLEL_QUESTIONS),
         })
     }
 
@@ -95,113 +122,89 @@ impl Access {
     /// Changes permissions and pools together with something else, or nothing of both.
     pub async fn change_with<T>(
         &self,
-        mut together: Transaction,
+        together: Transaction,
         change: impl FnOnce(&mut AccessConfig, &mut Pools) -> Result<T, Error>,
     ) -> Result<T, ChangeError> {
+        let done = self.change_parts(together, |parts| {
+            change(&mut parts.config, &mut parts.pools)
+        });
+        done.await
+    }
+
+    /// Changes anything of who may what, all or nothing; durable and in force when it returns.
+    pub async fn change_parts<T>(
+        &self,
+        mut together: Transaction,
+        change: impl FnOnce(&mut Parts) -> Result<T, Error>,
+    ) -> Result<T, ChangeError> {
         let _one_at_a_time = self.changing.lock().await;
-        let before = self.snapshot();
-        let (mut config, mut pools) = (before.config.clone(), before.pools.clone());
-        let value = change(&mut config, &mut pools)?;
-        if config != before.config {
-            let stored = self.store.read::<AccessConfig>(KEY)?;
-            together = together.expect(KEY, Expect::unchanged(&stored));
-            together = together.put(KEY, &config)?;
-        }
-        if pools != before.pools {
-            let stored = self.store.read::<Pools>(POOLS)?;
-            together = together.expect(POOLS, Expect::unchanged(&stored));
-            together = together.put(POOLS, &pools)?;
-        }
+        let before = self.parts()?;
+        let mut after = before.clone();
+        let value = change(&mut after)?;
+        let users = &after.config.users;
+        after.factors.retain(|user| users.contains_key(user));
+        together = self.stage(together, KEY, &before.config, &after.config)?;
+        together = self.stage(together, POOLS, &before.pools, &after.pools)?;
+        together = self.stage(together, REALMS, &before.realms, &after.realms)?;
+        together = self.stage(together, VAULT, &before.vault, &after.vault)?;
+        together = self.stage(together, FACTORS, &before.factors, &after.factors)?;
         if together.is_empty() {
             return Ok(value);
         }
         let revision = self.store.commit(together).await?;
         let snapshot = Snapshot {
             revision,
-            config,
-            pools,
+            config: after.config,
+            pools: after.pools,
+            realms: after.realms,
             verifier: self.key.verifier(),
         };
         self.current.send_replace(Arc::new(snapshot));
         Ok(value)
     }
 
-    /// Checks a login. Failures say the same whatever was wrong.
-    pub async fn login(&self, user: &Userid, secret: &str) -> Result<(), Error> {
-        let now = now();
-        if secret.starts_with("PVE:") {
-            let owner = self.snapshot().verifier.ticket(secret, now);
-            return match owner {
-                Ok(owner) if owner == *user && self.snapshot().active(user, now).is_ok() => Ok(()),
-                Ok(_) | Err(_) => Err(self.failed(user).await),
-            };
-        }
-        if let Some(wait) = self.must_wait(user) {
-            tracing::warn!(target: "audit", user = %user, "login refused: too many failures");
-            let seconds = wait.as_secs() + 1;
-            let text = format!("too many failed logins: wait {seconds} seconds");
-            return Err(Error::unauthenticated(text));
-        }
-        let found = self.snapshot().config.users.get(user).cloned();
-        if !self.password_fits(user, found.as_ref(), secret).await
-            || self.snapshot().active(user, now).is_err()
-        {
-            if found.is_some() {
-                self.note_failure(user);
-            }
-            return Err(self.failed(user).await);
-        }
-        self.failures().remove(user);
-        tracing::info!(target: "audit", user = %user, "login");
-        Ok(())
+    /// All that is stored, secrets included.
+    pub fn parts(&self) -> Result<Parts, basalt_store::Error> {
+        let now = self.snapshot();
+        Ok(Parts {
+            config: now.config.clone(),
+            pools: now.pools.clone(),
+            realms: now.realms.clone(),
+            vault: self.read(VAULT)?,
+            factors: self.factors()?,
+        })
     }
 
-    async fn failed(&self, user: &Userid) -> Error {
-        tracing::warn!(target: "audit", user = %user, "login failed");
-        // Time itself is meant: guessing passwords shall take long.
-        tokio::time::sleep(FAILURE_DELAY).await;
-        Error::new(401, "authentication failure")
+    /// Everybody's second factors.
+    pub fn factors(&self) -> Result<Factors, basalt_store::Error> {
+        self.read(FACTORS)
     }
 
-    async fn password_fits(&self, user: &Userid, found: Option<&User>, secret: &str) -> bool {
-        let Ok(_permit) = self.checks.acquire().await else {
-            return false;
-        };
-        let (realm, name) = (user.realm().to_owned(), user.name().to_owned());
-        let hash = found.and_then(|user| user.password.clone());
-        let known = found.is_some();
-        let secret = Zeroizing::new(secret.to_owned());
-        let check = move || match realm.as_str() {
-            "pam" => known && pam::authenticate(&name, &secret),
-            "pve" => password::verify(&secret, hash.as_deref()),
-            _ => false,
-        };
-        tokio::task::spawn_blocking(check).await.unwrap_or(false)
+    /// The password of a realm's `bind_dn`.
+    pub fn secret_of(&self, realm: &str) -> Result<Option<String>, basalt_store::Error> {
+        Ok(self.read::<Vault>(VAULT)?.0.remove(realm))
     }
 
-    fn must_wait(&self, user: &Userid) -> Option<Duration> {
-        let (count, last) = *self.failures().get(user)?;
-        let over = count.checked_sub(FREE_FAILURES)?;
-        let wait = Duration::from_secs(5 << over.min(6)).min(LONGEST_WAIT);
-        wait.checked_sub(last.elapsed())
-            .filter(|wait| !wait.is_zero())
+    fn read<T: DeserializeOwned + Default>(&self, key: &str) -> Result<T, basalt_store::Error> {
+        let stored = self.store.read::<T>(key)?;
+        Ok(stored.map(|stored| stored.value).unwrap_or_default())
     }
 
-    fn note_failure(&self, user: &Userid) {
-        let mut failures = self.failures();
-        if failures.len() >= REMEMBERED {
-            failures.retain(|_, (_, last)| last.elapsed() < LONGEST_WAIT);
+    /// Adds a value to a transaction if it changed.
+    fn stage<T: Serialize + DeserializeOwned + PartialEq>(
+        &self,
+        together: Transaction,
+        key: &str,
+        before: &T,
+        after: &T,
+    ) -> Result<Transaction, basalt_store::Error> {
+        if before == after {
+            return Ok(together);
         }
-        let (count, last) = failures.entry(user.clone()).or_insert((0, Instant::now()));
-        if last.elapsed() > 2 * LONGEST_WAIT {
-            *count = 0;
-        }
-        *count += 1;
-        *last = Instant::now();
-    }
-
-    fn failures(&self) -> std::sync::MutexGuard<'_, HashMap<Userid, (u32, Instant)>> {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+        let stored = self.store.read::<T>(key)?;
+        together
+            .expect(key, Expect::unchanged(&stored))
+            .put(key, after)
     }
 }
 

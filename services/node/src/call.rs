@@ -8,6 +8,7 @@ use basalt_api::{Error, Result};
 use basalt_model::access::Privilege;
 use basalt_model::userid::Authid;
 use hyper::upgrade::OnUpgrade;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// A call of a method: who calls, and what comes with it besides parameters.
@@ -20,6 +21,8 @@ pub struct Call {
     pub caller: Caller,
     /// Who may what, as it was when the call came in.
     pub access: Arc<Snapshot>,
+    /// The client's address, when the call came through the gateway.
+    pub from: Option<IpAddr>,
     /// The file of an upload, or the connection of a console.
     pub(crate) extra: Mutex<Extra>,
 }

@@ -106,6 +106,8 @@ impl Server {
             access.authorize(&caller.auth, &method.permission, &known)?;
         }
         let headers = request.headers().clone();
+        let from = headers.get(FORWARDED).and_then(|v| v.to_str().ok());
+        let from = from.and_then(|text| text.parse().ok());
         let extra = gather(request, declared, &mut bag).await?;
         bag::add_path(&mut bag, in_path)?;
         access.authorize(&caller.auth, &method.permission, &bag)?;
@@ -115,6 +117,7 @@ impl Server {
             core: Arc::clone(&self.core),
             caller,
             access,
+            from,
             extra: Mutex::new(extra),
         };
         let reply = self.router.run(declared, call, bag).await?;

@@ -5,9 +5,13 @@
     reason = "a test stops where something is not as it should be"
 )]
 
+mod factors;
 mod host;
 mod pools;
+mod realms;
 mod rig;
+#[path = "../../directory/tests/rig/mod.rs"]
+mod slapd;
 mod walk;
 
 use rig::{JO, ROOT, Rig};

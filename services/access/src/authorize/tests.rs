@@ -61,6 +61,7 @@ fn snapshot(acl: Vec<AclEntry>) -> Snapshot {
         revision: 1,
         config,
         pools: Pools::default(),
+        realms: crate::Realms::default(),
         verifier: TicketKey::generate().verifier(),
     }
 }

@@ -1,9 +1,9 @@
-//! Login, realms, passwords and what the caller may do.
+//! Login, passwords and what the caller may do.
 
 use super::NoParams;
 use crate::endpoints;
 use crate::permission::{Permission, perm};
-use basalt_model::access::Privilege::{RealmAllocate, RealmAllocateUser, SysAudit, UserModify};
+use basalt_model::access::Privilege::{RealmAllocateUser, UserModify};
 use basalt_model::userid::{Authid, Userid};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -16,14 +16,16 @@ pub struct Login {
     /// Name, with or without its realm.
     #[schemars(length(max = 128))]
     pub username: String,
-    /// Password, or a ticket that is still valid: it is renewed.
+    /// Password, or a ticket that is still valid: it is renewed; or the answer to `tfa-challenge`.
     #[schemars(length(max = 4096))]
     pub password: String,
     /// Realm, when the name has none (default pam).
     pub realm: Option<String>,
-    /// Answer to a second factor.
+    /// Time-based code, given along with the password.
+    #[schemars(length(max = 64))]
     pub otp: Option<String>,
-    /// Challenge of a second factor.
+    /// Challenge that an earlier login with the password answered.
+    #[schemars(length(max = 4096))]
     pub tfa_challenge: Option<String>,
     /// Kind of ticket when a second factor is due; there is one kind.
     pub new_format: Option<bool>,
@@ -38,46 +40,18 @@ pub struct Login {
 pub struct Ticket {
     /// Who is logged in.
     pub username: Userid,
-    /// Goes into the cookie `PVEAuthCookie`; valid for two hours.
+    /// Goes into the cookie `PVEAuthCookie`; valid for two hours. With `NeedTFA` it is no ticket
+    /// but a challenge, valid for five minutes.
     pub ticket: String,
     /// Goes into the header of the same name with every call that changes something.
     #[serde(rename = "CSRFPreventionToken")]
-    pub csrf_prevention_token: String,
+    pub csrf_prevention_token: Option<String>,
+    /// The password is right, and a second factor is due: log in again with the challenge as
+    /// `tfa-challenge` and the answer, `totp:123456` or `recovery:CODE`, as `password`.
+    #[serde(rename = "NeedTFA")]
+    pub need_tfa: Option<bool>,
     /// Privileges by kind of object, for what an interface should offer.
     pub cap: BTreeMap<String, BTreeMap<String, bool>>,
-}
-
-/// A realm that users can log in to.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-pub struct Realm {
-    /// Name.
-    pub realm: String,
-    /// Kind.
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// Description.
-    pub comment: Option<String>,
-    /// Whether a login page should choose it first.
-    pub default: Option<bool>,
-}
-
-/// A realm by its name.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-pub struct RealmPath {
-    /// Name of the realm.
-    pub realm: String,
-}
-
-/// What is configured of a realm.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct RealmInfo {
-    /// Kind.
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// Description.
-    pub comment: Option<String>,
-    /// Whether a login page should choose it first.
-    pub default: Option<bool>,
 }
 
 /// Whose permissions on what.
@@ -117,22 +91,6 @@ endpoints! {
         params: Login,
         output: Ticket,
         permission: Permission::World,
-    }
-
-    /// Lists the realms.
-    DomainList: Get "/access/domains" {
-        params: NoParams,
-        output: Vec<Realm>,
-        permission: Permission::World,
-        cli: "realm list",
-    }
-
-    /// Shows a realm.
-    DomainGet: Get "/access/domains/{realm}" {
-        params: RealmPath,
-        output: RealmInfo,
-        permission: perm("/access/realm", &[RealmAllocate, SysAudit]),
-        cli: "realm show",
     }
 
     /// Shows the permissions of a user or token.

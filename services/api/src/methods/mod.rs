@@ -19,9 +19,11 @@ pub mod lxc;
 pub mod nodes;
 pub mod pools;
 pub mod qemu;
+pub mod realms;
 pub mod storage;
 pub mod system;
 pub mod tasks;
+pub mod tfa;
 pub mod update;
 pub mod users;
 pub mod version;
@@ -30,6 +32,8 @@ pub mod version;
 pub const ALL: &[&[Declaration]] = &[
     version::DECLARED,
     access::DECLARED,
+    realms::DECLARED,
+    tfa::DECLARED,
     users::DECLARED,
     acl::DECLARED,
     pools::DECLARED,

@@ -1,6 +1,7 @@
 //! Users, their API tokens, and groups.
 
 use super::NoParams;
+use super::realms::RealmType;
 use crate::endpoints;
 use crate::permission::{Permission, perm};
 use basalt_model::access::Privilege::{GroupAllocate, RealmAllocateUser, SysAudit, UserModify};
@@ -90,7 +91,7 @@ pub struct UserEntry {
     /// The user, name@realm.
     pub userid: Userid,
     /// Kind of the realm.
-    pub realm_type: Option<String>,
+    pub realm_type: Option<RealmType>,
     /// Groups, separated by commas; only with `full`.
     pub groups: Option<String>,
     /// API tokens; only with `full`.

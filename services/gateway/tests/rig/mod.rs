@@ -85,6 +85,7 @@ impl Rig {
             revision: 1,
             config,
             pools: basalt_access::Pools::default(),
+            realms: basalt_access::Realms::default(),
             verifier: key.verifier(),
         });
         let (told, seen) = mpsc::unbounded_channel();

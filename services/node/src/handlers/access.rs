@@ -1,24 +1,19 @@
-//! Login, realms, passwords and what the caller may do.
+//! Login, passwords and what the caller may do.
 
+use crate::auth::login::{Attempt, Login as Entry};
 use crate::auth::now;
 use crate::call::Call;
 use crate::router::Router;
 use basalt_access::{Snapshot, is_path, password};
 use basalt_api::methods::access::{
-    DomainGet, DomainList, Login, PasswordChange, PasswordSet, PermissionList, PermissionsQuery,
-    Realm, RealmInfo, RealmPath, Ticket, TicketCreate, TicketProbe,
+    Login, PasswordChange, PasswordSet, PermissionList, PermissionsQuery, Ticket, TicketCreate,
+    TicketProbe,
 };
 use basalt_api::methods::acl::AclKind;
 use basalt_api::{Error, Result};
 use basalt_model::access::Privilege::{self, SysAudit};
 use basalt_model::userid::{Authid, Userid};
 use std::collections::BTreeMap;
-
-/// The realms there are: name, kind, description.
-pub const REALMS: [(&str, &str, &str); 2] = [
-    ("pam", "pam", "Linux PAM standard authentication"),
-    ("pve", "pve", "Accounts of this system"),
-];
 
 /// What a path of permissions looks like.
 pub const PATH: &str = "is / or like /vms/100 or /storage/local";
@@ -29,30 +24,8 @@ type Map = BTreeMap<String, BTreeMap<String, bool>>;
 pub fn register(router: &mut Router) {
     router.on::<TicketProbe, _, _, _>(async |_, _| Ok(()));
     router.on::<TicketCreate, _, _, _>(async |call, params| login(&call, params).await);
-    router.on::<DomainList, _, _, _>(async |_, _| Ok(realms()));
-    router.on::<DomainGet, _, _, _>(async |_, params: RealmPath| realm(&params));
     router.on::<PermissionList, _, _, _>(async |call, params| permissions(&call, params));
     router.on::<PasswordSet, _, _, _>(async |call, params| set_password(&call, params).await);
-}
-
-fn realms() -> Vec<Realm> {
-    let realm = |(realm, kind, comment): (&str, &str, &str)| Realm {
-        realm: realm.into(),
-        kind: kind.into(),
-        comment: Some(comment.into()),
-        default: (realm == "pam").then_some(true),
-    };
-    REALMS.map(realm).into()
-}
-
-fn realm(path: &RealmPath) -> Result<RealmInfo> {
-    let found = realms().into_iter().find(|one| one.realm == path.realm);
-    let found = found.ok_or_else(|| Error::not_found(format_args!("realm '{}'", path.realm)))?;
-    Ok(RealmInfo {
-        kind: found.kind,
-        comment: found.comment,
-        default: found.default,
-    })
 }
 
 async fn login(call: &Call, login: Login) -> Result<Ticket> {
@@ -63,12 +36,31 @@ async fn login(call: &Call, login: Login) -> Result<Ticket> {
     };
     let user: Userid = full.parse().map_err(|e| Error::param("username", e))?;
     let access = &call.core.access;
-    access.login(&user, &login.password).await?;
+    let attempt = Attempt {
+        user: &user,
+        secret: &login.password,
+        code: login.otp.as_deref(),
+        challenge: login.tfa_challenge.as_deref(),
+        from: call.from,
+    };
+    let user = match access.login(attempt).await? {
+        Entry::Done(user) => user,
+        Entry::Due(user, challenge) => {
+            return Ok(Ticket {
+                ticket: access.key().challenge(&user, &challenge, now()),
+                csrf_prevention_token: None,
+                need_tfa: Some(true),
+                cap: Map::new(),
+                username: user,
+            });
+        }
+    };
     let (now, snapshot) = (now(), access.snapshot());
     verify(&snapshot, &user, &login)?;
     Ok(Ticket {
         ticket: access.key().ticket(&user, now),
-        csrf_prevention_token: access.key().csrf(&user, now),
+        csrf_prevention_token: Some(access.key().csrf(&user, now)),
+        need_tfa: None,
         cap: capabilities(&snapshot, &user.clone().into()),
         username: user,
     })
@@ -174,7 +166,7 @@ async fn set_password(call: &Call, change: PasswordChange) -> Result<()> {
     let access = &call.core.access;
     if user == call.auth().user && call.caller.proof != basalt_access::Proof::Local {
         let present = change.confirmation_password.unwrap_or_default();
-        if access.login(&user, &present).await.is_err() {
+        if access.confirm(&user, &present, call.from).await.is_err() {
             return Err(Error::param(
                 "confirmation-password",
                 "is not the present password",

@@ -1,6 +1,5 @@
 //! Users, their API tokens, and groups.
 
-use super::access::REALMS;
 use crate::call::Call;
 use crate::router::Router;
 use basalt_access::config::{AccessConfig, Group as StoredGroup, Token, User as StoredUser};
@@ -85,7 +84,12 @@ fn list(call: &Call, query: &UserQuery) -> Vec<UserEntry> {
     });
     let entry = |(id, user): (&Userid, &StoredUser)| UserEntry {
         userid: id.clone(),
-        realm_type: Some(id.realm().to_owned()),
+        realm_type: call
+            .access
+            .realms
+            .get(id.realm())
+            .ok()
+            .map(|realm| realm.kind()),
         groups: full.then(|| config.groups_of(id).collect::<Vec<_>>().join(",")),
         tokens: full.then(|| token_entries(user)),
         fields: with_defaults(&user.fields),
@@ -117,7 +121,7 @@ fn get(call: &Call, path: &UserPath) -> Result<User> {
 
 async fn create(call: &Call, new: UserNew) -> Result<()> {
     let id = new.userid;
-    if !REALMS.iter().any(|(realm, _, _)| *realm == id.realm()) {
+    if !call.access.realms.contains(id.realm()) {
         let text = format!("realm '{}' does not exist", id.realm());
         return Err(Error::param("userid", text));
     }
@@ -201,13 +205,8 @@ async fn delete(call: &Call, path: UserPath) -> Result<()> {
     }
     let key = id.clone();
     let done = call.core.access.change(move |config| {
-        let user = config.users.remove(&key).ok_or_else(|| no_user(&key))?;
-        for token in user.tokens.keys() {
-            config.forget(AclKind::Token, &format!("{key}!{token}"));
-        }
-        config.forget(AclKind::User, key.as_str());
-        for group in config.groups.values_mut() {
-            group.members.remove(&key);
+        if !config.remove_user(&key) {
+            return Err(no_user(&key));
         }
         Ok(())
     });

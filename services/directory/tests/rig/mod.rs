@@ -1,0 +1,193 @@
+//! OpenLDAP's slapd on loopback, with people and groups, in the clear and by TLS.
+
+#![allow(
+    dead_code,
+    reason = "the node's tests use it, too, and each only a part"
+)]
+
+use std::io::Write;
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+/// Password of `cn=reader`, who may search.
+pub const READER_SECRET: &str = "reader-secret";
+
+const SLAPD: &str = "/usr/sbin/slapd";
+
+/// A running directory.
+pub struct Slapd {
+    process: Child,
+    pub folder: tempfile::TempDir,
+    /// Where it speaks LDAP, in the clear or after StartTLS.
+    pub plain: u16,
+    /// Where it speaks TLS from the first byte.
+    pub tls: u16,
+}
+
+impl Drop for Slapd {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// What is in the directory at first. `ann` and `bob` are people; the password is NAME-secret.
+const PEOPLE: &str = "\
+dn: dc=example,dc=org
+objectClass: dcObject
+objectClass: organization
+dc: example
+o: Example
+
+dn: cn=reader,dc=example,dc=org
+objectClass: organizationalRole
+objectClass: simpleSecurityObject
+cn: reader
+userPassword: reader-secret
+
+dn: ou=people,dc=example,dc=org
+objectClass: organizationalUnit
+ou: people
+
+dn: uid=ann,ou=people,dc=example,dc=org
+objectClass: inetOrgPerson
+uid: ann
+cn: Ann Other
+givenName: Ann
+sn: Other
+mail: ann@example.org
+userPassword: ann-secret
+
+dn: uid=Bob,ou=people,dc=example,dc=org
+objectClass: inetOrgPerson
+uid: Bob
+cn: Bob
+sn: Builder
+userPassword: bob-secret
+
+dn: ou=groups,dc=example,dc=org
+objectClass: organizationalUnit
+ou: groups
+
+dn: cn=ops,ou=groups,dc=example,dc=org
+objectClass: groupOfNames
+cn: ops
+member: uid=Ann, OU=people,dc=example,dc=org
+member: uid=nobody,dc=elsewhere
+";
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+impl Slapd {
+    /// Starts one, if the host has slapd; `anonymous` is whether anybody may search.
+    pub fn start(anonymous: bool) -> Option<Self> {
+        if !Path::new(SLAPD).exists() {
+            eprintln!("skipped: {SLAPD} is not installed");
+            return None;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        configure(folder.path(), anonymous);
+        let mut adding = Command::new("/usr/sbin/slapadd")
+            .arg("-f")
+            .arg(folder.path().join("slapd.conf"))
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut input = adding.stdin.take().unwrap();
+        input.write_all(PEOPLE.as_bytes()).unwrap();
+        drop(input);
+        assert!(adding.wait().unwrap().success());
+        let (plain, tls) = (free_port(), free_port());
+        let process = spawn(folder.path(), plain, tls);
+        let mut slapd = Self {
+            process,
+            folder,
+            plain,
+            tls,
+        };
+        slapd.wait();
+        Some(slapd)
+    }
+
+    /// Stops it, changes the directory with an LDIF for `slapmodify`, and starts it again.
+    pub fn modify(&mut self, ldif: &str) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+        let mut modifying = Command::new("/usr/sbin/slapmodify")
+            .arg("-f")
+            .arg(self.folder.path().join("slapd.conf"))
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut input = modifying.stdin.take().unwrap();
+        input.write_all(ldif.as_bytes()).unwrap();
+        drop(input);
+        assert!(modifying.wait().unwrap().success());
+        self.process = spawn(self.folder.path(), self.plain, self.tls);
+        self.wait();
+    }
+
+    /// The file of the authority that signed its certificate, which is for 127.0.0.1.
+    pub fn authority(&self) -> String {
+        self.folder.path().join("ca.pem").display().to_string()
+    }
+
+    fn wait(&mut self) {
+        while TcpStream::connect(("127.0.0.1", self.tls)).is_err()
+            || TcpStream::connect(("127.0.0.1", self.plain)).is_err()
+        {
+            let ended = self.process.try_wait().unwrap();
+            assert!(ended.is_none(), "slapd ended: {ended:?}");
+            std::thread::yield_now();
+        }
+    }
+}
+
+fn spawn(folder: &Path, plain: u16, tls: u16) -> Child {
+    Command::new(SLAPD)
+        .args(["-d", "0", "-f"])
+        .arg(folder.join("slapd.conf"))
+        .arg("-h")
+        .arg(format!(
+            "ldap://127.0.0.1:{plain}/ ldaps://127.0.0.1:{tls}/"
+        ))
+        .spawn()
+        .unwrap()
+}
+
+fn configure(folder: &Path, anonymous: bool) {
+    let write = |name: &str, text: &str| std::fs::write(folder.join(name), text).unwrap();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut authority = rcgen::CertificateParams::default();
+    authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let authority_pem = authority.self_signed(&key).unwrap().pem();
+    let issuer = rcgen::Issuer::new(authority, key);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut server = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    let name = rcgen::DnType::CommonName;
+    server.distinguished_name.push(name, "127.0.0.1");
+    let server = server.signed_by(&key, &issuer).unwrap();
+    write("ca.pem", &authority_pem);
+    write("server.pem", &server.pem());
+    write("server.key", &key.serialize_pem());
+    std::fs::create_dir(folder.join("data")).unwrap();
+    let everybody = if anonymous { "read" } else { "none" };
+    let at = folder.display();
+    let schema = ["core", "cosine", "nis", "inetorgperson"]
+        .map(|name| format!("include /etc/ldap/schema/{name}.schema\n"))
+        .concat();
+    let config = format!(
+        "{schema}pidfile {at}/slapd.pid\nargsfile {at}/slapd.args\nmodulepath /usr/lib/ldap\n\
+         moduleload back_mdb\nTLSCACertificateFile {at}/ca.pem\n\
+         TLSCertificateFile {at}/server.pem\nTLSCertificateKeyFile {at}/server.key\n\
+         database mdb\nsuffix dc=example,dc=org\nrootdn cn=root,dc=example,dc=org\n\
+         directory {at}/data\nmaxsize 16777216\n\
+         access to attrs=userPassword by anonymous auth by * none\n\
+         access to * by dn.exact=cn=reader,dc=example,dc=org read by * {everybody}\n"
+    );
+    write("slapd.conf", &config);
+}

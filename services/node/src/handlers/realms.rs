@@ -1,0 +1,257 @@
+//! Realms, and what is brought here from directories.
+
+use crate::auth::{Access, Parts};
+use crate::call::Call;
+use crate::router::Router;
+use basalt_access::Realms;
+use basalt_access::realms::{self as stored, Directory, Found, Realm as StoredRealm, SyncOptions};
+use basalt_api::methods::realms::{
+    DomainCreate, DomainDelete, DomainGet, DomainList, DomainSync, DomainUpdate, Realm,
+    RealmChange, RealmInfo, RealmNew, RealmPath, RealmSync,
+};
+use basalt_api::{Error, Result};
+use basalt_directory::Client;
+use basalt_model::upid::Upid;
+use basalt_store::Transaction;
+use basalt_tasks::{NewTask, TaskContext};
+use std::sync::Arc;
+
+/// Says how these methods are implemented.
+pub fn register(router: &mut Router) {
+    router.on::<DomainList, _, _, _>(async |call, _| Ok(list(&call)));
+    router.on::<DomainGet, _, _, _>(async |call, params| get(&call, &params));
+    router.on::<DomainCreate, _, _, _>(async |call, params| create(&call, params).await);
+    router.on::<DomainUpdate, _, _, _>(async |call, params| update(&call, params).await);
+    router.on::<DomainDelete, _, _, _>(async |call, params| delete(&call, params).await);
+    router.on::<DomainSync, _, _, _>(async |call, params| sync(&call, params));
+}
+
+fn list(call: &Call) -> Vec<Realm> {
+    let realm = |(name, realm): (&String, &StoredRealm)| Realm {
+        realm: name.clone(),
+        kind: realm.kind(),
+        comment: realm.common.comment.clone(),
+        default: realm.common.default.then_some(true),
+        tfa: realm.common.second.map(|_| "oath".to_owned()),
+    };
+    call.access.realms.iter().map(realm).collect()
+}
+
+/// Changes with every change of a realm.
+fn digest(realms: &Realms) -> Result<String> {
+    let text = serde_json::to_string(realms).map_err(Error::failed)?;
+    Ok(basalt_store::digest(&text))
+}
+
+fn get(call: &Call, path: &RealmPath) -> Result<RealmInfo> {
+    let realm = call.access.realms.get(&path.realm)?;
+    Ok(RealmInfo {
+        kind: realm.kind(),
+        digest: digest(&call.access.realms)?,
+        fields: realm.fields(),
+    })
+}
+
+/// Whoever searches needs a password, or would search as nobody without being told.
+fn has_password(directory: &Directory, password: Option<&String>) -> Result<()> {
+    match (&directory.bind_dn, password) {
+        (Some(_), None) => Err(Error::param("password", "bind_dn needs its password")),
+        (None, Some(_)) => Err(Error::param(
+            "bind_dn",
+            "is missing: password is its password",
+        )),
+        (Some(_), Some(_)) | (None, None) => Ok(()),
+    }
+}
+
+/// Refuses what cannot work: a password without an account, or the other way round, and a server
+/// that does not answer if that is to be checked.
+async fn usable(realm: &StoredRealm, password: Option<&String>, connect: bool) -> Result<()> {
+    let Some(directory) = realm.directory() else {
+        if password.is_some() || connect {
+            let name = if connect {
+                "check-connection"
+            } else {
+                "password"
+            };
+            return Err(Error::param(name, "is for realms of type ldap and ad"));
+        }
+        return Ok(());
+    };
+    has_password(directory, password)?;
+    if connect {
+        let client = Client::new(directory.clone(), password.cloned());
+        let checked = client.check().await;
+        checked.map_err(|error| Error::param("check-connection", error))?;
+    }
+    Ok(())
+}
+
+async fn create(call: &Call, new: RealmNew) -> Result<()> {
+    let name = new.realm;
+    let realm = StoredRealm::new(new.kind, new.fields)?;
+    // What does not depend on the server is refused before it is asked.
+    call.access.realms.clone().create(&name, realm.clone())?;
+    let connect = new.check_connection.unwrap_or(false);
+    usable(&realm, new.password.as_ref(), connect).await?;
+    let access = &call.core.access;
+    let done = access.change_parts(Transaction::new(), |parts| {
+        parts.realms.create(&name, realm)?;
+        // Nothing may be left of an earlier realm of this name.
+        parts.vault.0.remove(&name);
+        if let Some(password) = new.password {
+            parts.vault.0.insert(name.clone(), password);
+        }
+        Ok(())
+    });
+    done.await?;
+    tracing::info!(target: "audit", by = %call.auth(), realm = name, "realm created");
+    Ok(())
+}
+
+/// What a change makes of the realms and their passwords.
+fn changed(parts: &mut Parts, change: &RealmChange) -> Result<()> {
+    let name = &change.realm;
+    if let Some(known) = &change.digest
+        && *known != digest(&parts.realms)?
+    {
+        let text = "the configuration was changed meanwhile: read it again";
+        return Err(Error::param("digest", text));
+    }
+    let words = change.delete.as_deref().unwrap_or_default();
+    let words = words.split([',', ';', ' ']).filter(|word| !word.is_empty());
+    let (secret, delete): (Vec<&str>, Vec<&str>) = words.partition(|word| *word == "password");
+    parts.realms.update(name, &change.fields, &delete)?;
+    if !secret.is_empty() || delete.contains(&"bind_dn") {
+        parts.vault.0.remove(name);
+    }
+    if let Some(password) = &change.password {
+        parts.vault.0.insert(name.clone(), password.clone());
+    }
+    Ok(())
+}
+
+async fn update(call: &Call, change: RealmChange) -> Result<()> {
+    let access = &call.core.access;
+    // What the change would make of it is asked of the server before it is made.
+    let mut tried = access.parts().map_err(Error::failed)?;
+    changed(&mut tried, &change)?;
+    let realm = tried.realms.get(&change.realm)?;
+    let connect = change.check_connection.unwrap_or(false);
+    usable(realm, tried.vault.0.get(&change.realm), connect).await?;
+    let done = access.change_parts(Transaction::new(), |parts| {
+        changed(parts, &change)?;
+        if let Some(directory) = parts.realms.get(&change.realm)?.directory() {
+            has_password(directory, parts.vault.0.get(&change.realm))?;
+        }
+        Ok(())
+    });
+    done.await?;
+    tracing::info!(target: "audit", by = %call.auth(), realm = change.realm, "realm changed");
+    Ok(())
+}
+
+async fn delete(call: &Call, path: RealmPath) -> Result<()> {
+    let access = &call.core.access;
+    let done = access.change_parts(Transaction::new(), |parts| {
+        parts.realms.remove(&path.realm)?;
+        parts.vault.0.remove(&path.realm);
+        Ok(())
+    });
+    done.await?;
+    tracing::info!(target: "audit", by = %call.auth(), realm = path.realm, "realm deleted");
+    Ok(())
+}
+
+/// A synchronisation that was asked for.
+struct Sync {
+    realm: String,
+    directory: Directory,
+    options: SyncOptions,
+    dry_run: bool,
+}
+
+fn sync(call: &Call, params: RealmSync) -> Result<Upid> {
+    let realm = call.access.realms.get(&params.realm)?;
+    let directory = realm.directory().ok_or_else(|| {
+        Error::param(
+            "realm",
+            "only realms of type ldap and ad can be synchronised",
+        )
+    })?;
+    let sync = Sync {
+        options: directory.sync.with(&params)?,
+        directory: directory.clone(),
+        dry_run: params.dry_run.unwrap_or(false),
+        realm: params.realm,
+    };
+    let task = NewTask {
+        kind: "auth-realm-sync",
+        id: sync.realm.clone(),
+        user: call.auth(),
+        lock: None,
+    };
+    let core = Arc::clone(&call.core);
+    if !sync.dry_run {
+        tracing::info!(target: "audit", by = %call.auth(), realm = sync.realm, "realm synchronised");
+    }
+    let spawned = call.core.tasks.spawn(task, |context| async move {
+        let secret = core.access.secret_of(&sync.realm).map_err(Error::failed)?;
+        let client = Client::new(sync.directory.clone(), secret);
+        context.log(format_args!(
+            "reading the directory of realm '{}'",
+            sync.realm
+        ));
+        let found = client
+            .read(sync.options.groups())
+            .await
+            .map_err(Error::failed)?;
+        let (users, groups) = (found.users.len(), found.groups.len());
+        context.log(format_args!("found {users} users and {groups} groups"));
+        sync.bring(&core.access, &found, &context).await
+    });
+    spawned.map_err(Error::failed)
+}
+
+impl Sync {
+    async fn bring(&self, access: &Access, found: &Found, context: &TaskContext) -> Result<()> {
+        let vanished = self.options.vanished;
+        if found.users.is_empty() && (vanished.acl || vanished.entry) {
+            let text = "the directory shows no user at all: nothing is removed for that";
+            return Err(Error::failed(text));
+        }
+        let lines = if self.dry_run {
+            let mut parts = access.parts().map_err(Error::failed)?;
+            self.apply(&mut parts, found)?
+        } else {
+            let change = |parts: &mut Parts| self.apply(parts, found);
+            access.change_parts(Transaction::new(), change).await?
+        };
+        for line in &lines {
+            match line.starts_with("skipping") {
+                true => context.warn(line),
+                false => context.log(line),
+            }
+        }
+        match (self.dry_run, lines.is_empty()) {
+            (true, _) => context.log("this was a preview: nothing was changed"),
+            (false, true) => context.log("nothing had to be changed"),
+            (false, false) => {}
+        }
+        Ok(())
+    }
+
+    fn apply(&self, parts: &mut Parts, found: &Found) -> Result<Vec<String>> {
+        // It may be gone since the task began.
+        parts.realms.get(&self.realm)?;
+        let realm = (self.realm.as_str(), self.directory.case_sensitive);
+        let names = parts.realms.iter().map(|(name, _)| name);
+        Ok(stored::apply(
+            &mut parts.config,
+            realm,
+            self.options,
+            found,
+            names,
+        ))
+    }
+}
