@@ -20,10 +20,14 @@ export type Version = {
 export type Ticket = {
   /** Who is logged in. */
   username: string;
-  /** Goes into the cookie `PVEAuthCookie`; valid for two hours. */
+  /** Goes into the cookie `PVEAuthCookie`; valid for two hours. With `NeedTFA` it is no ticket
+   * but a challenge, valid for five minutes. */
   ticket: string;
   /** Goes into the header of the same name with every call that changes something. */
-  CSRFPreventionToken: string;
+  CSRFPreventionToken?: string;
+  /** The password is right, and a second factor is due: log in again with the challenge as
+   * `tfa-challenge` and the answer, `totp:123456` or `recovery:CODE`, as `password`. */
+  NeedTFA?: Flag;
   /** Privileges by kind of object, for what an interface should offer. */
   cap: Record<string, Record<string, Flag>>;
 };
@@ -33,21 +37,120 @@ export type Realm = {
   /** Name. */
   realm: string;
   /** Kind. */
-  type: string;
+  type: RealmType;
   /** Description. */
   comment?: string;
   /** Whether a login page should choose it first. */
   default?: Flag;
+  /** Kind of the second factor that everybody of the realm must have. */
+  tfa?: string;
 };
 
-/** What is configured of a realm. */
+/** Kind of a realm. */
+export type RealmType = "pam" | "pve" | "ldap" | "ad" | "openid";
+
+/** A realm with all that is configured but secrets. */
 export type RealmInfo = {
   /** Kind. */
-  type: string;
+  type: RealmType;
+  /** Digest of the configuration of all realms. */
+  digest: string;
   /** Description. */
   comment?: string;
-  /** Whether a login page should choose it first. */
+  /** Whether a login page should choose it first; takes that from the realm that had it. */
   default?: Flag;
+  /** Second factor that everybody of the realm must have: `type=oath[,digits=6][,step=30]`. */
+  tfa?: string;
+  /** Name or address of the server. */
+  server1?: string;
+  /** Name or address of the server that is asked when the first cannot be reached. */
+  server2?: string;
+  /** Port (default 636 for `ldaps`, else 389). */
+  port?: number;
+  /** How the server is reached (default `ldap`). */
+  mode?: DirectoryMode;
+  /** Older spelling of `mode`: 1 is `ldaps`. */
+  secure?: Flag;
+  /** Whether the server's certificate must be valid and made out to its name (default 0). */
+  verify?: Flag;
+  /** File or folder of the authorities that are believed (default /etc/ssl/certs). */
+  capath?: string;
+  /** Whether upper and lower case differ in user names (default 1). */
+  "case-sensitive"?: Flag;
+  /** DNS name of the domain, for `ad`: users bind as name@domain. */
+  domain?: string;
+  /** Where users are, for `ldap`; for `ad` only a synchronisation needs it. */
+  base_dn?: string;
+  /** Who searches; without, the search is anonymous. */
+  bind_dn?: string;
+  /** Attribute with the user's name (for `ad` default sAMAccountName). */
+  user_attr?: string;
+  /** Filter that users must pass to be synchronised. */
+  filter?: string;
+  /** Object classes of users (default inetorgperson, posixaccount, person, user). */
+  user_classes?: string;
+  /** What of a user comes from which attribute: `email=mail,firstname=givenName,…`. */
+  sync_attributes?: string;
+  /** Where groups are (default base_dn). */
+  group_dn?: string;
+  /** Filter that groups must pass to be synchronised. */
+  group_filter?: string;
+  /** Attribute with the group's name (default the first part of its DN). */
+  group_name_attr?: string;
+  /** Object classes of groups (default groupOfNames, group, univentionGroup, ipausergroup). */
+  group_classes?: string;
+  /** What a synchronisation does unless told:
+   * `scope=users|groups|both,remove-vanished=acl;entry;properties|none,enable-new=0|1`. */
+  "sync-defaults-options"?: string;
+};
+
+/** How a directory is reached. */
+export type DirectoryMode = "ldap" | "ldaps" | "ldap+starttls";
+
+/** A user's second factors. */
+export type UserFactors = {
+  /** The user. */
+  userid: string;
+  /** The factors. */
+  entries: Array<Factor>;
+  /** Whether too many wrong time-based codes were given: none is taken until a recovery code
+   * or an administrator unlocks them. */
+  "totp-locked"?: Flag;
+};
+
+/** A second factor of a user. */
+export type Factor = {
+  /** Its id. */
+  id: string;
+  /** Kind. */
+  type: FactorType;
+  /** What the user calls it. */
+  description: string;
+  /** When it was made, in seconds since 1970. */
+  created: number;
+  /** Whether it counts. */
+  enable: Flag;
+};
+
+/** Kind of a second factor. */
+export type FactorType = "totp" | "recovery";
+
+/** A second factor that was made. */
+export type FactorMade = {
+  /** Its id. */
+  id: string;
+  /** For `recovery`: the codes, which are shown this once. */
+  recovery?: Array<string>;
+};
+
+/** What kinds of second factors a user has. */
+export type FactorTypes = {
+  /** What the realm demands. */
+  realm?: string;
+  /** What the user has, unless `multiple`: `oath` for time-based codes. */
+  user?: string;
+  /** What the user has; only with `multiple`. */
+  types?: Array<FactorType>;
 };
 
 /** A user in a list. */
@@ -55,7 +158,7 @@ export type UserEntry = {
   /** The user, name@realm. */
   userid: string;
   /** Kind of the realm. */
-  "realm-type"?: string;
+  "realm-type"?: RealmType;
   /** Groups, separated by commas; only with `full`. */
   groups?: string;
   /** API tokens; only with `full`. */
@@ -1328,13 +1431,13 @@ export interface Methods {
     params: {
       /** Name, with or without its realm. */
       username: string;
-      /** Password, or a ticket that is still valid: it is renewed. */
+      /** Password, or a ticket that is still valid: it is renewed; or the answer to `tfa-challenge`. */
       password: string;
       /** Realm, when the name has none (default pam). */
       realm?: string;
-      /** Answer to a second factor. */
+      /** Time-based code, given along with the password. */
       otp?: string;
-      /** Challenge of a second factor. */
+      /** Challenge that an earlier login with the password answered. */
       "tfa-challenge"?: string;
       /** Kind of ticket when a second factor is due; there is one kind. */
       "new-format"?: Flag;
@@ -1344,19 +1447,6 @@ export interface Methods {
       privs?: string;
     };
     output: Ticket;
-  };
-  /** Lists the realms. */
-  "GET /access/domains": {
-    params: Record<string, never>;
-    output: Array<Realm>;
-  };
-  /** Shows a realm. */
-  "GET /access/domains/{realm}": {
-    params: {
-      /** Name of the realm. */
-      realm: string;
-    };
-    output: RealmInfo;
   };
   /** Shows the permissions of a user or token. */
   "GET /access/permissions": {
@@ -1379,6 +1469,260 @@ export interface Methods {
       "confirmation-password"?: string;
     };
     output: null;
+  };
+  /** Lists the realms. */
+  "GET /access/domains": {
+    params: Record<string, never>;
+    output: Array<Realm>;
+  };
+  /** Creates a realm. */
+  "POST /access/domains": {
+    params: {
+      /** Name of the realm. */
+      realm: string;
+      /** Kind. */
+      type: "pam" | "pve" | "ldap" | "ad" | "openid";
+      /** Password of `bind_dn`; kept apart and never shown. */
+      password?: string;
+      /** Refuse unless the server can be reached and takes `bind_dn` (default 0). */
+      "check-connection"?: Flag;
+      /** Description. */
+      comment?: string;
+      /** Whether a login page should choose it first; takes that from the realm that had it. */
+      default?: Flag;
+      /** Second factor that everybody of the realm must have: `type=oath[,digits=6][,step=30]`. */
+      tfa?: string;
+      /** Name or address of the server. */
+      server1?: string;
+      /** Name or address of the server that is asked when the first cannot be reached. */
+      server2?: string;
+      /** Port (default 636 for `ldaps`, else 389). */
+      port?: number;
+      /** How the server is reached (default `ldap`). */
+      mode?: "ldap" | "ldaps" | "ldap+starttls";
+      /** Older spelling of `mode`: 1 is `ldaps`. */
+      secure?: Flag;
+      /** Whether the server's certificate must be valid and made out to its name (default 0). */
+      verify?: Flag;
+      /** File or folder of the authorities that are believed (default /etc/ssl/certs). */
+      capath?: string;
+      /** Whether upper and lower case differ in user names (default 1). */
+      "case-sensitive"?: Flag;
+      /** DNS name of the domain, for `ad`: users bind as name@domain. */
+      domain?: string;
+      /** Where users are, for `ldap`; for `ad` only a synchronisation needs it. */
+      base_dn?: string;
+      /** Who searches; without, the search is anonymous. */
+      bind_dn?: string;
+      /** Attribute with the user's name (for `ad` default sAMAccountName). */
+      user_attr?: string;
+      /** Filter that users must pass to be synchronised. */
+      filter?: string;
+      /** Object classes of users (default inetorgperson, posixaccount, person, user). */
+      user_classes?: string;
+      /** What of a user comes from which attribute: `email=mail,firstname=givenName,…`. */
+      sync_attributes?: string;
+      /** Where groups are (default base_dn). */
+      group_dn?: string;
+      /** Filter that groups must pass to be synchronised. */
+      group_filter?: string;
+      /** Attribute with the group's name (default the first part of its DN). */
+      group_name_attr?: string;
+      /** Object classes of groups (default groupOfNames, group, univentionGroup, ipausergroup). */
+      group_classes?: string;
+      /** What a synchronisation does unless told:
+       * `scope=users|groups|both,remove-vanished=acl;entry;properties|none,enable-new=0|1`. */
+      "sync-defaults-options"?: string;
+    };
+    output: null;
+  };
+  /** Shows a realm. */
+  "GET /access/domains/{realm}": {
+    params: {
+      /** Name of the realm. */
+      realm: string;
+    };
+    output: RealmInfo;
+  };
+  /** Changes a realm. */
+  "PUT /access/domains/{realm}": {
+    params: {
+      /** Name of the realm. */
+      realm: string;
+      /** Password of `bind_dn`; kept apart and never shown. */
+      password?: string;
+      /** Refuse unless the server can be reached and takes `bind_dn` (default 0). */
+      "check-connection"?: Flag;
+      /** Settings to put back to their defaults, separated by commas. */
+      delete?: string;
+      /** Refuse the change if the configuration has another digest. */
+      digest?: string;
+      /** Description. */
+      comment?: string;
+      /** Whether a login page should choose it first; takes that from the realm that had it. */
+      default?: Flag;
+      /** Second factor that everybody of the realm must have: `type=oath[,digits=6][,step=30]`. */
+      tfa?: string;
+      /** Name or address of the server. */
+      server1?: string;
+      /** Name or address of the server that is asked when the first cannot be reached. */
+      server2?: string;
+      /** Port (default 636 for `ldaps`, else 389). */
+      port?: number;
+      /** How the server is reached (default `ldap`). */
+      mode?: "ldap" | "ldaps" | "ldap+starttls";
+      /** Older spelling of `mode`: 1 is `ldaps`. */
+      secure?: Flag;
+      /** Whether the server's certificate must be valid and made out to its name (default 0). */
+      verify?: Flag;
+      /** File or folder of the authorities that are believed (default /etc/ssl/certs). */
+      capath?: string;
+      /** Whether upper and lower case differ in user names (default 1). */
+      "case-sensitive"?: Flag;
+      /** DNS name of the domain, for `ad`: users bind as name@domain. */
+      domain?: string;
+      /** Where users are, for `ldap`; for `ad` only a synchronisation needs it. */
+      base_dn?: string;
+      /** Who searches; without, the search is anonymous. */
+      bind_dn?: string;
+      /** Attribute with the user's name (for `ad` default sAMAccountName). */
+      user_attr?: string;
+      /** Filter that users must pass to be synchronised. */
+      filter?: string;
+      /** Object classes of users (default inetorgperson, posixaccount, person, user). */
+      user_classes?: string;
+      /** What of a user comes from which attribute: `email=mail,firstname=givenName,…`. */
+      sync_attributes?: string;
+      /** Where groups are (default base_dn). */
+      group_dn?: string;
+      /** Filter that groups must pass to be synchronised. */
+      group_filter?: string;
+      /** Attribute with the group's name (default the first part of its DN). */
+      group_name_attr?: string;
+      /** Object classes of groups (default groupOfNames, group, univentionGroup, ipausergroup). */
+      group_classes?: string;
+      /** What a synchronisation does unless told:
+       * `scope=users|groups|both,remove-vanished=acl;entry;properties|none,enable-new=0|1`. */
+      "sync-defaults-options"?: string;
+    };
+    output: null;
+  };
+  /** Deletes a realm. */
+  "DELETE /access/domains/{realm}": {
+    params: {
+      /** Name of the realm. */
+      realm: string;
+    };
+    output: null;
+  };
+  /** Brings users and groups of a directory here. */
+  "POST /access/domains/{realm}/sync": {
+    params: {
+      /** Name of the realm. */
+      realm: string;
+      /** Only write into the task's log what would change (default 0). */
+      "dry-run"?: Flag;
+      /** What is synchronised. */
+      scope?: "users" | "groups" | "both";
+      /** What of users and groups that the directory no longer has is removed, separated by
+       * semicolons: `acl` their permissions, `entry` they themselves, `properties` what describes
+       * those that are still there but no longer has a value; or `none` (default). */
+      "remove-vanished"?: string;
+      /** Whether new users can log in (default 1). */
+      "enable-new"?: Flag;
+      /** Older spelling of `remove-vanished=entry;properties`. */
+      full?: Flag;
+      /** Older spelling of `remove-vanished=acl`. */
+      purge?: Flag;
+    };
+    output: string;
+  };
+  /** Lists the second factors of the users that the caller may see. */
+  "GET /access/tfa": {
+    params: Record<string, never>;
+    output: Array<UserFactors>;
+  };
+  /** Lists the second factors of a user. */
+  "GET /access/tfa/{userid}": {
+    params: {
+      /** The user, name@realm. */
+      userid: string;
+    };
+    output: Array<Factor>;
+  };
+  /** Adds a second factor. */
+  "POST /access/tfa/{userid}": {
+    params: {
+      /** The user, name@realm. */
+      userid: string;
+      /** Kind. */
+      type: "totp" | "recovery";
+      /** What the user calls it. */
+      description?: string;
+      /** For `totp`: the secret as `otpauth://totp/NAME?secret=BASE32`. */
+      totp?: string;
+      /** For `totp`: the present code, which proves that the secret arrived. */
+      value?: string;
+      /** The caller's own password; root@pam needs none. */
+      password?: string;
+    };
+    output: FactorMade;
+  };
+  /** Shows a second factor. */
+  "GET /access/tfa/{userid}/{id}": {
+    params: {
+      /** The user, name@realm. */
+      userid: string;
+      /** Id of the factor. */
+      id: string;
+    };
+    output: Factor;
+  };
+  /** Changes a second factor. */
+  "PUT /access/tfa/{userid}/{id}": {
+    params: {
+      /** The user, name@realm. */
+      userid: string;
+      /** Id of the factor. */
+      id: string;
+      /** What the user calls it. */
+      description?: string;
+      /** Whether it counts. */
+      enable?: Flag;
+      /** The caller's own password; root@pam needs none. */
+      password?: string;
+    };
+    output: null;
+  };
+  /** Removes a second factor. */
+  "DELETE /access/tfa/{userid}/{id}": {
+    params: {
+      /** The user, name@realm. */
+      userid: string;
+      /** Id of the factor. */
+      id: string;
+      /** The caller's own password; root@pam needs none. */
+      password?: string;
+    };
+    output: null;
+  };
+  /** Says what kinds of second factors a user has. */
+  "GET /access/users/{userid}/tfa": {
+    params: {
+      /** The user, name@realm. */
+      userid: string;
+      /** All kinds, instead of one. */
+      multiple?: Flag;
+    };
+    output: FactorTypes;
+  };
+  /** Takes a user's time-based codes again, after too many wrong ones. */
+  "PUT /access/users/{userid}/unlock-tfa": {
+    params: {
+      /** The user, name@realm. */
+      userid: string;
+    };
+    output: Flag;
   };
   /** Lists the users that the caller may see. */
   "GET /access/users": {
