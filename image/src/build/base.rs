@@ -32,7 +32,7 @@ const LEAVE_OUT: [&str; 7] = [
 pub(super) struct Base {
     /// All installed files.
     pub archive: PathBuf,
-    /// The packages that are only unpacked over it: the kernel, and ZFS's programs.
+    /// The packages that are only unpacked over it: the kernel, and the programs of kinds of storage.
     pub unpacked: Vec<PathBuf>,
     /// Names the exact content of all.
     pub key: String,
@@ -47,7 +47,7 @@ pub(super) fn ensure(paths: &Paths, lock: &Lock) -> Result<Base> {
     };
     let archive = key(&[Group::Root, Group::Kernel]);
     let archive = paths.cache.join(format!("base-{archive}.tar"));
-    let unpacked = || lock.group(Group::Kernel).chain(lock.group(Group::Zfs));
+    let unpacked = || lock.group(Group::Kernel).chain(lock.group(Group::Storage));
     if lock.group(Group::Kernel).next().is_none() {
         return Err(Error::Invalid("the lock file has no kernel".to_owned()));
     }
@@ -66,7 +66,7 @@ pub(super) fn ensure(paths: &Paths, lock: &Lock) -> Result<Base> {
         unpacked: unpacked()
             .map(|package| files.join(package.file_name()))
             .collect(),
-        key: key(&[Group::Root, Group::Kernel, Group::Zfs]),
+        key: key(&[Group::Root, Group::Kernel, Group::Storage]),
     })
 }
 

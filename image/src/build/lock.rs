@@ -38,7 +38,7 @@ struct List {
     kernel: String,
     toolbox: Vec<String>,
     firmware: Vec<String>,
-    zfs: Vec<String>,
+    storage: Vec<String>,
     modules: Vec<String>,
 }
 
@@ -53,8 +53,8 @@ pub(super) enum Group {
     Toolbox,
     /// Unpacked as the firmware of the machines that tests run in.
     Firmware,
-    /// Unpacked into the appliance's root: ZFS's programs.
-    Zfs,
+    /// Unpacked into the appliance's root: the programs of kinds of storage.
+    Storage,
     /// Unpacked into a second toolbox, which compiles ZFS's kernel modules.
     Modules,
 }
@@ -66,7 +66,7 @@ impl Group {
         Self::Kernel,
         Self::Toolbox,
         Self::Firmware,
-        Self::Zfs,
+        Self::Storage,
         Self::Modules,
     ];
 
@@ -77,7 +77,7 @@ impl Group {
             Self::Kernel => "kernel",
             Self::Toolbox => "toolbox",
             Self::Firmware => "firmware",
-            Self::Zfs => "zfs",
+            Self::Storage => "storage",
             Self::Modules => "modules",
         }
     }
@@ -312,7 +312,7 @@ fn resolve(apt: &Apt, list: List, hash: String) -> Result<Lock> {
         (Group::Kernel, kernel),
         (Group::Toolbox, apt.closure(&with_essential(list.toolbox))?),
         (Group::Firmware, apt.closure(&list.firmware)?),
-        (Group::Zfs, list.zfs),
+        (Group::Storage, list.storage),
         (Group::Modules, modules),
     ];
     let mut packages = Vec::new();

@@ -311,7 +311,7 @@ pub enum Response {
     /// Done.
     Ok,
     /// Answer to [`Request::Status`].
-    Status(Status),
+    Status(Box<Status>),
     /// Answer to [`Request::Migrate`].
     Moved(Moved),
     /// Not done, and why.

@@ -17,7 +17,7 @@ use support::{Setup, expect, start};
 
 fn status(response: Response) -> Status {
     match response {
-        Response::Status(status) => status,
+        Response::Status(status) => *status,
         other => panic!("{other:?}"),
     }
 }

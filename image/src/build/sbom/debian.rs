@@ -59,7 +59,7 @@ pub(super) fn locked(lock: &Lock) -> Vec<Component> {
     lock.group(Group::Root)
         .chain(lock.group(Group::Kernel))
         .chain(lock.group(Group::Firmware))
-        .chain(lock.group(Group::Zfs))
+        .chain(lock.group(Group::Storage))
         .chain(modules)
         .map(|package| Component {
             source: Source::Debian,

@@ -314,7 +314,7 @@ impl Server {
 
     fn request(&mut self, request: &Request) -> (Response, Option<Outcome>) {
         match request {
-            Request::Status => (Response::Status(self.status()), None),
+            Request::Status => (Response::Status(Box::new(self.status())), None),
             Request::Shutdown => {
                 self.with_machine(Machine::press_power_button);
                 (Response::Ok, None)
