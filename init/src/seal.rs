@@ -52,6 +52,9 @@ pub fn run_anew(paths: &Paths) -> anyhow::Result<()> {
     input.context("reading the recovery key")?;
     let key = encryption::typed_recovery_key(&typed);
     ensure!(opens(&device, &key), "this is not the recovery key");
+    // An equal machine with another TPM: systemd-cryptenroll would take what the old one sealed for what
+    // it is asked to make.
+    command::run("systemd-cryptenroll", &["--wipe-slot=tpm2", &device], "")?;
     enrol(paths, &device, &key, "")
 }
 

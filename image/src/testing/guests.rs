@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 const RECIPE: Recipe = Recipe {
     name: "guests",
-    packages: "systemd-sysv,udev,dbus,e2fsprogs,iproute2,iputils-ping,login,kmod,busybox-static,systemd-boot-efi,qemu-guest-agent,linux-image-cloud-amd64",
+    packages: "systemd-sysv,udev,dbus,e2fsprogs,iproute2,iputils-ping,login,passwd,kmod,busybox-static,systemd-boot-efi,qemu-guest-agent,linux-image-cloud-amd64",
     results: &[
         "kernel",
         "initrd",

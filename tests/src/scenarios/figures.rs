@@ -39,7 +39,9 @@ pub fn measure(lab: &mut Lab<'_>) -> Result<()> {
     );
     let mut appliance = lab.appliance()?;
     // The snapshot's memory is full of what was uploaded to it.
+    let began = Instant::now();
     appliance.reboot()?;
+    figures.record("reboot to healthy", began.elapsed().as_secs_f64(), "s");
     boot(lab, &appliance)?;
     for unit in ["basalt-init", "basalt-node", "basalt-gateway"] {
         let pid = appliance.ssh().run(&format!(
@@ -89,11 +91,33 @@ pub fn measure(lab: &mut Lab<'_>) -> Result<()> {
         .ssh()
         .run("systemctl show --property=MainPID --value basalt-vm-100.service")?;
     let maps = appliance.ssh().run(&format!("cat /proc/{pid}/smaps"))?;
-    lab.shared
-        .figures
-        .record("own memory of a VM's monitor", own_memory(&maps), "MiB");
+    let figures = &lab.shared.figures;
+    figures.record("own memory of a VM's monitor", own_memory(&maps), "MiB");
+    let soft = soft_reboot(&appliance)?;
+    figures.record("soft-reboot to healthy", soft.as_secs_f64(), "s");
     appliance.done();
     Ok(())
+}
+
+/// How long the host is away when systemd restarts everything but the kernel: what an update could save that
+/// brings no new kernel, if its root could be changed under the running one.
+fn soft_reboot(appliance: &Appliance) -> Result<Duration> {
+    let began = Instant::now();
+    // The connection may end before the answer does.
+    let _ = appliance.ssh().output("systemctl soft-reboot")?;
+    appliance.ssh().close();
+    let again = "test $(systemctl show --property=SoftRebootsCount --value) = 1 && \
+                 systemctl is-active --quiet boot-complete.target";
+    let healthy = || {
+        let answer = appliance.ssh().output(again);
+        if answer.is_err() {
+            appliance.ssh().close();
+        }
+        anyhow::Ok(answer.is_ok_and(|it| it.status.success()).then_some(()))
+    };
+    poll::until(appliance.limit(), Duration::from_millis(500), healthy)?
+        .context("not healthy after a soft-reboot")?;
+    Ok(began.elapsed())
 }
 
 /// How long an installation by answer file takes.

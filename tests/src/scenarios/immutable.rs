@@ -68,6 +68,33 @@ pub fn contents(lab: &mut Lab<'_>) -> Result<()> {
     Ok(())
 }
 
+/// The programs of network storage find all their libraries, and the kernel its modules.
+pub fn storage(lab: &mut Lab<'_>) -> Result<()> {
+    let appliance = lab.appliance()?;
+    let ssh = appliance.ssh();
+    let lacking = ssh.run(
+        "for file in /usr/bin/rbd /usr/sbin/mount.ceph /usr/sbin/mount.nfs /usr/sbin/mount.cifs \
+         /usr/bin/iscsiadm /usr/sbin/iscsid /usr/sbin/iscsi-iname /usr/sbin/zpool \
+         $(find /usr/lib/*/ceph /usr/lib/*/glusterfs -type f -name '*.so*'); do \
+             /lib64/ld-linux-x86-64.so.2 --list $file > /run/list 2>&1 || echo $file fails; \
+             sed -n \"s|not found|not found, for $file|p\" /run/list; \
+         done",
+    )?;
+    ensure!(lacking.is_empty(), "{lacking}");
+    for program in [
+        "rbd --version",
+        "mount.nfs -V",
+        "mount.cifs -V",
+        "iscsiadm --version",
+        "glusterfs --version",
+    ] {
+        ssh.run(program)?;
+    }
+    ssh.run("modprobe --all rbd ceph nfsv3 nfsv4 cifs iscsi_tcp fuse")?;
+    appliance.done();
+    Ok(())
+}
+
 /// One flipped byte in the root partition, and the system refuses to run from it.
 pub fn flipped_byte(lab: &mut Lab<'_>) -> Result<()> {
     let appliance = lab.appliance()?;

@@ -186,6 +186,7 @@ pub const ALL: &[Scenario] = &[
     scenario("sync_replaces_programs", sync::replaces),
     scenario("read_only_parts_stay_as_shipped", immutable::read_only),
     scenario("root_holds_only_what_a_host_needs", immutable::contents),
+    scenario("storage_programs_are_whole", immutable::storage),
     scenario("units_expose_little", trust::exposure),
     scenario("healthy_boot_has_no_failed_unit", boot::healthy),
     Scenario {

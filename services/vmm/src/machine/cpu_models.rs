@@ -29,7 +29,6 @@ const SIZES: u32 = 0x8000_0008;
 
 const LEVEL_1: &[Feature] = &[
     ("fpu", BASIC, Edx, 0),
-    ("vme", BASIC, Edx, 1),
     ("de", BASIC, Edx, 2),
     ("pse", BASIC, Edx, 3),
     ("tsc", BASIC, Edx, 4),
