@@ -177,6 +177,19 @@ pub struct Domain {
     pub user_attr: String,
 }
 
+impl Realm {
+    /// Whether the secret that is kept for `before` could reach somebody else by these settings:
+    /// whoever may configure a realm need not know its secret, and must not learn it.
+    pub fn tells_others(&self, before: &Self) -> bool {
+        let (Some(new), Some(old)) = (self.directory(), before.directory()) else {
+            return self.kind() != before.kind();
+        };
+        let same_way = (new.port, new.mode, &new.capath) == (old.port, old.mode, &old.capath);
+        let known = new.servers.iter().all(|name| old.servers.contains(name));
+        !same_way || !known || (old.verify && !new.verify)
+    }
+}
+
 impl Realms {
     /// Every realm.
     pub fn iter(&self) -> impl Iterator<Item = (&String, &Realm)> {

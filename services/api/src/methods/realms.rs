@@ -101,7 +101,9 @@ pub struct RealmFields {
     pub mode: Option<DirectoryMode>,
     /// Older spelling of `mode`: 1 is `ldaps`.
     pub secure: Option<bool>,
-    /// Whether the server's certificate must be valid and made out to its name (default 0).
+    /// Whether the server's certificate must be valid and made out to its name. Default 0, as in
+    /// Proxmox VE: then whoever is on the way can pose as the server and read every password. Set
+    /// it to 1 wherever the server has a certificate.
     pub verify: Option<bool>,
     /// File or folder of the authorities that are believed (default /etc/ssl/certs).
     pub capath: Option<String>,
@@ -169,7 +171,8 @@ pub struct RealmNew {
 pub struct RealmChange {
     /// Name of the realm.
     pub realm: String,
-    /// Password of `bind_dn`; kept apart and never shown.
+    /// Password of `bind_dn`; kept apart and never shown. Needed again when the server, or how it
+    /// is reached or believed, changes.
     #[schemars(length(min = 1, max = 4096))]
     pub password: Option<String>,
     /// Refuse unless the server can be reached and takes `bind_dn` (default 0).

@@ -121,9 +121,15 @@ fn changed(parts: &mut Parts, change: &RealmChange) -> Result<()> {
     let words = change.delete.as_deref().unwrap_or_default();
     let words = words.split([',', ';', ' ']).filter(|word| !word.is_empty());
     let (secret, delete): (Vec<&str>, Vec<&str>) = words.partition(|word| *word == "password");
+    let before = parts.realms.get(name)?.clone();
     parts.realms.update(name, &change.fields, &delete)?;
     if !secret.is_empty() || delete.contains(&"bind_dn") {
         parts.vault.0.remove(name);
+    }
+    let kept = change.password.is_none() && parts.vault.0.contains_key(name);
+    if kept && parts.realms.get(name)?.tells_others(&before) {
+        let text = "is needed again: the server, or how it is reached or believed, changes";
+        return Err(Error::param("password", text));
     }
     if let Some(password) = &change.password {
         parts.vault.0.insert(name.clone(), password.clone());

@@ -48,6 +48,11 @@ async fn realms_are_kept_without_their_secrets() {
         ("delete=domain".to_owned(), "domain"),
         ("delete=colour".to_owned(), "delete"),
         ("delete=password".to_owned(), "password"),
+        // The password goes to no other server than it was given for.
+        ("server1=evil.example.net".to_owned(), "password"),
+        ("server2=evil.example.net".to_owned(), "password"),
+        ("port=1389".to_owned(), "password"),
+        ("mode=ldaps".to_owned(), "password"),
         ("digest=0000".to_owned(), "digest"),
     ] {
         let refused = rig.ask("PUT /access/domains/corp", ROOT, &form).await;
@@ -58,6 +63,12 @@ async fn realms_are_kept_without_their_secrets() {
     }
     let again = rig.ask("GET /access/domains/corp", ROOT, "").await;
     assert_eq!(again.data()["digest"], digest);
+    let moved = "server1=dc2.example.org&password=very-secret";
+    rig.ask("PUT /access/domains/corp", ROOT, moved)
+        .await
+        .data();
+    let again = rig.ask("GET /access/domains/corp", ROOT, "").await;
+    let digest = again.data()["digest"].clone();
     let form = format!(
         "comment=x&delete=bind_dn,tfa&digest={}",
         digest.as_str().unwrap()
