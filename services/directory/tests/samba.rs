@@ -55,7 +55,7 @@ async fn a_domain_says_whose_password_is_right_and_who_is_there() {
     assert_eq!(ann.fields.email.as_deref(), Some("ann@example.org"));
     assert_eq!(found.groups.len(), 1);
     assert_eq!(found.groups[0].name, "ops");
-    assert_eq!(found.groups[0].members, [ann.dn.clone()]);
+    assert_eq!(found.groups[0].members, std::slice::from_ref(&ann.dn));
 
     let starttls = RealmFields {
         mode: Some(DirectoryMode::Starttls),
