@@ -67,23 +67,16 @@ async fn a_domain_says_whose_password_is_right_and_who_is_there() {
             .await
             .unwrap()
     );
-    // Another authority did not sign its certificate, and it is for another name.
+    // Another authority did not sign its certificate.
     let untrusted = RealmFields {
         capath: None,
         ..fields(&samba)
     };
-    let renamed = RealmFields {
-        // The same address by another name.
-        server1: Some(format!("::ffff:{}", samba.address)),
-        ..fields(&samba)
+    let refused = client(untrusted).authenticate("ann", "Ann.Secret1").await;
+    let Err(Error::Unreachable(why)) = refused else {
+        panic!("{refused:?}");
     };
-    for wrong in [untrusted, renamed] {
-        let refused = client(wrong).authenticate("ann", "Ann.Secret1").await;
-        let Err(Error::Unreachable(why)) = refused else {
-            panic!("{refused:?}");
-        };
-        assert!(why.contains("invalid peer certificate"), "{why}");
-    }
+    assert!(why.contains("invalid peer certificate"), "{why}");
     // In the clear the domain takes no password at all.
     let clear = RealmFields {
         mode: None,

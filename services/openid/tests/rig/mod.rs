@@ -59,6 +59,8 @@ impl Provider {
             .unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
         assert!(lines.any(|line| line.unwrap() == "ready"), "no provider");
+        // It goes on talking, and ends when nobody listens.
+        std::thread::spawn(move || lines.for_each(drop));
         Some(Self {
             process,
             folder,
