@@ -75,6 +75,11 @@ impl Npm {
         command
     }
 
+    /// The path of `node` itself.
+    pub fn program(&self) -> PathBuf {
+        self.programs.join("node")
+    }
+
     /// `npm ci`: fetches exactly the modules that `folder`'s lock file names, unless they are there.
     pub fn install(&self, folder: &Path) -> Result<()> {
         let lock = folder.join("package-lock.json");

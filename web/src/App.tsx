@@ -42,7 +42,7 @@ export function App() {
     case "out":
       return (
         <Fresh key="out">
-          <LoginPage notice={session.notice} />
+          <LoginPage notice={session.notice} due={session.due} />
         </Fresh>
       );
     case "in":

@@ -3,6 +3,7 @@
 use super::Tally;
 use crate::appliance::say;
 use crate::build::paths::workspace;
+use crate::node::Npm;
 use crate::tools::{self, Tool};
 use anyhow::{Context, Result, bail};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -14,17 +15,24 @@ use std::thread;
 const SELECTION: [&str; 1] = ["--workspace"];
 
 /// Programs that the image brings for the tested code, and that the tests run on this machine.
-const TOOLS: [Tool; 5] = [
+const TOOLS: [Tool; 7] = [
     Tool::Sfdisk,
     Tool::MkfsExt4,
     Tool::MkfsVfat,
     Tool::Mtools,
     Tool::Slapd,
+    Tool::Samba,
+    Tool::SambaProvision,
 ];
+
+/// Modules of a program that the tests run on Node.js, in the workspace.
+const MODULES: &str = "services/openid/tests/provider";
 
 /// Runs the unit tests whose name contains `filter`.
 pub fn test(filter: Option<&str>) -> Result<Tally> {
     tools::ensure(&TOOLS)?;
+    let npm = Npm::ensure()?;
+    npm.install(&workspace().join(MODULES))?;
     let nextest = tools::find("cargo-nextest").is_some();
     say(if nextest {
         "unit tests"
@@ -57,6 +65,7 @@ pub fn test(filter: Option<&str>) -> Result<Tally> {
         ]);
     }
     command.args(SELECTION).args(filter);
+    command.env("BASALT_NODE_JS", npm.program());
     let output = shown_and_kept(&mut command)?;
     let tally = if nextest {
         Tally::from_nextest(&output)

@@ -5,12 +5,13 @@
 //! the gateway; both ask the same [`Snapshot::authenticate`] and [`Snapshot::authorize`], so that
 //! the node never has to believe the gateway. [`ticket`] is how logins are proven, [`config`]
 //! what is stored, [`realms`] where users come from, [`second`] what they prove besides a
-//! password, [`Pools`] what permissions are given on together, [`password`] how passwords and
+//! password, [`nonce`] what others hand back to us, [`Pools`] what permissions are given on together, [`password`] how passwords and
 //! token secrets are kept.
 
 mod authenticate;
 mod authorize;
 pub mod config;
+pub mod nonce;
 pub mod password;
 mod pools;
 pub mod realms;

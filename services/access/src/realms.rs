@@ -12,10 +12,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 mod apply;
+mod openid;
 mod settings;
 mod sync;
 
 pub use apply::{Found, FoundGroup, FoundUser, apply};
+pub use openid::{Groups, Identity, OpenId};
 use settings::Stored;
 pub use sync::{Attributes, SyncOptions, Vanished};
 
@@ -95,6 +97,8 @@ pub enum Kind {
     Pve,
     /// By binding to a directory.
     Directory(Box<Directory>),
+    /// By logging in at a provider.
+    OpenId(Box<OpenId>),
 }
 
 /// Who users are in a directory.
@@ -177,6 +181,23 @@ pub struct Domain {
     pub user_attr: String,
 }
 
+impl Realm {
+    /// Whether the secret that is kept for `before` could reach somebody else by these settings:
+    /// whoever may configure a realm need not know its secret, and must not learn it.
+    pub fn tells_others(&self, before: &Self) -> bool {
+        let (new, old) = match (&self.kind, &before.kind) {
+            (Kind::Directory(new), Kind::Directory(old)) => (new, old),
+            (Kind::OpenId(new), Kind::OpenId(old)) => {
+                return (&new.issuer, &new.capath) != (&old.issuer, &old.capath);
+            }
+            (new, old) => return new != old,
+        };
+        let same_way = (new.port, new.mode, &new.capath) == (old.port, old.mode, &old.capath);
+        let known = new.servers.iter().all(|name| old.servers.contains(name));
+        !same_way || !known || (old.verify && !new.verify)
+    }
+}
+
 impl Realms {
     /// Every realm.
     pub fn iter(&self) -> impl Iterator<Item = (&String, &Realm)> {
@@ -239,7 +260,14 @@ impl Realms {
             }
         }
         let merged = serde_json::from_value(merged.into()).map_err(Error::failed)?;
+        let before = realm.kind.clone();
         let realm = Realm::new(realm.kind(), merged)?;
+        if let (Kind::OpenId(new), Kind::OpenId(old)) = (&realm.kind, &before)
+            && new.username != old.username
+        {
+            let text = "cannot be changed: names would become those of others";
+            return Err(Error::param("username-claim", text));
+        }
         self.put(name, realm);
         Ok(())
     }

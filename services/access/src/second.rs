@@ -1,23 +1,28 @@
-//! Second factors: time-based codes (TOTP, RFC 6238) and recovery codes.
+//! Second factors: time-based codes (TOTP, RFC 6238), recovery codes and security keys (WebAuthn).
 //!
 //! What is kept of a user are secrets, so it stays on the node. A code is taken once: the step it
-//! belongs to is remembered, and no code of that step or an earlier one is taken again.
+//! belongs to is remembered, and no code of that step or an earlier one is taken again. Nor is a
+//! second answer to the challenge of a security key.
 
 mod totp;
+pub mod webauthn;
 
 pub use totp::{Secret, SecretError};
 
-use crate::password;
+use crate::{nonce, password};
 use basalt_model::userid::Userid;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use subtle::{Choice, ConstantTimeEq};
+use webauthn::{Assertion, Credential, WebauthnError};
 
 /// So many wrong codes in a row lock a user's TOTP until a recovery code or an administrator
 /// unlocks it.
 const WRONG_CODES: u32 = 8;
 /// So many recovery codes are made at once.
 const RECOVERY_CODES: usize = 10;
+/// A user has so many security keys at most: each makes every challenge longer.
+const MOST_KEYS: usize = 16;
 /// The id of a user's recovery codes.
 pub const RECOVERY: &str = "recovery";
 
@@ -35,6 +40,12 @@ pub struct UserFactors {
     /// Recovery codes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     recovery: Option<Recovery>,
+    /// Security keys by id.
+    #[serde(default)]
+    webauthn: BTreeMap<String, Key>,
+    /// Challenges that security keys answered, with when they can be forgotten.
+    #[serde(default)]
+    answered: BTreeMap<String, u64>,
     /// Wrong time-based codes since the last right one.
     #[serde(default)]
     wrong: u32,
@@ -67,6 +78,12 @@ struct Recovery {
     codes: Vec<Option<String>>,
 }
 
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Key {
+    about: About,
+    credential: Credential,
+}
+
 /// Kind of a factor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -74,6 +91,8 @@ pub enum Kind {
     Totp,
     /// Recovery codes.
     Recovery,
+    /// A security key.
+    Webauthn,
 }
 
 /// What a user may answer a challenge with.
@@ -84,23 +103,28 @@ pub struct Challenge {
     /// One of the recovery codes of these numbers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub recovery: Vec<usize>,
+    /// A security key: options of `navigator.credentials.get`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webauthn: Option<serde_json::Value>,
 }
 
 /// What a user answers a challenge with.
-#[derive(Clone, PartialEq, Eq)]
 pub enum Answer {
     /// A time-based code.
     Totp(String),
     /// A recovery code.
     Recovery(String),
+    /// What a security key says.
+    Webauthn(Box<Assertion>),
 }
 
 impl Answer {
-    /// Reads `totp:123456` or `recovery:…`.
+    /// Reads `totp:123456`, `recovery:…` or `webauthn:JSON`.
     pub fn parse(text: &str) -> Option<Self> {
         match text.split_once(':')? {
             ("totp", code) => Some(Self::Totp(code.trim().to_owned())),
             ("recovery", code) => Some(Self::Recovery(code.trim().to_ascii_lowercase())),
+            ("webauthn", json) => Some(Self::Webauthn(Box::new(Assertion::parse(json).ok()?))),
             _ => None,
         }
     }
@@ -131,7 +155,7 @@ impl Factors {
 
 impl UserFactors {
     fn is_empty(&self) -> bool {
-        self.totp.is_empty() && self.recovery.is_none()
+        self.totp.is_empty() && self.recovery.is_none() && self.webauthn.is_empty()
     }
 
     /// Every factor with its id.
@@ -141,14 +165,22 @@ impl UserFactors {
             .iter()
             .map(|(id, totp)| (id.as_str(), Kind::Totp, &totp.about));
         let recovery = self.recovery.iter();
-        totp.chain(recovery.map(|found| (RECOVERY, Kind::Recovery, &found.about)))
+        let recovery = recovery.map(|found| (RECOVERY, Kind::Recovery, &found.about));
+        let keys = self
+            .webauthn
+            .iter()
+            .map(|(id, key)| (id.as_str(), Kind::Webauthn, &key.about));
+        totp.chain(recovery).chain(keys)
     }
 
     /// What describes a factor, to be changed.
     pub fn about_mut(&mut self, id: &str) -> Option<&mut About> {
         match &mut self.recovery {
             Some(recovery) if id == RECOVERY => Some(&mut recovery.about),
-            _ => self.totp.get_mut(id).map(|totp| &mut totp.about),
+            _ => {
+                let totp = self.totp.get_mut(id).map(|totp| &mut totp.about);
+                totp.or_else(|| self.webauthn.get_mut(id).map(|key| &mut key.about))
+            }
         }
     }
 
@@ -157,7 +189,7 @@ impl UserFactors {
         if id == RECOVERY {
             return self.recovery.take().is_some();
         }
-        self.totp.remove(id).is_some()
+        self.totp.remove(id).is_some() || self.webauthn.remove(id).is_some()
     }
 
     /// Adds a generator whose present code is `code`; its id, or none if it is another.
@@ -187,23 +219,58 @@ impl UserFactors {
         Some(codes)
     }
 
-    /// What the user must answer, if anything.
-    pub fn challenge(&self) -> Option<Challenge> {
+    /// The security keys that are there.
+    pub fn keys(&self) -> impl Iterator<Item = &Credential> {
+        self.webauthn.values().map(|key| &key.credential)
+    }
+
+    /// Whether one more security key has room.
+    pub fn has_room(&self) -> bool {
+        self.webauthn.len() < MOST_KEYS
+    }
+
+    /// Adds a security key; its id, or none if it is there already or there are too many.
+    pub fn add_key(&mut self, about: About, credential: Credential) -> Option<String> {
+        if !self.has_room() || self.keys().any(|key| key.is(&credential)) {
+            return None;
+        }
+        let id = password::new_secret();
+        self.webauthn.insert(id.clone(), Key { about, credential });
+        Some(id)
+    }
+
+    /// What the user must answer, if anything. Where the interface was opened by the name `host`,
+    /// the security keys that are bound to it are asked by what `nonce` makes.
+    pub fn challenge(
+        &self,
+        host: Option<&str>,
+        nonce: impl FnOnce() -> String,
+    ) -> Option<Challenge> {
         let recovery = self.recovery.iter().filter(|found| found.about.enable);
         let left = recovery.flat_map(|found| found.codes.iter().enumerate());
         let left = left.filter(|(_, code)| code.is_some()).map(|(n, _)| n);
         let totp = self.totp.values().any(|totp| totp.about.enable);
         // Recovery codes stand in for another factor: used up, they must not open the door.
         let any = self.entries().any(|(_, _, about)| about.enable);
-        any.then(|| Challenge {
+        let recovery: Vec<usize> = left.collect();
+        let keys = self.webauthn.values().filter(|key| key.about.enable);
+        let mut keys = keys
+            .map(|key| &key.credential)
+            .filter(|key| host.is_some_and(|host| key.is_for(host)))
+            .peekable();
+        let asked = host.filter(|_| keys.peek().is_some());
+        let webauthn = asked.map(|host| webauthn::ask(host, &nonce(), keys));
+        any.then_some(Challenge {
             totp,
-            recovery: left.collect(),
+            recovery,
+            webauthn,
         })
     }
 
-    /// Whether there are generators of codes.
-    pub fn has_totp(&self) -> bool {
-        self.totp.values().any(|totp| totp.about.enable)
+    /// Whether there is a factor that recovery codes could stand in for.
+    pub fn has_real(&self) -> bool {
+        self.entries()
+            .any(|(_, kind, about)| about.enable && kind != Kind::Recovery)
     }
 
     /// Whether too many wrong codes were given.
@@ -224,7 +291,29 @@ impl UserFactors {
         match answer {
             Answer::Totp(code) => self.verify_totp(code, now),
             Answer::Recovery(code) => self.verify_recovery(code),
+            Answer::Webauthn(assertion) => match self.verify_key(assertion, now) {
+                Ok(right) => right,
+                Err(error) => {
+                    tracing::warn!(target: "audit", %error, "answer of a security key");
+                    false
+                }
+            },
         }
+    }
+
+    /// That the challenge is ours is known already.
+    fn verify_key(&mut self, assertion: &Assertion, now: u64) -> Result<bool, WebauthnError> {
+        let mut keys = self.webauthn.values_mut().filter(|key| key.about.enable);
+        let Some(key) = keys.find(|key| assertion.is_of(&key.credential)) else {
+            return Ok(false);
+        };
+        key.credential.verify(assertion)?;
+        self.answered.retain(|_, forgotten| *forgotten >= now);
+        let forgotten = now + nonce::LONGEST;
+        let before = self
+            .answered
+            .insert(assertion.challenge().to_owned(), forgotten);
+        Ok(before.is_none())
     }
 
     fn verify_totp(&mut self, code: &str, now: u64) -> bool {

@@ -21,9 +21,9 @@ pub const LIFETIME: u64 = 2 * 60 * 60;
 /// Begins what would be the user in a ticket.
 const CHALLENGE: &str = "!tfa!";
 /// Clocks of nodes may differ by so many seconds.
-const SKEW: u64 = 300;
+pub(crate) const SKEW: u64 = 300;
 /// A challenge can be answered for so many seconds.
-const CHALLENGE_LIFETIME: u64 = 300;
+pub(crate) const CHALLENGE_LIFETIME: u64 = 300;
 /// A console ticket is valid from so many seconds before it was made …
 const CONSOLE_SKEW: u64 = 20;
 /// … to so many after.
@@ -112,7 +112,11 @@ impl TicketKey {
     }
 
     fn sign(&self, text: &str) -> String {
-        BASE64.encode(self.0.sign(text.as_bytes()).to_bytes())
+        BASE64.encode(self.sign_bytes(text))
+    }
+
+    pub(crate) fn sign_bytes(&self, text: &str) -> [u8; 64] {
+        self.0.sign(text.as_bytes()).to_bytes()
     }
 }
 
@@ -171,13 +175,18 @@ impl Verifier {
     }
 
     fn check(&self, text: &str, signature: &str) -> Result<(), TicketError> {
+        let signature = BASE64.decode(signature);
+        let signature = signature.map_err(|_| TicketError::Malformed)?;
+        self.check_bytes(text, &signature)
+    }
+
+    pub(crate) fn check_bytes(&self, text: &str, signature: &[u8]) -> Result<(), TicketError> {
         let key = BASE64
             .decode(&self.key)
             .ok()
             .and_then(|bytes| bytes.try_into().ok());
         let key = key.and_then(|bytes| VerifyingKey::from_bytes(&bytes).ok());
-        let signature = BASE64.decode(signature).ok();
-        let signature = signature.and_then(|bytes| Signature::from_slice(&bytes).ok());
+        let signature = Signature::from_slice(signature).ok();
         let (Some(key), Some(signature)) = (key, signature) else {
             return Err(TicketError::Malformed);
         };
@@ -208,7 +217,7 @@ fn parse_time(text: &str) -> Result<u64, TicketError> {
     time.ok_or(TicketError::Malformed)
 }
 
-fn in_time(made: u64, now: u64, skew: u64, lifetime: u64) -> Result<(), TicketError> {
+pub(crate) fn in_time(made: u64, now: u64, skew: u64, lifetime: u64) -> Result<(), TicketError> {
     let fits = made <= now.saturating_add(skew) && now <= made.saturating_add(lifetime);
     if fits {
         Ok(())
@@ -287,6 +296,7 @@ mod tests {
         let challenge = Challenge {
             totp: true,
             recovery: vec![0, 2],
+            webauthn: None,
         };
         let text = key.challenge(&user, &challenge, NOW);
         assert!(text.starts_with("PVE:!tfa!%7B%22totp%22%3Atrue"), "{text}");

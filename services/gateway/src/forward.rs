@@ -4,8 +4,8 @@ use crate::body::{Body, passing, whole};
 use bytes::Bytes;
 use http::header::{
     ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, HeaderMap,
-    HeaderName, HeaderValue, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION,
-    UPGRADE,
+    HeaderName, HeaderValue, ORIGIN, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
+    SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
@@ -25,12 +25,13 @@ const ANSWER_PATIENCE: Duration = Duration::from_secs(600);
 const BODY_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Headers of a call that the node gets to see.
-const PASSED: [HeaderName; 6] = [
+const PASSED: [HeaderName; 7] = [
     ACCEPT,
     AUTHORIZATION,
     CONTENT_LENGTH,
     CONTENT_TYPE,
     COOKIE,
+    ORIGIN,
     HeaderName::from_static("csrfpreventiontoken"),
 ];
 /// And those that make a websocket.

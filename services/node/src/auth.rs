@@ -2,10 +2,11 @@
 //!
 //! [`Access`] keeps the current [`Snapshot`] in step with the store. What only the node may know,
 //! the passwords of realms and second factors, lies apart from it. [`login`] is how somebody gets
-//! in, [`lockout`] how guessing ends.
+//! in, [`openid`] how at a provider, [`lockout`] how guessing ends.
 
 pub mod lockout;
 pub mod login;
+pub mod openid;
 
 use anyhow::{Context, Result};
 use basalt_access::config::AccessConfig;
@@ -36,7 +37,7 @@ const PARALLEL_CHECKS: usize = 4;
 /// directory that does not answer keeps nobody else out.
 const PARALLEL_QUESTIONS: usize = 32;
 
-/// The password of each realm's `bind_dn`.
+/// The secret of each realm: the password of its `bind_dn`, or that of us at its provider.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Vault(pub BTreeMap<String, String>);
@@ -180,7 +181,7 @@ impl Access {
         self.read(FACTORS)
     }
 
-    /// The password of a realm's `bind_dn`.
+    /// The secret of a realm.
     pub fn secret_of(&self, realm: &str) -> Result<Option<String>, basalt_store::Error> {
         Ok(self.read::<Vault>(VAULT)?.0.remove(realm))
     }

@@ -3,6 +3,7 @@
 use crate::core::Core;
 use crate::state::Node;
 use crate::upload::Upload;
+use basalt_access::second::webauthn::Origin;
 use basalt_access::{Caller, Snapshot};
 use basalt_api::{Error, Result};
 use basalt_model::access::Privilege;
@@ -23,6 +24,8 @@ pub struct Call {
     pub access: Arc<Snapshot>,
     /// The client's address, when the call came through the gateway.
     pub from: Option<IpAddr>,
+    /// The page that calls, when its browser says so and it has a name.
+    pub page: Option<Origin>,
     /// The file of an upload, or the connection of a console.
     pub(crate) extra: Mutex<Extra>,
 }

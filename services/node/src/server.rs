@@ -16,7 +16,7 @@ use basalt_api::encode::{self, Answer, CONTENT_TYPE, Format};
 use basalt_api::route::{Routes, Target};
 use basalt_api::{Declaration, Error, Kind, Permission, Reply, Result, Verb};
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE as CONTENT_TYPE_HEADER, HeaderName};
+use http::header::{CONTENT_TYPE as CONTENT_TYPE_HEADER, HeaderName, ORIGIN};
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
@@ -108,6 +108,8 @@ impl Server {
         let headers = request.headers().clone();
         let from = headers.get(FORWARDED).and_then(|v| v.to_str().ok());
         let from = from.and_then(|text| text.parse().ok());
+        let page = headers.get(ORIGIN).and_then(|v| v.to_str().ok());
+        let page = page.and_then(|text| text.parse().ok());
         let extra = gather(request, declared, &mut bag).await?;
         bag::add_path(&mut bag, in_path)?;
         access.authorize(&caller.auth, &method.permission, &bag)?;
@@ -118,6 +120,7 @@ impl Server {
             caller,
             access,
             from,
+            page,
             extra: Mutex::new(extra),
         };
         let reply = self.router.run(declared, call, bag).await?;

@@ -5,9 +5,15 @@
     reason = "a test stops where something is not as it should be"
 )]
 
+#[path = "../../access/tests/authenticator/mod.rs"]
+mod authenticator;
 mod factors;
 mod host;
+mod keys;
+mod openid;
 mod pools;
+#[path = "../../openid/tests/rig/mod.rs"]
+mod provider;
 mod realms;
 mod rig;
 #[path = "../../directory/tests/rig/mod.rs"]

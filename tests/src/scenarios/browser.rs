@@ -44,6 +44,27 @@ pub fn guests(lab: &mut Lab<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Logs in with a security key.
+pub fn security_key(lab: &mut Lab<'_>) -> Result<()> {
+    const USER: &str = "ann@pve";
+    const PASSWORD: &str = "a good secret";
+    let appliance = lab.appliance()?;
+    let api = appliance.api()?;
+    api.post("/access/users", &[("userid", USER), ("password", PASSWORD)])?;
+    // Keys are bound to names.
+    let url = appliance.node.url().replace("127.0.0.1", "localhost");
+    run(
+        "factors.mjs",
+        &[
+            ("BASALT_URL", url.as_ref()),
+            ("BASALT_USER", USER.as_ref()),
+            ("BASALT_PASSWORD", PASSWORD.as_ref()),
+        ],
+    )?;
+    appliance.done();
+    Ok(())
+}
+
 /// Runs a script of `tests/browser/` with these settings. Screenshots are kept under
 /// `target/screenshots/`, whatever the outcome.
 pub fn run(script: &str, settings: &[(&str, &OsStr)]) -> Result<()> {

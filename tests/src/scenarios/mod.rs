@@ -105,6 +105,7 @@ pub const ALL: &[Scenario] = &[
     long("mirror_takes_a_new_disk_and_an_update", mirror::new_disk),
     long("updates_as_users_meet_them", visitor::updates),
     scenario("browser_runs_a_vm_and_a_container", browser::guests),
+    scenario("security_key_logs_in", browser::security_key),
     long("install_repairs_a_basalt_in_use", faces::existing),
     scenario(
         "install_by_url_survives_a_vanishing_disk",

@@ -26,7 +26,8 @@ export type Ticket = {
   /** Goes into the header of the same name with every call that changes something. */
   CSRFPreventionToken?: string;
   /** The password is right, and a second factor is due: log in again with the challenge as
-   * `tfa-challenge` and the answer, `totp:123456` or `recovery:CODE`, as `password`. */
+   * `tfa-challenge` and the answer as `password`: `totp:123456`, `recovery:CODE`, or `webauthn:`
+   * and what the browser says as JSON. */
   NeedTFA?: Flag;
   /** Privileges by kind of object, for what an interface should offer. */
   cap: Record<string, Record<string, Flag>>;
@@ -59,7 +60,8 @@ export type RealmInfo = {
   comment?: string;
   /** Whether a login page should choose it first; takes that from the realm that had it. */
   default?: Flag;
-  /** Second factor that everybody of the realm must have: `type=oath[,digits=6][,step=30]`. */
+  /** Second factor that everybody of the realm must have: `type=oath[,digits=6][,step=30]`; a
+   * security key does as well. */
   tfa?: string;
   /** Name or address of the server. */
   server1?: string;
@@ -71,9 +73,12 @@ export type RealmInfo = {
   mode?: DirectoryMode;
   /** Older spelling of `mode`: 1 is `ldaps`. */
   secure?: Flag;
-  /** Whether the server's certificate must be valid and made out to its name (default 0). */
+  /** Whether the server's certificate must be valid and made out to its name. Default 0, as in
+   * Proxmox VE: then whoever is on the way can pose as the server and read every password. Set
+   * it to 1 wherever the server has a certificate. */
   verify?: Flag;
-  /** File or folder of the authorities that are believed (default /etc/ssl/certs). */
+  /** File, or for directories also folder, of the authorities that are believed (default those of
+   * the host, in /etc/ssl/certs). */
   capath?: string;
   /** Whether upper and lower case differ in user names (default 1). */
   "case-sensitive"?: Flag;
@@ -102,6 +107,29 @@ export type RealmInfo = {
   /** What a synchronisation does unless told:
    * `scope=users|groups|both,remove-vanished=acl;entry;properties|none,enable-new=0|1`. */
   "sync-defaults-options"?: string;
+  /** Address of the provider, `https://…`, as it calls itself. */
+  "issuer-url"?: string;
+  /** Who Basalt is at the provider. */
+  "client-id"?: string;
+  /** Claim with a user's name: `subject` (default), `username`, `email` or any other; it cannot be
+   * changed. */
+  "username-claim"?: string;
+  /** Whether whoever is new here gets an account, without any permission (default 0). */
+  autocreate?: Flag;
+  /** What the provider is asked for besides `openid` (default `email profile`). */
+  scopes?: string;
+  /** Whether and what the provider asks the user: `none`, `login`, `consent`, `select_account`. */
+  prompt?: string;
+  /** What kinds of login are wanted of the provider. */
+  "acr-values"?: string;
+  /** Whether the provider is asked for claims that are not in its token (default 1). */
+  "query-userinfo"?: Flag;
+  /** Claim with the names of the user's groups, which are called NAME-REALM here. */
+  "groups-claim"?: string;
+  /** Whether groups that are not here are made (default 0). */
+  "groups-autocreate"?: Flag;
+  /** Whether a user leaves, at each login, every group that is not named (default 0). */
+  "groups-overwrite"?: Flag;
 };
 
 /** How a directory is reached. */
@@ -133,12 +161,14 @@ export type Factor = {
 };
 
 /** Kind of a second factor. */
-export type FactorType = "totp" | "recovery";
+export type FactorType = "totp" | "recovery" | "webauthn";
 
 /** A second factor that was made. */
 export type FactorMade = {
-  /** Its id. */
-  id: string;
+  /** Its id; none when a challenge is due first. */
+  id?: string;
+  /** For `webauthn`: options of `navigator.credentials.create`, as JSON with base64url for bytes. */
+  challenge?: string;
   /** For `recovery`: the codes, which are shown this once. */
   recovery?: Array<string>;
 };
@@ -1484,13 +1514,16 @@ export interface Methods {
       type: "pam" | "pve" | "ldap" | "ad" | "openid";
       /** Password of `bind_dn`; kept apart and never shown. */
       password?: string;
+      /** Secret of `client-id`, for `openid`; kept apart and never shown. */
+      "client-key"?: string;
       /** Refuse unless the server can be reached and takes `bind_dn` (default 0). */
       "check-connection"?: Flag;
       /** Description. */
       comment?: string;
       /** Whether a login page should choose it first; takes that from the realm that had it. */
       default?: Flag;
-      /** Second factor that everybody of the realm must have: `type=oath[,digits=6][,step=30]`. */
+      /** Second factor that everybody of the realm must have: `type=oath[,digits=6][,step=30]`; a
+       * security key does as well. */
       tfa?: string;
       /** Name or address of the server. */
       server1?: string;
@@ -1502,9 +1535,12 @@ export interface Methods {
       mode?: "ldap" | "ldaps" | "ldap+starttls";
       /** Older spelling of `mode`: 1 is `ldaps`. */
       secure?: Flag;
-      /** Whether the server's certificate must be valid and made out to its name (default 0). */
+      /** Whether the server's certificate must be valid and made out to its name. Default 0, as in
+       * Proxmox VE: then whoever is on the way can pose as the server and read every password. Set
+       * it to 1 wherever the server has a certificate. */
       verify?: Flag;
-      /** File or folder of the authorities that are believed (default /etc/ssl/certs). */
+      /** File, or for directories also folder, of the authorities that are believed (default those of
+       * the host, in /etc/ssl/certs). */
       capath?: string;
       /** Whether upper and lower case differ in user names (default 1). */
       "case-sensitive"?: Flag;
@@ -1533,6 +1569,29 @@ export interface Methods {
       /** What a synchronisation does unless told:
        * `scope=users|groups|both,remove-vanished=acl;entry;properties|none,enable-new=0|1`. */
       "sync-defaults-options"?: string;
+      /** Address of the provider, `https://…`, as it calls itself. */
+      "issuer-url"?: string;
+      /** Who Basalt is at the provider. */
+      "client-id"?: string;
+      /** Claim with a user's name: `subject` (default), `username`, `email` or any other; it cannot be
+       * changed. */
+      "username-claim"?: string;
+      /** Whether whoever is new here gets an account, without any permission (default 0). */
+      autocreate?: Flag;
+      /** What the provider is asked for besides `openid` (default `email profile`). */
+      scopes?: string;
+      /** Whether and what the provider asks the user: `none`, `login`, `consent`, `select_account`. */
+      prompt?: string;
+      /** What kinds of login are wanted of the provider. */
+      "acr-values"?: string;
+      /** Whether the provider is asked for claims that are not in its token (default 1). */
+      "query-userinfo"?: Flag;
+      /** Claim with the names of the user's groups, which are called NAME-REALM here. */
+      "groups-claim"?: string;
+      /** Whether groups that are not here are made (default 0). */
+      "groups-autocreate"?: Flag;
+      /** Whether a user leaves, at each login, every group that is not named (default 0). */
+      "groups-overwrite"?: Flag;
     };
     output: null;
   };
@@ -1549,8 +1608,12 @@ export interface Methods {
     params: {
       /** Name of the realm. */
       realm: string;
-      /** Password of `bind_dn`; kept apart and never shown. */
+      /** Password of `bind_dn`; kept apart and never shown. Needed again when the server, or how it
+       * is reached or believed, changes. */
       password?: string;
+      /** Secret of `client-id`, for `openid`; kept apart and never shown. Needed again when the
+       * provider, or how it is believed, changes. */
+      "client-key"?: string;
       /** Refuse unless the server can be reached and takes `bind_dn` (default 0). */
       "check-connection"?: Flag;
       /** Settings to put back to their defaults, separated by commas. */
@@ -1561,7 +1624,8 @@ export interface Methods {
       comment?: string;
       /** Whether a login page should choose it first; takes that from the realm that had it. */
       default?: Flag;
-      /** Second factor that everybody of the realm must have: `type=oath[,digits=6][,step=30]`. */
+      /** Second factor that everybody of the realm must have: `type=oath[,digits=6][,step=30]`; a
+       * security key does as well. */
       tfa?: string;
       /** Name or address of the server. */
       server1?: string;
@@ -1573,9 +1637,12 @@ export interface Methods {
       mode?: "ldap" | "ldaps" | "ldap+starttls";
       /** Older spelling of `mode`: 1 is `ldaps`. */
       secure?: Flag;
-      /** Whether the server's certificate must be valid and made out to its name (default 0). */
+      /** Whether the server's certificate must be valid and made out to its name. Default 0, as in
+       * Proxmox VE: then whoever is on the way can pose as the server and read every password. Set
+       * it to 1 wherever the server has a certificate. */
       verify?: Flag;
-      /** File or folder of the authorities that are believed (default /etc/ssl/certs). */
+      /** File, or for directories also folder, of the authorities that are believed (default those of
+       * the host, in /etc/ssl/certs). */
       capath?: string;
       /** Whether upper and lower case differ in user names (default 1). */
       "case-sensitive"?: Flag;
@@ -1604,6 +1671,29 @@ export interface Methods {
       /** What a synchronisation does unless told:
        * `scope=users|groups|both,remove-vanished=acl;entry;properties|none,enable-new=0|1`. */
       "sync-defaults-options"?: string;
+      /** Address of the provider, `https://…`, as it calls itself. */
+      "issuer-url"?: string;
+      /** Who Basalt is at the provider. */
+      "client-id"?: string;
+      /** Claim with a user's name: `subject` (default), `username`, `email` or any other; it cannot be
+       * changed. */
+      "username-claim"?: string;
+      /** Whether whoever is new here gets an account, without any permission (default 0). */
+      autocreate?: Flag;
+      /** What the provider is asked for besides `openid` (default `email profile`). */
+      scopes?: string;
+      /** Whether and what the provider asks the user: `none`, `login`, `consent`, `select_account`. */
+      prompt?: string;
+      /** What kinds of login are wanted of the provider. */
+      "acr-values"?: string;
+      /** Whether the provider is asked for claims that are not in its token (default 1). */
+      "query-userinfo"?: Flag;
+      /** Claim with the names of the user's groups, which are called NAME-REALM here. */
+      "groups-claim"?: string;
+      /** Whether groups that are not here are made (default 0). */
+      "groups-autocreate"?: Flag;
+      /** Whether a user leaves, at each login, every group that is not named (default 0). */
+      "groups-overwrite"?: Flag;
     };
     output: null;
   };
@@ -1637,6 +1727,28 @@ export interface Methods {
     };
     output: string;
   };
+  /** Begins a login at the provider of a realm. */
+  "POST /access/openid/auth-url": {
+    params: {
+      /** Name of the realm. */
+      realm: string;
+      /** Where the provider sends the browser back to; the provider has to know it. */
+      "redirect-url": string;
+    };
+    output: string;
+  };
+  /** Completes a login at the provider of a realm. */
+  "POST /access/openid/login": {
+    params: {
+      /** Code that the provider gave. */
+      code: string;
+      /** State that the address of the login had. */
+      state: string;
+      /** Where the provider sent the browser back to. */
+      "redirect-url": string;
+    };
+    output: Ticket;
+  };
   /** Lists the second factors of the users that the caller may see. */
   "GET /access/tfa": {
     params: Record<string, never>;
@@ -1656,13 +1768,17 @@ export interface Methods {
       /** The user, name@realm. */
       userid: string;
       /** Kind. */
-      type: "totp" | "recovery";
+      type: "totp" | "recovery" | "webauthn";
       /** What the user calls it. */
       description?: string;
       /** For `totp`: the secret as `otpauth://totp/NAME?secret=BASE32`. */
       totp?: string;
-      /** For `totp`: the present code, which proves that the secret arrived. */
+      /** For `totp`: the present code, which proves that the secret arrived. For `webauthn`: what
+       * `navigator.credentials.create` answered, as JSON with base64url for bytes; without, the answer
+       * is the challenge for it. */
       value?: string;
+      /** For `webauthn`: the challenge that `value` answers. */
+      challenge?: string;
       /** The caller's own password; root@pam needs none. */
       password?: string;
     };

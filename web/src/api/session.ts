@@ -6,8 +6,10 @@
  */
 import { useSyncExternalStore } from "react";
 import { api, setCredentials } from "./client";
-import { ApiError } from "./error";
+import { ApiError, messageOf } from "./error";
+import { returnAddress, takeReturn } from "./openid";
 import type { Capabilities, Ticket } from "./types";
+import { askKey, readChallenge, type Challenge } from "./webauthn";
 
 const COOKIE = "PVEAuthCookie";
 /** Tickets live two hours; a quarter of that leaves room for a sleeping laptop. */
@@ -19,8 +21,14 @@ export interface Session {
   cap: Capabilities | undefined;
 }
 
+/** A login whose first factor was right. */
+export interface Due {
+  who: Login;
+  challenge: Challenge;
+}
+
 export type SessionState =
-  { phase: "restoring" } | { phase: "out"; notice?: string } | { phase: "in"; session: Session };
+  { phase: "restoring" } | { phase: "out"; notice?: string; due?: Due } | { phase: "in"; session: Session };
 
 let state: SessionState = { phase: "restoring" };
 let renewedAt = 0;
@@ -67,19 +75,38 @@ export interface Login {
   realm: string;
 }
 
-/** Logs in with a password, or answers the challenge of a second factor. Throws the server's refusal. */
-export async function login(who: Login, password: string): Promise<string | undefined> {
+/** Logs in with a password; what is due when that alone is not enough. Throws the server's refusal. */
+export async function login(who: Login, password: string): Promise<Challenge | undefined> {
   const answer = await api.post("/access/ticket", { ...who, password });
-  if (answer.NeedTFA) return answer.ticket;
+  if (answer.NeedTFA) return readChallenge(answer.ticket);
   accept(answer);
   return undefined;
 }
 
+async function answer({ who, challenge }: Due, password: string): Promise<void> {
+  accept(await api.post("/access/ticket", { ...who, "tfa-challenge": challenge.ticket, password }));
+}
+
 /** Completes a login with a time-based code, which has digits alone, or with a recovery code. */
-export async function answerChallenge(who: Login, challenge: string, code: string): Promise<void> {
-  const kind = /^\d{6,8}$/.test(code) ? "totp" : "recovery";
-  const answer = { ...who, "tfa-challenge": challenge, password: `${kind}:${code}` };
-  accept(await api.post("/access/ticket", answer));
+export function answerWithCode(due: Due, code: string): Promise<void> {
+  return answer(due, `${/^\d{6,8}$/.test(code) ? "totp" : "recovery"}:${code}`);
+}
+
+/** Completes a login with a security key, which the browser asks the user to touch. */
+export async function answerWithKey(due: Due): Promise<void> {
+  if (!due.challenge.webauthn) throw new Error("No security key can answer here.");
+  return answer(due, `webauthn:${await askKey(due.challenge.webauthn)}`);
+}
+
+/** Completes a login at a provider. */
+async function finishOpenId(code: string, state: string): Promise<void> {
+  const found = await api.post("/access/openid/login", { code, state, "redirect-url": returnAddress() });
+  if (!found.NeedTFA) return accept(found);
+  const realm = found.username.slice(found.username.lastIndexOf("@") + 1);
+  change({
+    phase: "out",
+    due: { who: { username: found.username, realm }, challenge: readChallenge(found.ticket) },
+  });
 }
 
 /** Ends the session in this browser. */
@@ -97,6 +124,11 @@ async function renew(): Promise<void> {
 
 /** Picks up a session left by an earlier page load, if its ticket still stands. */
 export async function restore(): Promise<void> {
+  const back = takeReturn();
+  if (back) {
+    if ("problem" in back) return logout(back.problem);
+    return finishOpenId(back.code, back.state).catch((error: unknown) => logout(messageOf(error)));
+  }
   if (!readCookie()) return change({ phase: "out" });
   try {
     await renew();

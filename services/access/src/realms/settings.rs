@@ -1,8 +1,8 @@
 //! A realm as the API and the store say it: flat settings, each checked and printed back.
 
 use super::{
-    Attributes, Common, Directory, Domain, Entries, GroupSearch, Kind, Naming, Realm, SyncOptions,
-    Totp, UserSearch,
+    Attributes, Common, Directory, Domain, Entries, GroupSearch, Kind, Naming, OpenId, Realm,
+    SyncOptions, Totp, UserSearch,
 };
 use basalt_api::methods::realms::{DirectoryMode, RealmFields, RealmType};
 use basalt_api::{Error, Result};
@@ -48,8 +48,8 @@ impl Realm {
             second: fields.tfa.take().map(|text| second(&text)).transpose()?,
         };
         let kind = match kind {
-            RealmType::Pam => plain(&fields).map(|()| Kind::Pam)?,
-            RealmType::Pve => plain(&fields).map(|()| Kind::Pve)?,
+            RealmType::Pam => no_other(&fields).map(|()| Kind::Pam)?,
+            RealmType::Pve => no_other(&fields).map(|()| Kind::Pve)?,
             RealmType::Ldap => {
                 let entries = Entries {
                     base_dn: wanted("base_dn", fields.base_dn.take())?,
@@ -71,7 +71,8 @@ impl Realm {
                 Kind::Directory(Box::new(directory(Naming::Domain(domain), fields)?))
             }
             RealmType::Openid => {
-                return Err(Error::new(501, "OpenID Connect is not there yet in Basalt"));
+                let openid = OpenId::new(&mut fields)?;
+                no_other(&fields).map(|()| Kind::OpenId(Box::new(openid)))?
             }
         };
         Ok(Self { common, kind })
@@ -86,14 +87,23 @@ impl Realm {
                 Naming::Entries(_) => RealmType::Ldap,
                 Naming::Domain(_) => RealmType::Ad,
             },
+            Kind::OpenId(_) => RealmType::Openid,
         }
     }
 
     /// The directory behind it, if there is one.
     pub fn directory(&self) -> Option<&Directory> {
         match &self.kind {
-            Kind::Pam | Kind::Pve => None,
+            Kind::Pam | Kind::Pve | Kind::OpenId(_) => None,
             Kind::Directory(directory) => Some(directory),
+        }
+    }
+
+    /// The provider behind it, if there is one.
+    pub fn openid(&self) -> Option<&OpenId> {
+        match &self.kind {
+            Kind::Pam | Kind::Pve | Kind::Directory(_) => None,
+            Kind::OpenId(openid) => Some(openid),
         }
     }
 
@@ -108,6 +118,7 @@ impl Realm {
         match &self.kind {
             Kind::Pam | Kind::Pve => fields,
             Kind::Directory(directory) => directory.fields(fields),
+            Kind::OpenId(openid) => openid.fields(fields),
         }
     }
 }
@@ -201,13 +212,13 @@ fn second(text: &str) -> Result<Totp> {
     }
 }
 
-/// Refuses what only directories have.
-fn plain(fields: &RealmFields) -> Result<()> {
+/// Refuses what realms of another type have.
+fn no_other(fields: &RealmFields) -> Result<()> {
     let value = serde_json::to_value(fields).map_err(Error::failed)?;
     let given = value.as_object().into_iter().flatten();
     let wrong = given
         .filter(|(_, value)| !value.is_null())
-        .map(|(name, _)| (name.clone(), "is for realms of type ldap and ad".to_owned()));
+        .map(|(name, _)| (name.clone(), "is not for realms of this type".to_owned()));
     let wrong: BTreeMap<String, String> = wrong.collect();
     if wrong.is_empty() {
         return Ok(());
@@ -215,14 +226,14 @@ fn plain(fields: &RealmFields) -> Result<()> {
     Err(Error::params(wrong))
 }
 
-fn refuse(name: &str, given: bool) -> Result<()> {
+pub(super) fn refuse(name: &str, given: bool) -> Result<()> {
     if given {
         return Err(Error::param(name, "is not for realms of this type"));
     }
     Ok(())
 }
 
-fn wanted(name: &str, value: Option<String>) -> Result<String> {
+pub(super) fn wanted(name: &str, value: Option<String>) -> Result<String> {
     value
         .filter(|text| !text.trim().is_empty())
         .ok_or_else(|| Error::param(name, "is needed for realms of this type"))
@@ -256,6 +267,7 @@ fn server(name: &str, value: String) -> Result<String> {
 }
 
 fn directory(naming: Naming, fields: RealmFields) -> Result<Directory> {
+    OpenId::refuse(&fields)?;
     let first = server("server1", wanted("server1", fields.server1)?)?;
     let second = fields
         .server2

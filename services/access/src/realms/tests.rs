@@ -88,3 +88,29 @@ fn settings_are_put_back_and_built_in_realms_stay() {
     realms.remove("corp").unwrap();
     assert!(realms.remove("pam").is_err() && realms.remove("corp").is_err());
 }
+
+#[test]
+fn a_secret_is_told_to_nobody_new() {
+    let before = Realm::new(RealmType::Ldap, corp()).unwrap();
+    let after = |change: serde_json::Value, delete: &[&str]| {
+        let mut realms = Realms::default();
+        realms.create("corp", before.clone()).unwrap();
+        realms.update("corp", &fields(change), delete).unwrap();
+        realms.get("corp").unwrap().tells_others(&before)
+    };
+    for change in [
+        serde_json::json!({"server1": "evil.example.net"}),
+        serde_json::json!({"server2": "evil.example.net"}),
+        serde_json::json!({"port": 1389}),
+        serde_json::json!({"mode": "ldap+starttls"}),
+        serde_json::json!({"verify": false}),
+        serde_json::json!({"capath": "/tmp/evil.pem"}),
+    ] {
+        assert!(after(change.clone(), &[]), "{change}");
+    }
+    assert!(after(serde_json::json!({}), &["port"]));
+    assert!(!after(
+        serde_json::json!({"filter": "a=b", "base_dn": "dc=x"}),
+        &["default"]
+    ));
+}

@@ -1,6 +1,10 @@
 //! Codes open once, and guessing ends.
 
 use super::*;
+use authenticator::Authenticator;
+
+#[path = "../../tests/authenticator/mod.rs"]
+mod authenticator;
 
 const NOW: u64 = 1_800_000_000;
 
@@ -21,6 +25,10 @@ fn with_totp() -> (UserFactors, Secret) {
     let code = secret.code((NOW - 300) / 30);
     user.add_totp(about(), secret.clone(), &code).unwrap();
     (user, secret)
+}
+
+fn challenge(user: &UserFactors) -> Option<Challenge> {
+    user.challenge(None, || unreachable!("there are no keys"))
 }
 
 #[test]
@@ -57,7 +65,7 @@ fn wrong_codes_lock_until_a_recovery_code_or_an_administrator() {
     assert!(user.verify(&recovery, NOW));
     assert!(!user.verify(&recovery, NOW));
     assert_eq!(
-        user.challenge().unwrap().recovery,
+        challenge(&user).unwrap().recovery,
         [0, 1, 2, 4, 5, 6, 7, 8, 9]
     );
     assert!(user.verify(&right, NOW));
@@ -66,13 +74,48 @@ fn wrong_codes_lock_until_a_recovery_code_or_an_administrator() {
 #[test]
 fn recovery_codes_that_are_used_up_still_bar_the_door() {
     let mut user = UserFactors::default();
-    assert_eq!(user.challenge(), None);
+    assert_eq!(challenge(&user), None);
     for code in user.add_recovery(about()).unwrap() {
         assert!(user.verify(&Answer::Recovery(code), NOW));
     }
-    let left = user.challenge().unwrap();
+    let left = challenge(&user).unwrap();
     assert!(!left.totp && left.recovery.is_empty());
     user.about_mut(RECOVERY).unwrap().enable = false;
-    assert_eq!(user.challenge(), None);
+    assert_eq!(challenge(&user), None);
     assert!(user.remove(RECOVERY) && user.is_empty());
+}
+
+#[test]
+fn a_challenge_is_answered_by_a_key_once() {
+    let origin = "https://basalt.example.org:8006";
+    let mut device = Authenticator::new(origin);
+    let page = origin.parse().unwrap();
+    let asked = webauthn::ask_new(&page, &Userid::root(), "new", std::iter::empty());
+    let key = Credential::registered(&device.create(&asked), "new", &page).unwrap();
+    let mut user = UserFactors::default();
+    let id = user.add_key(about(), key.clone()).unwrap();
+    assert_eq!(user.add_key(about(), key), None);
+    assert!(user.has_real());
+    // By another name there is nothing to ask, but the door stays shut.
+    let elsewhere = user.challenge(Some("other.example.org"), || unreachable!());
+    assert_eq!(elsewhere.unwrap().webauthn, None);
+    let due = user.challenge(Some("basalt.example.org"), || "due".to_owned());
+    let due = due.unwrap().webauthn.unwrap();
+    let answer = |json: &str| Answer::parse(&format!("webauthn:{json}")).unwrap();
+    let first = answer(&device.get(&due));
+    assert!(user.verify(&first, NOW));
+    let stored = serde_json::to_string(&user).unwrap();
+    let mut user: UserFactors = serde_json::from_str(&stored).unwrap();
+    assert!(!user.verify(&first, NOW));
+    // The key would answer the same challenge again.
+    assert!(!user.verify(&answer(&device.get(&due)), NOW + 300));
+    let mut next = due.clone();
+    next["publicKey"]["challenge"] = "next".into();
+    user.about_mut(&id).unwrap().enable = false;
+    assert!(!user.verify(&answer(&device.get(&next)), NOW));
+    user.about_mut(&id).unwrap().enable = true;
+    assert!(user.verify(&answer(&device.get(&next)), NOW));
+    let mut stranger = Authenticator::new(origin);
+    assert!(!user.verify(&answer(&stranger.get(&next)), NOW));
+    assert!(user.remove(&id) && user.is_empty());
 }

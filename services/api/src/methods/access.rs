@@ -17,7 +17,7 @@ pub struct Login {
     #[schemars(length(max = 128))]
     pub username: String,
     /// Password, or a ticket that is still valid: it is renewed; or the answer to `tfa-challenge`.
-    #[schemars(length(max = 4096))]
+    #[schemars(length(max = 16384))]
     pub password: String,
     /// Realm, when the name has none (default pam).
     pub realm: Option<String>,
@@ -25,7 +25,7 @@ pub struct Login {
     #[schemars(length(max = 64))]
     pub otp: Option<String>,
     /// Challenge that an earlier login with the password answered.
-    #[schemars(length(max = 4096))]
+    #[schemars(length(max = 65536))]
     pub tfa_challenge: Option<String>,
     /// Kind of ticket when a second factor is due; there is one kind.
     pub new_format: Option<bool>,
@@ -47,7 +47,8 @@ pub struct Ticket {
     #[serde(rename = "CSRFPreventionToken")]
     pub csrf_prevention_token: Option<String>,
     /// The password is right, and a second factor is due: log in again with the challenge as
-    /// `tfa-challenge` and the answer, `totp:123456` or `recovery:CODE`, as `password`.
+    /// `tfa-challenge` and the answer as `password`: `totp:123456`, `recovery:CODE`, or `webauthn:`
+    /// and what the browser says as JSON.
     #[serde(rename = "NeedTFA")]
     pub need_tfa: Option<bool>,
     /// Privileges by kind of object, for what an interface should offer.

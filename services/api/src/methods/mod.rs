@@ -17,6 +17,7 @@ pub mod guest;
 pub mod hardware;
 pub mod lxc;
 pub mod nodes;
+pub mod openid;
 pub mod pools;
 pub mod qemu;
 pub mod realms;
@@ -33,6 +34,7 @@ pub const ALL: &[&[Declaration]] = &[
     version::DECLARED,
     access::DECLARED,
     realms::DECLARED,
+    openid::DECLARED,
     tfa::DECLARED,
     users::DECLARED,
     acl::DECLARED,

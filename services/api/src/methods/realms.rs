@@ -76,8 +76,9 @@ pub struct RealmPath {
     pub realm: String,
 }
 
-/// What is configured of a realm. All but `comment`, `default` and `tfa` is for the kinds `ldap`
-/// and `ad`.
+/// What is configured of a realm. `comment`, `default` and `tfa` are for every kind, `capath` for
+/// `ldap`, `ad` and `openid`, what is from `issuer-url` on for `openid`, and the rest for `ldap` and
+/// `ad`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RealmFields {
     /// Description.
@@ -85,7 +86,8 @@ pub struct RealmFields {
     pub comment: Option<String>,
     /// Whether a login page should choose it first; takes that from the realm that had it.
     pub default: Option<bool>,
-    /// Second factor that everybody of the realm must have: `type=oath[,digits=6][,step=30]`.
+    /// Second factor that everybody of the realm must have: `type=oath[,digits=6][,step=30]`; a
+    /// security key does as well.
     #[schemars(length(max = 128))]
     pub tfa: Option<String>,
     /// Name or address of the server.
@@ -101,9 +103,12 @@ pub struct RealmFields {
     pub mode: Option<DirectoryMode>,
     /// Older spelling of `mode`: 1 is `ldaps`.
     pub secure: Option<bool>,
-    /// Whether the server's certificate must be valid and made out to its name (default 0).
+    /// Whether the server's certificate must be valid and made out to its name. Default 0, as in
+    /// Proxmox VE: then whoever is on the way can pose as the server and read every password. Set
+    /// it to 1 wherever the server has a certificate.
     pub verify: Option<bool>,
-    /// File or folder of the authorities that are believed (default /etc/ssl/certs).
+    /// File, or for directories also folder, of the authorities that are believed (default those of
+    /// the host, in /etc/ssl/certs).
     pub capath: Option<String>,
     /// Whether upper and lower case differ in user names (default 1).
     #[serde(rename = "case-sensitive")]
@@ -142,6 +147,43 @@ pub struct RealmFields {
     /// `scope=users|groups|both,remove-vanished=acl;entry;properties|none,enable-new=0|1`.
     #[serde(rename = "sync-defaults-options")]
     pub sync_defaults_options: Option<String>,
+    /// Address of the provider, `https://…`, as it calls itself.
+    #[serde(rename = "issuer-url")]
+    #[schemars(length(max = 256))]
+    pub issuer_url: Option<String>,
+    /// Who Basalt is at the provider.
+    #[serde(rename = "client-id")]
+    #[schemars(length(max = 256))]
+    pub client_id: Option<String>,
+    /// Claim with a user's name: `subject` (default), `username`, `email` or any other; it cannot be
+    /// changed.
+    #[serde(rename = "username-claim")]
+    pub username_claim: Option<String>,
+    /// Whether whoever is new here gets an account, without any permission (default 0).
+    pub autocreate: Option<bool>,
+    /// What the provider is asked for besides `openid` (default `email profile`).
+    #[schemars(length(max = 1024))]
+    pub scopes: Option<String>,
+    /// Whether and what the provider asks the user: `none`, `login`, `consent`, `select_account`.
+    #[schemars(length(max = 256))]
+    pub prompt: Option<String>,
+    /// What kinds of login are wanted of the provider.
+    #[serde(rename = "acr-values")]
+    #[schemars(length(max = 1024))]
+    pub acr_values: Option<String>,
+    /// Whether the provider is asked for claims that are not in its token (default 1).
+    #[serde(rename = "query-userinfo")]
+    pub query_userinfo: Option<bool>,
+    /// Claim with the names of the user's groups, which are called NAME-REALM here.
+    #[serde(rename = "groups-claim")]
+    #[schemars(length(max = 256))]
+    pub groups_claim: Option<String>,
+    /// Whether groups that are not here are made (default 0).
+    #[serde(rename = "groups-autocreate")]
+    pub groups_autocreate: Option<bool>,
+    /// Whether a user leaves, at each login, every group that is not named (default 0).
+    #[serde(rename = "groups-overwrite")]
+    pub groups_overwrite: Option<bool>,
 }
 
 /// A new realm.
@@ -156,6 +198,10 @@ pub struct RealmNew {
     /// Password of `bind_dn`; kept apart and never shown.
     #[schemars(length(min = 1, max = 4096))]
     pub password: Option<String>,
+    /// Secret of `client-id`, for `openid`; kept apart and never shown.
+    #[serde(rename = "client-key")]
+    #[schemars(length(min = 1, max = 256))]
+    pub client_key: Option<String>,
     /// Refuse unless the server can be reached and takes `bind_dn` (default 0).
     #[serde(rename = "check-connection")]
     pub check_connection: Option<bool>,
@@ -169,9 +215,15 @@ pub struct RealmNew {
 pub struct RealmChange {
     /// Name of the realm.
     pub realm: String,
-    /// Password of `bind_dn`; kept apart and never shown.
+    /// Password of `bind_dn`; kept apart and never shown. Needed again when the server, or how it
+    /// is reached or believed, changes.
     #[schemars(length(min = 1, max = 4096))]
     pub password: Option<String>,
+    /// Secret of `client-id`, for `openid`; kept apart and never shown. Needed again when the
+    /// provider, or how it is believed, changes.
+    #[serde(rename = "client-key")]
+    #[schemars(length(min = 1, max = 256))]
+    pub client_key: Option<String>,
     /// Refuse unless the server can be reached and takes `bind_dn` (default 0).
     #[serde(rename = "check-connection")]
     pub check_connection: Option<bool>,

@@ -26,6 +26,8 @@ pub enum FactorType {
     Totp,
     /// Codes on paper, each good for one login.
     Recovery,
+    /// A security key.
+    Webauthn,
 }
 
 /// A second factor of a user.
@@ -109,9 +111,14 @@ pub struct FactorNew {
     /// For `totp`: the secret as `otpauth://totp/NAME?secret=BASE32`.
     #[schemars(length(max = 1024))]
     pub totp: Option<String>,
-    /// For `totp`: the present code, which proves that the secret arrived.
-    #[schemars(length(max = 64))]
+    /// For `totp`: the present code, which proves that the secret arrived. For `webauthn`: what
+    /// `navigator.credentials.create` answered, as JSON with base64url for bytes; without, the answer
+    /// is the challenge for it.
+    #[schemars(length(max = 65536))]
     pub value: Option<String>,
+    /// For `webauthn`: the challenge that `value` answers.
+    #[schemars(length(max = 1024))]
+    pub challenge: Option<String>,
     /// The caller's own password; root@pam needs none.
     #[schemars(length(min = 5, max = 64))]
     pub password: Option<String>,
@@ -120,8 +127,10 @@ pub struct FactorNew {
 /// A second factor that was made.
 #[derive(Clone, Serialize, Deserialize, JsonSchema)]
 pub struct FactorMade {
-    /// Its id.
-    pub id: String,
+    /// Its id; none when a challenge is due first.
+    pub id: Option<String>,
+    /// For `webauthn`: options of `navigator.credentials.create`, as JSON with base64url for bytes.
+    pub challenge: Option<String>,
     /// For `recovery`: the codes, which are shown this once.
     pub recovery: Option<Vec<String>>,
 }

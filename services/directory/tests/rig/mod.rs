@@ -1,9 +1,13 @@
-//! OpenLDAP's slapd on loopback, with people and groups, in the clear and by TLS.
+//! Directories that really run on loopback: here OpenLDAP's slapd, in the clear and by TLS; in
+//! [`samba`] a domain controller of Active Directory.
 
 #![allow(
     dead_code,
     reason = "the node's tests use it, too, and each only a part"
 )]
+
+mod certificates;
+pub mod samba;
 
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
@@ -161,19 +165,7 @@ fn spawn(folder: &Path, plain: u16, tls: u16) -> Child {
 
 fn configure(folder: &Path, anonymous: bool) {
     let write = |name: &str, text: &str| std::fs::write(folder.join(name), text).unwrap();
-    let key = rcgen::KeyPair::generate().unwrap();
-    let mut authority = rcgen::CertificateParams::default();
-    authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    let authority_pem = authority.self_signed(&key).unwrap().pem();
-    let issuer = rcgen::Issuer::new(authority, key);
-    let key = rcgen::KeyPair::generate().unwrap();
-    let mut server = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
-    let name = rcgen::DnType::CommonName;
-    server.distinguished_name.push(name, "127.0.0.1");
-    let server = server.signed_by(&key, &issuer).unwrap();
-    write("ca.pem", &authority_pem);
-    write("server.pem", &server.pem());
-    write("server.key", &key.serialize_pem());
+    certificates::write(folder, "127.0.0.1");
     std::fs::create_dir(folder.join("data")).unwrap();
     let everybody = if anonymous { "read" } else { "none" };
     let at = folder.display();

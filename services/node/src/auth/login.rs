@@ -1,13 +1,15 @@
 //! How somebody gets in: password, then a second factor if there is one.
 //!
 //! A password is checked with the realm's own means: PAM for the host's accounts, a stored hash for
-//! the realm `pve`, a bind for a directory. Failures say the same whatever was wrong, and take
+//! the realm `pve`, a bind for a directory; a provider is asked elsewhere. Failures say the same whatever was wrong, and take
 //! three seconds each; [`super::lockout`] makes them take longer.
 
 use super::{Access, now};
 use crate::pam;
+use basalt_access::nonce::Purpose;
 use basalt_access::password;
 use basalt_access::realms::Kind;
+use basalt_access::second::webauthn::Origin;
 use basalt_access::second::{Answer, Challenge};
 use basalt_api::Error;
 use basalt_directory::Client;
@@ -32,6 +34,8 @@ pub struct Attempt<'a> {
     pub challenge: Option<&'a str>,
     /// Where it comes from.
     pub from: Option<IpAddr>,
+    /// The page that it comes from, which security keys are bound to.
+    pub page: Option<&'a Origin>,
 }
 
 /// How far an attempt got.
@@ -79,20 +83,35 @@ impl Access {
             };
         }
         self.password(user, attempt.secret, attempt.from).await?;
+        self.passed(user, attempt.code, attempt.from, attempt.page)
+            .await
+    }
+
+    /// What is due of a user who proved the first factor.
+    pub(super) async fn passed(
+        &self,
+        user: &Userid,
+        code: Option<&str>,
+        from: Option<IpAddr>,
+        page: Option<&Origin>,
+    ) -> Result<Login, Error> {
+        let snapshot = self.snapshot();
         let factors = self.factors().map_err(Error::failed)?;
         let factors = factors.of(user);
-        let due = factors.and_then(|factors| factors.challenge());
+        let host = page.map(Origin::host);
+        let nonce = || self.key().key_challenge(Purpose::Login, user, now());
+        let due = factors.and_then(|factors| factors.challenge(host, nonce));
         let realm = snapshot.realms.get(user.realm())?;
-        if realm.common.second.is_some() && !factors.is_some_and(|found| found.has_totp()) {
+        if realm.common.second.is_some() && !factors.is_some_and(|found| found.has_real()) {
             tracing::warn!(target: "audit", %user, "login refused: no second factor");
             let text = "the realm demands a second factor, and this account has none";
             return Err(Error::unauthenticated(text));
         }
-        match (due, attempt.code) {
+        match (due, code) {
             (None, _) => Ok(self.done(user)),
             (Some(_), Some(code)) => {
                 let answer = Answer::Totp(code.trim().to_owned());
-                self.second(user, &answer, attempt.from).await
+                self.second(user, &answer, from).await
             }
             (Some(due), None) => Ok(Login::Due(user.clone(), due)),
         }
@@ -115,7 +134,7 @@ impl Access {
         Login::Done(user.clone())
     }
 
-    fn may_try(&self, user: &Userid, from: Option<IpAddr>) -> Result<(), Error> {
+    pub(super) fn may_try(&self, user: &Userid, from: Option<IpAddr>) -> Result<(), Error> {
         let Some(wait) = self.lockout.wait(user, from) else {
             return Ok(());
         };
@@ -137,8 +156,16 @@ impl Access {
         if !valid || snapshot.active(user, now()).is_err() {
             return Err(failed(user, attempt.from).await);
         }
-        let text = "must be like totp:123456 or recovery:CODE";
+        let text = "must be like totp:123456, recovery:CODE or webauthn:JSON";
         let answer = Answer::parse(attempt.secret).ok_or_else(|| Error::param("password", text))?;
+        if let Answer::Webauthn(assertion) = &answer {
+            let (asked, purpose) = (assertion.challenge(), Purpose::Login);
+            if let Err(error) = snapshot.verifier.key_challenge(asked, purpose, user, now()) {
+                tracing::warn!(target: "audit", %user, %error, "answer of a security key");
+                self.lockout.failed(Some(user), attempt.from);
+                return Err(failed(user, attempt.from).await);
+            }
+        }
         self.second(user, &answer, attempt.from).await
     }
 
@@ -221,7 +248,7 @@ impl Access {
                     }
                 }
             }
-            Kind::Directory(_) => false,
+            Kind::Directory(_) | Kind::OpenId(_) => false,
             Kind::Pam if found.is_none() => false,
             Kind::Pam => {
                 let secret = Zeroizing::new(secret.to_owned());
@@ -244,7 +271,7 @@ async fn blocking(check: impl FnOnce() -> bool + Send + 'static) -> bool {
     tokio::task::spawn_blocking(check).await.unwrap_or(false)
 }
 
-async fn failed(user: &Userid, from: Option<IpAddr>) -> Error {
+pub(super) async fn failed(user: &Userid, from: Option<IpAddr>) -> Error {
     tracing::warn!(target: "audit", %user, ?from, "login failed");
     // Time itself is meant: guessing passwords shall take long.
     tokio::time::sleep(FAILURE_DELAY).await;

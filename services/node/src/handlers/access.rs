@@ -1,7 +1,7 @@
 //! Login, passwords and what the caller may do.
 
 use crate::auth::login::{Attempt, Login as Entry};
-use crate::auth::now;
+use crate::auth::{Access, now};
 use crate::call::Call;
 use crate::router::Router;
 use basalt_access::{Snapshot, is_path, password};
@@ -42,28 +42,34 @@ async fn login(call: &Call, login: Login) -> Result<Ticket> {
         code: login.otp.as_deref(),
         challenge: login.tfa_challenge.as_deref(),
         from: call.from,
+        page: call.page.as_ref(),
     };
-    let user = match access.login(attempt).await? {
-        Entry::Done(user) => user,
-        Entry::Due(user, challenge) => {
-            return Ok(Ticket {
-                ticket: access.key().challenge(&user, &challenge, now()),
-                csrf_prevention_token: None,
-                need_tfa: Some(true),
-                cap: Map::new(),
-                username: user,
-            });
-        }
-    };
-    let (now, snapshot) = (now(), access.snapshot());
-    verify(&snapshot, &user, &login)?;
-    Ok(Ticket {
-        ticket: access.key().ticket(&user, now),
-        csrf_prevention_token: Some(access.key().csrf(&user, now)),
-        need_tfa: None,
-        cap: capabilities(&snapshot, &user.clone().into()),
-        username: user,
-    })
+    let entry = access.login(attempt).await?;
+    if let Entry::Done(user) = &entry {
+        verify(&access.snapshot(), user, &login)?;
+    }
+    Ok(ticket(access, entry))
+}
+
+/// What somebody is given who got so far.
+pub(super) fn ticket(access: &Access, entry: Entry) -> Ticket {
+    let (now, key) = (now(), access.key());
+    match entry {
+        Entry::Done(user) => Ticket {
+            ticket: key.ticket(&user, now),
+            csrf_prevention_token: Some(key.csrf(&user, now)),
+            need_tfa: None,
+            cap: capabilities(&access.snapshot(), &user.clone().into()),
+            username: user,
+        },
+        Entry::Due(user, challenge) => Ticket {
+            ticket: key.challenge(&user, &challenge, now),
+            csrf_prevention_token: None,
+            need_tfa: Some(true),
+            cap: Map::new(),
+            username: user,
+        },
+    }
 }
 
 /// Refuses a login that asks for privileges on a path which the user lacks.

@@ -10,6 +10,7 @@ pub mod cluster;
 pub mod hardware;
 pub mod lxc;
 pub mod nodes;
+pub mod openid;
 pub mod pools;
 pub mod qemu;
 pub mod realms;
@@ -35,6 +36,7 @@ pub fn router() -> Router {
     hardware::register(&mut router);
     lxc::register(&mut router);
     nodes::register(&mut router);
+    openid::register(&mut router);
     pools::register(&mut router);
     qemu::register(&mut router);
     storage::register(&mut router);

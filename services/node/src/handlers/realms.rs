@@ -64,11 +64,28 @@ fn has_password(directory: &Directory, password: Option<&String>) -> Result<()> 
     }
 }
 
+/// The secret that a call gives, by the name that realms of this kind have for it.
+fn given<'a>(
+    realm: &StoredRealm,
+    password: Option<&'a String>,
+    key: Option<&'a String>,
+) -> Result<Option<&'a String>> {
+    let (secret, name, other) = match realm.openid() {
+        Some(_) => (key, "password", password),
+        None => (password, "client-key", key),
+    };
+    match other {
+        Some(_) => Err(Error::param(name, "is not for realms of this type")),
+        None => Ok(secret),
+    }
+}
+
 /// Refuses what cannot work: a password without an account, or the other way round, and a server
 /// that does not answer if that is to be checked.
 async fn usable(realm: &StoredRealm, password: Option<&String>, connect: bool) -> Result<()> {
     let Some(directory) = realm.directory() else {
-        if password.is_some() || connect {
+        let secret = password.is_some() && realm.openid().is_none();
+        if secret || connect {
             let name = if connect {
                 "check-connection"
             } else {
@@ -90,17 +107,18 @@ async fn usable(realm: &StoredRealm, password: Option<&String>, connect: bool) -
 async fn create(call: &Call, new: RealmNew) -> Result<()> {
     let name = new.realm;
     let realm = StoredRealm::new(new.kind, new.fields)?;
+    let secret = given(&realm, new.password.as_ref(), new.client_key.as_ref())?;
     // What does not depend on the server is refused before it is asked.
     call.access.realms.clone().create(&name, realm.clone())?;
     let connect = new.check_connection.unwrap_or(false);
-    usable(&realm, new.password.as_ref(), connect).await?;
+    usable(&realm, secret, connect).await?;
     let access = &call.core.access;
     let done = access.change_parts(Transaction::new(), |parts| {
         parts.realms.create(&name, realm)?;
         // Nothing may be left of an earlier realm of this name.
         parts.vault.0.remove(&name);
-        if let Some(password) = new.password {
-            parts.vault.0.insert(name.clone(), password);
+        if let Some(secret) = secret {
+            parts.vault.0.insert(name.clone(), secret.clone());
         }
         Ok(())
     });
@@ -120,13 +138,26 @@ fn changed(parts: &mut Parts, change: &RealmChange) -> Result<()> {
     }
     let words = change.delete.as_deref().unwrap_or_default();
     let words = words.split([',', ';', ' ']).filter(|word| !word.is_empty());
-    let (secret, delete): (Vec<&str>, Vec<&str>) = words.partition(|word| *word == "password");
+    let (secret, delete): (Vec<&str>, Vec<&str>) =
+        words.partition(|word| ["password", "client-key"].contains(word));
+    let before = parts.realms.get(name)?.clone();
     parts.realms.update(name, &change.fields, &delete)?;
     if !secret.is_empty() || delete.contains(&"bind_dn") {
         parts.vault.0.remove(name);
     }
-    if let Some(password) = &change.password {
-        parts.vault.0.insert(name.clone(), password.clone());
+    let realm = parts.realms.get(name)?;
+    let new = given(realm, change.password.as_ref(), change.client_key.as_ref())?;
+    let kept = new.is_none() && parts.vault.0.contains_key(name);
+    if kept && realm.tells_others(&before) {
+        let text = "is needed again: the server, or how it is reached or believed, changes";
+        let secret = match realm.openid() {
+            Some(_) => "client-key",
+            None => "password",
+        };
+        return Err(Error::param(secret, text));
+    }
+    if let Some(secret) = new {
+        parts.vault.0.insert(name.clone(), secret.clone());
     }
     Ok(())
 }

@@ -4,7 +4,9 @@ use crate::auth::now;
 use crate::call::Call;
 use crate::router::Router;
 use basalt_access::Proof;
+use basalt_access::nonce::Purpose;
 use basalt_access::realms::Realm;
+use basalt_access::second::webauthn::{self, Credential, OriginError};
 use basalt_access::second::{About, Kind, RECOVERY, Secret, UserFactors as Stored};
 use basalt_api::methods::tfa::{
     Factor, FactorChange, FactorMade, FactorNew, FactorPath, FactorRemoval, FactorType,
@@ -35,6 +37,7 @@ fn entries(stored: &Stored) -> Vec<Factor> {
         kind: match kind {
             Kind::Totp => FactorType::Totp,
             Kind::Recovery => FactorType::Recovery,
+            Kind::Webauthn => FactorType::Webauthn,
         },
         description: about.description.clone(),
         created: about.created,
@@ -114,6 +117,11 @@ async fn may_change(call: &Call, user: &Userid, password: Option<&str>) -> Resul
     if user.is_root() {
         return Err(Error::forbidden("only root@pam changes its second factors"));
     }
+    let own = call.access.realms.get(call.auth().user.realm());
+    if own.is_ok_and(|realm| realm.openid().is_some()) {
+        let text = "your realm has no password to confirm it with: ask an administrator";
+        return Err(Error::forbidden(text));
+    }
     let password = password.ok_or_else(|| Error::param("password", "your own is needed"))?;
     let confirmed = call
         .core
@@ -171,27 +179,83 @@ async fn create(call: &Call, new: FactorNew) -> Result<FactorMade> {
                 let added = stored.add_totp(about, secret, &code);
                 added.ok_or_else(|| Error::param("value", "is not the present code"))
             });
-            Ok(FactorMade {
-                id: id.await?,
-                recovery: None,
-            })
+            Ok(made(id.await?))
+        }
+        FactorType::Webauthn => {
+            refuse("totp", new.totp.is_some())?;
+            security_key(call, &new, about).await
         }
         FactorType::Recovery => {
-            for (name, given) in [("totp", new.totp.is_some()), ("value", new.value.is_some())] {
-                if given {
-                    return Err(Error::param(name, "is for type totp"));
-                }
-            }
+            refuse("totp", new.totp.is_some())?;
+            refuse("value", new.value.is_some())?;
+            refuse("challenge", new.challenge.is_some())?;
             let codes = change(call, &new.userid, "recovery codes made", |stored| {
                 let codes = stored.add_recovery(about);
                 codes.ok_or_else(|| Error::exists("second factor 'recovery'"))
             });
             Ok(FactorMade {
-                id: RECOVERY.to_owned(),
                 recovery: Some(codes.await?),
+                ..made(RECOVERY.to_owned())
             })
         }
     }
+}
+
+fn made(id: String) -> FactorMade {
+    FactorMade {
+        id: Some(id),
+        challenge: None,
+        recovery: None,
+    }
+}
+
+fn refuse(name: &str, given: bool) -> Result<()> {
+    match given {
+        true => Err(Error::param(name, "is not for factors of this type")),
+        false => Ok(()),
+    }
+}
+
+/// Asks for a security key, or adds the one that answered.
+async fn security_key(call: &Call, new: &FactorNew, about: About) -> Result<FactorMade> {
+    let (access, user) = (&call.core.access, &new.userid);
+    let page = call.page.as_ref();
+    let page = page.ok_or_else(|| Error::param("type", OriginError))?;
+    let (challenge, value) = match (&new.challenge, &new.value) {
+        (Some(challenge), Some(value)) => (challenge, value),
+        (None, Some(_)) => return Err(Error::param("challenge", "goes with value")),
+        (Some(_), None) => return Err(Error::param("value", "goes with challenge")),
+        (None, None) => {
+            if !call.access.config.users.contains_key(user) {
+                return Err(no_user(user));
+            }
+            let factors = access.factors().map_err(Error::failed)?;
+            let known = factors.of(user).into_iter().flat_map(Stored::keys);
+            let nonce = access
+                .key()
+                .key_challenge(Purpose::Registration, user, now());
+            let options = webauthn::ask_new(page, user, &nonce, known);
+            return Ok(FactorMade {
+                id: None,
+                challenge: Some(options.to_string()),
+                recovery: None,
+            });
+        }
+    };
+    let verifier = &call.access.verifier;
+    let ours = verifier.key_challenge(challenge, Purpose::Registration, user, now());
+    ours.map_err(|error| Error::param("challenge", error))?;
+    let key = Credential::registered(value, challenge, page);
+    let key = key.map_err(|error| Error::param("value", error))?;
+    let id = change(call, user, "security key added", |stored| {
+        if !stored.has_room() {
+            let text = "there are as many security keys as there can be: remove one first";
+            return Err(Error::param("type", text));
+        }
+        let added = stored.add_key(about, key);
+        added.ok_or_else(|| Error::exists("this security key"))
+    });
+    Ok(made(id.await?))
 }
 
 async fn update(call: &Call, new: FactorChange) -> Result<()> {

@@ -1,6 +1,7 @@
 //! Realms, and logins and synchronisation with a real directory.
 
 use crate::rig::{JO, ROOT, Rig};
+use crate::slapd::samba::{READER, Samba};
 use crate::slapd::{READER_SECRET, Slapd};
 use serde_json::{Value, json};
 
@@ -48,6 +49,11 @@ async fn realms_are_kept_without_their_secrets() {
         ("delete=domain".to_owned(), "domain"),
         ("delete=colour".to_owned(), "delete"),
         ("delete=password".to_owned(), "password"),
+        // The password goes to no other server than it was given for.
+        ("server1=evil.example.net".to_owned(), "password"),
+        ("server2=evil.example.net".to_owned(), "password"),
+        ("port=1389".to_owned(), "password"),
+        ("mode=ldaps".to_owned(), "password"),
         ("digest=0000".to_owned(), "digest"),
     ] {
         let refused = rig.ask("PUT /access/domains/corp", ROOT, &form).await;
@@ -58,6 +64,12 @@ async fn realms_are_kept_without_their_secrets() {
     }
     let again = rig.ask("GET /access/domains/corp", ROOT, "").await;
     assert_eq!(again.data()["digest"], digest);
+    let moved = "server1=dc2.example.org&password=very-secret";
+    rig.ask("PUT /access/domains/corp", ROOT, moved)
+        .await
+        .data();
+    let again = rig.ask("GET /access/domains/corp", ROOT, "").await;
+    let digest = again.data()["digest"].clone();
     let form = format!(
         "comment=x&delete=bind_dn,tfa&digest={}",
         digest.as_str().unwrap()
@@ -86,7 +98,11 @@ async fn realms_are_kept_without_their_secrets() {
         400
     );
     let openid = "realm=sso&type=openid";
-    assert_eq!(rig.ask(domains, ROOT, openid).await.status(), 501);
+    let refused = rig.ask(domains, ROOT, openid).await;
+    assert!(
+        refused.body["errors"]["issuer-url"].is_string(),
+        "{refused:?}"
+    );
 }
 
 #[tokio::test]
@@ -158,4 +174,36 @@ async fn users_of_a_directory_come_and_log_in() {
     drop(slapd);
     let reason = sync("").await;
     assert!(reason.contains("cannot reach 127.0.0.1"), "{reason}");
+}
+
+#[tokio::test]
+async fn users_of_a_domain_come_and_log_in() {
+    let Some(samba) = Samba::start() else { return };
+    let rig = Rig::start().await;
+    let form = format!(
+        "realm=home&type=ad&domain=example.org&server1={}&mode=ldaps&verify=1&capath={}\
+         &bind_dn=reader%40example.org&password={READER}&check-connection=1\
+         &filter=%28%21%28isCriticalSystemObject%3DTRUE%29%29&group_filter=%28cn%3Dops%29\
+         &sync-defaults-options=scope%3Dboth",
+        samba.address,
+        samba.authority().display(),
+    );
+    rig.ask("POST /access/domains", ROOT, &form).await.data();
+    let sync = rig.ask("POST /access/domains/home/sync", ROOT, "").await;
+    assert_eq!(rig.wait(sync.data()).await, "OK");
+    let ann = rig.ask("GET /access/users/ann@home", ROOT, "").await;
+    assert_eq!(ann.data()["groups"], json!(["ops-home"]));
+    let login = async |name: &str, password: &str| {
+        let form = format!("username={name}&realm=home&password={password}");
+        rig.ask("POST /access/ticket", "", &form).await
+    };
+    let open = login("ann", "Ann.Secret1").await;
+    assert_eq!(open.data()["username"], "ann@home");
+    assert_eq!(login("ann", "Off.Secret1").await.status(), 401);
+    // The domain says no to a disabled account, though it is enabled here.
+    let off = rig.ask("GET /access/users/off@home", ROOT, "").await;
+    assert_eq!(off.data()["enable"], 1);
+    assert_eq!(login("off", "Off.Secret1").await.status(), 401);
+    samba.tool(&["user", "enable", "off"]);
+    login("off", "Off.Secret1").await.data();
 }
