@@ -60,6 +60,10 @@ pub enum Tool {
     Setpriv,
     /// A directory that speaks LDAP.
     Slapd,
+    /// Shells in which completion is tested.
+    Zsh,
+    /// See [`Tool::Zsh`].
+    Fish,
     /// Builds and tests the web interface.
     Npm,
     /// Runs Python clients in a virtual environment.
@@ -102,6 +106,8 @@ impl Tool {
             Self::Ssh => &["ssh"],
             Self::Setpriv => &["setpriv"],
             Self::Slapd => &["slapd"],
+            Self::Zsh => &["zsh"],
+            Self::Fish => &["fish"],
             Self::Npm => &["npm"],
             Self::PythonVenv => &["/usr/share/doc/python3-venv", "virtualenv"],
             Self::Chromium => &["chromium"],
@@ -138,6 +144,8 @@ impl Tool {
             Self::Ssh => "openssh-client",
             Self::Setpriv => "util-linux",
             Self::Slapd => "slapd",
+            Self::Zsh => "zsh",
+            Self::Fish => "fish",
             Self::Npm => "npm",
             Self::PythonVenv => "python3-venv",
             Self::Chromium => "chromium",

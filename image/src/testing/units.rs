@@ -14,12 +14,14 @@ use std::thread;
 const SELECTION: [&str; 1] = ["--workspace"];
 
 /// Programs that the image brings for the tested code, and that the tests run on this machine.
-const TOOLS: [Tool; 5] = [
+const TOOLS: [Tool; 7] = [
     Tool::Sfdisk,
     Tool::MkfsExt4,
     Tool::MkfsVfat,
     Tool::Mtools,
     Tool::Slapd,
+    Tool::Zsh,
+    Tool::Fish,
 ];
 
 /// Runs the unit tests whose name contains `filter`.
