@@ -64,6 +64,10 @@ pub enum Tool {
     Samba,
     /// What a new domain is made of.
     SambaProvision,
+    /// Shells in which completion is tested.
+    Zsh,
+    /// See [`Tool::Zsh`].
+    Fish,
     /// Builds and tests the web interface.
     Npm,
     /// Runs Python clients in a virtual environment.
@@ -108,6 +112,8 @@ impl Tool {
             Self::Slapd => &["slapd"],
             Self::Samba => &["samba"],
             Self::SambaProvision => &["/usr/share/samba/setup/provision.ldif"],
+            Self::Zsh => &["zsh"],
+            Self::Fish => &["fish"],
             Self::Npm => &["npm"],
             Self::PythonVenv => &["/usr/share/doc/python3-venv", "virtualenv"],
             Self::Chromium => &["chromium"],
@@ -146,6 +152,8 @@ impl Tool {
             Self::Slapd => "slapd",
             Self::Samba => "samba-ad-dc",
             Self::SambaProvision => "samba-ad-provision",
+            Self::Zsh => "zsh",
+            Self::Fish => "fish",
             Self::Npm => "npm",
             Self::PythonVenv => "python3-venv",
             Self::Chromium => "chromium",

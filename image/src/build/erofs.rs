@@ -8,6 +8,7 @@ use super::{sbom, sign, tree, verity, zfs};
 use basalt_layout::Version;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// Where our programs go; the command line tool goes where users look.
 const PROGRAMS: &str = "usr/lib/basalt";
@@ -19,8 +20,11 @@ const FIRMWARE_FILES: [&str; 2] = ["OVMF_CODE_4M.fd", "OVMF_VARS_4M.fd"];
 /// Where the package has them, and its copyright file.
 const FIRMWARE_SOURCE: &str = "usr/share/OVMF";
 const FIRMWARE_COPYRIGHT: &str = "usr/share/doc/ovmf/copyright";
-/// The program users type.
+/// The program users type, and what it writes itself: its manual pages and its completion for Bash,
+/// the only shell here.
 const TOOL: &str = "basalt";
+const MANUAL: &str = "usr/share/man/man1";
+const COMPLETION: &str = "usr/share/basalt/completion.bash";
 
 /// Makes root image and hash tree, unless nothing changed; returns the root hash.
 pub(super) fn make(stage: &Stage, system: &Path, version: &Version) -> Result<String> {
@@ -98,6 +102,9 @@ fn layer(stage: &Stage, system: &Path, version: &Version) -> Result<PathBuf> {
     }
     for program in &stage.programs.appliance {
         add_program(stage, program, &layer)?;
+        if program.ends_with(TOOL) {
+            add_manual(program, &layer)?;
+        }
     }
     if let Some(web) = &stage.programs.web {
         tree::lay_over(web, &layer.join("usr/share/basalt/web"))?;
@@ -135,6 +142,21 @@ fn add_program(stage: &Stage, program: &Path, layer: &Path) -> Result<()> {
     tree::copy(program, &target)?;
     tree::set_mode(&target, 0o755)?;
     strip(stage, &target)
+}
+
+/// Lets the tool write what is derived from its own commands.
+fn add_manual(tool: &Path, layer: &Path) -> Result<()> {
+    let pages = layer.join(MANUAL);
+    tree::make_dir(&pages)?;
+    command::run(Command::new(tool).arg("man").arg(&pages))?;
+    for page in tree::list(&pages)? {
+        tree::set_mode(&pages.join(page), 0o644)?;
+    }
+    let completion = layer.join(COMPLETION);
+    tree::make_dir(completion.parent().unwrap_or(layer))?;
+    let script = command::output(Command::new(tool).args(["completion", "bash"]))?;
+    fs::write(&completion, script).at("write", &completion)?;
+    tree::set_mode(&completion, 0o644)
 }
 
 /// Removes symbols and debug information from a program in place, and with them what tells of the

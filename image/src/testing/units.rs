@@ -23,6 +23,8 @@ const TOOLS: [Tool; 7] = [
     Tool::Slapd,
     Tool::Samba,
     Tool::SambaProvision,
+    Tool::Zsh,
+    Tool::Fish,
 ];
 
 /// Modules of a program that the tests run on Node.js, in the workspace.

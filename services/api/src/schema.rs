@@ -72,3 +72,14 @@ pub fn params(declaration: &Declaration) -> Value {
     WithoutNull.transform(&mut schema);
     schema.to_value()
 }
+
+/// The result of a method, complete in itself.
+pub fn output(declaration: &Declaration) -> Value {
+    let generator = SchemaSettings::draft2020_12().with(|s| {
+        s.inline_subschemas = true;
+        s.meta_schema = None;
+    });
+    let mut schema = (declaration.output)(&mut generator.into_generator());
+    WithoutNull.transform(&mut schema);
+    schema.to_value()
+}

@@ -46,6 +46,19 @@ pub struct Call {
     pub file: Option<PathBuf>,
 }
 
+impl Call {
+    /// A call without parameters that answers at once.
+    pub fn plain(verb: Verb, path: String) -> Self {
+        Self {
+            verb,
+            path,
+            params: Map::new(),
+            kind: Kind::Sync,
+            file: None,
+        }
+    }
+}
+
 /// Text as one segment of a path or one value of a query.
 pub fn encode(text: &str) -> String {
     utf8_percent_encode(text, UNRESERVED).to_string()
@@ -70,11 +83,16 @@ impl Client {
         Self { socket }
     }
 
+    /// A connection to the node.
+    pub async fn connect(&self) -> Result<UnixStream> {
+        UnixStream::connect(&self.socket)
+            .await
+            .map_err(|e| self.unreachable(&e))
+    }
+
     /// Sends a call and returns its `data`.
     pub async fn send(&self, call: Call) -> Result<Value> {
-        let stream = UnixStream::connect(&self.socket)
-            .await
-            .map_err(|e| self.unreachable(&e))?;
+        let stream = self.connect().await?;
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         let connection = tokio::spawn(connection);
@@ -133,13 +151,9 @@ async fn request(call: Call) -> Result<http::Request<Body>> {
     }
     match call.verb {
         Verb::Get | Verb::Delete => {
-            let query: Vec<String> = call
-                .params
-                .iter()
-                .map(|(k, v)| format!("{}={}", encode(k), encode(v.as_str().unwrap_or_default())))
-                .collect();
+            let query = basalt_api::bag::to_form(&call.params);
             if !query.is_empty() {
-                uri = format!("{uri}?{}", query.join("&"));
+                uri = format!("{uri}?{query}");
             }
             Ok(builder.uri(uri).body(full(Bytes::new()))?)
         }

@@ -1,7 +1,7 @@
 //! `basalt api`: any method by its path.
 
 use crate::client::Call;
-use crate::commands::kind_of;
+use crate::leaf::kind_of;
 use anyhow::{Context, Result, bail};
 use basalt_api::endpoint::Verb;
 use clap::{Arg, ArgMatches, Command};
@@ -20,7 +20,8 @@ pub fn command() -> Command {
         Command::new(name)
             .about(about)
             .arg(
-                Arg::new("path")
+                Arg::new("method")
+                    .value_name("PATH")
                     .required(true)
                     .help("Path of the method, e.g. /nodes"),
             )
@@ -49,7 +50,7 @@ pub fn call(matches: &ArgMatches) -> Result<Call> {
         _ => Verb::Get,
     };
     let path = sub
-        .get_one::<String>("path")
+        .get_one::<String>("method")
         .context("no path given")?
         .clone();
     let words: Vec<&str> = sub
@@ -68,7 +69,7 @@ pub fn call(matches: &ArgMatches) -> Result<Call> {
     })
 }
 
-fn params(words: &[&str]) -> Result<Map<String, Value>> {
+pub fn params(words: &[&str]) -> Result<Map<String, Value>> {
     let mut found = Map::new();
     let mut rest = words.iter();
     while let Some(word) = rest.next() {

@@ -104,7 +104,7 @@ fn die_with_maker() -> Result<(), StepError> {
 }
 
 /// The clone has the host root's ids, which are nobody's in its user namespace.
-fn become_root() -> rustix::io::Result<()> {
+pub fn become_root() -> rustix::io::Result<()> {
     let gid = rustix::fs::Gid::ROOT;
     let uid = rustix::fs::Uid::ROOT;
     set_thread_groups(&[])?;

@@ -4,12 +4,14 @@
 //! container as a systemd unit of its own and finds it again, [`Control`] speaks to a running one,
 //! [`extract`] unpacks the archive it is made from. The other side is the program
 //! `basalt-container` that those units and the unpacking run: [`run_from_stdin`] and
-//! [`extract_from_stdin`]; its modules begin at `runtime` and `extract::worker`.
+//! [`extract_from_stdin`]; its modules begin at `runtime` and `extract::worker`. Root on the host runs
+//! it as well, to [`enter`] a container.
 //!
 //! A container is unprivileged: its root is an ordinary user of the host, chosen by the
 //! specification's id map, and its files lie on disk unshifted.
 
 mod control;
+mod enter;
 mod extract;
 mod first_process;
 mod manager;
@@ -22,6 +24,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, open};
 
 pub use control::{Control, ControlError};
+pub use enter::Entry;
 pub use extract::{ArchiveFault, ExtractError, ExtractReport, extract, extract_with};
 pub use manager::{ContainerError, Containers, EXECUTABLE, NicUsage};
 use step::Step;
@@ -30,6 +33,11 @@ pub use step::StepError;
 /// `basalt-container run`.
 pub fn run_from_stdin() -> Result<(), StepError> {
     runtime::run(take_stdin()?)
+}
+
+/// `basalt-container enter`; returns the program's exit code.
+pub fn enter(entry: &Entry) -> Result<u8, StepError> {
+    enter::run(entry)
 }
 
 /// `basalt-container extract`.

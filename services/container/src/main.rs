@@ -1,5 +1,6 @@
 //! The container runtime's and the archive unpacker's process; what they do is in the library.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -18,6 +19,14 @@ enum Command {
     Run,
     /// Unpacks the archive handed over through the socket that is standard input.
     Extract,
+    /// Runs a program as root in a running container, root's shell when none is named.
+    Enter {
+        /// Number of the container.
+        vmid: u32,
+        /// The program and its arguments.
+        #[arg(last = true)]
+        command: Vec<OsString>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -34,6 +43,12 @@ fn main() -> ExitCode {
     let result = match arguments.command {
         Command::Run => basalt_container::run_from_stdin(),
         Command::Extract => basalt_container::extract_from_stdin(),
+        Command::Enter { vmid, command } => {
+            match basalt_container::enter(&basalt_container::Entry { vmid, command }) {
+                Ok(code) => return ExitCode::from(code),
+                Err(error) => Err(error),
+            }
+        }
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

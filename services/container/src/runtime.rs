@@ -40,7 +40,7 @@ mod guest_files;
 pub(crate) mod idmap;
 pub(crate) mod init;
 pub(crate) mod mounts;
-mod namespaces;
+pub(crate) mod namespaces;
 mod network;
 pub(crate) mod seccomp;
 pub(crate) mod spec;

@@ -194,6 +194,36 @@ pub fn loopback_up() -> io::Result<()> {
     check(result.into())
 }
 
+/// Marks every descriptor but the standard streams to be closed when a program is executed.
+pub fn close_on_exec_above_streams() -> io::Result<()> {
+    // SAFETY: plain numbers; the flag closes nothing that this process still uses.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_close_range,
+            3_u32,
+            u32::MAX,
+            libc::CLOSE_RANGE_CLOEXEC,
+        )
+    };
+    check(result)
+}
+
+/// A descriptor that becomes readable when this terminal's window changed. Reading takes it back.
+pub fn window_changes() -> io::Result<OwnedFd> {
+    // SAFETY: the set is initialised by sigemptyset before it is used, and lives through both calls,
+    // which only read it; signalfd makes a new descriptor that nobody else owns.
+    unsafe {
+        let mut set = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+        libc::sigemptyset(set.as_mut_ptr());
+        let mut set = set.assume_init();
+        libc::sigaddset(&raw mut set, libc::SIGWINCH);
+        check(libc::sigprocmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut()).into())?;
+        let fd = libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK);
+        check(fd.into())?;
+        Ok(OwnedFd::from_raw_fd(fd))
+    }
+}
+
 fn check(result: libc::c_long) -> io::Result<()> {
     if result == -1 {
         Err(io::Error::last_os_error())

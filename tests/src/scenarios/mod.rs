@@ -184,6 +184,7 @@ pub const ALL: &[Scenario] = &[
     ),
     scenario("bad_guest_parameters_name_their_field", bad_input::guests),
     scenario("cli_manages_guests", cli::manages),
+    scenario("cli_has_the_names_that_users_know", cli::other_names),
     scenario("sync_replaces_programs", sync::replaces),
     scenario("read_only_parts_stay_as_shipped", immutable::read_only),
     scenario("root_holds_only_what_a_host_needs", immutable::contents),

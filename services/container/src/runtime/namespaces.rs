@@ -116,7 +116,8 @@ fn use_console() -> rustix::io::Result<()> {
     rustix::stdio::dup2_stderr(&console)
 }
 
-fn drop_capabilities() -> rustix::io::Result<()> {
+/// Takes away for good what has no use inside.
+pub fn drop_capabilities() -> rustix::io::Result<()> {
     for capability in DROPPED.iter() {
         remove_capability_from_bounding_set(capability)?;
     }
