@@ -78,6 +78,13 @@ fn workspace() -> Result<PathBuf> {
 
 /// What starts our monitor and speaks to it; the monitor is the appliance's own.
 fn programs() -> Result<[PathBuf; 3]> {
+    let [start, request] = examples()?;
+    let bench = std::env::current_exe()?.with_file_name("basalt-bench");
+    Ok([start, request, bench])
+}
+
+/// The programs that start a monitor by hand and speak to it.
+pub(crate) fn examples() -> Result<[PathBuf; 2]> {
     let workspace = workspace()?;
     let built = Command::new("cargo")
         .current_dir(&workspace)
@@ -86,8 +93,7 @@ fn programs() -> Result<[PathBuf; 3]> {
         .context("cannot run cargo")?;
     ensure!(built.success(), "the examples were not built ({built})");
     let examples = workspace.join("target/debug/examples");
-    let bench = std::env::current_exe()?.with_file_name("basalt-bench");
-    Ok([examples.join("start"), examples.join("request"), bench])
+    Ok([examples.join("start"), examples.join("request")])
 }
 
 /// Puts everything onto the appliance, and makes the network.

@@ -1,10 +1,15 @@
-//! A guest's console as the web interface reaches it: `termproxy`, then a WebSocket.
+//! A guest's console as the web interface reaches it: `termproxy`, then a WebSocket. Or the terminal of a
+//! process that is joined with one.
 
 use crate::api::{Api, NODE, encode};
 use crate::guest::Kind;
 use anyhow::{Context, Result, bail};
 use basalt_image::appliance::{https, serial};
+use std::io::{Read, Write};
+use std::process::{Child, ChildStdin};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
 use std::time::{Duration, Instant};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
@@ -20,8 +25,47 @@ static COMMANDS: AtomicU32 = AtomicU32::new(0);
 
 /// An open console.
 pub struct Console {
-    socket: WebSocket<https::Stream>,
+    line: Line,
     seen: String,
+}
+
+/// What a console is reached by.
+enum Line {
+    Socket(Box<WebSocket<https::Stream>>),
+    Process {
+        input: ChildStdin,
+        output: Receiver<Vec<u8>>,
+    },
+}
+
+impl Line {
+    fn send(&mut self, text: String) -> Result<()> {
+        match self {
+            Self::Socket(socket) => socket
+                .send(Message::Binary(text.into_bytes().into()))
+                .context("console"),
+            Self::Process { input, .. } => input.write_all(text.as_bytes()).context("console"),
+        }
+    }
+
+    /// What has come; nothing when nothing came for a while.
+    fn receive(&mut self) -> Result<String> {
+        let bytes = match self {
+            Self::Socket(socket) => match socket.read() {
+                Ok(Message::Binary(bytes)) => bytes.to_vec(),
+                Ok(Message::Text(text)) => return Ok(text.to_string()),
+                Ok(_) => Vec::new(),
+                Err(Error::Io(error)) if timed_out(&error) => Vec::new(),
+                Err(error) => bail!("{error}"),
+            },
+            Self::Process { output, .. } => match output.recv_timeout(READ_SLICE) {
+                Ok(bytes) => bytes,
+                Err(RecvTimeoutError::Timeout) => Vec::new(),
+                Err(RecvTimeoutError::Disconnected) => bail!("the process has ended"),
+            },
+        };
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
 }
 
 impl Console {
@@ -50,26 +94,42 @@ impl Console {
             .map_err(|error| anyhow::anyhow!("the console's WebSocket does not open: {error}"))?;
         socket.get_ref().sock.set_read_timeout(Some(READ_SLICE))?;
         let mut console = Self {
-            socket,
+            line: Line::Socket(Box::new(socket)),
             seen: String::new(),
         };
-        console.write(format!("{user}:{ticket}\n"))?;
+        console.line.send(format!("{user}:{ticket}\n"))?;
         console
             .wait("OK", Duration::from_secs(30))
             .context("the console does not let us in")?;
-        console.write("1:120:40:".into())?;
+        console.line.send("1:120:40:".into())?;
         Ok(console)
     }
 
-    fn write(&mut self, text: String) -> Result<()> {
-        self.socket
-            .send(Message::Binary(text.into_bytes().into()))
-            .context("console")
+    /// The console that a process has as its standard input and output, which are pipes.
+    pub fn of(process: &mut Child) -> Result<Self> {
+        let input = process.stdin.take().context("the process has no input")?;
+        let mut from = process.stdout.take().context("the process has no output")?;
+        let (sender, output) = channel();
+        thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(length @ 1..) = from.read(&mut buffer) {
+                if sender.send(buffer[..length].to_vec()).is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Self {
+            line: Line::Process { input, output },
+            seen: String::new(),
+        })
     }
 
     /// Types text.
     pub fn type_text(&mut self, text: &str) -> Result<()> {
-        self.write(format!("0:{}:{text}", text.len()))
+        match self.line {
+            Line::Socket(_) => self.line.send(format!("0:{}:{text}", text.len())),
+            Line::Process { .. } => self.line.send(text.to_owned()),
+        }
     }
 
     /// Waits until the output since the last wait contains `text`; returns the output up to it.
@@ -90,12 +150,9 @@ impl Console {
                     tail.join("\n")
                 );
             }
-            match self.socket.read() {
-                Ok(Message::Binary(bytes)) => self.seen.push_str(&String::from_utf8_lossy(&bytes)),
-                Ok(Message::Text(text)) => self.seen.push_str(&text),
-                Ok(_) => {}
-                Err(Error::Io(error)) if timed_out(&error) => {}
-                Err(error) => bail!("the console closed: {error}; it showed:\n{plain}"),
+            match self.line.receive() {
+                Ok(text) => self.seen.push_str(&text),
+                Err(error) => bail!("the console closed: {error:#}; it showed:\n{plain}"),
             }
         }
     }

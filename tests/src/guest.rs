@@ -68,7 +68,12 @@ pub fn preload_uefi(ssh: &Ssh, guests: &Guests) -> Result<()> {
 }
 
 /// Copies a file to a place below the local storage.
-fn put(ssh: &Ssh, file: &Path, target: &str) -> Result<()> {
+pub fn put(ssh: &Ssh, file: &Path, target: &str) -> Result<()> {
+    put_at(ssh, file, &format!("/var/lib/vz/{target}"))
+}
+
+/// Copies a file to any place on an appliance.
+pub fn put_at(ssh: &Ssh, file: &Path, target: &str) -> Result<()> {
     let mut zstd = Command::new("zstd")
         .args(["-1", "--quiet", "--stdout"])
         .arg(file)
@@ -76,9 +81,7 @@ fn put(ssh: &Ssh, file: &Path, target: &str) -> Result<()> {
         .spawn()
         .context("cannot run zstd")?;
     let packed = zstd.stdout.take().context("zstd has no output")?;
-    let line = format!(
-        "mkdir -p $(dirname /var/lib/vz/{target}) && zstd -q -d -f --sparse -o /var/lib/vz/{target}"
-    );
+    let line = format!("mkdir -p $(dirname {target}) && zstd -q -d -f --sparse -o {target}");
     let status = ssh.command().args(["--", &line]).stdin(packed).status()?;
     anyhow::ensure!(
         zstd.wait()?.success() && status.success(),

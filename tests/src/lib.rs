@@ -2,7 +2,8 @@
 //!
 //! A scenario is a function that gets a [`lab::Lab`], in which it starts an appliance: in a second
 //! from the frozen, healthy one ([`lab::Lab::appliance`]), or from power-on. It talks to it as
-//! users do: [`api`] is the HTTP interface, [`console`] a guest's console, [`rfb`] its screen.
+//! users do: [`api`] is the HTTP interface, [`console`] a guest's console, [`rfb`] its screen and
+//! [`picture`] what can be read on it. [`monitor`] starts monitors past the API.
 //! [`bench`] compares our monitor with QEMU.
 //! [`blocklog`] makes and judges the disks that power cuts leave. [`scenarios`] lists all of them;
 //! [`runner`] runs them and keeps what explains a failure under `target/test-results/`.
@@ -15,7 +16,9 @@ pub mod console;
 pub mod figures;
 pub mod guest;
 pub mod lab;
+pub mod monitor;
 pub mod person;
+pub mod picture;
 pub mod rfb;
 pub mod runner;
 pub mod scenarios;

@@ -1,15 +1,13 @@
 //! A machine's screen as clients see it: `vncproxy`, then RFB (RFC 6143) through a WebSocket.
 
 use crate::api::{Api, NODE, encode};
+use crate::picture::{Font, Picture};
 use anyhow::{Context, Result, bail, ensure};
-use basalt_image::appliance::https;
+use basalt_image::appliance::{https, poll};
 use des::Des;
 use des::cipher::generic_array::GenericArray;
 use des::cipher::{BlockEncrypt, KeyInit};
-use flate2::write::ZlibEncoder;
-use flate2::{Compression, Crc};
-use std::fs;
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -19,6 +17,8 @@ use tokio_tungstenite::tungstenite::{Error, Message, client};
 
 /// How long a single read waits before the limit is looked at again.
 const READ_SLICE: Duration = Duration::from_millis(500);
+/// Between two readings of the picture.
+const READ_AGAIN: Duration = Duration::from_secs(1);
 /// Longest time for an answer of the server.
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 const VERSION: &[u8] = b"RFB 003.008\n";
@@ -231,36 +231,43 @@ impl Screen {
         Ok(())
     }
 
+    /// The picture that was fetched last.
+    pub fn picture(&self) -> Picture {
+        Picture::from_rfb(self.width, &self.pixels)
+    }
+
     /// Writes the picture to a file.
     pub fn save_png(&self, file: &Path) -> Result<()> {
-        let mut rows = ZlibEncoder::new(Vec::new(), Compression::fast());
-        for row in self.pixels.chunks_exact(self.width * 4) {
-            // No filter; red, green, blue.
-            let colours = row.chunks_exact(4).flat_map(|p| [p[2], p[1], p[0]]);
-            rows.write_all(&[0].into_iter().chain(colours).collect::<Vec<u8>>())?;
-        }
-        let mut head = Vec::new();
-        head.extend((self.width as u32).to_be_bytes());
-        head.extend((self.height as u32).to_be_bytes());
-        head.extend([8, 2, 0, 0, 0]);
-        let mut png = b"\x89PNG\r\n\x1a\n".to_vec();
-        for (kind, content) in [
-            (b"IHDR", head),
-            (b"IDAT", rows.finish()?),
-            (b"IEND", vec![]),
-        ] {
-            png.extend((content.len() as u32).to_be_bytes());
-            let mut sum = Crc::new();
-            for part in [&kind[..], &content] {
-                sum.update(part);
-                png.extend(part);
-            }
-            png.extend(sum.sum().to_be_bytes());
-        }
-        if let Some(folder) = file.parent() {
-            fs::create_dir_all(folder)?;
-        }
-        fs::write(file, png).with_context(|| format!("cannot write {}", file.display()))
+        self.picture().save_png(file)
+    }
+
+    /// Looks until `wanted` can be read on the picture, which is kept in `file` as it is then, or at the
+    /// end of `limit`.
+    pub fn wait_text(
+        &mut self,
+        wanted: &str,
+        font: &Font,
+        limit: Duration,
+        file: &Path,
+    ) -> Result<()> {
+        let mut last = String::new();
+        let found = poll::until(limit, READ_AGAIN, || {
+            self.look()?;
+            last = self.picture().text(font);
+            Ok::<_, anyhow::Error>(last.contains(wanted).then_some(()))
+        });
+        self.save_png(file)?;
+        found?.with_context(|| format!("no {wanted:?} on the screen; there is:\n{last}"))
+    }
+
+    /// Looks until the screen's first line is [`Font::table`], and learns its letters.
+    pub fn learn(&mut self, limit: Duration, file: &Path) -> Result<Font> {
+        let found = poll::until(limit, READ_AGAIN, || {
+            self.look()?;
+            Ok::<_, anyhow::Error>(Font::learn(&self.picture()))
+        });
+        self.save_png(file)?;
+        found?.context("the screen shows no table of letters")
     }
 }
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// What is named like this in the cache can be made again from packages and sources.
-const MADE: [&str; 8] = [
+const MADE: [&str; 9] = [
     "base-",
     "system-",
     "toolbox-",
@@ -18,6 +18,7 @@ const MADE: [&str; 8] = [
     "zfs-",
     "guests-",
     "bench-",
+    "debian-",
     "reproduce-",
 ];
 

@@ -3,6 +3,7 @@
 //! Each part reports a [`Tally`]; their sum is the last line. The scenarios are the program of the
 //! crate `basalt-tests` in `tests/`; [`guests`] makes the guests they run.
 
+pub mod debian;
 mod fuzz;
 pub mod guests;
 pub mod kit;

@@ -49,6 +49,8 @@ impl Recipe {
             Tool::MkfsVfat,
             Tool::Mtools,
             Tool::Sfdisk,
+            Tool::Xorriso,
+            Tool::Cpio,
             Tool::Zstd,
             Tool::Xz,
         ])?;

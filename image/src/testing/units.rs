@@ -15,7 +15,7 @@ use std::thread;
 const SELECTION: [&str; 1] = ["--workspace"];
 
 /// Programs that the image brings for the tested code, and that the tests run on this machine.
-const TOOLS: [Tool; 7] = [
+const TOOLS: [Tool; 9] = [
     Tool::Sfdisk,
     Tool::MkfsExt4,
     Tool::MkfsVfat,

@@ -253,6 +253,27 @@ impl FromStr for Ip4 {
 
 crate::text_field!(Ip4, "Ip4", json!({"type": "string", "format": "ipv4"}));
 
+/// An IPv6 address, such as a gateway's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ip6(pub Ipv6Addr);
+
+impl fmt::Display for Ip6 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for Ip6 {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse()
+            .map(Self)
+            .map_err(|_| format!("'{text}' is no IPv6 address"))
+    }
+}
+
+crate::text_field!(Ip6, "Ip6", json!({"type": "string", "format": "ipv6"}));
+
 #[cfg(test)]
 mod tests {
     use super::*;

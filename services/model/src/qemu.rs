@@ -6,6 +6,7 @@
 //! because clients set them, and mean nothing to this version. A machine with a `kernel` boots it
 //! directly, any other boots UEFI firmware.
 
+pub mod cloudinit;
 pub mod disk;
 pub mod hotplug;
 pub mod net;
@@ -14,8 +15,10 @@ use crate::config;
 use crate::cpu::CpuSpec;
 use crate::field::Int;
 use crate::guest::{Description, GuestName, HostShutdown, Startup, Tags};
+use crate::lxc::{AddressList, NameList};
 use crate::storage::{DiskSize, VolumeId, VolumeSource};
 use crate::words;
+use cloudinit::{CloudInitType, CloudPassword, CloudUser, IpConfig, SshKeys};
 pub use disk::DiskFormat;
 use disk::{DiskCache, DiskDiscard, Mebibytes};
 use hotplug::{Hotplug, HotplugKind};
@@ -100,6 +103,20 @@ config! {
         acpi "acpi": AlwaysOn,
         /// Hardware virtualization; always on.
         kvm "kvm": AlwaysOn,
+        /// cloud-init: the user that it makes (default: the one of the guest's image).
+        ciuser "ciuser": CloudUser,
+        /// cloud-init: that user's password, or its hash; only the hash is kept, and never shown.
+        cipassword "cipassword": CloudPassword,
+        /// cloud-init: that user's public keys of OpenSSH, percent-encoded.
+        sshkeys "sshkeys": SshKeys,
+        /// cloud-init: bring the guest's packages up to date at its first boot (default on).
+        ciupgrade "ciupgrade": bool,
+        /// cloud-init: how it is told; only `nocloud`.
+        citype "citype": CloudInitType,
+        /// cloud-init: name servers, separated by blanks; default those of the host.
+        nameserver "nameserver": AddressList,
+        /// cloud-init: DNS search domain; default that of the host.
+        searchdomain "searchdomain": NameList,
     }
     numbered {
         /// Disk: `STORAGE:GIB` for a new one, or a volume; `import-from=` copies one.
@@ -108,10 +125,13 @@ config! {
         scsi "scsi" ..= 30: QemuDisk,
         /// Disk, served as a virtio block device.
         sata "sata" ..= 5: QemuDisk,
-        /// Disk, served as a virtio block device; `none,media=cdrom` is an empty drive.
+        /// Disk, served as a virtio block device; `none,media=cdrom` is an empty drive, and
+        /// `STORAGE:cloudinit` one with the settings of cloud-init.
         ide "ide" ..= 3: QemuDisk,
         /// Network card: `virtio[=MAC],bridge=vmbr0`.
         net "net" ..= 31: QemuNet,
+        /// cloud-init: addresses of the network card of the same number (default `ip=dhcp`).
+        ipconfig "ipconfig" ..= 31: IpConfig,
         /// Volume of the machine that no disk uses.
         unused "unused" ..= 255: VolumeId,
     }

@@ -253,6 +253,11 @@ pub enum VolumeSource {
         /// How large; zero with `import-from`, which brings its own size.
         size: DiskSize,
     },
+    /// `STORAGE:cloudinit`: a new drive with the settings of cloud-init.
+    CloudInit {
+        /// Where its volume lies.
+        storage: StorageId,
+    },
     /// A volume that exists.
     Volume(VolumeId),
 }
@@ -262,7 +267,7 @@ impl VolumeSource {
     pub fn volume(&self) -> Option<&VolumeId> {
         match self {
             Self::Volume(volume) => Some(volume),
-            Self::None | Self::New { .. } => None,
+            Self::None | Self::New { .. } | Self::CloudInit { .. } => None,
         }
     }
 }
@@ -278,6 +283,7 @@ impl fmt::Display for VolumeSource {
                     size.bytes() as f64 / DiskSize::GIB as f64
                 )
             }
+            Self::CloudInit { storage } => write!(f, "{storage}:cloudinit"),
             Self::Volume(volume) => volume.fmt(f),
         }
     }
@@ -294,6 +300,10 @@ impl FromStr for VolumeSource {
                 "'{text}' should be STORAGE:GIB for a new volume, or STORAGE:PATH"
             ));
         };
+        if size == "cloudinit" {
+            let storage = storage.parse()?;
+            return Ok(Self::CloudInit { storage });
+        }
         if size.is_empty()
             || !size
                 .bytes()
@@ -327,6 +337,11 @@ pub struct DiskSize(u64);
 impl DiskSize {
     /// Bytes in a GiB.
     pub const GIB: u64 = 1 << 30;
+
+    /// A size of so many MiB.
+    pub const fn mebibytes(mebibytes: u64) -> Self {
+        Self(mebibytes << 20)
+    }
 
     /// A size of so many bytes.
     pub fn from_bytes(bytes: u64) -> Self {
@@ -445,6 +460,9 @@ mod tests {
             "local:4.raw".parse::<VolumeSource>(),
             Ok(VolumeSource::Volume(_))
         ));
+        let drive = "local:cloudinit".parse::<VolumeSource>().unwrap();
+        assert!(matches!(drive, VolumeSource::CloudInit { .. }) && drive.volume().is_none());
+        assert_eq!(drive.to_string(), "local:cloudinit");
         assert!("local:1.2.3".parse::<VolumeSource>().is_err());
         assert!("local:99999999".parse::<VolumeSource>().is_err());
     }

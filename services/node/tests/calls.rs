@@ -7,6 +7,7 @@
 
 #[path = "../../access/tests/authenticator/mod.rs"]
 mod authenticator;
+mod cloudinit;
 mod factors;
 mod host;
 mod keys;

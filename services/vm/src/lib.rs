@@ -4,9 +4,11 @@
 //! descriptors. [`Machines`] starts the monitor with that as a systemd unit, finds the units
 //! again after a restart of ours, and stops them. [`Control`] talks to one monitor.
 //! [`agent`] to a program in the guest.
+//! [`cloudinit`] makes the disc that a guest's cloud-init reads.
 //! [`resolve_device`] opens one device for a machine that runs.
 
 pub mod agent;
+pub mod cloudinit;
 mod control;
 mod disks;
 mod error;

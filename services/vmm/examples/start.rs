@@ -4,11 +4,12 @@
 //! ```text
 //! start --vmm PATH (--kernel FILE [--initrd FILE] [--cmdline TEXT] | --firmware CODE --vars FILE)
 //!       [--memory MIB] [--vcpus N] [--disk FILE[,FILE]…]… [--disc FILE|none]… [--tap NAME]…
-//!       [--rng] [--console] [--display] [--restore FILE] [--dir DIRECTORY]
+//!       [--rng] [--console] [--display] [--restore FILE | --incoming SOCKET] [--dir DIRECTORY]
 //! ```
 //!
 //! A disk's further files are those below it, nearest first; names ending in `.qcow2` tell the
-//! format. Discs are in drives.
+//! format. Discs are in drives. With `--incoming` the machine comes from another monitor, which
+//! `request` sends to that socket.
 //!
 //! Control, serial, console and display (RFB) sockets appear in `--dir` (default `/run/start`).
 
@@ -51,6 +52,7 @@ struct Arguments {
     console: bool,
     display: bool,
     restore: Option<PathBuf>,
+    incoming: Option<PathBuf>,
     dir: PathBuf,
 }
 
@@ -71,6 +73,7 @@ fn arguments() -> Result<Arguments, String> {
         console: false,
         display: false,
         restore: None,
+        incoming: None,
         dir: "/run/start".into(),
     };
     let mut words = std::env::args().skip(1);
@@ -89,6 +92,7 @@ fn arguments() -> Result<Arguments, String> {
             "--disc" => parsed.discs.push(value()?.into()),
             "--tap" => parsed.taps.push(value()?),
             "--restore" => parsed.restore = Some(value()?.into()),
+            "--incoming" => parsed.incoming = Some(value()?.into()),
             "--dir" => parsed.dir = value()?.into(),
             "--rng" => parsed.rng = true,
             "--console" => parsed.console = true,
@@ -132,6 +136,14 @@ fn listen(dir: &Path, name: &str) -> Result<UnixListener, String> {
     let path = dir.join(name);
     let _ = std::fs::remove_file(&path);
     UnixListener::bind(&path).map_err(|e| format!("{}: {e}", path.display()))
+}
+
+/// Waits for the monitor that the machine comes from.
+fn accept(path: &Path) -> Result<UnixStream, String> {
+    let failed = |error: std::io::Error| format!("{}: {error}", path.display());
+    let _ = std::fs::remove_file(path);
+    let listener = UnixListener::bind(path).map_err(failed)?;
+    listener.accept().map(|(stream, _)| stream).map_err(failed)
 }
 
 fn specification(arguments: &Arguments, slots: &mut Slots) -> Result<MachineSpec, String> {
@@ -187,9 +199,10 @@ fn specification(arguments: &Arguments, slots: &mut Slots) -> Result<MachineSpec
         false => None,
     };
     let boot = boot(arguments, slots)?;
-    let restore = match &arguments.restore {
-        Some(path) => Some(slots.add(open(path, false)?)),
-        None => None,
+    let restore = match (&arguments.restore, &arguments.incoming) {
+        (Some(path), _) => Some(slots.add(open(path, false)?)),
+        (None, Some(path)) => Some(slots.add(accept(path)?)),
+        (None, None) => None,
     };
     Ok(MachineSpec {
         protocol: PROTOCOL,

@@ -14,6 +14,7 @@ mod cli;
 mod client;
 mod combinations;
 mod daemons;
+mod debian;
 mod disks;
 mod encryption;
 mod faces;
@@ -25,6 +26,7 @@ mod install;
 mod instances;
 mod menu;
 mod mirror;
+mod monitors;
 mod netboot;
 mod pool;
 mod power;
@@ -90,6 +92,13 @@ pub const ALL: &[Scenario] = &[
     ),
     long("uefi_boots_a_disk_and_keeps_variables", uefi::boots),
     scenario("uefi_boots_without_a_disk", uefi::bare),
+    long("debian_for_clouds_becomes_who_it_is_told", debian::cloud),
+    long(
+        "debian_installer_asks_its_first_question",
+        debian::installer,
+    ),
+    long("disks_keep_what_is_written", monitors::disks),
+    long("guest_moves_to_another_monitor", monitors::moves),
     long(
         "mirror_survives_the_loss_of_either_disk",
         mirror::either_disk,

@@ -12,10 +12,12 @@ use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(180);
 /// Counts in a file, ten times a second, for ever.
-const COUNTER: &str = "{ (n=0; while :; do n=$((n+1)); echo $n > /run/count; sleep 0.1; done) & }";
+pub(super) const COUNTER: &str =
+    "{ (n=0; while :; do n=$((n+1)); echo $n > /run/count; sleep 0.1; done) & }";
 
 /// Prints the address of the appliance's bridge.
-const BRIDGE: &str = "ip -4 -o addr show dev vmbr0 | sed 's/.*inet \\([0-9.]*\\).*/\\1/'";
+pub(super) const BRIDGE: &str =
+    "ip -4 -o addr show dev vmbr0 | sed 's/.*inet \\([0-9.]*\\).*/\\1/'";
 
 /// A guest that is paused, suspended and resumed goes on counting where it was, with the right
 /// time and its network.
@@ -130,13 +132,13 @@ fn states(api: &Api) -> Result<Vec<String>> {
     Ok(states.map(str::to_owned).collect())
 }
 
-fn count(console: &mut Console) -> Result<u64> {
+pub(super) fn count(console: &mut Console) -> Result<u64> {
     let text = console.run("cat /run/count", PATIENCE)?;
     text.parse().with_context(|| format!("count {text:?}"))
 }
 
 /// Waits until the guest counts beyond what it had counted.
-fn goes_on(console: &mut Console, before: u64) -> Result<()> {
+pub(super) fn goes_on(console: &mut Console, before: u64) -> Result<()> {
     let first = count(console)?;
     ensure!(first >= before, "it counted to {before}, and now {first}");
     let beyond = poll::until(PATIENCE, Duration::from_millis(200), || {
@@ -147,7 +149,7 @@ fn goes_on(console: &mut Console, before: u64) -> Result<()> {
 
 /// Between which numbers of seconds the guest's clock is ahead of the appliance's. An emulated guest
 /// loses ticks before it has its final clock source, so this is not zero.
-fn ahead(ssh: &Ssh, console: &mut Console) -> Result<RangeInclusive<i64>> {
+pub(super) fn ahead(ssh: &Ssh, console: &mut Console) -> Result<RangeInclusive<i64>> {
     let seconds = |text: String| {
         let number: Result<i64, _> = text.trim().parse();
         number.with_context(|| format!("date {text:?}"))
@@ -160,7 +162,7 @@ fn ahead(ssh: &Ssh, console: &mut Console) -> Result<RangeInclusive<i64>> {
 }
 
 /// The guest's clock is as far from the appliance's as it was, and its network works.
-fn is_well(
+pub(super) fn is_well(
     ssh: &Ssh,
     console: &mut Console,
     ahead: &RangeInclusive<i64>,

@@ -33,7 +33,7 @@ const FAULT: [&str; 2] = ["qemu_mutex_iothread_locked()", "bql_locked()"];
 const TRIES: usize = 3;
 
 /// Does `what` on an appliance, and on another one when QEMU, not we, ends the first by [`FAULT`].
-fn in_an_emulator_that_lasts(
+pub(super) fn in_an_emulator_that_lasts(
     lab: &mut Lab<'_>,
     what: fn(&Lab<'_>, &Appliance) -> Result<()>,
 ) -> Result<()> {
@@ -63,7 +63,7 @@ fn fault_of_qemu(appliance: &Appliance) -> bool {
 
 /// Has the firmware's clock tick ten times a second, not a hundred times, so that [`FAULT`] is rare: where
 /// all is emulated, the clock's handler, which writes CR8 at its end, takes longer than a tick.
-fn slow_ticks(ssh: &Ssh) -> Result<()> {
+pub(super) fn slow_ticks(ssh: &Ssh) -> Result<()> {
     ssh.run("echo 100000 > /sys/module/kvm/parameters/min_timer_period_us")
         .map(drop)
 }

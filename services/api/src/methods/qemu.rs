@@ -120,6 +120,30 @@ pub struct VmVncproxyParams {
     pub generate_password: Option<bool>,
 }
 
+/// Which document of cloud-init to show.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct VmCloudinitDumpParams {
+    /// Name of the node.
+    pub node: String,
+    /// Number of the guest.
+    pub vmid: Vmid,
+    /// The document.
+    #[serde(rename = "type")]
+    pub kind: CloudinitDocument,
+}
+
+/// A document that cloud-init reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum CloudinitDocument {
+    /// User, keys, host name.
+    User,
+    /// Addresses of the network cards.
+    Network,
+    /// What tells one configuration from another.
+    Meta,
+}
+
 /// How to suspend a virtual machine.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct VmSuspendParams {
@@ -288,6 +312,30 @@ endpoints! {
         output: (),
         permission: DISK,
         cli: "vm unlink",
+    }
+
+    /// Shows what a virtual machine tells cloud-init, and what of it waits for the next start.
+    VmCloudinitGet: Get "/nodes/{node}/qemu/{vmid}/cloudinit" {
+        params: GuestPath,
+        output: Vec<PendingEntry>,
+        permission: AUDIT,
+        cli: "vm cloudinit-pending",
+    }
+
+    /// Writes the disc of cloud-init anew and puts it into the drive of a virtual machine that runs.
+    VmCloudinitPut: Put "/nodes/{node}/qemu/{vmid}/cloudinit" {
+        params: GuestPath,
+        output: (),
+        permission: perm("/vms/{vmid}", &[VmConfigCloudinit]),
+        cli: "vm cloudinit-update",
+    }
+
+    /// Shows a document that cloud-init reads in a virtual machine, without the password.
+    VmCloudinitDump: Get "/nodes/{node}/qemu/{vmid}/cloudinit/dump" {
+        params: VmCloudinitDumpParams,
+        output: String,
+        permission: AUDIT,
+        cli: "vm cloudinit-dump",
     }
 
     /// Prepares the serial console of a virtual machine.

@@ -19,7 +19,7 @@ words! {
         Memory = "memory",
         /// USB devices; no effect.
         Usb = "usb",
-        /// Drives of cloud-init; no effect.
+        /// What cloud-init is told.
         Cloudinit = "cloudinit",
     }
 }

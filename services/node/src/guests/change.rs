@@ -9,6 +9,7 @@ use basalt_api::{Error, Result};
 use basalt_model::guest::{GuestConfig, GuestKind, GuestRecord};
 use basalt_model::lxc::LxcConfig;
 use basalt_model::qemu::QemuConfig;
+use basalt_model::qemu::cloudinit::{self, CloudPassword};
 use basalt_model::storage::VolumeId;
 use basalt_model::vmid::Vmid;
 use serde_json::{Map, Value};
@@ -83,7 +84,13 @@ impl Change {
             map.values().any(names)
         };
         for (_, volume) in &own {
-            if !dropped.contains(volume) && !still_named(&map, volume) {
+            if dropped.contains(volume) || still_named(&map, volume) {
+                continue;
+            }
+            // There is nothing on it that the settings do not say.
+            if cloudinit::is_drive(volume) {
+                dropped.push(volume.clone());
+            } else {
                 let free = (0..=255)
                     .map(|n| format!("unused{n}"))
                     .find(|n| !map.contains_key(n));
@@ -152,7 +159,7 @@ impl Node {
             return Err(Error::param("digest", text));
         }
         let before = &guest.record.config;
-        let (map, dropped) = change.apply(before, vmid)?;
+        let (map, mut dropped) = change.apply(before, vmid)?;
         if before.is_protected() && !dropped.is_empty() {
             let title = guest.title();
             return Err(Error::failed(format_args!(
@@ -160,6 +167,8 @@ impl Node {
             )));
         }
         let (config, new) = self.settle(before, map, vmid).await?;
+        let kept = config.own_volumes(vmid);
+        dropped.retain(|volume| kept.iter().all(|(_, named)| named != volume));
         for volume in &dropped {
             let storage = self.storages.of(volume).map_err(Error::failed)?;
             match storage.remove(volume).await {
@@ -172,7 +181,10 @@ impl Node {
         self.store_change(&guest, record.clone(), &new, report)
             .await?;
         match self.change_running(vmid, &record, report).await {
-            Ok(()) => self.change_discs(vmid, &record).await,
+            Ok(()) => {
+                self.change_cloudinit(&guest, &record).await?;
+                self.change_discs(vmid, &record).await
+            }
             Err(Refused::Undone(error)) => {
                 let new: Vec<VolumeId> = new.into_iter().map(|volume| volume.id).collect();
                 volumes::discard(&self.storages, &new, report).await;
@@ -293,10 +305,14 @@ pub fn pending(stored: &GuestConfig, running: Option<&GuestConfig>) -> Vec<Pendi
         let at_once = AT_ONCE.iter().any(|prefix| name.starts_with(prefix));
         let (next, now) = (stored.get(name), runs.get(name));
         let now = if at_once { next } else { now };
+        let shown = |value: &Value| match name.as_str() {
+            "cipassword" => CloudPassword::hidden().to_string(),
+            _ => text(value),
+        };
         PendingEntry {
             key: name.clone(),
-            value: now.map(text),
-            pending: next.filter(|_| next != now).map(text),
+            value: now.map(shown),
+            pending: next.filter(|_| next != now).map(shown),
             delete: (next.is_none() && now.is_some()).then_some(1),
         }
     };
@@ -359,5 +375,11 @@ mod tests {
         assert_eq!(find("name").value.as_deref(), Some("b"));
         assert_eq!(find("sockets").delete, Some(1));
         assert_eq!(find("onboot").value.as_deref(), Some("1"));
+
+        let running = config(json!({"cipassword": "$6$a$b"}));
+        let stored = config(json!({"cipassword": "$6$c$d"}));
+        let found = pending(&stored, Some(&running));
+        assert_eq!(found[0].value.as_deref(), Some("**********"));
+        assert_eq!(found[0].pending, found[0].value);
     }
 }

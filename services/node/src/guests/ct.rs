@@ -121,7 +121,7 @@ async fn plan(node: &Node, params: CtNew) -> Result<(LxcConfig, Making)> {
             DiskSize::from_bytes(ROOT_SIZE),
         ),
         Some(VolumeSource::New { storage, size }) => (storage.clone(), *size),
-        Some(VolumeSource::None | VolumeSource::Volume(_)) => {
+        Some(_) => {
             errors.add("rootfs", "a new container needs a new volume, e.g. local:8");
             (StorageId::local(), DiskSize::from_bytes(ROOT_SIZE))
         }

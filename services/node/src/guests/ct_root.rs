@@ -72,7 +72,8 @@ impl RootAccess {
     }
 }
 
-fn hash(password: &str) -> io::Result<String> {
+/// The hash of a password as `/etc/shadow` holds it.
+pub fn hash(password: &str) -> io::Result<String> {
     let failed = || io::Error::other("the password cannot be hashed");
     let params = sha_crypt::Sha512Params::new(ROUNDS).map_err(|_| failed())?;
     sha_crypt::sha512_simple(password, &params).map_err(|_| failed())

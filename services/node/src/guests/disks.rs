@@ -175,7 +175,13 @@ impl Node {
         Ok(())
     }
 
-    async fn change_disc(&self, vmid: Vmid, drive: &str, disc: Option<&VolumeId>) -> Result<()> {
+    /// Puts a disc into a running machine's drive, or takes out the one that is in it.
+    pub async fn change_disc(
+        &self,
+        vmid: Vmid,
+        drive: &str,
+        disc: Option<&VolumeId>,
+    ) -> Result<()> {
         let file = match disc {
             None => None,
             Some(volume) => {

@@ -7,6 +7,7 @@
 
 pub mod bulk;
 pub mod change;
+pub mod cloudinit;
 pub mod ct;
 mod ct_net;
 pub mod ct_root;

@@ -87,6 +87,8 @@ fn of_machine(name: &str, is_disc: bool) -> Privilege {
         "cores" | "sockets" | "cpu" | "numa" => Privilege::VmConfigCpu,
         "memory" | "balloon" => Privilege::VmConfigMemory,
         "net" => Privilege::VmConfigNetwork,
+        "cipassword" | "citype" | "ciupgrade" | "ciuser" | "ipconfig" | "nameserver"
+        | "searchdomain" | "sshkeys" => Privilege::VmConfigCloudinit,
         "acpi" | "bios" | "cmdline" | "initrd" | "kernel" | "kvm" | "machine" | "scsihw"
         | "serial" | "smbios" | "tablet" | "vga" => Privilege::VmConfigHwType,
         _ => Privilege::VmConfigOptions,
@@ -121,6 +123,7 @@ mod tests {
         assert_eq!(of("efidisk0", "local:1"), Privilege::VmConfigDisk);
         assert_eq!(of("net0", "virtio"), Privilege::VmConfigNetwork);
         assert_eq!(of("smbios1", ""), Privilege::VmConfigHwType);
+        assert_eq!(of("ipconfig0", "ip=dhcp"), Privilege::VmConfigCloudinit);
         assert_eq!(of("description", ""), Privilege::VmConfigOptions);
         let of = |key: &str| needed(GuestKind::Lxc, key, false);
         assert_eq!(of("mp0"), Privilege::VmConfigDisk);

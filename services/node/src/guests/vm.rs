@@ -1,5 +1,6 @@
 //! Virtual machines: settling a configuration, making, starting.
 
+use super::cloudinit::settle as settle_cloudinit;
 use super::volumes::{self, NewVolume, Planner, check_content, note};
 use super::{Report, no_errors, title};
 use crate::state::Node;
@@ -9,6 +10,7 @@ use basalt_model::disk::ImageFormat;
 use basalt_model::field::FieldErrors;
 use basalt_model::guest::{GuestConfig, GuestKind, GuestRecord, Lock};
 use basalt_model::network::InterfaceName;
+use basalt_model::qemu::cloudinit;
 use basalt_model::qemu::{EfiDisk, Media, QemuConfig, QemuDisk, Smbios};
 use basalt_model::storage::{ContentKind, VolumeId, VolumeSource};
 use basalt_model::upid::Upid;
@@ -99,6 +101,7 @@ impl Node {
         {
             return Err(Error::failed(format_args!("VM {vmid} already running")));
         }
+        self.write_cloudinit(vmid, config).await?;
         let machine = basalt_vm::resolve(
             vmid,
             config,
@@ -142,6 +145,7 @@ pub async fn settle(
         let settled = settle_disk(storages, &mut planner, vmid, disk, before).await;
         note(&mut errors, &key, settled);
     }
+    settle_cloudinit(&mut errors, config, old);
     if let Some(disk) = &mut config.efidisk0 {
         let before = old.and_then(|old| old.efidisk0.as_ref());
         let settled = settle_variables(storages, &mut planner, vmid, disk, before).await;
@@ -207,6 +211,16 @@ async fn settle_disk(
     disk: &mut QemuDisk,
     before: Option<&QemuDisk>,
 ) -> std::result::Result<(), String> {
+    if let VolumeSource::Volume(volume) = &disk.file
+        && cloudinit::is_drive(volume)
+        && volume.owner() == Some(vmid)
+    {
+        disk.media = Some(Media::Cdrom);
+        if before.is_none_or(|before| before.file != disk.file) {
+            disk.size = Some(check_content(storages, volume, ContentKind::Images).await?);
+        }
+        return Ok(());
+    }
     let is_disc = disk.media == Some(Media::Cdrom);
     let import = disk.import_from.take();
     // The volume's name tells it from then on.
@@ -229,8 +243,15 @@ async fn settle_disk(
             disk.size = Some(planned.size);
             Ok(())
         }
-        VolumeSource::Volume(_) if import.is_some() => {
+        VolumeSource::CloudInit { .. } | VolumeSource::Volume(_) if import.is_some() => {
             Err("import-from needs a new volume: write local:0,import-from=…".to_owned())
+        }
+        VolumeSource::CloudInit { storage } => {
+            let volume = planner.plan_cloudinit(storage).await?;
+            disk.file = VolumeSource::Volume(volume);
+            disk.media = Some(Media::Cdrom);
+            disk.size = Some(cloudinit::DRIVE_SIZE);
+            Ok(())
         }
         VolumeSource::Volume(volume) => {
             let kept = before.filter(|before| before.file == disk.file);
@@ -255,7 +276,9 @@ async fn settle_variables(
     }
     let import = disk.import_from.take();
     match &disk.file {
-        VolumeSource::None => Err("name a storage, e.g. local:1, or a volume".to_owned()),
+        VolumeSource::None | VolumeSource::CloudInit { .. } => {
+            Err("name a storage, e.g. local:1, or a volume".to_owned())
+        }
         VolumeSource::New { storage, .. } => {
             let planned = planner.plan_variables(storage, import.as_ref()).await?;
             disk.file = VolumeSource::Volume(planned.id);

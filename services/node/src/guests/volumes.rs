@@ -4,6 +4,7 @@ use super::Report;
 use basalt_api::{Error, Result};
 use basalt_model::disk::ImageFormat;
 use basalt_model::field::FieldErrors;
+use basalt_model::qemu::cloudinit;
 use basalt_model::storage::{ContentKind, DiskSize, StorageId, VolumeId};
 use basalt_model::vmid::Vmid;
 use basalt_storage::{Access, StorageError, Storages, copy};
@@ -97,6 +98,41 @@ impl<'a> Planner<'a> {
             }
         }
         Ok(new)
+    }
+
+    /// Plans the volume behind a drive of cloud-init. It has one name, so one that was left is used again.
+    pub async fn plan_cloudinit(
+        &mut self,
+        storage: &StorageId,
+    ) -> std::result::Result<VolumeId, String> {
+        let text = |error: StorageError| error.to_string();
+        let driver = self.storages.holding(storage, ContentKind::Images);
+        let driver = driver.map_err(text)?;
+        let disk = driver.free_name(self.owner, &[]).await.map_err(text)?;
+        // Files have an ending that says what they are, block devices have none.
+        let ending = disk
+            .name()
+            .rsplit_once('.')
+            .map_or("", |(_, ending)| ending);
+        let stem = cloudinit::drive_name(self.owner);
+        let name = match ending {
+            "" => stem,
+            ending => format!("{stem}.{ending}"),
+        };
+        let id = driver
+            .named(self.owner, &name)
+            .ok_or_else(|| format!("storage '{storage}' has no name for a drive of cloud-init"))?;
+        match driver.volume(&id).await {
+            Ok(_) => {}
+            Err(StorageError::NoVolume(_)) => self.planned.push(NewVolume {
+                id: id.clone(),
+                size: cloudinit::DRIVE_SIZE,
+                import: None,
+                template: None,
+            }),
+            Err(error) => return Err(text(error)),
+        }
+        Ok(id)
     }
 
     /// What was planned.

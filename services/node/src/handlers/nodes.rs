@@ -180,10 +180,15 @@ async fn set_time(call: Call, params: NodeTimeSet) -> Result<()> {
 
 async fn dns(call: Call, params: NodePath) -> Result<NodeDns> {
     call.node.check_name(&params.node)?;
+    Ok(host_dns())
+}
+
+/// How this host resolves names.
+pub fn host_dns() -> NodeDns {
     // The resolver's own list, not the stub that programs are given.
     let text = std::fs::read_to_string("/run/systemd/resolve/resolv.conf")
         .or_else(|_| std::fs::read_to_string("/etc/resolv.conf"));
-    Ok(dns_of(&text.unwrap_or_default()))
+    dns_of(&text.unwrap_or_default())
 }
 
 fn dns_of(text: &str) -> NodeDns {

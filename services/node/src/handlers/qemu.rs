@@ -4,13 +4,14 @@ use crate::call::Call;
 use crate::console;
 use crate::guests::change::{Change, pending};
 use crate::guests::power::{Power, power};
-use crate::guests::{self, Report, disks, remove, rights, vm};
+use crate::guests::{self, Report, cloudinit, disks, remove, rights, vm};
 use crate::router::Router;
 use basalt_api::methods::guest::{
     ConfigChange, ConfigQuery, ConsoleTicket, GuestCurrent, GuestDelete, GuestPath, GuestShutdown,
     GuestStart, GuestStatus, GuestStop, HaState, PendingEntry, ScreenTicket, WithDigest,
 };
 use basalt_api::methods::qemu::{
+    CloudinitDocument, VmCloudinitDump, VmCloudinitDumpParams, VmCloudinitGet, VmCloudinitPut,
     VmConfigGet, VmConfigPost, VmConfigPut, VmCreate, VmCurrent, VmDelete, VmList, VmNew,
     VmPending, VmQuery, VmReboot, VmReset, VmResize, VmResizeParams, VmResume, VmShutdown, VmStart,
     VmStop, VmSuspend, VmSuspendParams, VmTermproxy, VmTermproxyParams, VmUnlink, VmUnlinkParams,
@@ -20,6 +21,7 @@ use basalt_api::{Error, Result};
 use basalt_model::access::Privilege;
 use basalt_model::guest::{GuestConfig, GuestKind};
 use basalt_model::qemu::QemuConfig;
+use basalt_model::qemu::cloudinit::is_setting;
 use basalt_model::storage::{VolumeId, VolumeSource};
 use basalt_model::upid::Upid;
 use basalt_model::vmid::Vmid;
@@ -48,6 +50,9 @@ pub fn register(router: &mut Router) {
     router.on::<VmResume, _, _, _>(|call, path| simple(call, path, Power::Resume));
     router.on::<VmResize, _, _, _>(resize);
     router.on::<VmUnlink, _, _, _>(unlink);
+    router.on::<VmCloudinitGet, _, _, _>(cloudinit_pending);
+    router.on::<VmCloudinitPut, _, _, _>(cloudinit_update);
+    router.on::<VmCloudinitDump, _, _, _>(cloudinit_dump);
     router.on::<VmTermproxy, _, _, _>(termproxy);
     router.on::<VmVncproxy, _, _, _>(vncproxy);
 }
@@ -83,7 +88,7 @@ async fn config(call: Call, params: ConfigQuery) -> Result<WithDigest<QemuConfig
     match running.unwrap_or(guest.record.config) {
         GuestConfig::Qemu(config) => Ok(WithDigest {
             digest: guest.digest,
-            config: *config,
+            config: config.without_secrets(),
         }),
         GuestConfig::Lxc(_) => Err(Error::not_found(format_args!("VM {}", params.vmid))),
     }
@@ -149,7 +154,7 @@ fn may_allocate(call: &Call, config: &QemuConfig) -> Result<()> {
     let variables = config.efidisk0.iter();
     let variables = variables.map(|disk| (&disk.file, &disk.import_from));
     for (file, import) in disks.chain(variables) {
-        if let VolumeSource::New { storage, .. } = file {
+        if let VolumeSource::New { storage, .. } | VolumeSource::CloudInit { storage } = file {
             let path = format!("/storage/{storage}");
             call.require(&path, &[Privilege::DatastoreAllocateSpace])?;
         }
@@ -183,6 +188,37 @@ async fn pending_settings(call: Call, params: GuestPath) -> Result<Vec<PendingEn
         false => None,
     };
     Ok(pending(&guest.record.config, running.as_ref()))
+}
+
+async fn cloudinit_pending(call: Call, params: GuestPath) -> Result<Vec<PendingEntry>> {
+    let mut entries = pending_settings(call, params).await?;
+    entries.retain(|entry| is_setting(&entry.key));
+    Ok(entries)
+}
+
+async fn cloudinit_update(call: Call, params: GuestPath) -> Result<()> {
+    call.node.check_name(&params.node)?;
+    let _lock = call.node.lock_guest(KIND, params.vmid, "cloudinit")?;
+    call.node.regenerate_cloudinit(params.vmid).await
+}
+
+async fn cloudinit_dump(call: Call, params: VmCloudinitDumpParams) -> Result<String> {
+    call.node.check_name(&params.node)?;
+    let vmid = params.vmid;
+    let GuestConfig::Qemu(config) = call.node.guest(KIND, vmid)?.record.config else {
+        return Err(Error::not_found(format_args!("VM {vmid}")));
+    };
+    let told = match params.kind {
+        // The digest in it is over what the guest is told.
+        CloudinitDocument::Meta => *config,
+        CloudinitDocument::User | CloudinitDocument::Network => config.without_secrets(),
+    };
+    let seed = cloudinit::seed(vmid, &told);
+    Ok(match params.kind {
+        CloudinitDocument::User => seed.user,
+        CloudinitDocument::Network => seed.network,
+        CloudinitDocument::Meta => seed.meta,
+    })
 }
 
 async fn current(call: Call, params: GuestPath) -> Result<GuestCurrent> {

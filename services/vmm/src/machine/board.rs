@@ -29,7 +29,7 @@ use crate::virtio::{Description, console, gpu, net, ports, rng};
 /// PCI device number of the entropy device.
 const RNG_SLOT: u8 = 1;
 /// PCI device number of the SCSI adapter.
-const SCSI_SLOT: u8 = 17;
+pub(super) const SCSI_SLOT: u8 = 17;
 /// PCI device number of the balloon.
 const BALLOON_SLOT: u8 = 26;
 /// Name of the balloon.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use basalt_model::machine::{Adapter, SystemInfo};
 use vm_memory::MmapRegion;
 
-use super::board::Board;
+use super::board::{Board, SCSI_SLOT};
 use super::events::Events;
 use super::layout::{
     FW_CFG_PORT, HIGH_MEMORY, I8042_PORT, RTC_PORT, SYSTEM_CONTROL_PORT, split_memory,
@@ -204,8 +204,11 @@ fn boot_order(resources: &Resources, order: &[String]) -> String {
     for key in order {
         let mut disks = resources.disks.iter();
         let mut nics = resources.nics.iter();
+        let mut drives = resources.drives.iter();
         if let Some(disk) = disks.find(|disk| disk.settings.name == *key) {
             list += &format!("/pci@i0cf8/scsi@{:x}/disk@0,0\n", disk.slot);
+        } else if let Some(target) = drives.position(|drive| drive.id() == key) {
+            list += &format!("/pci@i0cf8/scsi@{SCSI_SLOT:x}/channel@0/disk@{target:x},0\n");
         } else if let Some(nic) = nics.find(|nic| nic.id == *key) {
             list += &format!("/pci@i0cf8/ethernet@{:x}/ethernet-phy@0\n", nic.slot);
         }

@@ -1,0 +1,99 @@
+//! A virtual machine's drive of cloud-init: made, shown, filled and removed.
+
+use crate::rig::{ROOT, Rig};
+use serde_json::{Value, json};
+
+const CONFIG: &str = "/nodes/n1/qemu/100/config";
+const DRIVE: &str = "vz/images/100/vm-100-cloudinit.raw";
+
+async fn dump(rig: &Rig, document: &str) -> String {
+    let line = format!("GET /nodes/n1/qemu/100/cloudinit/dump?type={document}");
+    rig.ask(&line, ROOT, "")
+        .await
+        .data()
+        .as_str()
+        .unwrap()
+        .to_owned()
+}
+
+async fn config(rig: &Rig) -> Value {
+    let answer = rig.ask(&format!("GET {CONFIG}"), ROOT, "").await;
+    answer.data().clone()
+}
+
+#[tokio::test]
+async fn a_drive_of_cloud_init_says_what_is_configured() {
+    let rig = Rig::start().await;
+    let form = "vmid=100&name=web&ide2=local:cloudinit&ciuser=me&cipassword=so+secret\
+                &sshkeys=ssh-ed25519%2520AAAAC3NzaC1lZDI1NTE5AAAA%2520me%250A&ipconfig0=ip%3D192.0.2.9/24";
+    let made = rig.ask("POST /nodes/n1/qemu", ROOT, form).await;
+    assert_eq!(rig.wait(made.data()).await, "OK");
+    let shown = config(&rig).await;
+    assert_eq!(
+        shown["ide2"],
+        "local:100/vm-100-cloudinit.raw,media=cdrom,size=4M"
+    );
+    assert_eq!(shown["cipassword"], "**********");
+    assert_eq!(rig.path(DRIVE).metadata().unwrap().len(), 4 << 20);
+
+    let user = dump(&rig, "user").await;
+    assert!(user.contains("hostname: \"web\"") && user.contains("user: \"me\""));
+    assert!(user.contains("- \"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA me\""));
+    assert!(!user.contains("secret") && !user.contains("$6$"), "{user}");
+    let before = dump(&rig, "meta").await;
+
+    let written = rig.ask("PUT /nodes/n1/qemu/100/cloudinit", ROOT, "").await;
+    assert_eq!(*written.data(), Value::Null);
+    let disc = std::fs::read(rig.path(DRIVE)).unwrap();
+    let has = |text: &str| disc.windows(text.len()).any(|part| part == text.as_bytes());
+    assert_eq!(&disc[32769..32774], b"CD001");
+    assert!(has("hostname: \"web\"") && has("password: \"$6$") && has(before.trim()));
+
+    let echoed = rig
+        .ask(&format!("PUT {CONFIG}"), ROOT, "cipassword=**********")
+        .await;
+    assert_eq!(echoed.status(), 400);
+    assert!(
+        echoed.body["errors"]["cipassword"].is_string(),
+        "{echoed:?}"
+    );
+    let wrong = rig
+        .ask(
+            &format!("PUT {CONFIG}"),
+            ROOT,
+            "sshkeys=hello&ipconfig0=gw%3D192.0.2.1",
+        )
+        .await;
+    for field in ["sshkeys", "ipconfig0"] {
+        assert!(wrong.body["errors"][field].is_string(), "{wrong:?}");
+    }
+    let second = rig
+        .ask(&format!("PUT {CONFIG}"), ROOT, "ide0=local:cloudinit")
+        .await;
+    assert!(second.body["errors"].is_object(), "{second:?}");
+    assert_eq!(config(&rig).await, shown);
+
+    rig.ask(&format!("PUT {CONFIG}"), ROOT, "ciuser=you")
+        .await
+        .data();
+    assert_ne!(dump(&rig, "meta").await, before);
+    let entries = rig.ask("GET /nodes/n1/qemu/100/cloudinit", ROOT, "").await;
+    let entries = entries.data().as_array().unwrap().clone();
+    let named = |key: &str| entries.iter().find(|entry| entry["key"] == key);
+    assert_eq!(named("ciuser").unwrap()["value"], "you");
+    assert_eq!(named("cipassword").unwrap()["value"], "**********");
+    assert!(named("name").is_none());
+
+    rig.ask(&format!("PUT {CONFIG}"), ROOT, "delete=ide2")
+        .await
+        .data();
+    let left = config(&rig).await;
+    assert!(
+        left["ide2"].is_null() && left["unused0"].is_null(),
+        "{left}"
+    );
+    assert!(!rig.path(DRIVE).exists());
+    let none = rig.ask("PUT /nodes/n1/qemu/100/cloudinit", ROOT, "").await;
+    assert!(none.line.contains("has no drive of cloud-init"), "{none:?}");
+    assert_eq!(none.body["data"], json!(null));
+}
