@@ -247,7 +247,7 @@ fn certificate(appliance: &Appliance) -> Result<()> {
         let shown = "curl --silent --insecure --verbose https://localhost:8006/ 2>&1";
         let found = poll::until(appliance.limit(), Duration::from_secs(1), || {
             let text = ssh.run(shown)?;
-            Ok((text.contains("CN=rcgen") == brought).then_some(()))
+            anyhow::Ok((text.contains("CN=rcgen") == brought).then_some(()))
         })?;
         found.with_context(|| format!("the brought certificate is shown: {}", !brought))
     };

@@ -1165,6 +1165,9 @@ export type WithDigest = {
   /** Where the firmware keeps its variables: `STORAGE:1` for a new volume (its size does not
    *  matter), or a volume. Without it they are lost when the machine is switched off. */
   efidisk0?: string;
+  /** A trusted platform module (TPM 2.0), and where it keeps its state: `STORAGE:1` for a new volume
+   *  (its size does not matter), or a volume. */
+  tpmstate0?: string;
   /** What the machine says it is: `uuid=…[,manufacturer=…][,product=…]…`; a UUID is made up for a
    *  machine that is created without. */
   smbios1?: string;
@@ -1202,16 +1205,33 @@ export type WithDigest = {
   acpi?: "1";
   /** Hardware virtualization; always on. */
   kvm?: "1";
+  /** cloud-init: the user that it makes (default: the one of the guest's image). */
+  ciuser?: string;
+  /** cloud-init: that user's password, or its hash; only the hash is kept, and never shown. */
+  cipassword?: string;
+  /** cloud-init: that user's public keys of OpenSSH, percent-encoded. */
+  sshkeys?: string;
+  /** cloud-init: bring the guest's packages up to date at its first boot (default on). */
+  ciupgrade?: Flag;
+  /** cloud-init: how it is told; only `nocloud`. */
+  citype?: "nocloud";
+  /** cloud-init: name servers, separated by blanks; default those of the host. */
+  nameserver?: string;
+  /** cloud-init: DNS search domain; default that of the host. */
+  searchdomain?: string;
   /** Disk: `STORAGE:GIB` for a new one, or a volume; `import-from=` copies one. */
   [key: `virtio${number}`]: string | undefined;
   /** Disk, served as a virtio block device. */
   [key: `scsi${number}`]: string | undefined;
   /** Disk, served as a virtio block device. */
   [key: `sata${number}`]: string | undefined;
-  /** Disk, served as a virtio block device; `none,media=cdrom` is an empty drive. */
+  /** Disk, served as a virtio block device; `none,media=cdrom` is an empty drive, and
+   *  `STORAGE:cloudinit` one with the settings of cloud-init. */
   [key: `ide${number}`]: string | undefined;
   /** Network card: `virtio[=MAC],bridge=vmbr0`. */
   [key: `net${number}`]: string | undefined;
+  /** cloud-init: addresses of the network card of the same number (default `ip=dhcp`). */
+  [key: `ipconfig${number}`]: string | undefined;
   /** Volume of the machine that no disk uses. */
   [key: `unused${number}`]: string | undefined;
 };
@@ -2881,6 +2901,9 @@ export interface Methods {
       /** Where the firmware keeps its variables: `STORAGE:1` for a new volume (its size does not
        *  matter), or a volume. Without it they are lost when the machine is switched off. */
       efidisk0?: string;
+      /** A trusted platform module (TPM 2.0), and where it keeps its state: `STORAGE:1` for a new volume
+       *  (its size does not matter), or a volume. */
+      tpmstate0?: string;
       /** What the machine says it is: `uuid=…[,manufacturer=…][,product=…]…`; a UUID is made up for a
        *  machine that is created without. */
       smbios1?: string;
@@ -2918,16 +2941,33 @@ export interface Methods {
       acpi?: "1";
       /** Hardware virtualization; always on. */
       kvm?: "1";
+      /** cloud-init: the user that it makes (default: the one of the guest's image). */
+      ciuser?: string;
+      /** cloud-init: that user's password, or its hash; only the hash is kept, and never shown. */
+      cipassword?: string;
+      /** cloud-init: that user's public keys of OpenSSH, percent-encoded. */
+      sshkeys?: string;
+      /** cloud-init: bring the guest's packages up to date at its first boot (default on). */
+      ciupgrade?: Flag;
+      /** cloud-init: how it is told; only `nocloud`. */
+      citype?: "nocloud";
+      /** cloud-init: name servers, separated by blanks; default those of the host. */
+      nameserver?: string;
+      /** cloud-init: DNS search domain; default that of the host. */
+      searchdomain?: string;
       /** Disk: `STORAGE:GIB` for a new one, or a volume; `import-from=` copies one. */
       [key: `virtio${number}`]: string | undefined;
       /** Disk, served as a virtio block device. */
       [key: `scsi${number}`]: string | undefined;
       /** Disk, served as a virtio block device. */
       [key: `sata${number}`]: string | undefined;
-      /** Disk, served as a virtio block device; `none,media=cdrom` is an empty drive. */
+      /** Disk, served as a virtio block device; `none,media=cdrom` is an empty drive, and
+       *  `STORAGE:cloudinit` one with the settings of cloud-init. */
       [key: `ide${number}`]: string | undefined;
       /** Network card: `virtio[=MAC],bridge=vmbr0`. */
       [key: `net${number}`]: string | undefined;
+      /** cloud-init: addresses of the network card of the same number (default `ip=dhcp`). */
+      [key: `ipconfig${number}`]: string | undefined;
       /** Volume of the machine that no disk uses. */
       [key: `unused${number}`]: string | undefined;
     };
@@ -3008,6 +3048,9 @@ export interface Methods {
       /** Where the firmware keeps its variables: `STORAGE:1` for a new volume (its size does not
        *  matter), or a volume. Without it they are lost when the machine is switched off. */
       efidisk0?: string;
+      /** A trusted platform module (TPM 2.0), and where it keeps its state: `STORAGE:1` for a new volume
+       *  (its size does not matter), or a volume. */
+      tpmstate0?: string;
       /** What the machine says it is: `uuid=…[,manufacturer=…][,product=…]…`; a UUID is made up for a
        *  machine that is created without. */
       smbios1?: string;
@@ -3045,16 +3088,33 @@ export interface Methods {
       acpi?: "1";
       /** Hardware virtualization; always on. */
       kvm?: "1";
+      /** cloud-init: the user that it makes (default: the one of the guest's image). */
+      ciuser?: string;
+      /** cloud-init: that user's password, or its hash; only the hash is kept, and never shown. */
+      cipassword?: string;
+      /** cloud-init: that user's public keys of OpenSSH, percent-encoded. */
+      sshkeys?: string;
+      /** cloud-init: bring the guest's packages up to date at its first boot (default on). */
+      ciupgrade?: Flag;
+      /** cloud-init: how it is told; only `nocloud`. */
+      citype?: "nocloud";
+      /** cloud-init: name servers, separated by blanks; default those of the host. */
+      nameserver?: string;
+      /** cloud-init: DNS search domain; default that of the host. */
+      searchdomain?: string;
       /** Disk: `STORAGE:GIB` for a new one, or a volume; `import-from=` copies one. */
       [key: `virtio${number}`]: string | undefined;
       /** Disk, served as a virtio block device. */
       [key: `scsi${number}`]: string | undefined;
       /** Disk, served as a virtio block device. */
       [key: `sata${number}`]: string | undefined;
-      /** Disk, served as a virtio block device; `none,media=cdrom` is an empty drive. */
+      /** Disk, served as a virtio block device; `none,media=cdrom` is an empty drive, and
+       *  `STORAGE:cloudinit` one with the settings of cloud-init. */
       [key: `ide${number}`]: string | undefined;
       /** Network card: `virtio[=MAC],bridge=vmbr0`. */
       [key: `net${number}`]: string | undefined;
+      /** cloud-init: addresses of the network card of the same number (default `ip=dhcp`). */
+      [key: `ipconfig${number}`]: string | undefined;
       /** Volume of the machine that no disk uses. */
       [key: `unused${number}`]: string | undefined;
     };
@@ -3106,6 +3166,9 @@ export interface Methods {
       /** Where the firmware keeps its variables: `STORAGE:1` for a new volume (its size does not
        *  matter), or a volume. Without it they are lost when the machine is switched off. */
       efidisk0?: string;
+      /** A trusted platform module (TPM 2.0), and where it keeps its state: `STORAGE:1` for a new volume
+       *  (its size does not matter), or a volume. */
+      tpmstate0?: string;
       /** What the machine says it is: `uuid=…[,manufacturer=…][,product=…]…`; a UUID is made up for a
        *  machine that is created without. */
       smbios1?: string;
@@ -3143,16 +3206,33 @@ export interface Methods {
       acpi?: "1";
       /** Hardware virtualization; always on. */
       kvm?: "1";
+      /** cloud-init: the user that it makes (default: the one of the guest's image). */
+      ciuser?: string;
+      /** cloud-init: that user's password, or its hash; only the hash is kept, and never shown. */
+      cipassword?: string;
+      /** cloud-init: that user's public keys of OpenSSH, percent-encoded. */
+      sshkeys?: string;
+      /** cloud-init: bring the guest's packages up to date at its first boot (default on). */
+      ciupgrade?: Flag;
+      /** cloud-init: how it is told; only `nocloud`. */
+      citype?: "nocloud";
+      /** cloud-init: name servers, separated by blanks; default those of the host. */
+      nameserver?: string;
+      /** cloud-init: DNS search domain; default that of the host. */
+      searchdomain?: string;
       /** Disk: `STORAGE:GIB` for a new one, or a volume; `import-from=` copies one. */
       [key: `virtio${number}`]: string | undefined;
       /** Disk, served as a virtio block device. */
       [key: `scsi${number}`]: string | undefined;
       /** Disk, served as a virtio block device. */
       [key: `sata${number}`]: string | undefined;
-      /** Disk, served as a virtio block device; `none,media=cdrom` is an empty drive. */
+      /** Disk, served as a virtio block device; `none,media=cdrom` is an empty drive, and
+       *  `STORAGE:cloudinit` one with the settings of cloud-init. */
       [key: `ide${number}`]: string | undefined;
       /** Network card: `virtio[=MAC],bridge=vmbr0`. */
       [key: `net${number}`]: string | undefined;
+      /** cloud-init: addresses of the network card of the same number (default `ip=dhcp`). */
+      [key: `ipconfig${number}`]: string | undefined;
       /** Volume of the machine that no disk uses. */
       [key: `unused${number}`]: string | undefined;
     };
@@ -3293,6 +3373,38 @@ export interface Methods {
       force?: Flag;
     };
     output: null;
+  };
+  /** Shows what a virtual machine tells cloud-init, and what of it waits for the next start. */
+  "GET /nodes/{node}/qemu/{vmid}/cloudinit": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
+    };
+    output: Array<PendingEntry>;
+  };
+  /** Writes the disc of cloud-init anew and puts it into the drive of a virtual machine that runs. */
+  "PUT /nodes/{node}/qemu/{vmid}/cloudinit": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
+    };
+    output: null;
+  };
+  /** Shows a document that cloud-init reads in a virtual machine, without the password. */
+  "GET /nodes/{node}/qemu/{vmid}/cloudinit/dump": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
+      /** The document. */
+      type: "user" | "network" | "meta";
+    };
+    output: string;
   };
   /** Prepares the serial console of a virtual machine. */
   "POST /nodes/{node}/qemu/{vmid}/termproxy": {
