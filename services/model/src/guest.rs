@@ -83,9 +83,11 @@ impl GuestConfig {
                 let disks = config.disks().into_iter();
                 let unused = config.unused.iter();
                 let variables = config.efidisk0.iter();
+                let tpm = config.tpmstate0.iter();
                 disks
                     .map(|(key, disk)| (key, disk.file.volume()))
                     .chain(variables.map(|disk| ("efidisk0".to_owned(), disk.file.volume())))
+                    .chain(tpm.map(|disk| ("tpmstate0".to_owned(), disk.file.volume())))
                     .chain(unused.map(|(index, volume)| (format!("unused{index}"), Some(volume))))
                     .collect()
             }

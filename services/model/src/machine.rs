@@ -82,6 +82,9 @@ pub struct MachineSpec {
     /// `/dev/urandom` for virtio-rng, when the guest has one.
     #[serde(default)]
     pub rng: Option<Slot>,
+    /// A trusted platform module, when the guest has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tpm: Option<Tpm>,
     /// Screen, keyboard and pointer, when the guest has them.
     #[serde(default)]
     pub display: Option<Display>,
@@ -93,6 +96,23 @@ pub struct MachineSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restore: Option<Slot>,
 }
+
+/// A TPM 2.0 with the command response buffer interface, which the program `swtpm` emulates.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tpm {
+    /// Connected Unix stream socket: the emulator's control channel. The starter has already sent
+    /// `CMD_SET_DATAFD` with the other end of [`Self::data`]; the answer is still to be read.
+    pub control: Slot,
+    /// Connected Unix stream socket on which the emulator takes commands.
+    pub data: Slot,
+    /// Volume with the emulator's state, open for reading and writing, [`TPM_STATE_SIZE`] or larger.
+    /// One of zeros is that of a module that was never started.
+    pub state: Slot,
+}
+
+/// Least size of a volume that keeps a TPM's state, in bytes.
+pub const TPM_STATE_SIZE: u64 = 4 << 20;
 
 /// A screen, a keyboard and a pointer, for viewers that speak RFB 3.8.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -311,7 +331,7 @@ pub enum Response {
     /// Done.
     Ok,
     /// Answer to [`Request::Status`].
-    Status(Status),
+    Status(Box<Status>),
     /// Answer to [`Request::Migrate`].
     Moved(Moved),
     /// Not done, and why.

@@ -7,6 +7,7 @@
 //! directly, any other boots UEFI firmware.
 
 pub mod disk;
+pub mod firmware;
 pub mod hotplug;
 pub mod net;
 
@@ -18,6 +19,8 @@ use crate::storage::{DiskSize, VolumeId, VolumeSource};
 use crate::words;
 pub use disk::DiskFormat;
 use disk::{DiskCache, DiskDiscard, Mebibytes};
+use firmware::Bios;
+pub use firmware::{EfiDisk, Smbios, SmbiosText, TpmState};
 use hotplug::{Hotplug, HotplugKind};
 pub use net::QemuNet;
 use serde_json::json;
@@ -63,6 +66,9 @@ config! {
         /// Where the firmware keeps its variables: `STORAGE:1` for a new volume (its size does not
         /// matter), or a volume. Without it they are lost when the machine is switched off.
         efidisk0 "efidisk0": EfiDisk,
+        /// A trusted platform module (TPM 2.0), and where it keeps its state: `STORAGE:1` for a new volume
+        /// (its size does not matter), or a volume.
+        tpmstate0 "tpmstate0": TpmState,
         /// What the machine says it is: `uuid=…[,manufacturer=…][,product=…]…`; a UUID is made up for a
         /// machine that is created without.
         smbios1 "smbios1": Smbios,
@@ -247,16 +253,6 @@ impl QemuConfig {
     }
 }
 
-words! {
-    /// What boots a machine that has no kernel of its own.
-    pub enum Bios {
-        /// A PC BIOS; taken for UEFI.
-        Seabios = "seabios",
-        /// UEFI.
-        Ovmf = "ovmf",
-    }
-}
-
 crate::propstring! {
     /// The guest's agent.
     pub struct QemuAgent {
@@ -278,98 +274,6 @@ words! {
         Virtio = "virtio",
     }
 }
-
-crate::propstring! {
-    /// Where UEFI firmware keeps its variables.
-    pub struct EfiDisk {
-        /// The volume.
-        default file "file": VolumeSource,
-        /// Size of the flash memory; only `4m`.
-        efitype "efitype": EfiType,
-        /// Image format; only `raw`.
-        format "format": DiskFormat,
-        /// Volume whose variables a new one starts with.
-        import_from "import-from": VolumeId,
-        /// Whether Secure Boot's keys are enrolled; only 0.
-        pre_enrolled_keys "pre-enrolled-keys": bool,
-        /// Size of the volume.
-        size "size": DiskSize,
-    }
-}
-
-words! {
-    /// Size of the flash memory with firmware and variables.
-    pub enum EfiType {
-        /// 4 MiB.
-        FourMiB = "4m",
-    }
-}
-
-crate::propstring! {
-    /// What a machine says it is (SMBIOS type 1).
-    pub struct Smbios {
-        /// UUID.
-        required uuid "uuid": SystemUuid,
-        /// The texts are base64.
-        base64 "base64": bool,
-        /// Product family.
-        family "family": SmbiosText,
-        /// Manufacturer.
-        manufacturer "manufacturer": SmbiosText,
-        /// Product.
-        product "product": SmbiosText,
-        /// Serial number.
-        serial "serial": SmbiosText,
-        /// Stock keeping unit.
-        sku "sku": SmbiosText,
-        /// Version of the product.
-        version "version": SmbiosText,
-    }
-}
-
-/// A UUID, written in groups of 8, 4, 4, 4 and 12 hexadecimal digits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SystemUuid(pub [u8; 16]);
-
-impl fmt::Display for SystemUuid {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, byte) in self.0.iter().enumerate() {
-            if [4, 6, 8, 10].contains(&i) {
-                f.write_str("-")?;
-            }
-            write!(f, "{byte:02x}")?;
-        }
-        Ok(())
-    }
-}
-
-impl FromStr for SystemUuid {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("'{text}' is no UUID, like 3b1f8e70-9c2a-4d5e-8f60-718293a4b5c6");
-        let groups: Vec<usize> = text.split('-').map(str::len).collect();
-        let digits: Vec<u32> = text
-            .chars()
-            .filter(|c| *c != '-')
-            .map(|c| c.to_digit(16))
-            .collect::<Option<_>>()
-            .ok_or_else(wrong)?;
-        if groups != [8, 4, 4, 4, 12] || digits.len() != 32 {
-            return Err(wrong());
-        }
-        let mut bytes = [0; 16];
-        for (byte, pair) in bytes.iter_mut().zip(digits.chunks(2)) {
-            *byte = (pair[0] << 4 | pair[1]) as u8;
-        }
-        Ok(Self(bytes))
-    }
-}
-
-crate::text_field!(
-    SystemUuid,
-    "SystemUuid",
-    json!({"type": "string", "format": "uuid"})
-);
 
 crate::propstring! {
     /// A disk of a virtual machine.
@@ -506,6 +410,8 @@ macro_rules! checked_text {
     };
 }
 
+use checked_text;
+
 fn is_word(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.=,+".contains(&byte);
     (1..=200).contains(&text.len()) && text.bytes().all(plain)
@@ -528,12 +434,6 @@ checked_text!(
     CommandLine,
     |text| text.len() <= 2047 && text.bytes().all(|byte| (0x20..0x7f).contains(&byte)),
     "use at most 2047 printable ASCII characters"
-);
-checked_text!(
-    /// A text of SMBIOS, plain or in base64.
-    SmbiosText,
-    |text| text.len() <= 256 && text.bytes().all(|byte| (0x20..0x7f).contains(&byte) && byte != b','),
-    "use at most 256 printable ASCII characters without ','"
 );
 checked_text!(
     /// The serial number of a disk.

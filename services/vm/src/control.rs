@@ -38,7 +38,7 @@ impl Control {
     /// State and statistics.
     pub async fn status(&mut self) -> Result<Status> {
         match self.request(&Request::Status).await? {
-            Response::Status(status) => Ok(status),
+            Response::Status(status) => Ok(*status),
             other => Err(unexpected(&other)),
         }
     }

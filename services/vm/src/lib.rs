@@ -14,6 +14,7 @@ pub mod firmware;
 mod hotplug;
 mod machines;
 mod resolve;
+mod tpm;
 
 pub use control::Control;
 pub use error::{Result, VmError};

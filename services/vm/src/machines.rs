@@ -5,6 +5,7 @@ use crate::control::Control;
 use crate::error::{Result, VmError};
 use crate::hotplug::ResolvedDevice;
 use crate::resolve::{Resolved, agent_socket, control_socket};
+use crate::tpm;
 use basalt_model::disk::ChangeMedia;
 use basalt_model::machine::{MachineSpec, Progress, Request, Started, Status};
 use basalt_model::vmid::Vmid;
@@ -19,7 +20,7 @@ use std::time::Duration;
 pub const EXECUTABLE: &str = "/usr/lib/basalt/basalt-vmm";
 
 const PREFIX: &str = "basalt-vm-";
-const SLICE: &str = "basalt-guests.slice";
+pub(crate) const SLICE: &str = "basalt-guests.slice";
 const USER: &str = "basalt-vm";
 /// The node shuts guests down in order when it stops with the host; so it must stop before their
 /// units do.
@@ -70,10 +71,16 @@ impl Machines {
 
     /// Starts a machine; returns when it runs. When it fails, nothing of the machine is left.
     pub async fn start(&self, vmid: Vmid, machine: Resolved) -> Result<()> {
-        let Resolved { spec, fds } = machine;
+        let Resolved { spec, fds, tpm } = machine;
         let handover = |source| VmError::Handover { vmid, source };
         let (ours, theirs) = Handover::pair().map_err(|error| handover(error.into()))?;
         let unit = self.unit_spec(vmid, &spec.name, memory_limit(&spec), theirs);
+        if let Some(control) = tpm {
+            // One of an earlier life may be about to end.
+            self.units.stop(&tpm::unit(vmid)).await?;
+            self.units.start(tpm::unit_spec(vmid, control)).await?;
+        }
+        // An emulator whose channel is closed ends by itself.
         self.units.start(unit).await?;
         let borrowed: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
         let exchange = ours.exchange(&spec, &borrowed);
@@ -276,8 +283,8 @@ fn memory_limit(spec: &MachineSpec) -> u64 {
     (spec.memory_mib << 20) + OVERHEAD + screen
 }
 
-/// What a monitor may do: compute, and use the descriptors it was given.
-fn sandbox(memory: u64) -> Vec<Property> {
+/// What a guest's process may do: compute, and use the descriptors it was given.
+pub(crate) fn sandbox(memory: u64) -> Vec<Property> {
     let on = |name: &str| Property::new(name, true);
     let word = |name: &str, word: &'static str| Property::new(name, word);
     let no_capability = 0_u64;

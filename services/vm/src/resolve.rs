@@ -3,6 +3,7 @@
 use crate::disks;
 use crate::error::{Result, VmError, io};
 use crate::firmware;
+use crate::tpm;
 use basalt_model::field::FieldErrors;
 use basalt_model::machine::{Adapter, Boot, Display, MachineSpec, Nic, PROTOCOL, Slot};
 use basalt_model::network::InterfaceName;
@@ -52,6 +53,8 @@ pub struct Resolved {
     pub spec: MachineSpec,
     /// What the slots of `spec` number.
     pub fds: Vec<OwnedFd>,
+    /// The control channel of its trusted platform module's emulator, at the emulator's end.
+    pub(crate) tpm: Option<OwnedFd>,
 }
 
 impl Resolved {
@@ -97,6 +100,7 @@ pub async fn resolve(
     };
     let (disks, opticals) = disks::resolve(config, storages, &mut slots).await?;
     let nics = nics(vmid, config, network, &mut slots).await?;
+    let (tpm, emulator) = tpm::resolve(config, storages, &mut slots).await?.unzip();
     let rng = slots.add(File::open("/dev/urandom").map_err(io("opening /dev/urandom"))?);
     let spec = MachineSpec {
         protocol: PROTOCOL,
@@ -121,10 +125,15 @@ pub async fn resolve(
         opticals,
         nics,
         rng: Some(rng),
+        tpm,
         display: display(vmid, config, run, &mut slots)?,
         restore: None,
     };
-    Ok(Resolved { spec, fds: slots.0 })
+    Ok(Resolved {
+        spec,
+        fds: slots.0,
+        tpm: emulator,
+    })
 }
 
 async fn boot_kernel(

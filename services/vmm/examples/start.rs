@@ -211,6 +211,7 @@ fn specification(arguments: &Arguments, slots: &mut Slots) -> Result<MachineSpec
         opticals,
         nics,
         rng,
+        tpm: None,
         display,
         restore,
     })

@@ -21,6 +21,7 @@ pub mod sandbox;
 pub mod spec;
 pub mod state;
 pub mod terminal;
+pub mod tpm;
 pub mod virtio;
 
 use std::io::{self, Write};

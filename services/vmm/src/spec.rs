@@ -5,29 +5,30 @@
 //! machine runs takes the same way, one device at a time: [`plug`].
 
 mod check;
+mod delivery;
 pub mod plug;
 
 use std::fs::File;
 use std::io;
-use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::os::unix::net::UnixListener;
-use std::sync::Arc;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use basalt_model::cpu::CpuSpec;
 use basalt_model::disk::Optical;
-use basalt_model::machine::{Adapter, Boot, Disk, MachineSpec, Nic, Slot, SystemInfo};
-use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, recvmsg, sendmsg, sockopt,
-};
+use basalt_model::machine::{self, Adapter, Boot, Disk, MachineSpec, Nic, SystemInfo};
 
 use crate::disk::Image;
 use crate::disk::ring::Rings;
 use crate::machine::layout::{DISK_SLOTS, NIC_SLOTS};
+use crate::tpm::emulator::Emulator;
+use crate::tpm::store::Store;
+use crate::tpm::{self, Module};
 use crate::virtio::balloon::Levers;
 use crate::virtio::scsi::drive::{Drive, Medium};
 use crate::virtio::{block, net};
+use delivery::Delivery;
+pub use delivery::{receive, send};
 
 /// Longest specification.
 const MAX_SPEC: usize = 1 << 20;
@@ -79,72 +80,6 @@ fn invalid(field: impl Into<String>, problem: impl Into<String>) -> Error {
         field: field.into(),
         problem: problem.into(),
     }
-}
-
-/// Reads one line and all descriptors that come with it.
-pub fn receive(starter: BorrowedFd<'_>) -> Result<(MachineSpec, Vec<OwnedFd>), Error> {
-    let mut line = Vec::new();
-    let mut descriptors = Vec::new();
-    while line.last() != Some(&b'\n') {
-        if line.len() > MAX_SPEC {
-            return Err(Error::TooLong);
-        }
-        if receive_part(starter, &mut line, &mut descriptors)? == 0 {
-            return Err(Error::Truncated);
-        }
-    }
-    Ok((serde_json::from_slice(&line)?, descriptors))
-}
-
-/// The other side of [`receive`]: sends a specification with its descriptors in slot order.
-pub fn send(
-    monitor: BorrowedFd<'_>,
-    spec: &MachineSpec,
-    descriptors: &[BorrowedFd<'_>],
-) -> io::Result<()> {
-    let mut line = serde_json::to_vec(spec)?;
-    line.push(b'\n');
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
-    let mut control = SendAncillaryBuffer::new(&mut space);
-    if !descriptors.is_empty() && !control.push(SendAncillaryMessage::ScmRights(descriptors)) {
-        return Err(io::Error::other("too many descriptors"));
-    }
-    let sent = sendmsg(
-        monitor,
-        &[io::IoSlice::new(&line)],
-        &mut control,
-        SendFlags::empty(),
-    )?;
-    let mut rest = &line[sent..];
-    while !rest.is_empty() {
-        let sent = rustix::io::write(monitor, rest)?;
-        rest = &rest[sent..];
-    }
-    Ok(())
-}
-
-fn receive_part(
-    starter: BorrowedFd<'_>,
-    line: &mut Vec<u8>,
-    descriptors: &mut Vec<OwnedFd>,
-) -> Result<usize, Error> {
-    let mut data = vec![0; 64 * 1024];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
-    let mut control = RecvAncillaryBuffer::new(&mut space);
-    let message = recvmsg(
-        starter,
-        &mut [io::IoSliceMut::new(&mut data)],
-        &mut control,
-        RecvFlags::CMSG_CLOEXEC,
-    )
-    .map_err(|e| Error::Read(e.into()))?;
-    for part in control.drain() {
-        if let RecvAncillaryMessage::ScmRights(fds) = part {
-            descriptors.extend(fds);
-        }
-    }
-    line.extend_from_slice(&data[..message.bytes]);
-    Ok(message.bytes)
 }
 
 /// A disk's part of [`Resources`].
@@ -265,6 +200,8 @@ pub struct Resources {
     pub balloon: Option<Arc<Levers>>,
     /// Random numbers.
     pub rng: Option<Arc<File>>,
+    /// The trusted platform module.
+    pub tpm: Option<Arc<Mutex<Module>>>,
     /// Whether there is a virtio console.
     pub console: bool,
     /// Screen, keyboard and pointer.
@@ -296,55 +233,11 @@ pub struct Listeners {
     pub display: Option<UnixListener>,
 }
 
-/// The received descriptors; each can be taken once.
-struct Delivery(Vec<Option<OwnedFd>>);
-
-impl Delivery {
-    fn take(&mut self, field: &str, slot: Slot) -> Result<OwnedFd, Error> {
-        let count = self.0.len();
-        let entry = self
-            .0
-            .get_mut(slot.0)
-            .ok_or_else(|| invalid(field, format!("slot {} of {count} descriptors", slot.0)))?;
-        entry
-            .take()
-            .ok_or_else(|| invalid(field, format!("slot {} is used twice", slot.0)))
-    }
-
-    fn file(&mut self, field: &str, slot: Slot) -> Result<File, Error> {
-        Ok(File::from(self.take(field, slot)?))
-    }
-
-    /// Says that each descriptor was taken.
-    fn finish(self) -> Result<(), Error> {
-        match self.0.iter().position(Option::is_some) {
-            None => Ok(()),
-            Some(unused) => Err(invalid(
-                "descriptors",
-                format!("nothing uses slot {unused}"),
-            )),
-        }
-    }
-
-    fn listener(&mut self, field: &str, slot: Slot) -> Result<UnixListener, Error> {
-        let fd = self.take(field, slot)?;
-        let listening = sockopt::socket_acceptconn(&fd).unwrap_or(false);
-        if !listening {
-            return Err(invalid(field, "it is no listening socket"));
-        }
-        let listener = UnixListener::from(fd);
-        listener
-            .set_nonblocking(true)
-            .map_err(|e| invalid(field, e.to_string()))?;
-        Ok(listener)
-    }
-}
-
 impl Resources {
     /// Checks a specification against what came with it.
     pub fn check(spec: MachineSpec, descriptors: Vec<OwnedFd>) -> Result<(Self, Listeners), Error> {
         check::bounds(&spec)?;
-        let mut delivery = Delivery(descriptors.into_iter().map(Some).collect());
+        let mut delivery = Delivery::new(descriptors);
         let listeners = Listeners {
             control: delivery.listener("control", spec.control)?,
             serial: delivery.listener("serial", spec.serial)?,
@@ -380,6 +273,7 @@ impl Resources {
             .rng
             .map(|slot| delivery.file("rng", slot).map(Arc::new))
             .transpose()?;
+        let tpm = spec.tpm.map(|tpm| module(tpm, &mut delivery)).transpose()?;
         let memory = spec.memory_mib << 20;
         let balloon = spec
             .balloon
@@ -406,6 +300,7 @@ impl Resources {
             rings,
             balloon,
             rng,
+            tpm,
             console: listeners.console.is_some(),
             display: spec.display.map(|display| DisplayResource {
                 adapter: display.adapter,
@@ -440,6 +335,10 @@ impl Resources {
         all.extend(self.nics.iter().map(|n| n.tap.as_raw_fd()));
         all.extend(self.rings.descriptors());
         all.extend(self.rng.iter().map(|f| f.as_fd().as_raw_fd()));
+        all.extend(self.tpm.iter().flat_map(|tpm| {
+            let module = tpm.lock().unwrap_or_else(PoisonError::into_inner);
+            module.descriptors()
+        }));
         all.extend(self.restore.iter().map(AsRawFd::as_raw_fd));
         all.extend(listeners.console.iter().map(AsRawFd::as_raw_fd));
         all.extend(listeners.agent.iter().map(AsRawFd::as_raw_fd));
@@ -458,6 +357,16 @@ fn drive(optical: &Optical, delivery: &mut Delivery) -> Result<Drive, Error> {
         }
     };
     Ok(Drive::new(id, medium))
+}
+
+fn module(tpm: machine::Tpm, delivery: &mut Delivery) -> Result<Arc<Mutex<Module>>, Error> {
+    let mut socket = |slot| delivery.take(tpm::NAME, slot).map(UnixStream::from);
+    let (control, data) = (socket(tpm.control)?, socket(tpm.data)?);
+    let emulator = Emulator::new(control, data);
+    let emulator = emulator.map_err(|e| invalid(tpm::NAME, e.to_string()))?;
+    let store = Store::open(delivery.file(tpm::NAME, tpm.state)?);
+    let store = store.map_err(|e| invalid(tpm::NAME, e.to_string()))?;
+    Ok(Arc::new(Mutex::new(Module::new(emulator, store))))
 }
 
 fn nic_resource(nic: Nic, slot: u8, delivery: &mut Delivery) -> Result<NicResource, Error> {

@@ -2,7 +2,9 @@
 
 use super::*;
 use basalt_model::disk::{Backing, ImageFormat, Optical, Rate};
-use basalt_model::machine::{Adapter, Disk, Display, Nic, PROTOCOL};
+use basalt_model::machine::{Adapter, Disk, Display, Nic, PROTOCOL, Slot};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use std::mem::MaybeUninit;
 use std::os::unix::net::UnixStream;
 
 fn spec() -> MachineSpec {
@@ -30,6 +32,7 @@ fn spec() -> MachineSpec {
         opticals: Vec::new(),
         nics: Vec::new(),
         rng: None,
+        tpm: None,
         display: None,
         restore: None,
     }

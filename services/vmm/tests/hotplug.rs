@@ -52,7 +52,7 @@ fn remove(id: &str, patience_ms: u64) -> Request {
 
 fn status(monitor: &Monitor) -> Status {
     match monitor.ask(&Request::Status) {
-        Response::Status(status) => status,
+        Response::Status(status) => *status,
         other => panic!("{other:?}"),
     }
 }

@@ -17,7 +17,7 @@ use support::{Setup, expect, start};
 
 fn status(response: Response) -> Status {
     match response {
-        Response::Status(status) => status,
+        Response::Status(status) => *status,
         other => panic!("{other:?}"),
     }
 }
@@ -248,6 +248,7 @@ fn a_refused_specification_is_answered_with_its_field() {
         opticals: Vec::new(),
         nics: Vec::new(),
         rng: None,
+        tpm: None,
         display: None,
         restore: None,
     };

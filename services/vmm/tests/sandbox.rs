@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
 use std::fs::File;
+use std::io::Write;
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, ExitStatus};
@@ -14,6 +16,9 @@ use basalt_vmm::disk::ring::Rings;
 use basalt_vmm::disk::vectors::{Aligned, Vectors};
 use basalt_vmm::disk::{Disk, Image, Operation};
 use basalt_vmm::sandbox::{ThreadClass, descriptors, enter, landlock};
+use basalt_vmm::tpm::crb::refusal;
+use basalt_vmm::tpm::emulator::Emulator;
+use basalt_vmm::tpm::store::Store;
 
 const ACT: &str = "BASALT_TEST_ACT";
 const IMAGE: &str = "BASALT_TEST_IMAGE";
@@ -41,6 +46,7 @@ fn actor() {
     let (class, deed) = act.split_once(' ').unwrap();
     let disk = disk_for(deed);
     let parts = parts_for(deed);
+    let module = module_for(deed);
     match class {
         "landlock" => landlock::close().unwrap(),
         "descriptors" => descriptors::close_all_but(&[]).unwrap(),
@@ -57,6 +63,10 @@ fn actor() {
         }
         "plug" => {
             plug(parts.unwrap());
+            false
+        }
+        "tpm" => {
+            use_module(module.unwrap());
             false
         }
         "open" => File::open("/dev/null").is_err(),
@@ -97,6 +107,27 @@ fn parts_for(deed: &str) -> Option<(Rings, File)> {
     let path = (deed == "plug").then(|| std::env::var(IMAGE).unwrap())?;
     let file = File::options().read(true).write(true).open(path).unwrap();
     Some((Rings::prepare(1), file))
+}
+
+/// A module's emulator, which answers one command with all it has to say, and its volume.
+fn module_for(deed: &str) -> Option<(Emulator, Store)> {
+    let path = (deed == "tpm").then(|| std::env::var(IMAGE).unwrap())?;
+    let file = File::options().read(true).write(true).open(path).unwrap();
+    let (control, _theirs) = UnixStream::pair().unwrap();
+    let (data, mut theirs) = UnixStream::pair().unwrap();
+    // The answer is there before the command.
+    theirs.write_all(&refusal(0)).unwrap();
+    // Nobody hangs up before the process ends.
+    std::mem::forget(theirs);
+    let emulator = Emulator::new(control, data).unwrap();
+    Some((emulator, Store::open(file).unwrap()))
+}
+
+/// Everything that the thread of a module does.
+fn use_module((mut emulator, mut store): (Emulator, Store)) {
+    emulator.shut_down().unwrap();
+    store.keep(b"first").unwrap();
+    store.keep(b"second").unwrap();
 }
 
 /// Puts a disk into service and takes it out again, twice.
@@ -237,6 +268,17 @@ fn a_disk_is_plugged_in_inside_the_sandbox() {
     File::create(&raw).unwrap().set_len(1 << 20).unwrap();
     let status = act_on("main plug", &raw);
     assert!(status.success(), "{status}");
+}
+
+#[test]
+fn a_module_is_used_inside_its_sandbox() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("state");
+    File::create(&state).unwrap().set_len(4 << 20).unwrap();
+    for class in ["worker", "main"] {
+        let status = act_on(&format!("{class} tpm"), &state);
+        assert!(status.success(), "{class}: {status}");
+    }
 }
 
 #[test]

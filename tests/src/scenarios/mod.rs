@@ -31,6 +31,7 @@ mod power;
 mod replay;
 mod suspend;
 mod sync;
+mod tpm;
 mod trust;
 mod uefi;
 mod update;
@@ -113,6 +114,8 @@ pub const ALL: &[Scenario] = &[
     scenario("daemons_restart_under_running_guests", daemons::restarts),
     scenario("disks_grow_change_and_survive_a_full_host", disks::life),
     long("guest_agent_answers_and_shuts_down", agent::life),
+    long("tpm_keeps_what_a_guest_stores_and_measures", tpm::keeps),
+    long("secure_boot_refuses_an_unsigned_guest", tpm::secure_boot),
     long("balloon_gives_memory_and_takes_it_back", balloon::memory),
     long("processors_by_level", balloon::processors),
     long("hotplug_of_disks_and_cards", hotplug::life),

@@ -1135,6 +1135,9 @@ export type WithDigest = {
   /** Where the firmware keeps its variables: `STORAGE:1` for a new volume (its size does not
    *  matter), or a volume. Without it they are lost when the machine is switched off. */
   efidisk0?: string;
+  /** A trusted platform module (TPM 2.0), and where it keeps its state: `STORAGE:1` for a new volume
+   *  (its size does not matter), or a volume. */
+  tpmstate0?: string;
   /** What the machine says it is: `uuid=…[,manufacturer=…][,product=…]…`; a UUID is made up for a
    *  machine that is created without. */
   smbios1?: string;
@@ -2765,6 +2768,9 @@ export interface Methods {
       /** Where the firmware keeps its variables: `STORAGE:1` for a new volume (its size does not
        *  matter), or a volume. Without it they are lost when the machine is switched off. */
       efidisk0?: string;
+      /** A trusted platform module (TPM 2.0), and where it keeps its state: `STORAGE:1` for a new volume
+       *  (its size does not matter), or a volume. */
+      tpmstate0?: string;
       /** What the machine says it is: `uuid=…[,manufacturer=…][,product=…]…`; a UUID is made up for a
        *  machine that is created without. */
       smbios1?: string;
@@ -2892,6 +2898,9 @@ export interface Methods {
       /** Where the firmware keeps its variables: `STORAGE:1` for a new volume (its size does not
        *  matter), or a volume. Without it they are lost when the machine is switched off. */
       efidisk0?: string;
+      /** A trusted platform module (TPM 2.0), and where it keeps its state: `STORAGE:1` for a new volume
+       *  (its size does not matter), or a volume. */
+      tpmstate0?: string;
       /** What the machine says it is: `uuid=…[,manufacturer=…][,product=…]…`; a UUID is made up for a
        *  machine that is created without. */
       smbios1?: string;
@@ -2990,6 +2999,9 @@ export interface Methods {
       /** Where the firmware keeps its variables: `STORAGE:1` for a new volume (its size does not
        *  matter), or a volume. Without it they are lost when the machine is switched off. */
       efidisk0?: string;
+      /** A trusted platform module (TPM 2.0), and where it keeps its state: `STORAGE:1` for a new volume
+       *  (its size does not matter), or a volume. */
+      tpmstate0?: string;
       /** What the machine says it is: `uuid=…[,manufacturer=…][,product=…]…`; a UUID is made up for a
        *  machine that is created without. */
       smbios1?: string;

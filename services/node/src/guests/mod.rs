@@ -83,10 +83,15 @@ pub fn names_volume(record: &GuestRecord, is_meant: &dyn Fn(&VolumeId) -> bool) 
             let boots = [&config.kernel, &config.initrd];
             let variables = config.efidisk0.as_ref();
             let variables = variables.and_then(|disk| disk.file.volume());
+            let tpm = config.tpmstate0.as_ref();
+            let tpm = tpm.and_then(|disk| disk.file.volume());
             disks
                 .iter()
                 .any(|(_, disk)| disk.file.volume().is_some_and(is_meant))
-                || boots.into_iter().flatten().chain(variables).any(is_meant)
+                || {
+                    let boots = boots.into_iter().flatten();
+                    boots.chain(variables).chain(tpm).any(is_meant)
+                }
         }
         GuestConfig::Lxc(config) => config
             .rootfs

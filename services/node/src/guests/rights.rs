@@ -81,7 +81,7 @@ fn needed(kind: GuestKind, key: &str, is_disc: bool) -> Privilege {
 fn of_machine(name: &str, is_disc: bool) -> Privilege {
     match name {
         "virtio" | "scsi" | "sata" | "ide" if is_disc => Privilege::VmConfigCdrom,
-        "virtio" | "scsi" | "sata" | "ide" | "efidisk" | "unused" | "boot" => {
+        "virtio" | "scsi" | "sata" | "ide" | "efidisk" | "tpmstate" | "unused" | "boot" => {
             Privilege::VmConfigDisk
         }
         "cores" | "sockets" | "cpu" | "numa" => Privilege::VmConfigCpu,

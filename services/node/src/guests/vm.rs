@@ -1,6 +1,6 @@
 //! Virtual machines: settling a configuration, making, starting.
 
-use super::volumes::{self, NewVolume, Planner, check_content, note};
+use super::volumes::{self, NewVolume, Part, Planner, check_content, note};
 use super::{Report, no_errors, title};
 use crate::state::Node;
 use basalt_api::methods::qemu::VmNew;
@@ -9,8 +9,8 @@ use basalt_model::disk::ImageFormat;
 use basalt_model::field::FieldErrors;
 use basalt_model::guest::{GuestConfig, GuestKind, GuestRecord, Lock};
 use basalt_model::network::InterfaceName;
-use basalt_model::qemu::{EfiDisk, Media, QemuConfig, QemuDisk, Smbios};
-use basalt_model::storage::{ContentKind, VolumeId, VolumeSource};
+use basalt_model::qemu::{EfiDisk, Media, QemuConfig, QemuDisk, Smbios, TpmState};
+use basalt_model::storage::{ContentKind, DiskSize, VolumeId, VolumeSource};
 use basalt_model::upid::Upid;
 use basalt_model::userid::Authid;
 use basalt_model::vmid::Vmid;
@@ -143,9 +143,14 @@ pub async fn settle(
         note(&mut errors, &key, settled);
     }
     if let Some(disk) = &mut config.efidisk0 {
-        let before = old.and_then(|old| old.efidisk0.as_ref());
-        let settled = settle_variables(storages, &mut planner, vmid, disk, before).await;
+        let state = State::of_firmware(disk, old);
+        let settled = state.settle(storages, &mut planner, vmid).await;
         note(&mut errors, "efidisk0", settled);
+    }
+    if let Some(disk) = &mut config.tpmstate0 {
+        let state = State::of_tpm(disk, old);
+        let settled = state.settle(storages, &mut planner, vmid).await;
+        note(&mut errors, "tpmstate0", settled);
     }
     let most = config.max_vcpus();
     if config.vcpus.is_some_and(|vcpus| vcpus.get() > most) {
@@ -243,35 +248,65 @@ async fn settle_disk(
     }
 }
 
-async fn settle_variables(
-    storages: &Storages,
-    planner: &mut Planner<'_>,
-    vmid: Vmid,
-    disk: &mut EfiDisk,
-    before: Option<&EfiDisk>,
-) -> std::result::Result<(), String> {
-    if disk.pre_enrolled_keys == Some(true) {
-        return Err("pre-enrolled-keys: this firmware has no Secure Boot: use 0".to_owned());
+/// The volume in which a part of the machine keeps its state.
+struct State<'a> {
+    part: Part,
+    file: &'a mut VolumeSource,
+    size: &'a mut Option<DiskSize>,
+    import: Option<VolumeId>,
+    before: Option<(VolumeSource, Option<DiskSize>)>,
+}
+
+impl<'a> State<'a> {
+    fn of_firmware(disk: &'a mut EfiDisk, old: Option<&QemuConfig>) -> Self {
+        let before = old.and_then(|old| old.efidisk0.as_ref());
+        Self {
+            part: Part::Firmware {
+                secure: disk.pre_enrolled_keys == Some(true),
+            },
+            import: disk.import_from.take(),
+            file: &mut disk.file,
+            size: &mut disk.size,
+            before: before.map(|disk| (disk.file.clone(), disk.size)),
+        }
     }
-    let import = disk.import_from.take();
-    match &disk.file {
-        VolumeSource::None => Err("name a storage, e.g. local:1, or a volume".to_owned()),
-        VolumeSource::New { storage, .. } => {
-            let planned = planner.plan_variables(storage, import.as_ref()).await?;
-            disk.file = VolumeSource::Volume(planned.id);
-            disk.size = Some(planned.size);
-            Ok(())
+
+    fn of_tpm(disk: &'a mut TpmState, old: Option<&QemuConfig>) -> Self {
+        let before = old.and_then(|old| old.tpmstate0.as_ref());
+        Self {
+            part: Part::Tpm,
+            import: disk.import_from.take(),
+            file: &mut disk.file,
+            size: &mut disk.size,
+            before: before.map(|disk| (disk.file.clone(), disk.size)),
         }
-        VolumeSource::Volume(_) if import.is_some() => {
-            Err("import-from needs a new volume: write local:1,import-from=…".to_owned())
-        }
-        VolumeSource::Volume(volume) => {
-            let kept = before.filter(|before| before.file == disk.file);
-            disk.size = match kept {
-                Some(before) => before.size,
-                None => Some(check_disk(storages, vmid, volume, false).await?),
-            };
-            Ok(())
+    }
+
+    async fn settle(
+        self,
+        storages: &Storages,
+        planner: &mut Planner<'_>,
+        vmid: Vmid,
+    ) -> std::result::Result<(), String> {
+        match &*self.file {
+            VolumeSource::None => Err("name a storage, e.g. local:1, or a volume".to_owned()),
+            VolumeSource::New { storage, .. } => {
+                let import = self.import.as_ref();
+                let planned = planner.plan_state(storage, self.part, import).await?;
+                *self.file = VolumeSource::Volume(planned.id);
+                *self.size = Some(planned.size);
+                Ok(())
+            }
+            VolumeSource::Volume(_) if self.import.is_some() => {
+                Err("import-from needs a new volume: write local:1,import-from=…".to_owned())
+            }
+            VolumeSource::Volume(volume) => {
+                *self.size = match self.before.filter(|(file, _)| file == self.file) {
+                    Some((_, size)) => size,
+                    None => Some(check_disk(storages, vmid, volume, false).await?),
+                };
+                Ok(())
+            }
         }
     }
 }
@@ -292,7 +327,7 @@ async fn check_disk(
     vmid: Vmid,
     volume: &VolumeId,
     is_disc: bool,
-) -> std::result::Result<basalt_model::storage::DiskSize, String> {
+) -> std::result::Result<DiskSize, String> {
     if is_disc {
         return check_content(storages, volume, ContentKind::Iso).await;
     }

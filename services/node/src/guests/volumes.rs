@@ -4,9 +4,11 @@ use super::Report;
 use basalt_api::{Error, Result};
 use basalt_model::disk::ImageFormat;
 use basalt_model::field::FieldErrors;
+use basalt_model::machine::TPM_STATE_SIZE;
 use basalt_model::storage::{ContentKind, DiskSize, StorageId, VolumeId};
 use basalt_model::vmid::Vmid;
 use basalt_storage::{Access, StorageError, Storages, copy};
+use basalt_vm::firmware;
 use std::fs::File;
 use std::time::Duration;
 
@@ -26,6 +28,29 @@ pub struct NewVolume {
     pub import: Option<VolumeId>,
     /// File of the appliance that it starts with, if no volume.
     pub template: Option<&'static str>,
+}
+
+/// A part of a machine that keeps its state in a small volume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// UEFI firmware.
+    Firmware {
+        /// With the keys of Secure Boot.
+        secure: bool,
+    },
+    /// The trusted platform module.
+    Tpm,
+}
+
+impl Part {
+    /// Bytes of the volume, and the file of the appliance that a new one starts with, if not zeros.
+    fn fresh(self) -> (u64, Option<&'static str>) {
+        match self {
+            Self::Firmware { secure: false } => (firmware::VARS_SIZE, Some(firmware::VARS)),
+            Self::Firmware { secure: true } => (firmware::VARS_SIZE, Some(firmware::SECURE_VARS)),
+            Self::Tpm => (TPM_STATE_SIZE, None),
+        }
+    }
 }
 
 /// Plans the volumes of one change, so that no name is given twice.
@@ -80,18 +105,20 @@ impl<'a> Planner<'a> {
         Ok(new)
     }
 
-    /// Plans a volume for a firmware's variables: those of `import`, or fresh ones.
-    pub async fn plan_variables(
+    /// Plans a volume for the state of a machine's part: that of `import`, or a fresh one.
+    pub async fn plan_state(
         &mut self,
         storage: &StorageId,
+        part: Part,
         import: Option<&VolumeId>,
     ) -> std::result::Result<NewVolume, String> {
-        let size = DiskSize::from_bytes(basalt_vm::firmware::VARS_SIZE);
+        let (bytes, template) = part.fresh();
+        let size = DiskSize::from_bytes(bytes);
         let mut new = self
             .plan(storage, ContentKind::Images, size, ImageFormat::Raw, import)
             .await?;
         if import.is_none() {
-            new.template = Some(basalt_vm::firmware::VARS);
+            new.template = template;
             if let Some(planned) = self.planned.last_mut() {
                 *planned = new.clone();
             }

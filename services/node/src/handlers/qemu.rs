@@ -148,7 +148,9 @@ fn may_allocate(call: &Call, config: &QemuConfig) -> Result<()> {
     let disks = disks.map(|(_, disk)| (&disk.file, &disk.import_from));
     let variables = config.efidisk0.iter();
     let variables = variables.map(|disk| (&disk.file, &disk.import_from));
-    for (file, import) in disks.chain(variables) {
+    let tpm = config.tpmstate0.iter();
+    let tpm = tpm.map(|disk| (&disk.file, &disk.import_from));
+    for (file, import) in disks.chain(variables).chain(tpm) {
         if let VolumeSource::New { storage, .. } = file {
             let path = format!("/storage/{storage}");
             call.require(&path, &[Privilege::DatastoreAllocateSpace])?;

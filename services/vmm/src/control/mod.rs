@@ -7,27 +7,26 @@
 mod balloon;
 pub mod channel;
 pub mod hotplug;
+mod media;
 pub mod moving;
 pub mod readers;
 pub mod requests;
+mod status;
 
-use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 
-use basalt_model::disk::{ChangeMedia, PauseReason};
-use basalt_model::machine::{DiskStats, Event, NicStats, Request, Response, RunState, Status};
+use basalt_model::disk::PauseReason;
+use basalt_model::machine::{Event, Request, Response, RunState};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use std::sync::atomic::Ordering;
 
 use crate::display::{Screen, server};
 use crate::machine::events::{FullDisk, MachineEvent};
 use crate::machine::{self, Machine, Terminals};
 use crate::spec::{Listeners, Resources};
 use crate::terminal::Terminal;
-use crate::virtio::scsi::drive::Medium;
 use channel::ChannelSocket;
 use hotplug::{Answer, Removals};
 use moving::Moving;
@@ -314,7 +313,7 @@ impl Server {
 
     fn request(&mut self, request: &Request) -> (Response, Option<Outcome>) {
         match request {
-            Request::Status => (Response::Status(self.status()), None),
+            Request::Status => (Response::Status(Box::new(self.status())), None),
             Request::Shutdown => {
                 self.with_machine(Machine::press_power_button);
                 (Response::Ok, None)
@@ -355,50 +354,6 @@ impl Server {
             | Request::AddDevice(_)
             | Request::RemoveDevice(_)
             | Request::SetVcpus(_) => (Response::Ok, None),
-        }
-    }
-
-    /// Changes the disc in a drive; what is wrong with the field that it names otherwise.
-    fn change_media(&self, change: &ChangeMedia, disc: Option<OwnedFd>) -> Result<(), String> {
-        let mut drives = self.resources.drives.iter();
-        let Some(drive) = drives.find(|drive| drive.id() == change.drive) else {
-            return Err(format!("drive: there is no '{}'", change.drive));
-        };
-        let medium = match (change.insert, disc) {
-            (false, None) => None,
-            (true, Some(disc)) => {
-                Some(Medium::new(File::from(disc)).map_err(|e| format!("insert: {e}"))?)
-            }
-            (true, None) => return Err("insert: no descriptor came with the request".to_owned()),
-            (false, Some(_)) => {
-                return Err("insert: a descriptor came, but is not wanted".to_owned());
-            }
-        };
-        drive.change(medium);
-        Ok(())
-    }
-
-    fn status(&self) -> Status {
-        let disks = self.resources.disks.iter().map(|disk| DiskStats {
-            id: disk.settings.name.clone(),
-            read_bytes: disk.counters.read.load(Ordering::Relaxed),
-            written_bytes: disk.counters.written.load(Ordering::Relaxed),
-        });
-        let nics = self.resources.nics.iter().map(|nic| NicStats {
-            id: nic.id.clone(),
-            rx_bytes: nic.counters.received.load(Ordering::Relaxed),
-            tx_bytes: nic.counters.sent.load(Ordering::Relaxed),
-        });
-        Status {
-            state: self.state,
-            reason: self.reason.clone(),
-            moving: self.moving.progress(),
-            vcpus: self.machine.as_ref().map_or(0, Machine::cpus),
-            agent: self.agent.as_ref().map(ChannelSocket::guest_listens),
-            balloon: self.balloon(),
-            removing: self.removals.ids(),
-            disks: disks.collect(),
-            nics: nics.collect(),
         }
     }
 

@@ -203,6 +203,7 @@ impl Server {
                     downtime_ms = moved.downtime_ms,
                     "the machine moved"
                 );
+                self.with_machine(Machine::leave);
                 self.moving = Moving::Gone;
                 Response::Moved(moved)
             }

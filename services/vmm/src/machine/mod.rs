@@ -40,6 +40,7 @@ use crate::pci::host::PciHost;
 use crate::pci::hotplug::{self as slots, Slots};
 use crate::spec::{BootResource, Resources};
 use crate::terminal::Terminal;
+use crate::tpm::{self, Tpm};
 use crate::virtio::block;
 use board::{Board, Windows};
 use events::Events;
@@ -106,6 +107,7 @@ pub struct Machine {
     features: Vec<CpuId>,
     board: Board,
     firmware: Option<Firmware>,
+    tpm: Option<Arc<Tpm>>,
     fixed: Fixed,
     power: Arc<PowerManagement>,
     _bus: Arc<Bus>,
@@ -123,6 +125,7 @@ struct Fixed {
 struct Shell {
     board: Board,
     firmware: Option<Firmware>,
+    tpm: Option<Arc<Tpm>>,
     fixed: Fixed,
     power: Arc<PowerManagement>,
     bus: Arc<Bus>,
@@ -151,12 +154,18 @@ impl Shell {
             screen.attach(memory, std::mem::take(&mut board.inputs));
         }
         let power = Arc::new(PowerManagement::new(vm, events.clone()));
-        let (bus, fixed) = make_bus(&board, firmware.as_ref(), terminals, &power, profile);
+        let (mut bus, fixed) = make_bus(&board, firmware.as_ref(), terminals, &power, profile);
+        let tpm = resources.tpm.clone().map(Tpm::new).transpose();
+        let tpm = tpm.map_err(tpm_failed)?.map(Arc::new);
+        if let Some(tpm) = &tpm {
+            bus.add_memory(tpm.clone());
+        }
         // What comes from now on is plugged into a machine that exists.
         board.windows = Windows::Guest;
         Ok(Self {
             board,
             firmware,
+            tpm,
             fixed,
             power,
             bus: Arc::new(bus),
@@ -169,6 +178,7 @@ impl Shell {
             features,
             board: self.board,
             firmware: self.firmware,
+            tpm: self.tpm,
             fixed: self.fixed,
             power: self.power,
             _bus: self.bus,
@@ -187,6 +197,9 @@ impl Machine {
         let profile = profile(resources, &offer);
         let entry = load_kernel(resources, &memory, profile)?;
         let shell = Shell::build(resources, terminals, memory, profile)?;
+        if let Some(tpm) = &shell.tpm {
+            tpm.power_on().map_err(tpm_failed)?;
+        }
         let (vcpus, features) = create_vcpus(resources, &shell.board.vm, &offer)?;
         if let Some(entry) = entry {
             registers::enter(&vcpus[0], &shell.board.memory, entry)?;
@@ -212,6 +225,9 @@ impl Machine {
         self.vcpus.pause();
         for placed in &self.board.devices {
             placed.device.pause();
+        }
+        if let Some(tpm) = &self.tpm {
+            tpm.pause();
         }
     }
 
@@ -262,6 +278,13 @@ impl Machine {
         }
     }
 
+    /// The machine runs elsewhere now: nothing here may touch what it takes along.
+    pub fn leave(&self) {
+        if let Some(tpm) = &self.tpm {
+            tpm.leave();
+        }
+    }
+
     /// Ends all threads of the machine. It cannot run again.
     pub fn stop(&mut self, terminals: &Terminals) {
         self.vcpus.end();
@@ -270,6 +293,9 @@ impl Machine {
         for placed in &self.board.devices {
             placed.device.end();
         }
+        if let Some(tpm) = &self.tpm {
+            tpm.end();
+        }
         if let Some(agent) = &terminals.agent {
             agent.detach();
         }
@@ -277,6 +303,10 @@ impl Machine {
             screen.detach();
         }
     }
+}
+
+fn tpm_failed(error: std::io::Error) -> Error {
+    Error::Device(tpm::NAME.to_owned(), error)
 }
 
 /// What tables tell of the machine.
@@ -288,6 +318,7 @@ fn profile(resources: &Resources, offer: &cpuid::Offer) -> acpi::Profile {
         memory: resources.memory,
         address_bits: offer.address_bits(),
         firmware: resources.boot.is_firmware(),
+        tpm: resources.tpm.is_some(),
     }
 }
 

@@ -40,6 +40,7 @@ const FIRMWARE: &str = "firmware";
 const RTC: &str = "rtc";
 const I8042: &str = "i8042";
 const LPC: &str = "lpc";
+const TPM: &str = "tpm";
 const SERIAL_LINE: &str = "serial-line";
 const CONSOLE_LINE: &str = "console-line";
 
@@ -71,6 +72,9 @@ pub enum Error {
     /// A device is not the one that was saved.
     #[error("device {0}: {1}")]
     Device(String, &'static str),
+    /// The trusted platform module.
+    #[error("tpmstate0: {0}")]
+    Tpm(std::io::Error),
     /// A device's place is none.
     #[error("{0}")]
     Place(String),
@@ -208,6 +212,9 @@ impl Machine {
         }
         if let Some(firmware) = &self.firmware {
             save_firmware(firmware, &mut tree)?;
+        }
+        if let Some(tpm) = &self.tpm {
+            tree.put(TPM, Kind::Tpm, &tpm.save().map_err(Error::Tpm)?)?;
         }
         for (id, line) in [
             (SERIAL_LINE, &terminals.serial),
@@ -432,6 +439,10 @@ impl Shell {
         }
         if let Some(firmware) = &self.firmware {
             restore_firmware(firmware, tree)?;
+        }
+        if let Some(tpm) = &self.tpm {
+            tpm.restore(tree.take(TPM, Kind::Tpm)?)
+                .map_err(Error::Tpm)?;
         }
         let host = tree.take(HOST, Kind::PciHost)?;
         if !self.fixed.host.restore(&host) {

@@ -6,7 +6,8 @@ use std::os::fd::OwnedFd;
 
 use basalt_model::hotplug::NewDevice;
 
-use super::{Delivery, Error, Resources, check, disk_resource, invalid, nic_resource};
+use super::delivery::Delivery;
+use super::{Error, Resources, check, disk_resource, invalid, nic_resource};
 use crate::machine::layout::{DISK_SLOTS, NIC_SLOTS};
 
 /// A part that can come and go.
@@ -31,7 +32,7 @@ impl Resources {
         if drive || self.find(&id).is_some() {
             return Err(invalid(id, "the machine has it already"));
         }
-        let mut delivery = Delivery(descriptors.into_iter().map(Some).collect());
+        let mut delivery = Delivery::new(descriptors);
         let plugged = match device {
             NewDevice::Disk(disk) => {
                 check::disk(&disk)?;

@@ -55,6 +55,8 @@ pub enum Kind {
     I8042,
     /// Bridge to legacy devices.
     Lpc,
+    /// Trusted platform module.
+    Tpm,
     /// Output kept of, and input waiting for, a terminal line.
     Terminal,
 }
@@ -77,6 +79,7 @@ impl Kind {
             Self::Rtc => "rtc",
             Self::I8042 => "i8042",
             Self::Lpc => "lpc",
+            Self::Tpm => "tpm",
             Self::Terminal => "terminal",
         }
     }

@@ -18,6 +18,7 @@ use crate::machine::layout::{
 };
 use crate::pci::host::DEVICES;
 use crate::pci::hotplug::LEN as HOTPLUG_LEN;
+use crate::tpm::crb;
 
 /// The table.
 pub(super) fn table(profile: Profile) -> Sdt {
@@ -32,6 +33,9 @@ pub(super) fn table(profile: Profile) -> Sdt {
         devices.extend(mouse());
         devices.extend(clock());
         devices.extend(firmware_configuration());
+    }
+    if profile.tpm {
+        devices.extend(platform_module());
     }
     let mut table = Sdt::new(*b"DSDT", SDT_HEADER, 2, OEM, TABLE, REVISION);
     table.append_slice(&Scope::raw("_SB_".into(), devices));
@@ -149,6 +153,20 @@ fn firmware_configuration() -> Vec<u8> {
             &Name::new("_HID".into(), &"QEMU0002"),
             &Name::new("_STA".into(), &0xbu8),
             &Name::new("_CRS".into(), &resources(&[&ports])),
+        ],
+    ))
+}
+
+/// By which drivers find the module; the rest is in a table of its own.
+fn platform_module() -> Vec<u8> {
+    let registers = Memory32Fixed::new(true, crb::BASE as u32, crb::LEN as u32);
+    bytes(&Device::new(
+        "TPM_".into(),
+        vec![
+            &Name::new("_HID".into(), &"MSFT0101"),
+            &Name::new("_UID".into(), &0u8),
+            &Name::new("_STA".into(), &0xfu8),
+            &Name::new("_CRS".into(), &resources(&[&registers])),
         ],
     ))
 }

@@ -26,6 +26,7 @@ use super::layout::{
 };
 use super::memory::Memory;
 use crate::devices::pm;
+use crate::tpm::crb;
 
 const OEM: [u8; 6] = *b"BASALT";
 const TABLE: [u8; 8] = *b"BASALTVM";
@@ -68,6 +69,8 @@ pub struct Profile {
     pub address_bits: u8,
     /// Whether firmware boots it, and the devices that are there for firmware exist.
     pub firmware: bool,
+    /// Whether it has a trusted platform module.
+    pub tpm: bool,
 }
 
 /// Tables whose pointers count from the start of [`Tables::body`] and whose sums are zero.
@@ -168,9 +171,12 @@ pub fn build(profile: Profile) -> Tables {
     mcfg.add_ecam(ECAM, 0, 0, 0);
     let mcfg = tables.place(&mcfg);
     let mut xsdt = XSDT::new(OEM, TABLE, REVISION);
-    let listed = [fadt, madt, mcfg];
-    for table in listed {
-        xsdt.add_entry(table as u64);
+    let mut listed = vec![fadt, madt, mcfg];
+    if profile.tpm {
+        listed.push(tables.place(&tpm2()));
+    }
+    for table in &listed {
+        xsdt.add_entry(*table as u64);
     }
     let xsdt = tables.place(&xsdt);
     let entries = (0..listed.len()).map(|i| xsdt + SDT_HEADER as usize + i * 8);
@@ -238,6 +244,22 @@ fn fadt(firmware: bool, facs: u64, dsdt: u64) -> acpi_tables::fadt::FADT {
     );
     fadt.reset_value = RESET_VALUE;
     fadt.finalize()
+}
+
+/// The table of the trusted platform module (TCG ACPI Specification 1.4, section 8): its class, where its
+/// control area is, and that commands are started there. There is no room for a log: firmware hands its
+/// own over.
+fn tpm2() -> Sdt {
+    const CLIENT: u16 = 0;
+    const COMMAND_RESPONSE_BUFFER: u32 = 7;
+    let mut tpm2 = Sdt::new(*b"TPM2", SDT_HEADER, 4, OEM, TABLE, REVISION);
+    tpm2.append_slice(&CLIENT.to_le_bytes());
+    tpm2.append_slice(&[0; 2]);
+    tpm2.append_slice(&crb::CONTROL_AREA.to_le_bytes());
+    tpm2.append_slice(&COMMAND_RESPONSE_BUFFER.to_le_bytes());
+    // Parameters of other methods, length and start of the log.
+    tpm2.append_slice(&[0; 12 + 4 + 8]);
+    tpm2
 }
 
 /// Flag of a processor that can be used.

@@ -27,11 +27,16 @@ pub(super) fn profile(vcpus: u8, firmware: bool) -> Profile {
         memory: 512 * MIB,
         address_bits: 40,
         firmware,
+        tpm: false,
     }
 }
 
 /// Checks that every table can be reached from the root and sums to zero.
 pub(super) fn check(root: &[u8], body: &[u8], vcpus: u8) {
+    check_with(root, body, vcpus, &[]);
+}
+
+fn check_with(root: &[u8], body: &[u8], vcpus: u8, more: &[&[u8]]) {
     assert_eq!(sum(&root[..20]), 0);
     assert_eq!(sum(&root[..36]), 0);
     let xsdt = table(body, qword(root, ROOT_POINTER));
@@ -40,7 +45,8 @@ pub(super) fn check(root: &[u8], body: &[u8], vcpus: u8) {
         .map(|i| table(body, qword(xsdt, i)))
         .collect();
     let names: Vec<&[u8]> = tables.iter().map(|t| &t[..4]).collect();
-    assert_eq!(names, [b"FACP", b"APIC", b"MCFG"]);
+    let usual: [&[u8]; 3] = [b"FACP", b"APIC", b"MCFG"];
+    assert_eq!(names, [&usual, more].concat());
     assert_eq!(&table(body, qword(tables[0], 140))[..4], b"DSDT");
     let facs = qword(tables[0], 132);
     assert_eq!(&body[facs..facs + 4], b"FACS");
@@ -57,6 +63,22 @@ fn every_table_is_reachable_and_sums_to_zero() {
             check(&root, &body, vcpus);
         }
     }
+}
+
+#[test]
+fn a_module_has_a_table_and_a_device() {
+    let profile = Profile {
+        tpm: true,
+        ..profile(2, true)
+    };
+    let (root, body) = build(profile).located(BASE);
+    check_with(&root, &body, 2, &[b"TPM2"]);
+    let at = body.windows(4).position(|w| w == b"TPM2").unwrap();
+    let tpm2 = table(&body, at);
+    assert_eq!((tpm2.len(), tpm2[8]), (76, 4));
+    assert_eq!(tpm2[40..48], 0xfed4_0040u64.to_le_bytes());
+    assert_eq!(dword(tpm2, 48), 7);
+    assert!(body.windows(8).any(|w| w == b"MSFT0101"));
 }
 
 /// What a guest's interpreter reads of a slot, for both kinds of boot.
