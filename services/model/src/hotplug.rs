@@ -27,7 +27,7 @@ impl NewDevice {
     pub fn descriptors(&self) -> usize {
         match self {
             Self::Disk(disk) => 1 + disk.backing.len(),
-            Self::Nic(_) => 1,
+            Self::Nic(nic) => 1 + usize::from(nic.vhost.is_some()),
         }
     }
 }

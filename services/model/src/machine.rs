@@ -255,6 +255,10 @@ pub struct Nic {
     pub tap: Slot,
     /// Hardware address.
     pub mac: [u8; 6],
+    /// `/dev/vhost-net`, by which the kernel moves the packets; without it, or when it cannot, the
+    /// monitor does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vhost: Option<Slot>,
 }
 
 /// First line the monitor writes to descriptor 0.
@@ -387,7 +391,8 @@ pub struct DiskStats {
     pub written_bytes: u64,
 }
 
-/// Counters of one network card since the start.
+/// Counters of one network card since the start, of what the monitor moved: what the kernel moves by
+/// itself is in its counters of the tap.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NicStats {
     /// Configuration key.

@@ -21,6 +21,9 @@ use std::path::{Path, PathBuf};
 /// Where the sockets of running machines are.
 pub const RUN: &str = "/run/basalt/vm";
 
+/// By which the kernel moves the packets of a network card.
+const VHOST: &str = "/dev/vhost-net";
+
 /// The socket on which a machine's monitor takes requests.
 pub fn control_socket(run: &Path, vmid: Vmid) -> PathBuf {
     run.join(vmid.to_string()).join("control.sock")
@@ -242,10 +245,18 @@ pub(crate) async fn nic(
             field: id.clone(),
             source,
         })?;
+    let vhost = match File::options().read(true).write(true).open(VHOST) {
+        Ok(vhost) => Some(slots.add(vhost)),
+        Err(error) => {
+            tracing::warn!(%error, %vmid, nic = id, "no {VHOST}: the monitor moves packets itself");
+            None
+        }
+    };
     Ok(Nic {
         id,
         tap: slots.add(tap),
         mac: mac.0,
+        vhost,
     })
 }
 

@@ -164,10 +164,12 @@ fn specification(arguments: &Arguments, slots: &mut Slots) -> Result<MachineSpec
     let mut nics = Vec::new();
     for (i, name) in arguments.taps.iter().enumerate() {
         let tap = slots.add(open_tap(name)?);
+        let vhost = open(Path::new("/dev/vhost-net"), true);
         nics.push(Nic {
             id: format!("net{i}"),
             tap,
             mac: [0x52, 0x54, 0, 0, 0, i as u8 + 1],
+            vhost: vhost.ok().map(|vhost| slots.add(vhost)),
         });
     }
     let console = match arguments.console {

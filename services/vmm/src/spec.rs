@@ -26,6 +26,7 @@ use crate::tpm::store::Store;
 use crate::tpm::{self, Module};
 use crate::virtio::balloon::Levers;
 use crate::virtio::scsi::drive::{Drive, Medium};
+use crate::virtio::vhost::Vhost;
 use crate::virtio::{block, net};
 use delivery::Delivery;
 pub use delivery::{receive, send};
@@ -106,6 +107,8 @@ pub struct NicResource {
     pub mac: [u8; 6],
     /// Counters that outlive a reset.
     pub counters: Arc<net::Counters>,
+    /// The kernel's worker, if it moves the packets.
+    pub vhost: Option<Arc<Vhost>>,
 }
 
 /// What a machine runs first.
@@ -333,6 +336,8 @@ impl Resources {
         all.extend(self.disks.iter().flat_map(|d| d.image.descriptors()));
         all.extend(self.drives.iter().filter_map(|drive| drive.descriptor()));
         all.extend(self.nics.iter().map(|n| n.tap.as_raw_fd()));
+        let workers = self.nics.iter().filter_map(|n| n.vhost.as_ref());
+        all.extend(workers.flat_map(|worker| worker.descriptors()));
         all.extend(self.rings.descriptors());
         all.extend(self.rng.iter().map(|f| f.as_fd().as_raw_fd()));
         all.extend(self.tpm.iter().flat_map(|tpm| {
@@ -372,12 +377,22 @@ fn module(tpm: machine::Tpm, delivery: &mut Delivery) -> Result<Arc<Mutex<Module
 fn nic_resource(nic: Nic, slot: u8, delivery: &mut Delivery) -> Result<NicResource, Error> {
     let tap = delivery.file(&nic.id, nic.tap)?;
     net::prepare_tap(&tap).map_err(|e| invalid(&nic.id, e.to_string()))?;
+    let device = nic.vhost.map(|slot| delivery.file(&nic.id, slot));
+    let vhost = device.transpose()?.and_then(|device| {
+        let made = Vhost::new(device).map(Arc::new);
+        made.inspect_err(|error| {
+            let nic = &nic.id;
+            tracing::warn!(%error, %nic, "the kernel cannot move the card's packets: the monitor does");
+        })
+        .ok()
+    });
     Ok(NicResource {
         slot,
         id: nic.id,
         tap: Arc::new(tap),
         mac: nic.mac,
         counters: Arc::default(),
+        vhost,
     })
 }
 

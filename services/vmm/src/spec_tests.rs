@@ -47,6 +47,7 @@ fn nic(mac: [u8; 6]) -> Nic {
         id: "net0".into(),
         tap: Slot(4),
         mac,
+        vhost: None,
     }
 }
 

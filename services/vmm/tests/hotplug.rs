@@ -156,6 +156,7 @@ fn what_is_wrong_with_a_device_is_said_and_changes_nothing() {
         id: "net0".into(),
         tap: Slot(0),
         mac: [2, 0, 0, 0, 0, 1],
+        vhost: None,
     });
     let no_tap = monitor.ask_with(&Request::AddDevice(nic), &image());
     refused(no_tap, "net0: ");

@@ -184,7 +184,7 @@ pub fn report(samples: &Samples, rounds: usize, machine: &str) -> String {
         page,
         "Medians of {rounds} rounds in one run of one appliance, the monitors by turns; every machine has \
          one processor,\n256 MiB, the same kernel, initial RAM disk, raw images (page cache, io_uring) and \
-         tap on a bridge, and neither uses\nvhost. Ratios say how many times as good ours is. Where the \
+         tap on a bridge, whose\npackets vhost moves. Ratios say how many times as good ours is. Where the \
          appliance itself is emulated, only ratios mean\nanything.\n\n{machine}.\n"
     );
     page.push_str(

@@ -35,6 +35,7 @@ mod tpm;
 mod trust;
 mod uefi;
 mod update;
+mod vhost;
 mod visitor;
 mod zfs;
 
@@ -114,6 +115,7 @@ pub const ALL: &[Scenario] = &[
     scenario("daemons_restart_under_running_guests", daemons::restarts),
     scenario("disks_grow_change_and_survive_a_full_host", disks::life),
     long("guest_agent_answers_and_shuts_down", agent::life),
+    long("packets_are_moved_by_the_kernel", vhost::moves),
     long("tpm_keeps_what_a_guest_stores_and_measures", tpm::keeps),
     long("secure_boot_refuses_an_unsigned_guest", tpm::secure_boot),
     long("balloon_gives_memory_and_takes_it_back", balloon::memory),

@@ -9,6 +9,7 @@ use super::events::{Events, FullDisk};
 use super::interrupts::{LineHolder, SharedLine};
 use super::layout::{INTX_BASE, PCI_WINDOW, intx_line};
 use super::memory::Memory;
+use super::routes::{Routes, first_wire};
 use super::{Error, Terminals};
 use crate::display::{Input, Screen};
 use crate::spec::{DiskResource, NicResource, Resources};
@@ -80,6 +81,7 @@ pub(super) struct Board {
     pub(super) windows: Windows,
     pub(super) events: Arc<Events>,
     lines: Vec<Arc<SharedLine>>,
+    routes: Arc<Routes>,
     // Last, since devices use both.
     pub(super) vm: Arc<VmFd>,
     pub(super) memory: Arc<Memory>,
@@ -96,6 +98,7 @@ impl Board {
         let lines = (INTX_BASE..INTX_BASE + 4).map(|gsi| SharedLine::new(gsi, vm.clone()));
         Self {
             lines: lines.collect(),
+            routes: Arc::new(Routes::new(vm.clone())),
             vm,
             memory,
             windows,
@@ -164,6 +167,7 @@ impl Board {
     /// A network card.
     pub(super) fn add_nic(&mut self, nic: &NicResource) -> Result<Arc<VirtioPci>, Error> {
         let device = Net::new(nic.tap.clone(), nic.counters.clone());
+        let device = device.by_kernel(nic.vhost.clone());
         let description = net::description(nic.mac);
         self.add(nic.slot, &nic.id, description, Box::new(device))
     }
@@ -238,11 +242,12 @@ impl Board {
         let queues = description.queues.len();
         let worker = Worker::start(id, queues, backend).map_err(failed)?;
         let line = self.lines[(intx_line(slot) - INTX_BASE) as usize].clone();
-        let interrupts = Arc::new(Interrupts::new(
-            queues,
-            self.vm.clone(),
-            LineHolder::new(line, slot),
-        ));
+        let holder = LineHolder::new(line, slot);
+        let mut interrupts = Interrupts::new(queues, self.vm.clone(), holder);
+        if let Some(wire) = first_wire(slot) {
+            interrupts = interrupts.with_wires(self.routes.clone(), wire);
+        }
+        let interrupts = Arc::new(interrupts);
         let window = PCI_WINDOW as u32 + u32::from(slot) * WINDOW_SIZE;
         let device = VirtioPci::new(
             slot,

@@ -1,8 +1,9 @@
 //! How devices raise interrupts: message-signalled ones, and lines of the interrupt controller.
 //!
-//! Messages go to KVM one call each (`KVM_SIGNAL_MSI`). The devices live in this process, so an
+//! Messages go to KVM one call each (`KVM_SIGNAL_MSI`). For devices that live in this process an
 //! eventfd bound to a route would cost the same system call and add a table to keep in step with
-//! the guest's every change of affinity.
+//! the guest's every change of affinity. Those whose work the kernel does have such eventfds:
+//! [`super::routes`].
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

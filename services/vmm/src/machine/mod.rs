@@ -16,6 +16,7 @@ pub mod layout;
 pub mod memory;
 pub mod reclaim;
 pub mod registers;
+pub mod routes;
 pub mod saved;
 pub mod smbios;
 pub mod vcpu;

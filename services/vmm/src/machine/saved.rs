@@ -251,7 +251,13 @@ impl Machine {
         for region in self.board.memory.iter() {
             region.get_mmap().bitmap().note(log == DirtyLog::On);
         }
-        Ok(memory::register(&self.board.vm, &self.board.memory, log)?)
+        memory::register(&self.board.vm, &self.board.memory, log)?;
+        // What the kernel writes for a device is in neither log: such devices go back to their own
+        // ways, before the first look at memory.
+        for placed in &self.board.devices {
+            placed.device.note_writes(log == DirtyLog::On);
+        }
+        Ok(())
     }
 
     /// Builds a machine from what was saved in a file or on a block device, and which then

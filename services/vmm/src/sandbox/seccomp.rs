@@ -22,6 +22,7 @@ use seccompiler::{
 
 use super::Error;
 use crate::disk::ring::REGISTER_FILES_UPDATE;
+use crate::virtio::vhost;
 
 /// Classes of threads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,7 +165,13 @@ const TUNGETIFF: u64 = 0x8004_54d2;
 const TUNSETVNETHDRSZ: u64 = 0x4004_54d8;
 const FIONBIO: u64 = 0x5421;
 
+/// A network card's interrupts are led past this process, or back.
+const KVM_SET_GSI_ROUTING: u64 = ioc(WRITE, KVM, 0x6a, 8);
+const KVM_IRQFD: u64 = ioc(WRITE, KVM, 0x76, 32);
+
 const VCPU_IOCTLS: &[u64] = &[
+    KVM_SET_GSI_ROUTING,
+    KVM_IRQFD,
     KVM_RUN,
     KVM_IRQ_LINE,
     KVM_SIGNAL_MSI,
@@ -177,7 +184,13 @@ const VCPU_IOCTLS: &[u64] = &[
 /// An input device may interrupt the guest from the thread that serves viewers.
 const DISPLAY_IOCTLS: &[u64] = &[KVM_IRQ_LINE, KVM_SIGNAL_MSI];
 
-const WORKER_IOCTLS: &[u64] = &[KVM_IRQ_LINE, KVM_SIGNAL_MSI, TUNSETOFFLOAD];
+const WORKER_IOCTLS: &[u64] = &[
+    KVM_IRQ_LINE,
+    KVM_SIGNAL_MSI,
+    KVM_SET_GSI_ROUTING,
+    KVM_IRQFD,
+    TUNSETOFFLOAD,
+];
 
 /// Accepting connections and building a machine, beside what its threads do.
 const MAIN_IOCTLS: &[u64] = &[
@@ -243,6 +256,8 @@ fn compile(class: ThreadClass) -> Result<BpfProgram, Error> {
         ThreadClass::Main => (
             vec![COMMON, MAIN],
             vec![
+                vhost::MAIN_IOCTLS,
+                vhost::WORKER_IOCTLS,
                 VCPU_IOCTLS,
                 WORKER_IOCTLS,
                 MAIN_IOCTLS,
@@ -251,7 +266,10 @@ fn compile(class: ThreadClass) -> Result<BpfProgram, Error> {
             ],
         ),
         ThreadClass::Vcpu => (vec![COMMON, VCPU], vec![VCPU_IOCTLS]),
-        ThreadClass::Worker => (vec![COMMON, WORKER], vec![WORKER_IOCTLS]),
+        ThreadClass::Worker => (
+            vec![COMMON, WORKER],
+            vec![WORKER_IOCTLS, vhost::WORKER_IOCTLS],
+        ),
         ThreadClass::Display => (vec![COMMON, DISPLAY], vec![DISPLAY_IOCTLS]),
         ThreadClass::Mover => (vec![COMMON, MOVER], vec![MOVER_IOCTLS]),
     };

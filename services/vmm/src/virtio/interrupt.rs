@@ -1,12 +1,17 @@
 //! A device's interrupts: MSI-X when the driver switched it on, otherwise the shared line with
 //! the interrupt status register.
+//!
+//! Where the kernel works on queues, it rings a bell for each; while a queue's message can be sent at
+//! once, its bell is wired to that, and this process hears it otherwise.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
+use crate::event::Signal;
 use crate::machine::interrupts::{InterruptSink, LineHolder};
+use crate::machine::routes::{Message, Wiring};
 
 /// A queue or the configuration without vector.
 pub const NO_VECTOR: u16 = 0xffff;
@@ -38,12 +43,48 @@ pub struct State {
     broken: bool,
 }
 
+/// Bells of queues that the kernel works on.
+struct Bells {
+    wiring: Arc<dyn Wiring>,
+    first_wire: u32,
+    /// By queue, with what it is wired to.
+    bells: Vec<(Arc<Signal>, Option<Message>)>,
+}
+
+impl Bells {
+    /// Has the wires lead to what `message` says of each queue.
+    fn follow(&mut self, message: impl Fn(usize) -> Option<Message>) {
+        for (queue, (bell, wired)) in self.bells.iter_mut().enumerate() {
+            let (wire, wanted) = (self.first_wire + queue as u32, message(queue));
+            if *wired == wanted {
+                continue;
+            }
+            if wired.take().is_some() {
+                self.wiring.disconnect(wire, bell);
+            }
+            *wired = wanted.filter(|message| self.wiring.connect(wire, bell, *message));
+        }
+    }
+}
+
+impl State {
+    /// What a queue with used buffers sends at once.
+    fn message(&self, queue: usize) -> Option<Message> {
+        let vector = usize::from(*self.queue_vectors.get(queue)?);
+        let entry = self.table.get(vector)?;
+        let open = self.enabled && !self.function_masked && entry.control & MASKED == 0;
+        open.then_some((entry.address, entry.data))
+    }
+}
+
 /// Interrupts of one device, shared by transport and worker.
 pub struct Interrupts {
     state: Mutex<State>,
     sink: Arc<dyn InterruptSink>,
     line: LineHolder,
     broken: AtomicBool,
+    /// Locked after the state.
+    bells: Option<Mutex<Bells>>,
 }
 
 impl Interrupts {
@@ -71,6 +112,47 @@ impl Interrupts {
             sink,
             line,
             broken: AtomicBool::new(false),
+            bells: None,
+        }
+    }
+
+    /// The same for a device on whose queues the kernel may work, with a wire for each from
+    /// `first_wire` on.
+    pub fn with_wires(self, wiring: Arc<dyn Wiring>, first_wire: u32) -> Self {
+        let bells = Bells {
+            wiring,
+            first_wire,
+            bells: Vec::new(),
+        };
+        Self {
+            bells: Some(Mutex::new(bells)),
+            ..self
+        }
+    }
+
+    /// The kernel rings these bells for the queues from now on.
+    pub fn hang_bells(&self, bells: &[Arc<Signal>]) {
+        let state = self.state();
+        if let Some(own) = &self.bells {
+            let mut own = own.lock().unwrap_or_else(PoisonError::into_inner);
+            own.bells = bells.iter().map(|bell| (bell.clone(), None)).collect();
+        }
+        self.rewire(&state);
+    }
+
+    /// It rings them no more.
+    pub fn take_bells(&self) {
+        if let Some(own) = &self.bells {
+            let mut own = own.lock().unwrap_or_else(PoisonError::into_inner);
+            own.follow(|_| None);
+            own.bells.clear();
+        }
+    }
+
+    fn rewire(&self, state: &State) {
+        if let Some(own) = &self.bells {
+            let mut own = own.lock().unwrap_or_else(PoisonError::into_inner);
+            own.follow(|queue| state.message(queue));
         }
     }
 
@@ -141,6 +223,7 @@ impl Interrupts {
         state.line_disabled = line_disabled;
         self.update_line(&state);
         self.flush(&mut state);
+        self.rewire(&state);
     }
 
     /// Sends what waited for a mask to be lifted.
@@ -180,6 +263,7 @@ impl Interrupts {
             }
         }
         self.flush(&mut state);
+        self.rewire(&state);
     }
 
     /// Reads the pending bits.
@@ -206,6 +290,7 @@ impl Interrupts {
         if let Some(slot) = slot {
             *slot = vector;
         }
+        self.rewire(&state);
         vector
     }
 
@@ -236,6 +321,7 @@ impl Interrupts {
             self.broken.store(saved.broken, Ordering::Release);
             *state = saved;
             self.update_line(&state);
+            self.rewire(&state);
         }
         fits
     }
@@ -248,6 +334,7 @@ impl Interrupts {
         state.pending.fill(false);
         state.status = 0;
         self.update_line(&state);
+        self.rewire(&state);
         self.broken.store(false, Ordering::Release);
     }
 }
@@ -341,6 +428,55 @@ mod tests {
         let line = LineHolder::new(SharedLine::new(16, recorder.clone()), 4);
         let other = Interrupts::new(7, recorder, line);
         assert!(!other.restore(first.save()), "another device's");
+    }
+
+    /// What happened to wires.
+    #[derive(Default)]
+    struct Board(Mutex<Vec<(u32, Option<Message>)>>);
+
+    impl Board {
+        fn take(&self) -> Vec<(u32, Option<Message>)> {
+            std::mem::take(&mut self.0.lock().unwrap())
+        }
+    }
+
+    impl Wiring for Board {
+        fn connect(&self, wire: u32, _bell: &Signal, message: Message) -> bool {
+            self.0.lock().unwrap().push((wire, Some(message)));
+            true
+        }
+        fn disconnect(&self, wire: u32, _bell: &Signal) {
+            self.0.lock().unwrap().push((wire, None));
+        }
+    }
+
+    #[test]
+    fn a_bell_is_wired_while_its_message_may_be_sent() {
+        const ADDRESS: u64 = 0xfee0_1000;
+        let board = Arc::new(Board::default());
+        let (interrupts, recorder) = interrupts();
+        let interrupts = interrupts.with_wires(board.clone(), 24);
+        let bells = [(); 2].map(|()| Arc::new(Signal::new().unwrap()));
+        interrupts.assign(Some(1), 2);
+        program(&interrupts, 2, ADDRESS, 0x41, 0);
+        interrupts.hang_bells(&bells);
+        assert!(board.take().is_empty(), "no messages are sent yet");
+        interrupts.set_control(true, false, false);
+        assert_eq!(board.take(), [(25, Some((ADDRESS, 0x41)))]);
+        program(&interrupts, 2, ADDRESS, 0x41, MASKED);
+        assert_eq!(board.take(), [(25, None)]);
+        // Whoever hears the bell now has it waited for.
+        interrupts.queue(1);
+        program(&interrupts, 2, ADDRESS, 0x42, 0);
+        assert_eq!(recorder.take(), vec![Raised::Message(ADDRESS, 0x42)]);
+        assert_eq!(board.take().last(), Some(&(25, Some((ADDRESS, 0x42)))));
+        interrupts.set_control(true, true, false);
+        assert_eq!(board.take(), [(25, None)]);
+        interrupts.set_control(true, false, false);
+        interrupts.take_bells();
+        assert_eq!(board.take().last(), Some(&(25, None)));
+        interrupts.assign(Some(0), 2);
+        assert!(board.take().is_empty(), "there are no bells");
     }
 
     #[test]

@@ -21,6 +21,7 @@ pub mod scsi;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod transport;
+pub mod vhost;
 pub mod worker;
 
 /// Feature bit every modern device has.

@@ -2,6 +2,9 @@
 //!
 //! Each packet carries a virtio header in both directions (`IFF_VNET_HDR`), so checksums and
 //! segmentation are left to whoever handles the packet last.
+//!
+//! Where the kernel can ([`super::vhost`]), it moves the packets; we do when it cannot, and while writes to
+//! memory are noted, which it would not do.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -12,8 +15,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use virtio_queue::QueueT;
 
 use super::chain::Chain;
+use super::interrupt::Interrupts;
+use super::vhost::Vhost;
 use super::worker::{Backend, BrokenQueue, Live, Stopped};
 use super::{Description, Kind};
+use crate::event::Signal;
 
 const TO_GUEST: usize = 0;
 const FROM_GUEST: usize = 1;
@@ -100,6 +106,15 @@ pub struct Net {
     buffer: Vec<u8>,
     /// Length of a packet in `buffer` that found no room in the guest.
     waiting: Option<usize>,
+    /// The kernel's worker, if it can be used.
+    kernel: Option<Arc<Vhost>>,
+    /// It has the queues.
+    delegated: bool,
+    /// Writes to memory are noted.
+    noted: bool,
+    kicks: Arc<[Signal]>,
+    /// Where the kernel's bells hang.
+    rung: Option<Arc<Interrupts>>,
 }
 
 /// What became of a packet for the guest.
@@ -117,7 +132,50 @@ impl Net {
             // Takes no memory before the first packet: its pages come zeroed from the host.
             buffer: vec![0; MOST],
             waiting: None,
+            kernel: None,
+            delegated: false,
+            noted: false,
+            kicks: Arc::new([]),
+            rung: None,
         }
+    }
+
+    /// The same card, whose packets the kernel moves, if it can.
+    pub fn by_kernel(self, kernel: Option<Arc<Vhost>>) -> Self {
+        Self { kernel, ..self }
+    }
+
+    /// The kernel's worker while it has the queues.
+    fn delegate(&self) -> Option<&Arc<Vhost>> {
+        self.kernel.as_ref().filter(|_| self.delegated)
+    }
+
+    /// Takes the queues back from the kernel.
+    fn take_back(&mut self, live: Option<&mut Live>) -> Result<(), BrokenQueue> {
+        let Some(kernel) = self.delegate().cloned() else {
+            return Ok(());
+        };
+        self.delegated = false;
+        let stopped: Vec<_> = [TO_GUEST, FROM_GUEST]
+            .map(|queue| kernel.stop(queue))
+            .into();
+        if let Some(interrupts) = self.rung.take() {
+            interrupts.take_bells();
+        }
+        let heard: Vec<usize> = kernel.heard().collect();
+        let Some(live) = live else {
+            return Ok(());
+        };
+        for (queue, taken) in stopped.into_iter().enumerate() {
+            let ring = live.queues.get_mut(queue).ok_or(BrokenQueue)?;
+            ring.set_next_avail(taken.map_err(|_| BrokenQueue)?);
+            let used = ring.used_idx(&*live.memory, Ordering::Acquire)?.0;
+            ring.set_next_used(used);
+        }
+        heard
+            .into_iter()
+            .for_each(|queue| live.interrupts.queue(queue));
+        Ok(())
     }
 
     fn receive(&mut self, live: &mut Live) -> Result<(), BrokenQueue> {
@@ -221,7 +279,62 @@ impl Backend for Net {
         Ok(())
     }
 
+    fn connect(&mut self, kicks: &Arc<[Signal]>) {
+        self.kicks = kicks.clone();
+    }
+
+    fn run(&mut self, live: &mut Live) {
+        let ready = live.queues.iter().all(|queue| queue.ready());
+        let Some(kernel) = self.kernel.as_ref().filter(|_| ready) else {
+            return;
+        };
+        if self.noted || self.delegated {
+            return;
+        }
+        match kernel.start(live, &self.tap, &self.kicks) {
+            Ok(()) => {
+                live.interrupts.hang_bells(kernel.bells());
+                self.rung = Some(live.interrupts.clone());
+                self.delegated = true;
+                self.waiting = None;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the kernel does not move a card's packets: the monitor does");
+                self.kernel = None;
+            }
+        }
+    }
+
+    fn is_notified_elsewhere(&self) -> bool {
+        self.delegated
+    }
+
+    fn note_writes(&mut self, on: bool, live: Option<&mut Live>) -> Result<(), BrokenQueue> {
+        self.noted = on;
+        match (on, live) {
+            (true, live) => self.take_back(live),
+            (false, Some(live)) => {
+                self.run(live);
+                Ok(())
+            }
+            (false, None) => Ok(()),
+        }
+    }
+
+    fn quiesce(&mut self, live: &mut Live) -> Result<bool, BrokenQueue> {
+        self.take_back(Some(live))?;
+        Ok(true)
+    }
+
+    fn deactivated(&mut self) {
+        // Without queues there is nothing to be wrong with.
+        let _ = self.take_back(None);
+    }
+
     fn kicked(&mut self, live: &mut Live, queue: usize) -> Result<(), BrokenQueue> {
+        if self.delegated {
+            return Ok(());
+        }
         if queue == FROM_GUEST {
             self.send(live)
         } else {
@@ -230,11 +343,20 @@ impl Backend for Net {
     }
 
     fn source(&self) -> Option<BorrowedFd<'_>> {
+        if let Some(kernel) = self.delegate() {
+            return Some(kernel.source());
+        }
         // While a packet waits for room there is no use in watching for more.
         self.waiting.is_none().then(|| self.tap.as_fd())
     }
 
     fn ready(&mut self, live: &mut Live) -> Result<(), BrokenQueue> {
+        if let Some(kernel) = self.delegate() {
+            kernel
+                .heard()
+                .for_each(|queue| live.interrupts.queue(queue));
+            return Ok(());
+        }
         self.receive(live)
     }
 }

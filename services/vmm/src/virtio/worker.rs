@@ -4,133 +4,39 @@
 //! without leaving the kernel. Taking the queues away waits until the worker has let go of them,
 //! so a driver that reset the device can trust that memory is no longer touched.
 
+mod live;
+
 use std::io;
 use std::os::fd::BorrowedFd;
-use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use rustix::event::{PollFd, PollFlags, poll};
-use virtio_queue::{Queue, QueueState, QueueT};
+use virtio_queue::{Queue, QueueState};
 
 use super::Registers;
-use super::chain::Chain;
-use super::interrupt::Interrupts;
 use crate::event::Signal;
-use crate::machine::memory::Memory;
 use crate::sandbox::{self, ThreadClass};
-
-/// The device's queues while its driver is on.
-pub struct Live {
-    /// The guest's memory.
-    pub memory: Arc<Memory>,
-    /// Queues in order; those the driver left out are not ready.
-    pub queues: Vec<Queue>,
-    /// Interrupts.
-    pub interrupts: Arc<Interrupts>,
-    /// Negotiated features.
-    pub features: u64,
-}
-
-/// The driver broke the rules of a queue; the device needs a reset.
-#[derive(Debug, thiserror::Error)]
-#[error("the driver broke the rules of a queue")]
-pub struct BrokenQueue;
-
-impl From<virtio_queue::Error> for BrokenQueue {
-    fn from(_: virtio_queue::Error) -> Self {
-        Self
-    }
-}
-
-impl From<super::chain::Error> for BrokenQueue {
-    fn from(_: super::chain::Error) -> Self {
-        Self
-    }
-}
-
-impl Live {
-    /// Whether a feature was negotiated.
-    pub fn has(&self, feature: u64) -> bool {
-        self.features & feature != 0
-    }
-
-    /// The next chain of a queue, if there is one.
-    pub fn pop(&mut self, queue: usize) -> Result<Option<Chain>, BrokenQueue> {
-        let Some(queue) = self.queues.get_mut(queue).filter(|q| q.ready()) else {
-            return Ok(None);
-        };
-        // Fails when the ring's index ran away.
-        let mut chains = virtio_queue::QueueOwnedT::iter(queue, &*self.memory)?;
-        let Some(descriptors) = chains.next() else {
-            return Ok(None);
-        };
-        Ok(Some(Chain::collect(&self.memory, descriptors)?))
-    }
-
-    /// Hands a chain back with `len` bytes written.
-    pub fn push(&mut self, queue: usize, head: u16, len: usize) -> Result<(), BrokenQueue> {
-        let queue = self.queues.get_mut(queue).ok_or(BrokenQueue)?;
-        Ok(queue.add_used(&*self.memory, head, u32::try_from(len).unwrap_or(u32::MAX))?)
-    }
-
-    /// Tells the driver about used buffers, if it wants to know.
-    pub fn notify(&mut self, queue: usize) -> Result<(), BrokenQueue> {
-        let ring = self.queues.get_mut(queue).ok_or(BrokenQueue)?;
-        if ring.needs_notification(&*self.memory)? {
-            self.interrupts.queue(queue);
-        }
-        Ok(())
-    }
-
-    /// Calls `work` until the queue is empty and the driver's next notification will come;
-    /// `work` returns how its round ended.
-    pub fn drain(
-        &mut self,
-        queue: usize,
-        mut work: impl FnMut(&mut Self) -> Result<Stopped, BrokenQueue>,
-    ) -> Result<(), BrokenQueue> {
-        if !self.queues.get(queue).is_some_and(|q| q.ready()) {
-            return Ok(());
-        }
-        loop {
-            let memory = self.memory.clone();
-            let ring = &mut self.queues[queue];
-            ring.disable_notification(&*memory)?;
-            let offered = ring.avail_idx(&*memory, Ordering::Acquire)?.0;
-            let stopped = work(self)?;
-            self.notify(queue)?;
-            let ring = &mut self.queues[queue];
-            let next = ring.next_avail();
-            if stopped == Stopped::Starved {
-                // What is there is too little: only what comes on top of it is news.
-                ring.set_next_avail(offered);
-            }
-            let more = ring.enable_notification(&*memory)?;
-            ring.set_next_avail(next);
-            if !more || stopped == Stopped::Early {
-                return Ok(());
-            }
-        }
-    }
-}
-
-/// How a round over a queue ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stopped {
-    /// The queue was empty.
-    Empty,
-    /// The queue held less than the device needs; it has taken none of it.
-    Starved,
-    /// The device cannot go on for another reason.
-    Early,
-}
+pub use live::{BrokenQueue, Live, Stopped};
 
 /// A device's own part, called on the worker's thread.
 pub trait Backend: Send {
     /// The driver is on, or on again.
     fn activate(&mut self, live: &mut Live) -> io::Result<()>;
+    /// Takes the eventfds by which the queues are notified, once.
+    fn connect(&mut self, _kicks: &Arc<[Signal]>) {}
+    /// The queues are worked on from now on: the driver is on, and the machine does not stand.
+    fn run(&mut self, _live: &mut Live) {}
+    /// Whether somebody else than the worker waits for notifications.
+    fn is_notified_elsewhere(&self) -> bool {
+        false
+    }
+    /// Writes to memory are to be noted from now on, or not any more; without `live` nobody works on
+    /// the queues.
+    fn note_writes(&mut self, _on: bool, _live: Option<&mut Live>) -> Result<(), BrokenQueue> {
+        Ok(())
+    }
     /// The driver added buffers to a queue.
     fn kicked(&mut self, live: &mut Live, queue: usize) -> Result<(), BrokenQueue>;
     /// A descriptor to watch beside the queues, when there is something to do for it.
@@ -171,6 +77,7 @@ enum Command {
     Activate(Box<Live>, Vec<u8>),
     Deactivate(SyncSender<()>),
     Poke,
+    NoteWrites(bool, SyncSender<()>),
     Pause(SyncSender<Rest>),
     Resume,
     End,
@@ -229,6 +136,8 @@ impl Worker {
             .collect::<io::Result<Vec<_>>>()?
             .into();
         let registers = backend.registers();
+        let mut backend = backend;
+        backend.connect(&kicks);
         let inner = Loop {
             receiver,
             wake: wake.clone(),
@@ -286,6 +195,14 @@ impl Worker {
     /// Has the device look at what was left for it.
     pub fn poke(&self) {
         self.command(Command::Poke);
+    }
+
+    /// Has the device note what it writes to memory, or not any more; returns when it does.
+    pub fn note_writes(&self, on: bool) {
+        let (done, wait) = sync_channel(1);
+        self.command(Command::NoteWrites(on, done));
+        // An error means the thread has ended, and writes nothing.
+        let _ = wait.recv();
     }
 
     /// Stops work on the queues; returns when none of it touches memory any more. Paused twice is
@@ -366,8 +283,9 @@ impl Loop {
     fn wait(&self) -> rustix::io::Result<Ready> {
         let active = self.live.is_some() && !self.paused;
         let source = self.backend.source().filter(|_| active);
+        let notified = active && !self.backend.is_notified_elsewhere();
         let mut fds = vec![PollFd::new(&*self.wake, PollFlags::IN)];
-        if active {
+        if notified {
             fds.extend(
                 self.kicks
                     .iter()
@@ -379,7 +297,7 @@ impl Loop {
         }
         poll(&mut fds, None)?;
         let is_ready = |i: usize| fds.get(i).is_some_and(|fd| !fd.revents().is_empty());
-        let queues = if active { self.kicks.len() } else { 0 };
+        let queues = if notified { self.kicks.len() } else { 0 };
         Ok(Ready {
             commands: is_ready(0),
             source: source.is_some() && is_ready(1 + queues),
@@ -433,6 +351,9 @@ impl Loop {
                     if !saved.is_empty() {
                         self.backend.restore(&saved, &mut live);
                     }
+                    if !self.paused {
+                        self.backend.run(&mut live);
+                    }
                     self.live = Some(live);
                     self.look_everywhere();
                 }
@@ -441,6 +362,9 @@ impl Loop {
                 }
                 Command::Resume => {
                     self.paused = false;
+                    if let Some(live) = self.live.as_deref_mut() {
+                        self.backend.run(live);
+                    }
                     self.look_everywhere();
                 }
                 Command::Deactivate(done) => {
@@ -452,6 +376,13 @@ impl Loop {
                     let live = self.live.as_deref_mut().filter(|_| !self.paused);
                     let result = self.backend.poked(live);
                     self.judge(&result);
+                }
+                Command::NoteWrites(on, done) => {
+                    let live = self.live.as_deref_mut().filter(|_| !self.paused);
+                    let result = self.backend.note_writes(on, live);
+                    self.judge(&result);
+                    let _ = done.send(());
+                    self.look_everywhere();
                 }
                 Command::End => return false,
             }
@@ -475,3 +406,6 @@ fn work(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

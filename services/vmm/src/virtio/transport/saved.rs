@@ -105,6 +105,11 @@ impl VirtioPci {
         })
     }
 
+    /// Has the device note what it writes to memory, or not any more.
+    pub fn note_writes(&self, on: bool) {
+        self.worker.note_writes(on);
+    }
+
     /// Goes on from a saved state. The device was just made and is paused, memory is as it was.
     pub fn restore(&self, saved: DeviceState) -> Result<(), &'static str> {
         let own = &self.description;

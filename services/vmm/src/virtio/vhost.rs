@@ -1,0 +1,342 @@
+//! The kernel's own worker for a network card (`/dev/vhost-net`, `linux/vhost.h`): it moves packets between
+//! the guest's queues and a tap, and this process has only to pass its signals on to the driver.
+//!
+//! The kernel takes descriptors' addresses as the guest's and looks them up in a table of its memory. The
+//! rings themselves it takes as addresses of this process: [`Ring`] makes sure that they lie in the
+//! guest's memory.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::Arc;
+
+use rustix::event::epoll;
+use virtio_queue::{Queue, QueueT};
+use vm_memory::{Address, GuestAddress, GuestMemoryBackend, GuestMemoryRegion};
+
+use super::worker::Live;
+use super::{F_EVENT_IDX, F_INDIRECT_DESC, F_VERSION_1};
+use crate::event::Signal;
+use crate::machine::memory::Memory;
+
+/// Queues of a card.
+const QUEUES: usize = 2;
+const F_MRG_RXBUF: u64 = 1 << 15;
+/// Features that are the rings' or the headers'; all others are the tap's.
+const RING_FEATURES: u64 = F_VERSION_1 | F_INDIRECT_DESC | F_EVENT_IDX | F_MRG_RXBUF;
+
+const fn ioc(direction: u64, number: u64, size: u64) -> u64 {
+    const VHOST: u64 = 0xaf;
+    direction << 30 | size << 16 | VHOST << 8 | number
+}
+
+const READ: u64 = 2;
+const WRITE: u64 = 1;
+const GET_FEATURES: u64 = ioc(READ, 0x00, 8);
+const SET_FEATURES: u64 = ioc(WRITE, 0x00, 8);
+const SET_OWNER: u64 = ioc(0, 0x01, 0);
+const SET_MEM_TABLE: u64 = ioc(WRITE, 0x03, 8);
+const SET_VRING_NUM: u64 = ioc(WRITE, 0x10, 8);
+const SET_VRING_ADDR: u64 = ioc(WRITE, 0x11, 40);
+const SET_VRING_BASE: u64 = ioc(WRITE, 0x12, 8);
+const GET_VRING_BASE: u64 = ioc(READ | WRITE, 0x12, 8);
+const SET_VRING_KICK: u64 = ioc(WRITE, 0x20, 8);
+const SET_VRING_CALL: u64 = ioc(WRITE, 0x21, 8);
+const NET_SET_BACKEND: u64 = ioc(WRITE, 0x30, 8);
+
+/// What [`Vhost::new`] asks for.
+pub const MAIN_IOCTLS: &[u64] = &[GET_FEATURES, SET_OWNER];
+/// What starting and stopping ask for.
+pub const WORKER_IOCTLS: &[u64] = &[
+    SET_FEATURES,
+    SET_MEM_TABLE,
+    SET_VRING_NUM,
+    SET_VRING_ADDR,
+    SET_VRING_BASE,
+    GET_VRING_BASE,
+    SET_VRING_KICK,
+    SET_VRING_CALL,
+    NET_SET_BACKEND,
+];
+
+/// `struct vhost_vring_state`, and `struct vhost_vring_file` with a descriptor as its number.
+#[repr(C)]
+struct Numbered {
+    index: u32,
+    number: i32,
+}
+
+/// `struct vhost_vring_addr`.
+#[repr(C)]
+struct Addresses {
+    index: u32,
+    flags: u32,
+    descriptors: u64,
+    used: u64,
+    available: u64,
+    log: u64,
+}
+
+/// `struct vhost_memory_region`.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+struct Region {
+    guest: u64,
+    len: u64,
+    process: u64,
+    reserved: u64,
+}
+
+/// Regions that a guest's memory can have.
+const REGIONS: usize = 4;
+
+/// `struct vhost_memory`.
+#[repr(C)]
+struct Table {
+    count: u32,
+    reserved: u32,
+    regions: [Region; REGIONS],
+}
+
+/// The parts of a queue as addresses of this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Ring {
+    descriptors: u64,
+    used: u64,
+    available: u64,
+}
+
+impl Ring {
+    /// None unless each part lies in one piece of memory.
+    fn of(queue: &Queue, memory: &Memory) -> Option<Self> {
+        let size = u64::from(queue.size());
+        Some(Self {
+            descriptors: place(memory, queue.desc_table(), 16 * size)?,
+            used: place(memory, queue.used_ring(), 6 + 8 * size)?,
+            available: place(memory, queue.avail_ring(), 6 + 2 * size)?,
+        })
+    }
+}
+
+/// Where `len` bytes of the guest's are in this process.
+fn place(memory: &Memory, start: u64, len: u64) -> Option<u64> {
+    let region = memory.find_region(GuestAddress(start))?;
+    let offset = start.checked_sub(region.start_addr().raw_value())?;
+    let inside = offset.checked_add(len)? <= region.len();
+    inside.then_some(region.as_ptr() as u64 + offset)
+}
+
+/// The worker of one card.
+pub struct Vhost {
+    device: File,
+    supported: u64,
+    /// By which the kernel says that a queue has used buffers.
+    calls: [Arc<Signal>; QUEUES],
+    /// Readable when one of them is.
+    called: OwnedFd,
+}
+
+impl Vhost {
+    /// Makes the open `/dev/vhost-net` this process's.
+    ///
+    /// # Errors
+    /// When it is another device, or the kernel lacks what every card has.
+    pub fn new(device: File) -> io::Result<Self> {
+        let mut supported = 0u64;
+        // SAFETY: the kernel writes eight bytes.
+        unsafe { order(&device, GET_FEATURES, &raw mut supported) }?;
+        let least = F_VERSION_1 | F_MRG_RXBUF;
+        if supported & least != least {
+            return Err(io::Error::other("it knows no modern cards"));
+        }
+        // SAFETY: no memory is involved.
+        unsafe { order::<u8>(&device, SET_OWNER, std::ptr::null_mut()) }?;
+        let calls = [Arc::new(Signal::new()?), Arc::new(Signal::new()?)];
+        let called = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        for call in &calls {
+            let data = epoll::EventData::new_u64(0);
+            epoll::add(&called, &**call, data, epoll::EventFlags::IN)?;
+        }
+        Ok(Self {
+            device,
+            supported,
+            calls,
+            called,
+        })
+    }
+
+    /// Every descriptor it has.
+    pub fn descriptors(&self) -> Vec<RawFd> {
+        let calls = self.calls.iter().map(|call| call.as_fd().as_raw_fd());
+        let own = [self.device.as_raw_fd(), self.called.as_raw_fd()];
+        calls.chain(own).collect()
+    }
+
+    /// By which the kernel says that a queue has used buffers, by queue.
+    pub fn bells(&self) -> &[Arc<Signal>] {
+        &self.calls
+    }
+
+    /// Readable when the driver is to be told of a queue: see [`Self::heard`].
+    pub fn source(&self) -> BorrowedFd<'_> {
+        self.called.as_fd()
+    }
+
+    /// The queues of which the driver is to be told.
+    pub fn heard(&self) -> impl Iterator<Item = usize> {
+        let queues = self.calls.iter().enumerate();
+        queues.filter_map(|(queue, call)| call.clear().then_some(queue))
+    }
+
+    /// Lets the kernel work on the queues, where they stand. When it fails, it does not.
+    pub fn start(&self, live: &Live, tap: &File, kicks: &[Signal]) -> io::Result<()> {
+        let started = self.try_start(live, tap, kicks);
+        if started.is_err() {
+            for queue in 0..QUEUES {
+                // It may never have had a tap.
+                let _ = self.attach(queue, None);
+            }
+        }
+        started
+    }
+
+    fn try_start(&self, live: &Live, tap: &File, kicks: &[Signal]) -> io::Result<()> {
+        let mut features = live.features & RING_FEATURES;
+        if features & !self.supported != 0 {
+            return Err(io::Error::other("the driver uses what the kernel lacks"));
+        }
+        // SAFETY: the kernel reads eight bytes.
+        unsafe { order(&self.device, SET_FEATURES, &raw mut features) }?;
+        self.set_memory(&live.memory)?;
+        for (queue, ring) in live.queues.iter().enumerate().take(QUEUES) {
+            let kick = kicks.get(queue).ok_or(io::ErrorKind::InvalidInput)?;
+            self.set_ring(queue, ring, &live.memory, kick)?;
+        }
+        (0..QUEUES).try_for_each(|queue| self.attach(queue, Some(tap)))
+    }
+
+    /// Takes a queue back; gives the number of buffers taken from it. When this returns, the kernel
+    /// touches it no more.
+    pub fn stop(&self, queue: usize) -> io::Result<u16> {
+        self.attach(queue, None)?;
+        let state = self.numbered(GET_VRING_BASE, queue, 0)?;
+        u16::try_from(state).map_err(io::Error::other)
+    }
+
+    fn set_memory(&self, memory: &Memory) -> io::Result<()> {
+        let mut table = Table {
+            count: 0,
+            reserved: 0,
+            regions: [Region::default(); REGIONS],
+        };
+        for region in memory.iter() {
+            let place = table.regions.get_mut(table.count as usize);
+            *place.ok_or(io::ErrorKind::InvalidInput)? = Region {
+                guest: region.start_addr().raw_value(),
+                len: region.len(),
+                process: region.as_ptr() as u64,
+                reserved: 0,
+            };
+            table.count += 1;
+        }
+        // SAFETY: the kernel reads as many regions as the table says, which are there. It reaches them
+        // by the rights of this process, whose mappings stay as long as a queue is live.
+        unsafe { order(&self.device, SET_MEM_TABLE, &raw mut table) }
+    }
+
+    fn set_ring(
+        &self,
+        index: usize,
+        queue: &Queue,
+        memory: &Memory,
+        kick: &Signal,
+    ) -> io::Result<()> {
+        let outside = || io::Error::other("a queue lies outside of memory");
+        let ring = Ring::of(queue, memory).ok_or_else(outside)?;
+        self.numbered(SET_VRING_NUM, index, queue.size().into())?;
+        self.numbered(SET_VRING_BASE, index, queue.next_avail().into())?;
+        let mut addresses = Addresses {
+            index: index as u32,
+            flags: 0,
+            descriptors: ring.descriptors,
+            used: ring.used,
+            available: ring.available,
+            log: 0,
+        };
+        // SAFETY: the kernel reads the structure; the addresses are those of guest memory, as long as
+        // the ring.
+        unsafe { order(&self.device, SET_VRING_ADDR, &raw mut addresses) }?;
+        self.numbered(SET_VRING_KICK, index, kick.as_fd().as_raw_fd())?;
+        let call = self.calls[index].as_fd().as_raw_fd();
+        self.numbered(SET_VRING_CALL, index, call)?;
+        Ok(())
+    }
+
+    fn attach(&self, queue: usize, tap: Option<&File>) -> io::Result<()> {
+        const NONE: RawFd = -1;
+        let fd = tap.map_or(NONE, AsRawFd::as_raw_fd);
+        self.numbered(NET_SET_BACKEND, queue, fd).map(drop)
+    }
+
+    /// An order about a queue with a number or a descriptor; gives what the kernel made of the number.
+    fn numbered(&self, code: u64, queue: usize, number: i32) -> io::Result<i32> {
+        let mut argument = Numbered {
+            index: queue as u32,
+            number,
+        };
+        // SAFETY: the kernel reads the structure, and may write its number.
+        unsafe { order(&self.device, code, &raw mut argument) }?;
+        Ok(argument.number)
+    }
+}
+
+/// # Safety
+/// `argument` must be what the order takes, and lead to nothing that may not be touched.
+unsafe fn order<T>(device: &File, code: u64, argument: *mut T) -> io::Result<()> {
+    // SAFETY: the caller's promise.
+    match unsafe { libc::ioctl(device.as_raw_fd(), code, argument) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::layout::MIB;
+    use crate::virtio::testing::Driver;
+
+    #[test]
+    fn only_the_device_is_taken() {
+        assert!(Vhost::new(File::open("/dev/null").unwrap()).is_err());
+    }
+
+    #[test]
+    fn orders_are_numbered_as_the_kernel_does() {
+        assert_eq!(GET_FEATURES, 0x8008_af00);
+        assert_eq!(SET_OWNER, 0xaf01);
+        assert_eq!(SET_VRING_ADDR, 0x4028_af11);
+        assert_eq!(GET_VRING_BASE, 0xc008_af12);
+        assert_eq!(NET_SET_BACKEND, 0x4008_af30);
+        assert_eq!(size_of::<Addresses>(), 40);
+        assert_eq!(size_of::<Table>(), 8 + 32 * REGIONS);
+    }
+
+    #[test]
+    fn a_ring_lies_in_the_guests_memory_or_nowhere() {
+        let mut driver = Driver::new(1);
+        let memory = driver.live.memory.clone();
+        let base = memory.iter().next().unwrap().as_ptr() as u64;
+        let queue = &mut driver.live.queues[0];
+        let ring = Ring::of(queue, &memory).unwrap();
+        assert_eq!(ring.descriptors, base + queue.desc_table());
+        assert_eq!(ring.used, base + queue.used_ring());
+        let end = (32 * MIB) as u32;
+        for start in [end, end - 16, 0xffff_fff0] {
+            queue.set_desc_table_address(Some(start), None);
+            assert_eq!(Ring::of(queue, &memory), None, "{start:#x}");
+        }
+        queue.set_desc_table_address(Some(end - 16 * 64), None);
+        assert!(Ring::of(queue, &memory).is_some());
+    }
+}
