@@ -31,6 +31,8 @@ export default defineConfig({
     chunkSizeWarningLimit: 900,
   },
   server: {
+    // The page of the API's methods has their description in it.
+    fs: { allow: [".."] },
     proxy: { "/api2": { target: backend, secure: false, ws: true } },
   },
   test: {

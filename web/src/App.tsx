@@ -8,6 +8,7 @@ import { keepFresh, useSession } from "./api/session";
 import { LoginPage } from "./pages/LoginPage";
 import { Layout } from "./shell/Layout";
 
+const ApiPage = lazy(() => import("./pages/ApiPage"));
 const DatacenterPage = lazy(() => import("./pages/DatacenterPage"));
 const NodePage = lazy(() => import("./pages/NodePage"));
 const StoragePage = lazy(() => import("./pages/StoragePage"));
@@ -20,6 +21,7 @@ const router = createBrowserRouter([
     element: <Layout />,
     children: [
       { index: true, element: <DatacenterPage /> },
+      { path: "api", element: <ApiPage /> },
       { path: "nodes/:node/storage/:storage/:tab?", element: <StoragePage /> },
       { path: "nodes/:node/:type/:vmid/:tab?", element: <GuestPage /> },
       { path: "nodes/:node/:tab?", element: <NodePage /> },

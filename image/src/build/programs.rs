@@ -155,6 +155,8 @@ fn web(paths: &Paths) -> Result<Option<PathBuf>> {
         key.text(&path.to_string_lossy());
         key.file(&sources.join(path))?;
     }
+    // The page of the API's methods has their description in it.
+    key.file(&paths.workspace.join("services/api/openapi.json"))?;
     let build = Stamp::new(&stamps(paths)?, "web", &key, &[&dist]);
     if build.is_fresh() {
         return Ok(Some(dist));

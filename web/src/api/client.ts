@@ -72,6 +72,15 @@ async function send(url: string, init: RequestInit): Promise<Response> {
   }
 }
 
+/** Reads a method that is known only at run time, by its template and plain values. */
+export function getAny(
+  template: string,
+  params: Record<string, string>,
+  signal: AbortSignal,
+): Promise<unknown> {
+  return request("GET", template as PathOf<"GET">, params as never, signal);
+}
+
 /** The `data` part of a successful answer. */
 export function dataOf(text: string): unknown {
   if (text === "") return null;

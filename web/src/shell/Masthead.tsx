@@ -14,7 +14,7 @@ import SunIcon from "@patternfly/react-icons/dist/esm/icons/sun-icon";
 import UserIcon from "@patternfly/react-icons/dist/esm/icons/user-icon";
 import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
-import { Link } from "react-router";
+import { Link, useNavigate } from "react-router";
 import { queries } from "../api/queries";
 import { logout, useSession } from "../api/session";
 import { CreateButtons } from "../components/CreateButtons";
@@ -73,6 +73,7 @@ function ThemeButton() {
 function UserMenu() {
   const session = useSession();
   const version = useQuery(queries.version());
+  const navigate = useNavigate();
   const [open, setOpen] = useState(false);
   const name = session.phase === "in" ? session.session.username : "";
   return (
@@ -99,6 +100,9 @@ function UserMenu() {
           {version.data ? `API version ${version.data.version}` : "Basalt"}
         </DropdownItem>
         <Divider component="li" key="divider" />
+        <DropdownItem key="api" onClick={() => void navigate("/api")}>
+          API methods
+        </DropdownItem>
         <DropdownItem key="logout" onClick={() => logout()}>
           Log out
         </DropdownItem>
