@@ -129,8 +129,14 @@ impl Leaf {
             .flatten()
             .filter_map(Value::as_str)
             .collect();
-        let must =
-            |name: &str| required.contains(name) && name != "node" && !SECRETS.contains(&name);
+        // A volume's id begins with its storage.
+        let by_volume = self.places.contains(&"volume") && !self.places.contains(&"storage");
+        let must = |name: &str| {
+            required.contains(name)
+                && name != "node"
+                && !SECRETS.contains(&name)
+                && !(by_volume && name == "storage")
+        };
         let on_path: Vec<&str> = declaration.method.placeholders().collect();
         let files = FROM_FILES
             .iter()

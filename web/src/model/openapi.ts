@@ -98,7 +98,10 @@ function operation(description: Description, path: string, verb: string, raw: Ra
     summary,
     about: about.replace(summary, "").trim(),
     permission: permission.trim().replace(/\.$/, ""),
-    fields: [...(raw.parameters ?? []).map((p) => parameter(description, p)), ...bodyFields(description, raw)],
+    fields: [
+      ...(raw.parameters ?? []).map((p) => parameter(description, p)),
+      ...bodyFields(description, raw),
+    ],
     result: answered(description, raw),
   };
 }
