@@ -18,7 +18,10 @@ pub fn host_name(paths: &Paths, config: &HostConfig) -> anyhow::Result<()> {
         0o644,
     )
     .context("/etc/hostname")?;
-    write_if_changed(&paths.etc("hosts"), hosts(config).as_bytes(), 0o644).context("/etc/hosts")?;
+    // The administrator's list takes the place of ours.
+    let own = fs::read(paths.state("hosts"));
+    let hosts = own.unwrap_or_else(|_| hosts(config).into_bytes());
+    write_if_changed(&paths.etc("hosts"), &hosts, 0o644).context("/etc/hosts")?;
     if paths.root().parent().is_none() {
         rustix::system::sethostname(name.as_bytes()).context("sethostname")?;
     }
@@ -107,6 +110,21 @@ mod tests {
             "daemon:*:1::::::\nroot:$6$a$b:1:0:99999:7:::\n"
         );
         assert_eq!(with_root_hash("rooter:x:1::\n", "h"), None);
+    }
+
+    #[test]
+    fn the_administrators_list_of_hosts_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let paths = Paths::below(dir.path());
+        for folder in [paths.etc(""), paths.state("")] {
+            fs::create_dir_all(folder).unwrap();
+        }
+        let written = || fs::read_to_string(paths.etc("hosts")).unwrap();
+        host_name(&paths, &HostConfig::fallback()).unwrap();
+        assert!(written().contains("127.0.1.1 basalt\n"));
+        fs::write(paths.state("hosts"), "192.0.2.1 own\n").unwrap();
+        host_name(&paths, &HostConfig::fallback()).unwrap();
+        assert_eq!(written(), "192.0.2.1 own\n");
     }
 
     #[test]

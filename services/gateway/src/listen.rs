@@ -18,7 +18,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
 /// So many connections at a time; others wait.
@@ -66,8 +66,8 @@ pub fn bind(address: SocketAddr) -> Result<TcpListener> {
     Ok(TcpListener::from_std(std::net::TcpListener::from(socket))?)
 }
 
-/// Accepts connections for ever.
-pub async fn accept(listener: TcpListener, tls: TlsAcceptor, door: Arc<Door>) {
+/// Accepts connections for ever, each with the certificate of its time.
+pub async fn accept(listener: TcpListener, tls: watch::Receiver<TlsAcceptor>, door: Arc<Door>) {
     let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else {
@@ -75,7 +75,7 @@ pub async fn accept(listener: TcpListener, tls: TlsAcceptor, door: Arc<Door>) {
         };
         match listener.accept().await {
             Ok((stream, from)) => {
-                let (tls, door) = (tls.clone(), Arc::clone(&door));
+                let (tls, door) = (tls.borrow().clone(), Arc::clone(&door));
                 tokio::spawn(async move {
                     serve(stream, from, tls, door).await;
                     drop(place);

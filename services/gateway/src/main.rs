@@ -17,6 +17,8 @@ use std::net::{Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
 use tracing_subscriber::EnvFilter;
 
 /// The only door of Basalt.
@@ -35,6 +37,9 @@ struct Options {
     /// Folder with `tls.cert` and `tls.key`; systemd names its own.
     #[arg(long, env = "CREDENTIALS_DIRECTORY")]
     credentials: PathBuf,
+    /// Folder into which a reload (SIGHUP) brings newer ones.
+    #[arg(long, env = "RUNTIME_DIRECTORY")]
+    renewed: Option<PathBuf>,
 }
 
 #[tokio::main]
@@ -48,6 +53,10 @@ async fn main() -> Result<()> {
         .init();
     let tls = listen::tls(&options.credentials)
         .with_context(|| format!("no usable certificate in {}", options.credentials.display()))?;
+    let (tls, shown) = watch::channel(tls);
+    if let Some(folder) = options.renewed {
+        renew(tls, folder)?;
+    }
     let listener = listen::bind(options.listen)
         .with_context(|| format!("cannot listen on {}", options.listen))?;
     let node = forward::Node::new(options.node);
@@ -62,11 +71,29 @@ async fn main() -> Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     tokio::select! {
-        () = listen::accept(listener, tls, door) => {}
+        () = listen::accept(listener, shown, door) => {}
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
     tracing::info!("stopping");
     sd_notify::notify(&[sd_notify::NotifyState::Stopping])?;
+    Ok(())
+}
+
+/// Shows the certificate in `folder` to new connections whenever a SIGHUP says so; one that cannot be
+/// used leaves the present one.
+fn renew(tls: watch::Sender<TlsAcceptor>, folder: PathBuf) -> Result<()> {
+    let mut reload = signal(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        while reload.recv().await.is_some() {
+            match listen::tls(&folder) {
+                Ok(newer) => {
+                    tls.send_replace(newer);
+                    tracing::info!("certificate renewed");
+                }
+                Err(error) => tracing::error!(?error, "the newer certificate cannot be used"),
+            }
+        }
+    });
     Ok(())
 }

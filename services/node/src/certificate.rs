@@ -1,5 +1,7 @@
 //! The certificate that the gateway shows.
 
+pub mod custom;
+
 use basalt_api::methods::certificates::Certificate;
 use basalt_api::{Error, Result};
 use sha2::{Digest, Sha256};

@@ -7,6 +7,7 @@
 //! a graphical console both sides speak RFB from the first byte on ([`screen`]).
 
 mod frames;
+pub mod keys;
 pub mod screen;
 
 use crate::auth::now;

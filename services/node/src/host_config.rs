@@ -4,6 +4,7 @@
 use basalt_api::{Error, Result};
 use basalt_model::host::{HostConfig, TimeZone};
 use basalt_update::files::{remove_if_there, write_atomic};
+use std::net::IpAddr;
 use std::path::Path;
 
 /// Its name in the folder of the store.
@@ -12,6 +13,8 @@ const FILE: &str = "host.json";
 const ZONES: &str = "/usr/share/zoneinfo";
 /// What programs go by.
 const LOCAL_TIME: &str = "/etc/localtime";
+/// Names of hosts that need no name server.
+pub const HOSTS: &str = "/etc/hosts";
 
 /// The host's configuration; none when it cannot be read.
 pub fn read(state: &Path) -> Option<HostConfig> {
@@ -36,6 +39,49 @@ pub fn set_time_zone(state: &Path, zone: TimeZone) -> Result<()> {
         .map_err(|error| Error::failed(format_args!("{LOCAL_TIME}: {error}")))
 }
 
+/// Sets the list of hosts, for now and for every boot, unless it is another than the caller has seen.
+pub fn set_hosts(state: &Path, data: &str, seen: Option<&str>) -> Result<()> {
+    check_hosts(data).map_err(|text| Error::param("data", text))?;
+    let now = std::fs::read_to_string(HOSTS).map_err(Error::failed)?;
+    if seen.is_some_and(|seen| seen != basalt_store::digest(&now)) {
+        let text = "the list was changed meanwhile: read it again";
+        return Err(Error::param("digest", text));
+    }
+    let ended = if data.ends_with('\n') { "" } else { "\n" };
+    let text = format!("{data}{ended}");
+    for file in [state.join("hosts").as_path(), Path::new(HOSTS)] {
+        write_atomic(file, text.as_bytes(), 0o644)
+            .map_err(|error| Error::failed(format_args!("{}: {error}", file.display())))?;
+    }
+    Ok(())
+}
+
+/// An address and names in each line; `localhost` must be there, programs stand on it.
+fn check_hosts(text: &str) -> std::result::Result<(), String> {
+    let mut has_localhost = false;
+    for (index, line) in text.lines().enumerate() {
+        let mut words = line.split('#').next().unwrap_or("").split_whitespace();
+        let Some(address) = words.next() else {
+            continue;
+        };
+        let number = index + 1;
+        if address.parse::<IpAddr>().is_err() {
+            return Err(format!("line {number}: '{address}' is no address"));
+        }
+        let names: Vec<&str> = words.collect();
+        let good = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+        match names.iter().find(|name| !name.bytes().all(good)) {
+            Some(name) => return Err(format!("line {number}: '{name}' is no host name")),
+            None if names.is_empty() => return Err(format!("line {number}: there is no name")),
+            None => has_localhost |= names.contains(&"localhost"),
+        }
+    }
+    match has_localhost {
+        true => Ok(()),
+        false => Err("has no line for localhost".to_owned()),
+    }
+}
+
 fn remember(state: &Path, zone: TimeZone) -> Result<()> {
     let wrong = |error: &dyn std::fmt::Display| {
         Error::failed(format_args!("the host's configuration, {FILE}: {error}"))
@@ -50,6 +96,19 @@ fn remember(state: &Path, zone: TimeZone) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hosts_have_addresses_and_names() {
+        assert!(check_hosts("# mine\n127.0.0.1 localhost\n\n::1 localhost a.b # x\n").is_ok());
+        for (text, said) in [
+            ("127.0.0.1", "no name"),
+            ("127.0.0.1 localhost\nhere there", "line 2: 'here'"),
+            ("127.0.0.1 local;host", "no host name"),
+            ("192.0.2.1 a", "localhost"),
+        ] {
+            assert!(check_hosts(text).unwrap_err().contains(said), "{text}");
+        }
+    }
 
     #[test]
     fn a_time_zone_is_remembered_beside_all_else() {

@@ -2,9 +2,12 @@
 
 use super::NodePath;
 use crate::endpoints;
-use crate::permission::Permission;
+use crate::permission::{Permission, perm};
+use basalt_model::access::Privilege::SysModify;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+const MODIFY: Permission = perm("/nodes/{node}", &[SysModify]);
 
 /// A certificate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -32,7 +35,51 @@ pub struct Certificate {
     pub pem: String,
 }
 
+/// A certificate to show from now on.
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
+pub struct CertificateNew {
+    /// Name of the node.
+    pub node: String,
+    /// The certificate and those that lead to its root, in PEM, the node's own first.
+    #[schemars(length(min = 1, max = 65536))]
+    pub certificates: String,
+    /// Its private key in PEM (PKCS #8); the key that is there when absent.
+    #[schemars(length(max = 32768))]
+    pub key: Option<String>,
+    /// Replace one that was brought before.
+    pub force: Option<bool>,
+    /// Show it at once, to new connections, rather than from the gateway's next start on.
+    pub restart: Option<bool>,
+}
+
+/// How to go back to the node's own certificate.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct CertificateRemoval {
+    /// Name of the node.
+    pub node: String,
+    /// Show it at once, to new connections, rather than from the gateway's next start on.
+    pub restart: Option<bool>,
+}
+
 endpoints! {
+    /// Brings a certificate for the node to show on port 8006.
+    ///
+    /// It must be valid now and belong to the key. The node's own stays, to go back to.
+    CertificateBring: Post "/nodes/{node}/certificates/custom" {
+        params: CertificateNew,
+        output: Certificate,
+        permission: MODIFY,
+        cli: "node certificate-set",
+    }
+
+    /// Goes back to the node's own certificate.
+    CertificateRemove: Delete "/nodes/{node}/certificates/custom" {
+        params: CertificateRemoval,
+        output: (),
+        permission: MODIFY,
+        cli: "node certificate-remove",
+    }
+
     /// Shows the certificate of a node.
     CertificateInfo: Get "/nodes/{node}/certificates/info" {
         params: NodePath,

@@ -179,7 +179,44 @@ pub struct ClusterOptionsChange {
     pub delete: Option<String>,
 }
 
+/// How much of the log to show.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct LogQuery {
+    /// Most entries (default 50).
+    #[schemars(range(min = 1, max = 5000))]
+    pub max: Option<u64>,
+}
+
+/// An entry of the log of logins and changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LogEntry {
+    /// Number in this answer.
+    pub uid: u64,
+    /// When, in seconds since 1970.
+    pub time: u64,
+    /// How bad: 4 is a warning, 6 is for information.
+    pub pri: u8,
+    /// Which daemon says it.
+    pub tag: String,
+    /// Its process.
+    pub pid: u64,
+    /// Name of the node.
+    pub node: String,
+    /// Who did it; empty when nobody was logged in.
+    pub user: String,
+    /// What was done.
+    pub msg: String,
+}
+
 endpoints! {
+    /// Shows logins and changes, the latest first; without `Sys.Syslog` on `/` only one's own.
+    ClusterLog: Get "/cluster/log" {
+        params: LogQuery,
+        output: Vec<LogEntry>,
+        permission: Permission::AnyUser,
+        cli: "cluster log",
+    }
+
     /// Lists nodes, guests, storages and pools that the caller may see, with their figures.
     ResourceList: Get "/cluster/resources" {
         params: ResourceQuery,

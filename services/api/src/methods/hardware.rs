@@ -161,6 +161,14 @@ pub enum Architecture {
     Arm,
 }
 
+/// What a move to another node takes along.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct MigrationAbility {
+    /// Whether it can be the state of the host's firewall; it cannot.
+    pub has_dbus_vmstate: bool,
+}
+
 /// A processor that a virtual machine can have.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CpuModel {
@@ -214,6 +222,13 @@ endpoints! {
         params: CapabilityQuery,
         output: Vec<CpuModel>,
         permission: Permission::AnyUser,
+    }
+
+    /// Says what of a virtual machine's state a move to another node could take along.
+    MigrationCapabilities: Get "/nodes/{node}/capabilities/qemu/migration" {
+        params: NodePath,
+        output: MigrationAbility,
+        permission: perm("/nodes/{node}", &[SysAudit]),
     }
 
     /// Lists the machines that virtual machines of a node can be.

@@ -67,6 +67,18 @@ pub struct VmQuery {
     pub full: Option<bool>,
 }
 
+/// Which keys to type.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct VmSendkeyParams {
+    /// Name of the node.
+    pub node: String,
+    /// Number of the guest.
+    pub vmid: Vmid,
+    /// Names of the keys that are pressed together, joined by dashes, e.g. `ctrl-alt-delete`.
+    #[schemars(length(min = 1, max = 100))]
+    pub key: String,
+}
+
 /// Which disks to take away.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct VmUnlinkParams {
@@ -336,6 +348,14 @@ endpoints! {
         output: String,
         permission: AUDIT,
         cli: "vm cloudinit-dump",
+    }
+
+    /// Types a combination of keys at the screen of a running virtual machine.
+    VmSendkey: Put "/nodes/{node}/qemu/{vmid}/sendkey" {
+        params: VmSendkeyParams,
+        output: (),
+        permission: CONSOLE,
+        cli: "vm sendkey",
     }
 
     /// Prepares the serial console of a virtual machine.

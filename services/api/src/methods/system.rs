@@ -123,6 +123,19 @@ pub struct HostsFile {
     pub digest: String,
 }
 
+/// A changed file of host names.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct HostsChange {
+    /// Name of the node.
+    pub node: String,
+    /// Its content: an address and names in each line.
+    #[schemars(length(max = 65536))]
+    pub data: String,
+    /// Refuse the change if the file has another digest.
+    #[schemars(length(max = 64))]
+    pub digest: Option<String>,
+}
+
 /// Bytes through a card of a guest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PortTraffic {
@@ -216,6 +229,14 @@ endpoints! {
         output: HostsFile,
         permission: perm("/", &[SysAudit]),
         cli: "node hosts",
+    }
+
+    /// Replaces the file of host names of a node.
+    HostsSet: Post "/nodes/{node}/hosts" {
+        params: HostsChange,
+        output: (),
+        permission: MODIFY,
+        cli: "node hosts-set",
     }
 
     /// Describes a node in one text: for whoever looks for a fault.

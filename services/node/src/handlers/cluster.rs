@@ -2,13 +2,14 @@
 
 use super::{nodes, storage};
 use crate::call::Call;
+use crate::journal;
 use crate::router::Router;
 use crate::state::Node;
 use basalt_api::methods::NoParams;
 use basalt_api::methods::cluster::{
-    ClusterEntry, ClusterOptions, ClusterOptionsChange, ClusterOptionsGet, ClusterOptionsSet,
-    ClusterStatus, NextId, NextIdQuery, Resource, ResourceFilter, ResourceKind, ResourceList,
-    ResourceQuery,
+    ClusterEntry, ClusterLog, ClusterOptions, ClusterOptionsChange, ClusterOptionsGet,
+    ClusterOptionsSet, ClusterStatus, LogEntry, LogQuery, NextId, NextIdQuery, Resource,
+    ResourceFilter, ResourceKind, ResourceList, ResourceQuery,
 };
 use basalt_api::methods::guest::{GuestState, GuestStatus};
 use basalt_api::{Error, Result};
@@ -21,12 +22,15 @@ use std::net::IpAddr;
 
 /// The key of the options of the whole cluster.
 const CLUSTER_OPTIONS: &str = "cluster/options";
+/// Entries of the log when nobody says how many.
+const USUAL_LOG: u64 = 50;
 
 /// Says how the methods are implemented.
 pub fn register(router: &mut Router) {
     router.on::<ResourceList, _, _, _>(resources);
     router.on::<NextId, _, _, _>(next_id);
     router.on::<ClusterStatus, _, _, _>(status);
+    router.on::<ClusterLog, _, _, _>(log);
     router.on::<ClusterOptionsGet, _, _, _>(options);
     router.on::<ClusterOptionsSet, _, _, _>(set_options);
 }
@@ -204,6 +208,13 @@ async fn next_id(call: Call, params: NextIdQuery) -> Result<String> {
         }
     }
     Err(Error::failed("no number is free"))
+}
+
+async fn log(call: Call, params: LogQuery) -> Result<Vec<LogEntry>> {
+    let sees_all = call.allows("/", &[Privilege::SysSyslog]);
+    let own = call.auth().to_string();
+    let max = params.max.unwrap_or(USUAL_LOG);
+    journal::audit(&call.node.name, max, |user| sees_all || user == own).await
 }
 
 async fn status(call: Call, _: NoParams) -> Result<Vec<ClusterEntry>> {

@@ -6,7 +6,8 @@ use crate::router::Router;
 use basalt_api::methods::NodePath;
 use basalt_api::methods::hardware::{
     Architecture, CapabilityQuery, CpuModel, CpuModels, DiskInfo, DiskList, DiskQuery,
-    MachineModel, MachineModels, PciDevice, PciList, PciQuery, UsbDevice, UsbList,
+    MachineModel, MachineModels, MigrationAbility, MigrationCapabilities, PciDevice, PciList,
+    PciQuery, UsbDevice, UsbList,
 };
 use basalt_api::{Error, Result};
 
@@ -16,6 +17,7 @@ pub fn register(router: &mut Router) {
     router.on::<PciList, _, _, _>(pci);
     router.on::<UsbList, _, _, _>(usb);
     router.on::<CpuModels, _, _, _>(async |_, params| Ok(cpus(&params)));
+    router.on::<MigrationCapabilities, _, _, _>(migration);
     router.on::<MachineModels, _, _, _>(async |_, params| Ok(machines(&params)));
 }
 
@@ -40,6 +42,13 @@ async fn pci(call: Call, params: PciQuery) -> Result<Vec<PciDevice>> {
 async fn usb(call: Call, params: NodePath) -> Result<Vec<UsbDevice>> {
     call.node.check_name(&params.node)?;
     look(|tree| tree.usb()).await
+}
+
+async fn migration(call: Call, params: NodePath) -> Result<MigrationAbility> {
+    call.node.check_name(&params.node)?;
+    Ok(MigrationAbility {
+        has_dbus_vmstate: false,
+    })
 }
 
 /// Guests see the host's processor.

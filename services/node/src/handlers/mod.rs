@@ -6,6 +6,7 @@ pub mod access;
 pub mod acl;
 pub mod agent;
 pub mod bulk;
+pub mod certificates;
 pub mod cluster;
 pub mod hardware;
 pub mod lxc;
@@ -32,6 +33,7 @@ pub fn router() -> Router {
     acl::register(&mut router);
     agent::register(&mut router);
     bulk::register(&mut router);
+    certificates::register(&mut router);
     cluster::register(&mut router);
     hardware::register(&mut router);
     lxc::register(&mut router);

@@ -6,7 +6,6 @@ use crate::guests::suspend::NODE_CONFIG;
 use crate::host;
 use crate::host_config;
 use crate::router::Router;
-use basalt_api::methods::certificates::{Certificate, CertificateInfo};
 use basalt_api::methods::nodes::{
     Child, NetworkFilter, NetworkGet, NetworkInterface, NetworkList, NetworkPath, NetworkQuery,
     NodeCommand, NodeConfig, NodeConfigGet, NodeConfigPut, NodeConfigQuery, NodeConfigSet,
@@ -37,7 +36,6 @@ pub fn register(router: &mut Router) {
     router.on::<NodeDnsGet, _, _, _>(dns);
     router.on::<NodeSubscription, _, _, _>(subscription);
     router.on::<NetworkList, _, _, _>(network);
-    router.on::<CertificateInfo, _, _, _>(certificates);
     router.on::<NetworkGet, _, _, _>(network_one);
 }
 
@@ -215,11 +213,6 @@ async fn subscription(call: Call, params: NodePath) -> Result<Subscription> {
         status: "notfound".to_owned(),
         message: "Basalt needs no subscription".to_owned(),
     })
-}
-
-async fn certificates(call: Call, params: NodePath) -> Result<Vec<Certificate>> {
-    call.node.check_name(&params.node)?;
-    Ok(vec![certificate::read(&call.node.settings.state)?])
 }
 
 async fn network_one(call: Call, params: NetworkPath) -> Result<NetworkInterface> {

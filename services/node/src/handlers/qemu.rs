@@ -2,6 +2,7 @@
 
 use crate::call::Call;
 use crate::console;
+use crate::console::keys::{self, Chord};
 use crate::guests::change::{Change, pending};
 use crate::guests::power::{Power, power};
 use crate::guests::{self, Report, cloudinit, disks, remove, rights, vm};
@@ -13,9 +14,9 @@ use basalt_api::methods::guest::{
 use basalt_api::methods::qemu::{
     CloudinitDocument, VmCloudinitDump, VmCloudinitDumpParams, VmCloudinitGet, VmCloudinitPut,
     VmConfigGet, VmConfigPost, VmConfigPut, VmCreate, VmCurrent, VmDelete, VmList, VmNew,
-    VmPending, VmQuery, VmReboot, VmReset, VmResize, VmResizeParams, VmResume, VmShutdown, VmStart,
-    VmStop, VmSuspend, VmSuspendParams, VmTermproxy, VmTermproxyParams, VmUnlink, VmUnlinkParams,
-    VmVncproxy, VmVncproxyParams,
+    VmPending, VmQuery, VmReboot, VmReset, VmResize, VmResizeParams, VmResume, VmSendkey,
+    VmSendkeyParams, VmShutdown, VmStart, VmStop, VmSuspend, VmSuspendParams, VmTermproxy,
+    VmTermproxyParams, VmUnlink, VmUnlinkParams, VmVncproxy, VmVncproxyParams,
 };
 use basalt_api::{Error, Result};
 use basalt_model::access::Privilege;
@@ -27,6 +28,7 @@ use basalt_model::upid::Upid;
 use basalt_model::vmid::Vmid;
 use basalt_tasks::NewTask;
 use serde_json::Map;
+use std::path::PathBuf;
 use std::time::Duration;
 
 const KIND: GuestKind = GuestKind::Qemu;
@@ -53,6 +55,7 @@ pub fn register(router: &mut Router) {
     router.on::<VmCloudinitGet, _, _, _>(cloudinit_pending);
     router.on::<VmCloudinitPut, _, _, _>(cloudinit_update);
     router.on::<VmCloudinitDump, _, _, _>(cloudinit_dump);
+    router.on::<VmSendkey, _, _, _>(sendkey);
     router.on::<VmTermproxy, _, _, _>(termproxy);
     router.on::<VmVncproxy, _, _, _>(vncproxy);
 }
@@ -345,15 +348,27 @@ async fn must_run(call: &Call, node: &str, vmid: Vmid) -> Result<()> {
     Ok(())
 }
 
+/// The socket of a running machine's screen.
+fn screen(call: &Call, vmid: Vmid) -> Result<PathBuf> {
+    let socket = basalt_vm::screen_socket(&call.node.run_machines, vmid);
+    if socket.exists() {
+        return Ok(socket);
+    }
+    Err(Error::failed(format_args!(
+        "VM {vmid} has no screen: set 'vga' to std or virtio and start it anew"
+    )))
+}
+
+async fn sendkey(call: Call, params: VmSendkeyParams) -> Result<()> {
+    let chord: Chord = params.key.parse().map_err(|e| Error::param("key", e))?;
+    must_run(&call, &params.node, params.vmid).await?;
+    let socket = screen(&call, params.vmid)?;
+    keys::press(&socket, &chord).await.map_err(Error::failed)
+}
+
 async fn vncproxy(call: Call, params: VmVncproxyParams) -> Result<ScreenTicket> {
     must_run(&call, &params.node, params.vmid).await?;
-    let socket = basalt_vm::screen_socket(&call.node.run_machines, params.vmid);
-    if !socket.exists() {
-        return Err(Error::failed(format_args!(
-            "VM {} has no screen: set 'vga' to std or virtio and start it anew",
-            params.vmid
-        )));
-    }
+    let socket = screen(&call, params.vmid)?;
     let certificate = call.node.settings.state.join("tls/cert.pem");
     // Only clients that open a connection of their own look at it.
     let cert = tokio::fs::read_to_string(certificate)

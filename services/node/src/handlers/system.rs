@@ -1,12 +1,13 @@
 //! What runs on the node besides guests, and what is written in its journal.
 
 use crate::call::Call;
+use crate::host_config::{self, HOSTS};
 use crate::router::Router;
 use crate::{journal, report};
 use basalt_api::methods::NodePath;
 use basalt_api::methods::system::{
-    HostsFile, HostsGet, JournalQuery, JournalRead, NodeNetstat, NodeReport, PortTraffic,
-    ServiceInfo, ServiceList, ServiceName, ServicePath, ServiceReload, ServiceRestart,
+    HostsChange, HostsFile, HostsGet, HostsSet, JournalQuery, JournalRead, NodeNetstat, NodeReport,
+    PortTraffic, ServiceInfo, ServiceList, ServiceName, ServicePath, ServiceReload, ServiceRestart,
     ServiceStart, ServiceState, ServiceStop, SyslogLine, SyslogQuery, SyslogRead,
 };
 use basalt_api::{Error, Reply, Result};
@@ -15,7 +16,6 @@ use basalt_network::interfaces::{self, Kind};
 use basalt_tasks::NewTask;
 use basalt_unit::ServiceOrder;
 
-const HOSTS: &str = "/etc/hosts";
 /// Every service, in the order of names.
 const SERVICES: [ServiceName; 9] = [
     ServiceName::BasaltGateway,
@@ -40,6 +40,7 @@ pub fn register(router: &mut Router) {
     router.on::<SyslogRead, _, _, _>(syslog);
     router.on::<JournalRead, _, _, _>(read_journal);
     router.on::<HostsGet, _, _, _>(hosts);
+    router.on::<HostsSet, _, _, _>(set_hosts);
     router.on::<NodeReport, _, _, _>(describe);
     router.on::<NodeNetstat, _, _, _>(netstat);
 }
@@ -144,6 +145,17 @@ async fn hosts(call: Call, params: NodePath) -> Result<HostsFile> {
     let data = data.map_err(Error::failed)?;
     let digest = basalt_store::digest(&data);
     Ok(HostsFile { data, digest })
+}
+
+async fn set_hosts(call: Call, params: HostsChange) -> Result<()> {
+    call.node.check_name(&params.node)?;
+    let state = call.node.settings.state.clone();
+    let setting = tokio::task::spawn_blocking(move || {
+        host_config::set_hosts(&state, &params.data, params.digest.as_deref())
+    });
+    setting.await.map_err(Error::failed)??;
+    tracing::info!(target: "audit", by = %call.auth(), "list of hosts changed");
+    Ok(())
 }
 
 async fn describe(call: Call, params: NodePath) -> Result<String> {
