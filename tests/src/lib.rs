@@ -16,6 +16,7 @@ pub mod figures;
 pub mod guest;
 pub mod lab;
 pub mod person;
+pub mod python;
 pub mod rfb;
 pub mod runner;
 pub mod scenarios;
