@@ -351,6 +351,24 @@ export type Pool = {
   members: Array<Resource>;
 };
 
+/** Something that somebody did or tried. */
+export type LogEntry = {
+  /** Tells entries of one answer apart; the newest is 1. */
+  uid: number;
+  /** When, in seconds since 1970. */
+  time: number;
+  /** Name of the node. */
+  node: string;
+  /** User or token. */
+  user: string;
+  /** Severity as in syslog: 6 for what was done, 4 for what was refused or failed. */
+  pri: number;
+  /** What wrote the entry. */
+  tag: string;
+  /** What was done, from which address, and why not if it was not. */
+  msg: string;
+};
+
 /** A node, or the cluster itself. */
 export type ClusterEntry = {
   /** Name. */
@@ -2050,6 +2068,14 @@ export interface Methods {
       poolid: string;
     };
     output: null;
+  };
+  /** Lists who changed what and who failed to log in, the newest first; without the right to read */
+  "GET /cluster/log": {
+    params: {
+      /** Most entries to show (default 50). */
+      max?: number;
+    };
+    output: Array<LogEntry>;
   };
   /** Lists nodes, guests, storages and pools that the caller may see, with their figures. */
   "GET /cluster/resources": {

@@ -179,7 +179,43 @@ pub struct ClusterOptionsChange {
     pub delete: Option<String>,
 }
 
+/// Which entries of the log to show.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct LogQuery {
+    /// Most entries to show (default 50).
+    #[schemars(range(min = 1, max = 10000))]
+    pub max: Option<u32>,
+}
+
+/// Something that somebody did or tried.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LogEntry {
+    /// Tells entries of one answer apart; the newest is 1.
+    pub uid: u32,
+    /// When, in seconds since 1970.
+    pub time: u64,
+    /// Name of the node.
+    pub node: String,
+    /// User or token.
+    pub user: String,
+    /// Severity as in syslog: 6 for what was done, 4 for what was refused or failed.
+    pub pri: u8,
+    /// What wrote the entry.
+    pub tag: String,
+    /// What was done, from which address, and why not if it was not.
+    pub msg: String,
+}
+
 endpoints! {
+    /// Lists who changed what and who failed to log in, the newest first; without the right to read
+    /// the host's log only what the caller did.
+    ClusterLog: Get "/cluster/log" {
+        params: LogQuery,
+        output: Vec<LogEntry>,
+        permission: Permission::AnyUser,
+        cli: "cluster log",
+    }
+
     /// Lists nodes, guests, storages and pools that the caller may see, with their figures.
     ResourceList: Get "/cluster/resources" {
         params: ResourceQuery,

@@ -1,5 +1,6 @@
 //! Login, passwords and what the caller may do.
 
+use crate::audit::Entry as Noted;
 use crate::auth::login::{Attempt, Login as Entry};
 use crate::auth::now;
 use crate::call::Call;
@@ -43,7 +44,15 @@ async fn login(call: &Call, login: Login) -> Result<Ticket> {
         challenge: login.tfa_challenge.as_deref(),
         from: call.from,
     };
-    let user = match access.login(attempt).await? {
+    let answer = access.login(attempt).await;
+    let entry = Noted::new(
+        &user.clone().into(),
+        call.from,
+        "login",
+        answer.as_ref().err(),
+    );
+    call.core.audit.note(&entry);
+    let user = match answer? {
         Entry::Done(user) => user,
         Entry::Due(user, challenge) => {
             return Ok(Ticket {
