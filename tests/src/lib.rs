@@ -19,6 +19,7 @@ pub mod lab;
 pub mod monitor;
 pub mod person;
 pub mod picture;
+pub mod python;
 pub mod rfb;
 pub mod runner;
 pub mod scenarios;

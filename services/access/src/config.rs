@@ -3,7 +3,7 @@
 use crate::stored::Stored;
 use basalt_api::methods::acl::{AclEntry, AclKind};
 use basalt_api::methods::users::{TokenInfo, UserFields};
-use basalt_model::access::{Privilege, built_in_role};
+use basalt_model::access::{Privilege, built_in_role, built_in_role_has};
 use basalt_model::userid::{Authid, Userid};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -80,6 +80,15 @@ impl AccessConfig {
     pub fn role(&self, name: &str) -> Option<BTreeSet<Privilege>> {
         let built_in = built_in_role(name).map(|privileges| privileges.into_iter().collect());
         built_in.or_else(|| self.roles.get(name).cloned())
+    }
+
+    /// Whether a role, built in or not, has a privilege.
+    pub fn role_has(&self, name: &str, privilege: Privilege) -> bool {
+        let own = || {
+            let role = self.roles.get(name);
+            role.is_some_and(|role| role.contains(&privilege))
+        };
+        built_in_role_has(name, privilege).unwrap_or_else(own)
     }
 
     /// Whether a user, group or token exists.

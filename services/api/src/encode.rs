@@ -2,7 +2,7 @@
 
 use crate::endpoint::Reply;
 use crate::error::Error;
-use serde::Serialize;
+use crate::wire::Wire;
 use serde_json::{Map, Value, json};
 
 /// The exact content type; some clients compare the string.
@@ -43,27 +43,19 @@ pub struct Answer {
 }
 
 /// Encodes a result.
-pub fn success<T: Serialize>(format: Format, reply: &Reply<T>) -> Answer {
-    let data = match serde_json::to_value(&reply.data) {
-        Ok(value) => wire(value),
-        Err(e) => {
-            return failure(
-                format,
-                &Error::failed(format_args!("result is no JSON: {e}")),
-            );
-        }
-    };
-    let mut body = json!({ "data": data });
+pub fn success(format: Format, reply: &Reply<Wire>) -> Answer {
+    let mut body = format!("{{\"data\":{}", reply.data.as_str());
     if let Some(total) = reply.total {
-        body["total"] = total.into();
+        body.push_str(&format!(",\"total\":{total}"));
     }
     if format == Format::Extjs {
-        body["success"] = 1.into();
+        body.push_str(",\"success\":1");
     }
+    body.push('}');
     Answer {
         status: 200,
         reason: None,
-        body: body.to_string(),
+        body,
     }
 }
 
@@ -108,32 +100,19 @@ fn reason_phrase(text: &str) -> String {
     visible.take(512).collect::<String>().trim().to_owned()
 }
 
-/// Booleans become 0 and 1, absent values disappear.
-pub fn wire(value: Value) -> Value {
-    match value {
-        Value::Bool(flag) => Value::from(u8::from(flag)),
-        Value::Array(items) => Value::Array(items.into_iter().map(wire).collect()),
-        Value::Object(members) => {
-            let kept = members.into_iter().filter(|(_, v)| !v.is_null());
-            Value::Object(kept.map(|(k, v)| (k, wire(v))).collect())
-        }
-        other => other,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn booleans_are_numbers_and_nothing_is_absent() {
-        let reply = Reply::page(json!([{"a": true, "b": null, "c": [false]}]), 9);
+        let data = Wire::of(&json!([{"a": true, "b": null, "c": [false]}]));
+        let reply = Reply::page(data.unwrap(), 9);
         let answer = success(Format::Json, &reply);
         assert_eq!(answer.body, r#"{"data":[{"a":1,"c":[0]}],"total":9}"#);
-        assert_eq!(
-            success(Format::Json, &Reply::from(())).body,
-            r#"{"data":null}"#
-        );
+        let nothing = Reply::from(Wire::of(&()).unwrap());
+        let answer = success(Format::Extjs, &nothing);
+        assert_eq!(answer.body, r#"{"data":null,"success":1}"#);
     }
 
     #[test]

@@ -4,8 +4,8 @@
 //! parameters, result, permission, kind and place on the command line. [`endpoint`] says what a
 //! declaration is made of. Everything else here is derived from the declarations: [`route`]
 //! finds the method of a request, [`bag`] and [`coerce`] turn strings or JSON into typed
-//! parameters and name each wrong one, [`encode`] writes answers as clients of Proxmox VE expect
-//! them, [`openapi`] and [`typescript`] describe the whole, [`surface`] says how much of Proxmox
+//! parameters and name each wrong one, [`encode`] and [`wire`] write answers as clients of
+//! Proxmox VE expect them, [`openapi`] and [`typescript`] describe the whole, [`surface`] says how much of Proxmox
 //! VE's API that is. The crate does no I/O.
 
 pub mod bag;
@@ -21,6 +21,7 @@ pub mod route;
 pub mod schema;
 pub mod surface;
 pub mod typescript;
+pub mod wire;
 
 pub use endpoint::{Endpoint, Kind, Method, Reply, Verb};
 pub use error::{Error, Result};

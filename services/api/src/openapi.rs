@@ -49,7 +49,7 @@ fn operation(method: &Method, params: &Value, output: Value) -> Value {
         "summary": method.summary(),
         "description": format!("{}\n\nPermission: {}.", method.description(), method.permission.describe()),
         "parameters": [],
-        "responses": { "200": success_response(method, output), "default": { "$ref": "#/components/responses/Error" } },
+        "responses": responses(method, output),
     });
     if method.permission == crate::Permission::World {
         operation["security"] = json!([]);
@@ -110,6 +110,16 @@ fn request_body(
         }),
     };
     json!({ "content": content })
+}
+
+/// What a method answers. Of the 5xx there are those that say why: the work failed or what is named
+/// does not exist (500), there is no such method yet (501), the node's service is away (595).
+fn responses(method: &Method, output: Value) -> Value {
+    let mut responses = json!({ "200": success_response(method, output) });
+    for status in ["4XX", "500", "501", "595"] {
+        responses[status] = json!({ "$ref": "#/components/responses/Error" });
+    }
+    responses
 }
 
 fn success_response(method: &Method, output: Value) -> Value {

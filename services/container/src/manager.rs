@@ -79,6 +79,11 @@ impl Containers {
         }
     }
 
+    /// Names of the units of containers that run.
+    pub async fn up(&self) -> Result<Vec<String>, UnitError> {
+        self.units.list(PREFIX).await
+    }
+
     /// Name of a container's unit.
     pub fn unit(vmid: u32) -> String {
         format!("{PREFIX}{vmid}.service")

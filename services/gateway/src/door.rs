@@ -3,7 +3,7 @@
 use crate::access::Access;
 use crate::body::{Body, passing, whole};
 use crate::files::Files;
-use crate::forward::{Node, NodeError};
+use crate::forward::{Content, Node, NodeError};
 use basalt_access::{Caller, Refused};
 use basalt_api::bag::{self, Bag};
 use basalt_api::encode::{self, Answer, CONTENT_TYPE, Format};
@@ -128,7 +128,7 @@ impl Door {
             Kind::Upload => {
                 self.authorize(&caller, &permission, bag, in_path).await?;
                 let (parts, body) = request.into_parts();
-                let body = passing(body, UPLOAD_PATIENCE);
+                let body = Content::Streamed(passing(body, UPLOAD_PATIENCE));
                 let call = self
                     .node
                     .call(&parts.method, &whole_path, &parts.headers, from, body);
@@ -139,7 +139,7 @@ impl Door {
                 let body = read(body).await?;
                 bag::add_body(&mut bag, content_type(&parts.headers), &body)?;
                 self.authorize(&caller, &permission, bag, in_path).await?;
-                let body = whole(body);
+                let body = Content::Whole(body);
                 let call = self
                     .node
                     .call(&parts.method, &whole_path, &parts.headers, from, body);

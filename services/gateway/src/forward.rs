@@ -1,6 +1,7 @@
-//! Passes calls to the node's socket, one connection each.
+//! Passes calls to the node's socket.
 
 use crate::body::{Body, passing, whole};
+use crate::pool::Pool;
 use bytes::Bytes;
 use http::header::{
     ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, HeaderMap,
@@ -11,11 +12,11 @@ use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
+use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::copy_bidirectional;
-use tokio::net::UnixStream;
 
 /// Tells the node that a request comes from outside, and from where.
 const FORWARDED: HeaderName = HeaderName::from_static("x-basalt-forwarded");
@@ -60,17 +61,26 @@ pub enum NodeError {
     Request(#[from] http::Error),
 }
 
+/// What comes with a call.
+#[derive(Debug)]
+pub enum Content {
+    /// Parameters.
+    Whole(Bytes),
+    /// A file, of any length.
+    Streamed(Body),
+}
+
 /// The node, by its socket.
 #[derive(Debug, Clone)]
 pub struct Node {
-    socket: Arc<PathBuf>,
+    pool: Arc<Pool>,
 }
 
 impl Node {
     /// The node that listens on `socket`.
     pub fn new(socket: PathBuf) -> Self {
         Self {
-            socket: Arc::new(socket),
+            pool: Arc::new(Pool::new(socket)),
         }
     }
 
@@ -79,7 +89,8 @@ impl Node {
         let request = Request::get(path)
             .header(HOST, "node")
             .header(FORWARDED, "gateway");
-        let response = self.send(request.body(whole(Bytes::new()))?).await?;
+        let request = request.body(whole(Bytes::new()))?;
+        let response = answer(self.pool.send_alone(request)).await?;
         let status = response.status();
         Ok((status, response.into_body().collect().await?.to_bytes()))
     }
@@ -91,10 +102,13 @@ impl Node {
         path_and_query: &str,
         headers: &HeaderMap,
         from: &str,
-        body: Body,
+        body: Content,
     ) -> Result<Response<Body>, NodeError> {
-        let request = self.request(verb, path_and_query, headers, &PASSED, from, body)?;
-        let response = self.send(request).await?;
+        let request = |body| self.request(verb, path_and_query, headers, &PASSED, from, body);
+        let response = match body {
+            Content::Whole(body) => answer(self.pool.send(request(whole(body))?)).await?,
+            Content::Streamed(body) => answer(self.pool.send_alone(request(body)?)).await?,
+        };
         let (mut parts, body) = response.into_parts();
         parts.headers.remove(CONNECTION);
         Ok(Response::from_parts(parts, passing(body, BODY_PATIENCE)))
@@ -118,7 +132,7 @@ impl Node {
             from,
             empty,
         )?;
-        let mut response = self.send(request).await?;
+        let mut response = answer(self.pool.send_alone(request)).await?;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             let inside = hyper::upgrade::on(&mut response);
             let outside = hyper::upgrade::on(&mut client);
@@ -161,19 +175,12 @@ impl Node {
         request.headers_mut().insert(FORWARDED, from);
         Ok(request)
     }
+}
 
-    async fn send(&self, request: Request<Body>) -> Result<Response<Incoming>, NodeError> {
-        let stream = UnixStream::connect(self.socket.as_path())
-            .await
-            .map_err(NodeError::Absent)?;
-        let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream));
-        let (mut sender, connection) = handshake.await?;
-        tokio::spawn(async move {
-            if let Err(error) = connection.with_upgrades().await {
-                tracing::debug!(%error, "connection to the node");
-            }
-        });
-        let answer = tokio::time::timeout(ANSWER_PATIENCE, sender.send_request(request));
-        Ok(answer.await.map_err(|_| NodeError::Late)??)
-    }
+/// Waits for the beginning of an answer, but not for ever.
+async fn answer(
+    coming: impl Future<Output = Result<Response<Incoming>, NodeError>>,
+) -> Result<Response<Incoming>, NodeError> {
+    let answer = tokio::time::timeout(ANSWER_PATIENCE, coming);
+    answer.await.map_err(|_| NodeError::Late)?
 }

@@ -1,8 +1,9 @@
 //! The only door: TLS on 8006, web files, authentication, forwarding. It has no privileges.
 //!
 //! Start at [`door`]: what happens to a request. [`access`] keeps a copy of who may what in step
-//! with the node, [`forward`] passes calls to the node's socket, [`files`] serves the web
-//! interface, [`listen`] accepts connections and speaks TLS. The gateway writes nothing to disk.
+//! with the node, [`forward`] passes calls to the node's socket over the connections of [`pool`],
+//! [`files`] serves the web interface, [`listen`] accepts connections and speaks TLS. The gateway
+//! writes nothing to disk.
 
 mod access;
 mod body;
@@ -10,6 +11,7 @@ mod door;
 mod files;
 mod forward;
 mod listen;
+mod pool;
 
 use anyhow::{Context, Result};
 use clap::Parser;

@@ -144,24 +144,22 @@ pub const BUILT_IN_ROLES: &[&str] = &[
 
 /// The privileges of a built-in role; none when there is no such role.
 pub fn built_in_role(name: &str) -> Option<Vec<Privilege>> {
-    let pick = |wanted: &dyn Fn(Privilege) -> bool| {
-        Some(
-            Privilege::ALL
-                .iter()
-                .copied()
-                .filter(|p| wanted(*p))
-                .collect(),
-        )
-    };
-    let up_to = |group: Group, level: Level| {
-        pick(&move |p: Privilege| p.group() == group && p.level() <= level)
-    };
-    match name {
-        "Administrator" => Some(Privilege::ALL.to_vec()),
-        "NoAccess" => Some(Vec::new()),
+    let all = Privilege::ALL.iter().copied();
+    all.map(|p| Some((p, built_in_role_has(name, p)?)))
+        .filter(|found| found.is_none_or(|(_, has)| has))
+        .map(|found| found.map(|(p, _)| p))
+        .collect()
+}
+
+/// Whether a built-in role has a privilege; none when there is no such role.
+pub fn built_in_role_has(name: &str, p: Privilege) -> Option<bool> {
+    let up_to = |group: Group, level: Level| p.group() == group && p.level() <= level;
+    Some(match name {
+        "Administrator" => true,
+        "NoAccess" => false,
         // Which hardware is mapped is decided by who may everything, or by that role alone.
-        "PVEAdmin" => pick(&|p| p.level() <= Level::Admin && p != Privilege::MappingModify),
-        "PVEAuditor" => pick(&|p| p.level() == Level::Audit),
+        "PVEAdmin" => p.level() <= Level::Admin && p != Privilege::MappingModify,
+        "PVEAuditor" => p.level() == Level::Audit,
         "PVEDatastoreAdmin" => up_to(Group::Datastore, Level::Admin),
         "PVEDatastoreUser" => up_to(Group::Datastore, Level::Use),
         "PVEMappingAdmin" => up_to(Group::Mapping, Level::Admin),
@@ -171,12 +169,12 @@ pub fn built_in_role(name: &str) -> Option<Vec<Privilege>> {
         "PVESDNAdmin" => up_to(Group::Sdn, Level::Admin),
         "PVESDNUser" => up_to(Group::Sdn, Level::Use),
         "PVESysAdmin" => up_to(Group::Sys, Level::Admin),
-        "PVETemplateUser" => Some(vec![Privilege::VmAudit, Privilege::VmClone]),
+        "PVETemplateUser" => matches!(p, Privilege::VmAudit | Privilege::VmClone),
         "PVEUserAdmin" => up_to(Group::User, Level::Admin),
         "PVEVMAdmin" => up_to(Group::Vm, Level::Admin),
         "PVEVMUser" => up_to(Group::Vm, Level::Use),
-        _ => None,
-    }
+        _ => return None,
+    })
 }
 
 #[cfg(test)]
@@ -188,6 +186,8 @@ mod tests {
         for role in BUILT_IN_ROLES {
             assert!(built_in_role(role).is_some(), "{role}");
         }
+        assert_eq!(built_in_role("NoAccess"), Some(Vec::new()));
+        assert_eq!(built_in_role("Nothing"), None);
     }
 
     #[test]

@@ -62,7 +62,7 @@ pub struct Access {
     store: Arc<dyn Store>,
     key: TicketKey,
     current: watch::Sender<Arc<Snapshot>>,
-    changing: tokio::sync::Mutex<()>,
+    changing: Arc<tokio::sync::Mutex<()>>,
     lockout: Lockout,
     checks: Semaphore,
     questions: Semaphore,
@@ -89,7 +89,7 @@ impl Access {
             store,
             key,
             current,
-            changing: tokio::sync::Mutex::default(),
+            changing: Arc::default(),
             lockout: Lockout::default(),
             checks: Semaphore::new(PARALLEL_CHECKS),
             questions: Semaphore::new(PARALLEL_QUESTIONS),
@@ -138,7 +138,7 @@ impl Access {
         mut together: Transaction,
         change: impl FnOnce(&mut Parts) -> Result<T, Error>,
     ) -> Result<T, ChangeError> {
-        let _one_at_a_time = self.changing.lock().await;
+        let one_at_a_time = Arc::clone(&self.changing).lock_owned().await;
         let before = self.parts()?;
         let mut after = before.clone();
         let value = change(&mut after)?;
@@ -152,15 +152,24 @@ impl Access {
         if together.is_empty() {
             return Ok(value);
         }
-        let revision = self.store.commit(together).await?;
-        let snapshot = Snapshot {
-            revision,
-            config: after.config,
-            pools: after.pools,
-            realms: after.realms,
-            verifier: self.key.verifier(),
-        };
-        self.current.send_replace(Arc::new(snapshot));
+        let verifier = self.key.verifier();
+        let (store, current) = (Arc::clone(&self.store), self.current.clone());
+        // Apart, for whoever waits may stop to wait: what is stored must be in force as well.
+        let stored = tokio::spawn(async move {
+            let revision = store.commit(together).await?;
+            let snapshot = Snapshot {
+                revision,
+                config: after.config,
+                pools: after.pools,
+                realms: after.realms,
+                verifier,
+            };
+            current.send_replace(Arc::new(snapshot));
+            drop(one_at_a_time);
+            Ok::<_, basalt_store::Error>(())
+        });
+        let stored = stored.await;
+        stored.map_err(|e| basalt_store::Error::Engine(e.to_string()))??;
         Ok(value)
     }
 

@@ -1,5 +1,6 @@
 //! What every part of the node stands on: its name, the store, tasks, access and consoles.
 
+use crate::audit::Audit;
 use crate::auth::Access;
 use crate::console::Consoles;
 use anyhow::{Context, Result};
@@ -40,6 +41,8 @@ pub struct Core {
     pub tasks: TaskManager,
     /// Who may what.
     pub access: Access,
+    /// Who changed what.
+    pub audit: Audit,
     /// Consoles that wait for their websocket.
     pub consoles: Consoles,
 }
@@ -56,6 +59,7 @@ impl Core {
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(settings.state.join("store.db"))?);
         let tasks = TaskManager::open(&name, &settings.logs)?;
         let access = Access::open(Arc::clone(&store), &settings.state)?;
+        let audit = Audit::open(&settings.state).context("cannot open the audit log")?;
         let consoles = Consoles::default();
         Ok(Arc::new(Self {
             name,
@@ -63,6 +67,7 @@ impl Core {
             store,
             tasks,
             access,
+            audit,
             consoles,
         }))
     }

@@ -1,10 +1,14 @@
 //! Figures of guests: what they use of what they were given.
 
+mod first_disks;
+
+pub use first_disks::FirstDisks;
+
 use crate::guests::Guest;
 use crate::host::TICKS_PER_SECOND;
 use crate::state::Node;
-use basalt_api::Result;
 use basalt_api::methods::guest::{BalloonInfo, GuestState, GuestStatus};
+use basalt_api::{Error, Result};
 use basalt_container::Containers;
 use basalt_model::balloon::BalloonStatus;
 use basalt_model::disk::PauseReason;
@@ -12,12 +16,11 @@ use basalt_model::guest::{GuestConfig, GuestKind};
 use basalt_model::lxc::LxcConfig;
 use basalt_model::machine::RunState;
 use basalt_model::qemu::QemuConfig;
-use basalt_model::storage::VolumeId;
 use basalt_model::vmid::Vmid;
 use basalt_network::interfaces;
 use basalt_unit::{UnitState, Usage};
 use basalt_vm::Machines;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -81,9 +84,19 @@ struct Running {
 impl Node {
     /// The figures of every guest of one kind.
     pub async fn guest_list(&self, kind: GuestKind) -> Result<Vec<GuestStatus>> {
+        let up = match kind {
+            GuestKind::Qemu => self.machines.up().await.map_err(Error::failed)?,
+            GuestKind::Lxc => self.containers.up().await.map_err(Error::failed)?,
+        };
+        let up: HashSet<String> = up.into_iter().collect();
         let mut list = Vec::new();
         for guest in self.guests().iter().filter(|guest| guest.kind() == kind) {
-            list.push(self.guest_status(guest).await?);
+            let mut status = stopped(guest);
+            (status.maxdisk, status.disk) = self.first_disk_lately(guest).await;
+            if up.contains(&unit(guest)) {
+                self.add_life(guest, &mut status).await;
+            }
+            list.push(status);
         }
         Ok(list)
     }
@@ -92,31 +105,33 @@ impl Node {
     pub async fn guest_status(&self, guest: &Guest) -> Result<GuestStatus> {
         let mut status = stopped(guest);
         (status.maxdisk, status.disk) = self.first_disk(guest).await;
-        if let Some(running) = self.running(guest).await {
-            self.add_running(guest, &mut status, &running);
-        }
-        // What runs may still be what was configured before.
-        if status.status == GuestState::Running
-            && let Some(config) = self.running_config(guest.kind(), guest.vmid)
-        {
-            status.cpus = cpus(&config);
-            status.maxmem = memory(&config);
-        }
-        if guest.kind() == GuestKind::Qemu && status.status == GuestState::Running {
-            status.cpu = (status.cpu / status.cpus).min(1.0);
-            self.add_monitor(guest.vmid, &mut status).await;
-        } else {
-            status.cpu = (status.cpu / status.cpus).min(1.0);
-        }
+        self.add_life(guest, &mut status).await;
         Ok(status)
     }
 
-    async fn running(&self, guest: &Guest) -> Option<Running> {
-        let (unit, below) = match guest.kind() {
-            GuestKind::Qemu => (Machines::unit(guest.vmid), ""),
-            GuestKind::Lxc => (Containers::unit(guest.vmid.get()), CONTAINER_CGROUP),
+    /// Adds what a guest does, if it runs.
+    async fn add_life(&self, guest: &Guest, status: &mut GuestStatus) {
+        let Some(running) = self.running(guest).await else {
+            return;
         };
-        let state: UnitState = self.units.state(&unit).await.ok()??;
+        self.add_running(guest, status, &running);
+        // What runs may still be what was configured before.
+        if let Some(config) = self.running_config(guest.kind(), guest.vmid) {
+            status.cpus = cpus(&config);
+            status.maxmem = memory(&config);
+        }
+        status.cpu = (status.cpu / status.cpus).min(1.0);
+        if guest.kind() == GuestKind::Qemu {
+            self.add_monitor(guest.vmid, status).await;
+        }
+    }
+
+    async fn running(&self, guest: &Guest) -> Option<Running> {
+        let below = match guest.kind() {
+            GuestKind::Qemu => "",
+            GuestKind::Lxc => CONTAINER_CGROUP,
+        };
+        let state: UnitState = self.units.state(&unit(guest)).await.ok()??;
         if !state.active.is_up() {
             return None;
         }
@@ -177,30 +192,13 @@ impl Node {
             Err(error) => tracing::debug!(%error, %vmid, "monitor gives no figures"),
         }
     }
+}
 
-    /// Size of a guest's first disk, and for a container the room it takes.
-    async fn first_disk(&self, guest: &Guest) -> (u64, u64) {
-        let volume: Option<VolumeId> = match &guest.record.config {
-            GuestConfig::Qemu(config) => config
-                .disks()
-                .into_iter()
-                .find_map(|(_, disk)| disk.file.volume().cloned()),
-            GuestConfig::Lxc(config) => config
-                .rootfs
-                .as_ref()
-                .and_then(|rootfs| rootfs.volume.volume().cloned()),
-        };
-        let Some(volume) = volume else {
-            return (0, 0);
-        };
-        let Ok(storage) = self.storages.of(&volume) else {
-            return (0, 0);
-        };
-        match storage.volume(&volume).await {
-            Ok(found) if guest.kind() == GuestKind::Lxc => (found.size, found.used),
-            Ok(found) => (found.size, 0),
-            Err(_) => (0, 0),
-        }
+/// The name of the unit that a guest runs in.
+fn unit(guest: &Guest) -> String {
+    match guest.kind() {
+        GuestKind::Qemu => Machines::unit(guest.vmid),
+        GuestKind::Lxc => Containers::unit(guest.vmid.get()),
     }
 }
 

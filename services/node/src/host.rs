@@ -15,6 +15,34 @@ const DATA: &str = "/var";
 /// The unit of times in /proc; the same on every Linux of this architecture.
 pub const TICKS_PER_SECOND: u64 = 100;
 
+/// How busy the host is, as lists show it.
+#[derive(Debug)]
+pub struct Load {
+    /// Part of all processors' time, from 0 to 1.
+    pub cpu: f64,
+    /// Processors.
+    pub cpus: u64,
+    /// Memory.
+    pub memory: Usage,
+    /// Data partition.
+    pub rootfs: Usage,
+    /// Seconds since the boot.
+    pub uptime: u64,
+}
+
+/// How busy the host is; cheap, because lists ask for it often.
+pub fn load(samples: &Samples) -> Load {
+    let stat = read("/proc/stat");
+    let cpus = processors(&stat);
+    Load {
+        cpu: (samples.load("host", cpu_times(&stat).0) / cpus.max(1) as f64).min(1.0),
+        cpus,
+        memory: memory(&read("/proc/meminfo")).0,
+        rootfs: data_usage(),
+        uptime: uptime(),
+    }
+}
+
 /// State and figures of the host.
 pub fn status(samples: &Samples) -> NodeStatus {
     let stat = read("/proc/stat");
@@ -100,6 +128,15 @@ pub fn product() -> String {
 
 fn read(path: &str) -> String {
     std::fs::read_to_string(path).unwrap_or_default()
+}
+
+/// How many processors there are figures of.
+fn processors(stat: &str) -> u64 {
+    let numbered = |line: &&str| {
+        let rest = line.strip_prefix("cpu");
+        rest.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+    };
+    stat.lines().filter(numbered).count() as u64
 }
 
 /// Time that all processors together were busy, and that they waited for disks.
@@ -244,6 +281,16 @@ mod tests {
         let info = cpu_info(text);
         assert_eq!((info.cpus, info.cores, info.sockets), (2, 2, 1));
         assert_eq!((info.model.as_str(), info.hvm.as_str()), ("Model X", "1"));
+    }
+
+    #[test]
+    fn processors_have_numbers() {
+        let stat = "cpu  1 2 3\ncpu0 1 2 3\ncpu1 1 2 3\nintr 5\nctxt 9\n";
+        assert_eq!(processors(stat), 2);
+        assert_eq!(
+            load(&Samples::default()).cpus,
+            status(&Samples::default()).cpuinfo.cpus
+        );
     }
 
     #[test]

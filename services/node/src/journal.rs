@@ -3,7 +3,6 @@
 //! What comes from the journal is kept only as far as it is asked for; the tool ends with the
 //! reader.
 
-use basalt_api::methods::cluster::LogEntry;
 use basalt_api::methods::system::{JournalQuery, SyslogLine, SyslogQuery};
 use basalt_api::{Error, Reply, Result};
 use serde_json::{Map, Value};
@@ -148,56 +147,6 @@ pub async fn journal(query: &JournalQuery) -> Result<Vec<String>> {
     Ok(first.into_iter().chain(shown).chain(last).collect())
 }
 
-/// Logins and changes, the latest first, `max` of those that `shows` lets through.
-pub async fn audit(node: &str, max: u64, shows: impl Fn(&str) -> bool) -> Result<Vec<LogEntry>> {
-    let fields = "MESSAGE,SYSLOG_IDENTIFIER,_PID";
-    let arguments = [
-        "--output=json".to_owned(),
-        format!("--output-fields={fields}"),
-        "--unit=basalt-node.service".to_owned(),
-        "--reverse".to_owned(),
-        "--grep=^ *(INFO|WARN) audit: ".to_owned(),
-    ];
-    let (_child, mut lines) = open(&arguments)?;
-    let mut found = Vec::new();
-    while let Some(line) = next_line(&mut lines).await? {
-        let Ok(entry) = serde_json::from_str::<Map<String, Value>>(&line) else {
-            continue;
-        };
-        let Some(entry) = audited(&entry, node).filter(|entry| shows(&entry.user)) else {
-            continue;
-        };
-        let uid = found.len() as u64 + 1;
-        found.push(LogEntry { uid, ..entry });
-        if uid >= max {
-            break;
-        }
-    }
-    Ok(found)
-}
-
-/// What a daemon of ours has written under the target `audit`.
-fn audited(entry: &Map<String, Value>, node: &str) -> Option<LogEntry> {
-    let message = text(entry, "MESSAGE");
-    let (level, msg) = message.trim_start().split_once(" audit: ")?;
-    let micros: u64 = text(entry, "__REALTIME_TIMESTAMP").parse().ok()?;
-    // The first field is the user's; what others hold may look like one.
-    let user = msg.split_whitespace().find_map(|word| {
-        word.strip_prefix("by=")
-            .or_else(|| word.strip_prefix("user="))
-    });
-    Some(LogEntry {
-        uid: 0,
-        time: micros / 1_000_000,
-        pri: if level == "WARN" { 4 } else { 6 },
-        tag: text(entry, "SYSLOG_IDENTIFIER"),
-        pid: text(entry, "_PID").parse().unwrap_or(0),
-        node: node.to_owned(),
-        user: user.unwrap_or_default().to_owned(),
-        msg: msg.to_owned(),
-    })
-}
-
 fn check_cursor(text: &str) -> std::result::Result<(), String> {
     let good = |byte: u8| byte.is_ascii_alphanumeric() || b"=;-".contains(&byte);
     match !text.is_empty() && text.bytes().all(good) {
@@ -264,26 +213,6 @@ mod tests {
         }
         assert!(check_cursor("s=0ab;i=1;b=2;m=3;t=4;x=5").is_ok());
         assert!(check_cursor("s=0 --file=/etc/shadow").is_err() && check_cursor("").is_err());
-    }
-
-    #[test]
-    fn who_did_what_is_read_from_the_log() {
-        let entry = |message: &str| {
-            json!({
-                "__REALTIME_TIMESTAMP": "7000000", "_PID": "7", "MESSAGE": message,
-                "SYSLOG_IDENTIFIER": "basalt-node",
-            })
-        };
-        let read = |message: &str| audited(entry(message).as_object().unwrap(), "n1");
-        let found = read(" INFO audit: user changed by=jo@pve comment=by=root@pam").unwrap();
-        assert_eq!(
-            (found.user.as_str(), found.pri, found.time),
-            ("jo@pve", 6, 7)
-        );
-        assert_eq!(found.msg, "user changed by=jo@pve comment=by=root@pam");
-        let failed = read(" WARN audit: login failed user=root@pam").unwrap();
-        assert_eq!((failed.user.as_str(), failed.pri), ("root@pam", 4));
-        assert!(read(" INFO basalt_node: ready").is_none());
     }
 
     #[test]

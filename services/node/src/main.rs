@@ -4,6 +4,7 @@
 //! declarations in `basalt-api`; [`core`] is what every part stands on, [`state`] the managers.
 //! The node listens on a Unix socket only; the gateway is the door to the network.
 
+mod audit;
 mod auth;
 mod call;
 mod certificate;
@@ -23,6 +24,7 @@ mod router;
 mod server;
 mod state;
 mod upload;
+mod whole;
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
@@ -57,6 +59,8 @@ struct Options {
     /// Socket to listen on, when systemd does not hand one over.
     #[arg(long, default_value = "/run/basalt/node.sock")]
     socket: PathBuf,
+    #[command(subcommand)]
+    command: Option<whole::Command>,
 }
 
 #[tokio::main]
@@ -68,6 +72,9 @@ async fn main() -> Result<()> {
         .with_ansi(false)
         .without_time()
         .init();
+    if let Some(command) = &options.command {
+        return command.run(&options.settings.state, &options.socket).await;
+    }
     let last_words = options.settings.run.join(LAST_WORDS);
     let ended = run(options, &last_words).await;
     if let Err(error) = &ended

@@ -2,15 +2,16 @@
 
 use crate::call::Call;
 use basalt_api::bag::Bag;
+use basalt_api::wire::Wire;
 use basalt_api::{Declaration, Endpoint, Error, Reply, Result, Verb, coerce, registry, schema};
-use serde_json::Value;
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-type Answer = Pin<Box<dyn Future<Output = Result<Reply<Value>>> + Send>>;
-type Handler = Box<dyn Fn(Call, Bag) -> Answer + Send + Sync>;
+/// The work of a call.
+pub type Work = Pin<Box<dyn Future<Output = Result<Reply<Wire>>> + Send>>;
+type Handler = Box<dyn Fn(Call, Bag) -> Work + Send + Sync>;
 
 /// Which handler implements which declared method.
 #[derive(Default)]
@@ -29,12 +30,12 @@ impl Router {
     {
         let params_schema = schema::params(&Declaration::of::<E>());
         let handler = Arc::new(handler);
-        let run = move |call: Call, bag: Bag| -> Answer {
+        let run = move |call: Call, bag: Bag| -> Work {
             let params = coerce::params::<E>(&params_schema, bag);
             let handler = Arc::clone(&handler);
             Box::pin(async move {
                 let reply: Reply<E::Output> = handler(call, params?).await?.into();
-                let data = serde_json::to_value(reply.data).map_err(Error::failed)?;
+                let data = Wire::of(&reply.data).map_err(Error::failed)?;
                 Ok(Reply {
                     data,
                     total: reply.total,
@@ -52,16 +53,11 @@ impl Router {
         missing.map(|method| method.name).collect()
     }
 
-    /// Runs the handler of a method.
-    pub(crate) async fn run(
-        &self,
-        declared: Declaration,
-        call: Call,
-        bag: Bag,
-    ) -> Result<Reply<Value>> {
+    /// The work of a call of a method; it has not begun.
+    pub fn work(&self, declared: Declaration, call: Call, bag: Bag) -> Result<Work> {
         let method = declared.method;
         match self.handlers.get(&(method.verb, method.path)) {
-            Some(handler) => handler(call, bag).await,
+            Some(handler) => Ok(handler(call, bag)),
             None => Err(Error::no_such_method(method.verb, method.path)),
         }
     }

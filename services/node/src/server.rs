@@ -4,16 +4,18 @@
 //! gathered, its permission is checked, and only then its handler runs. The gateway did all that
 //! too; it is done again here because a fault of the gateway must not be root.
 
+use crate::audit::Entry;
 use crate::auth::now;
 use crate::call::{Call, Extra};
 use crate::core::Core;
-use crate::router::Router;
+use crate::router::{Router, Work};
 use crate::state::Node;
 use crate::upload::Upload;
 use basalt_access::{Caller, Refused};
 use basalt_api::bag::{self, Bag};
 use basalt_api::encode::{self, Answer, CONTENT_TYPE, Format};
-use basalt_api::route::{Routes, Target};
+use basalt_api::route::{PathParams, Routes, Target};
+use basalt_api::wire::Wire;
 use basalt_api::{Declaration, Error, Kind, Permission, Reply, Result, Verb};
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE as CONTENT_TYPE_HEADER, HeaderName, ORIGIN};
@@ -22,6 +24,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::ext::ReasonPhrase;
 use serde_json::{Value, json};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -82,7 +85,7 @@ impl Server {
             Target::Method(declared, in_path) => (declared, in_path),
             Target::Index(children) => {
                 self.caller(request.headers(), false, is_root)?;
-                return Ok(Outcome::Reply(index(&children)));
+                return Ok(Outcome::Reply(index(&children)?));
             }
             Target::NotYet => {
                 self.caller(request.headers(), verb != Verb::Get, is_root)?;
@@ -96,6 +99,46 @@ impl Server {
             Err(_) if method.permission == Permission::World => Caller::nobody(),
             Err(error) => return Err(error),
         };
+        let from = request.headers().get(FORWARDED);
+        let from = from.and_then(|v| v.to_str().ok()?.parse().ok());
+        // Logins are noted where the user is known.
+        let is_noted = verb != Verb::Get && method.permission != Permission::World;
+        let (by, what) = (caller.auth.clone(), format!("{verb} {path}"));
+        let core = Arc::clone(&self.core);
+        let note = move |failed: Option<&Error>| {
+            if is_noted {
+                core.audit.note(&Entry::new(&by, from, &what, failed));
+            }
+        };
+        let headers = request.headers().clone();
+        let begun = self.begin(request, declared, in_path, caller, from).await;
+        let work = match begun {
+            Ok(work) => work,
+            Err(error) => {
+                note(Some(&error));
+                return Err(error);
+            }
+        };
+        let reply = match verb {
+            Verb::Get => work.await?,
+            _ => to_its_end(work, note).await?,
+        };
+        Ok(match method.kind {
+            Kind::Console => Outcome::Switch(crate::console::switch_headers(&headers)?),
+            Kind::Sync | Kind::Task | Kind::Upload => Outcome::Reply(reply),
+        })
+    }
+
+    /// The work of a method, for somebody who may have it done.
+    async fn begin(
+        &self,
+        request: Request<Incoming>,
+        declared: Declaration,
+        in_path: PathParams,
+        caller: Caller,
+        from: Option<IpAddr>,
+    ) -> Result<Work> {
+        let method = declared.method;
         let access = self.core.access.snapshot();
         let mut bag = Bag::new();
         bag::add_form(&mut bag, request.uri().query().unwrap_or(""))?;
@@ -105,11 +148,8 @@ impl Server {
             bag::add_path(&mut known, in_path.clone())?;
             access.authorize(&caller.auth, &method.permission, &known)?;
         }
-        let headers = request.headers().clone();
-        let from = headers.get(FORWARDED).and_then(|v| v.to_str().ok());
-        let from = from.and_then(|text| text.parse().ok());
-        let page = headers.get(ORIGIN).and_then(|v| v.to_str().ok());
-        let page = page.and_then(|text| text.parse().ok());
+        let page = request.headers().get(ORIGIN);
+        let page = page.and_then(|v| v.to_str().ok()?.parse().ok());
         let extra = gather(request, declared, &mut bag).await?;
         bag::add_path(&mut bag, in_path)?;
         access.authorize(&caller.auth, &method.permission, &bag)?;
@@ -123,11 +163,7 @@ impl Server {
             page,
             extra: Mutex::new(extra),
         };
-        let reply = self.router.run(declared, call, bag).await?;
-        Ok(match method.kind {
-            Kind::Console => Outcome::Switch(crate::console::switch_headers(&headers)?),
-            Kind::Sync | Kind::Task | Kind::Upload => Outcome::Reply(reply),
-        })
+        self.router.work(declared, call, bag)
     }
 
     fn caller(&self, headers: &HeaderMap, changes: bool, is_root: bool) -> Result<Caller> {
@@ -186,8 +222,23 @@ impl Server {
     }
 }
 
+/// Does work that changes something, and notes how it ended, even if whoever asked for it is gone.
+async fn to_its_end(
+    work: Work,
+    note: impl FnOnce(Option<&Error>) + Send + 'static,
+) -> Result<Reply<Wire>> {
+    let whole = tokio::spawn(async move {
+        // Apart, so that a panic in it is noted as well.
+        let done = tokio::spawn(work).await;
+        let done = done.map_err(Error::failed).and_then(|done| done);
+        note(done.as_ref().err());
+        done
+    });
+    whole.await.map_err(Error::failed)?
+}
+
 enum Outcome {
-    Reply(Reply<Value>),
+    Reply(Reply<Wire>),
     Switch(HeaderMap),
 }
 
@@ -219,11 +270,12 @@ async fn gather(
     }
 }
 
-fn index(children: &[&'static str]) -> Reply<Value> {
+fn index(children: &[&'static str]) -> Result<Reply<Wire>> {
     let children = children
         .iter()
         .map(|name| json!({ "subdir": name, "name": name }));
-    Reply::from(Value::Array(children.collect()))
+    let list = Wire::of(&Value::Array(children.collect()));
+    list.map(Reply::from).map_err(Error::failed)
 }
 
 fn render(answer: Answer) -> Response<Full<Bytes>> {

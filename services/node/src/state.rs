@@ -1,7 +1,8 @@
 //! What the node works with: what every part stands on, and the managers that do the work.
 
 use crate::core::Core;
-use crate::figures::Samples;
+use crate::figures::{FirstDisks, Samples};
+use crate::guests::Parsed;
 use anyhow::Context;
 use basalt_api::{Error, Result};
 use basalt_container::Containers;
@@ -38,6 +39,10 @@ pub struct Node {
     pub containers: Containers,
     /// Figures that need two looks.
     pub samples: Arc<Samples>,
+    /// Sizes of disks, for lists.
+    pub first_disks: Arc<FirstDisks>,
+    /// Guests as they were last read.
+    pub parsed: Arc<Parsed>,
     /// Where the sockets of running virtual machines are.
     pub run_machines: PathBuf,
     /// Where the sockets of running containers are.
@@ -74,6 +79,8 @@ impl Node {
             machines,
             containers,
             samples,
+            first_disks: Arc::default(),
+            parsed: Arc::default(),
             run_machines,
             run_containers,
         })

@@ -3,7 +3,8 @@
 //! Keys are paths such as `guests/100`; values are JSON. Reads come from memory and never wait.
 //! A [`Transaction`] is durable when [`Store::commit`] returns, or nothing of it happened. What
 //! was read can be guarded by its digest, so that nobody overwrites a change unseen. Start at
-//! [`Store`]; [`sqlite::SqliteStore`] is the engine of a single node.
+//! [`Store`]; [`sqlite::SqliteStore`] is the engine of a single node. [`export`] and [`import`] turn
+//! the whole into one file and back.
 //!
 //! ```ignore
 //! let found = store.read::<Vm>("guests/100")?;
@@ -12,9 +13,11 @@
 //! ```
 
 pub mod conformance;
+mod export;
 pub mod sqlite;
 mod transaction;
 
+pub use export::{export, import};
 pub use sqlite::SqliteStore;
 pub use transaction::{Expect, Transaction, Write};
 
@@ -60,6 +63,9 @@ pub enum Error {
         /// The latest format that is known here.
         known: i64,
     },
+    /// A file cannot be taken as the configuration; nothing was changed.
+    #[error("this is no exported configuration: {0}")]
+    Import(String),
     /// There is no space left; nothing was changed.
     #[error("the disk is full: nothing was changed")]
     Full,

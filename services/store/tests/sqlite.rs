@@ -1,6 +1,6 @@
 //! The SQLite engine: conformance, durability and what it says of a bad file.
 
-use basalt_store::{Error, SqliteStore, Store, Transaction, conformance};
+use basalt_store::{Error, SqliteStore, Store, Transaction, conformance, export, import};
 use std::io::{Seek, SeekFrom, Write};
 use std::sync::Arc;
 
@@ -83,4 +83,39 @@ async fn a_full_disk_changes_nothing() {
         .await
         .unwrap();
     assert_eq!(limited.revision(), 2);
+}
+
+#[tokio::test]
+async fn an_exported_configuration_comes_back_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path().join("store.db")).unwrap();
+    let value = serde_json::json!({"b": [1, "ü"], "a": {"x": null, "y": 0.1}});
+    let change = Transaction::new().put("guests/100", &value).unwrap();
+    store.commit(change.put("n", &7).unwrap()).await.unwrap();
+    let text = export(&store).unwrap();
+
+    let other = SqliteStore::open(folder.path().join("other.db")).unwrap();
+    let before = Transaction::new()
+        .put("n", &1)
+        .and_then(|c| c.put("gone", &1));
+    other.commit(before.unwrap()).await.unwrap();
+    for wrong in [
+        "",
+        "{}",
+        r#"{"format": 0, "entries": {}}"#,
+        r#"{"format": 99, "entries": {}}"#,
+        r#"{"format": 1, "entries": {}, "more": 1}"#,
+        &text[..text.len() - 1],
+    ] {
+        let refused = import(&other, wrong);
+        assert!(matches!(refused, Err(Error::Import(_))), "{wrong}");
+    }
+    let change = import(&other, &text).unwrap();
+    other.commit(change).await.unwrap();
+    assert_eq!(other.list("").len(), 2);
+    for key in ["guests/100", "n"] {
+        let (one, two) = (store.get(key).unwrap(), other.get(key).unwrap());
+        assert_eq!(one.digest(), two.digest(), "{key}");
+    }
+    assert_eq!(export(&other).unwrap(), text);
 }

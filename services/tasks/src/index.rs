@@ -2,7 +2,7 @@
 
 use crate::{Outcome, Task, files::log_path};
 use std::collections::VecDeque;
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -89,6 +89,8 @@ pub(crate) struct Index {
     folder: PathBuf,
     pub(crate) ended: VecDeque<Task>,
     lines: usize,
+    /// Whether the file lacks something, or ends within a line, because the disk was full.
+    incomplete: bool,
 }
 
 impl Index {
@@ -104,6 +106,7 @@ impl Index {
             folder: folder.into(),
             lines: text.lines().count(),
             ended,
+            incomplete: false,
         };
         let whole = text.is_empty() || text.ends_with('\n');
         if !whole || index.ended.len() > REMEMBERED || index.lines != index.ended.len() {
@@ -112,20 +115,21 @@ impl Index {
         Ok(index)
     }
 
+    /// Adds a task that ended. What cannot be written is known all the same, and written with the next.
     pub(crate) fn add(&mut self, task: Task) -> io::Result<()> {
         let line = print(&task);
         self.ended.push_back(task);
-        let mut file = OpenOptions::new()
+        if self.incomplete || self.lines >= REMEMBERED + SLACK {
+            return self.rewrite();
+        }
+        let written = OpenOptions::new()
             .append(true)
             .create(true)
-            .open(self.folder.join("index"))?;
-        file.write_all(line.as_bytes())?;
+            .open(self.folder.join("index"))
+            .and_then(|mut file| file.write_all(line.as_bytes()));
+        self.incomplete = written.is_err();
         self.lines += 1;
-        if self.lines > REMEMBERED + SLACK {
-            self.rewrite()
-        } else {
-            Ok(())
-        }
+        written
     }
 
     /// Writes the file anew without what is too old, and removes the logs of that.
@@ -140,9 +144,13 @@ impl Index {
         }
         let text: String = self.ended.iter().map(print).collect();
         let new = self.folder.join("index.new");
-        std::fs::write(&new, text)?;
+        let mut file = File::create(&new)?;
+        file.write_all(text.as_bytes())?;
+        // The old one must not be gone before the new one is there.
+        file.sync_all()?;
         std::fs::rename(new, self.folder.join("index"))?;
         self.lines = self.ended.len();
+        self.incomplete = false;
         Ok(())
     }
 }

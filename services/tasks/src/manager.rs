@@ -85,8 +85,7 @@ impl TaskManager {
         let inner = Arc::clone(&self.inner);
         let upid = inner.next_upid(&task);
         let folder = &inner.folder;
-        let log = LogFile::create(folder, &upid).map_err(|e| files(folder, e))?;
-        std::fs::File::create(active_path(folder, &upid)).map_err(|e| files(folder, e))?;
+        let log = begin(folder, &upid).map_err(|e| files(folder, e))?;
         let shared = Arc::new(Shared::new(upid.clone(), log));
         inner
             .running_tasks()
@@ -241,13 +240,13 @@ impl Inner {
             progress: None,
         };
         // First known as ended, then no longer as running: a reader always finds it.
-        if let Err(error) = self.index().add(task) {
-            tracing::error!(%upid, %error, "task index");
-        }
+        let noted = self.index().add(task);
         self.running_tasks().remove(&upid.to_string());
         shared.ended.cancel();
-        if let Err(error) = std::fs::remove_file(active_path(&self.folder, upid)) {
-            tracing::warn!(%upid, %error, "mark of the running task");
+        // The mark of a task whose end could not be written stays: the next start gives it one.
+        let done = noted.and_then(|()| std::fs::remove_file(active_path(&self.folder, upid)));
+        if let Err(error) = done {
+            tracing::error!(%upid, %error, "the task's end is not written down");
         }
     }
 }
@@ -262,6 +261,17 @@ fn running(shared: &Shared) -> Task {
 
 fn active_path(folder: &Path, upid: &Upid) -> PathBuf {
     folder.join("active").join(upid.to_string())
+}
+
+/// Marks a task as running and opens its log. The mark comes first: a log without one would stay for ever.
+fn begin(folder: &Path, upid: &Upid) -> std::io::Result<LogFile> {
+    let mark = active_path(folder, upid);
+    std::fs::File::create(&mark)?;
+    let log = LogFile::create(folder, upid);
+    if log.is_err() {
+        std::fs::remove_file(mark)?;
+    }
+    log
 }
 
 /// Loads the index and ends what the last process left running.

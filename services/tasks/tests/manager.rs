@@ -190,3 +190,29 @@ async fn a_cut_off_index_line_is_passed_over() {
     let third = TaskManager::open("n1", folder.path()).unwrap();
     assert_eq!(third.list(&Filter::default(), 0, 50, |_| true).total, 2);
 }
+
+#[tokio::test]
+async fn an_end_that_could_not_be_written_is_written_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let user = root();
+    let tasks = TaskManager::open("n1", folder.path()).unwrap();
+    let index = folder.path().join("index");
+    // Nothing can be written to a directory.
+    std::fs::create_dir(&index).unwrap();
+    let run = || {
+        tasks
+            .spawn(new("a", "", &user), |_| async { Ok::<(), String>(()) })
+            .unwrap()
+    };
+    let first = run();
+    assert_eq!(tasks.wait(&first).await.unwrap(), Outcome::Ok);
+    let again = TaskManager::open("n1", folder.path());
+    assert!(matches!(again, Err(Error::Files { .. })));
+    std::fs::remove_dir(&index).unwrap();
+    let second = run();
+    tasks.wait(&second).await.unwrap();
+    let again = TaskManager::open("n1", folder.path()).unwrap();
+    for upid in [first, second] {
+        assert_eq!(again.wait(&upid).await.unwrap(), Outcome::Ok);
+    }
+}

@@ -64,6 +64,11 @@ impl Machines {
         }
     }
 
+    /// Names of the units of machines that run.
+    pub async fn up(&self) -> Result<Vec<String>> {
+        Ok(self.units.list(PREFIX).await?)
+    }
+
     /// Name of a machine's unit.
     pub fn unit(vmid: Vmid) -> String {
         format!("{PREFIX}{vmid}.service")

@@ -351,23 +351,21 @@ export type Pool = {
   members: Array<Resource>;
 };
 
-/** An entry of the log of logins and changes. */
+/** Something that somebody did or tried. */
 export type LogEntry = {
-  /** Number in this answer. */
+  /** Tells entries of one answer apart; the newest is 1. */
   uid: number;
   /** When, in seconds since 1970. */
   time: number;
-  /** How bad: 4 is a warning, 6 is for information. */
-  pri: number;
-  /** Which daemon says it. */
-  tag: string;
-  /** Its process. */
-  pid: number;
   /** Name of the node. */
   node: string;
-  /** Who did it; empty when nobody was logged in. */
+  /** User or token. */
   user: string;
-  /** What was done. */
+  /** Severity as in syslog: 6 for what was done, 4 for what was refused or failed. */
+  pri: number;
+  /** What wrote the entry. */
+  tag: string;
+  /** What was done, from which address, and why not if it was not. */
   msg: string;
 };
 
@@ -785,12 +783,6 @@ export type CpuModel = {
   vendor: string;
   /** Whether somebody here made it up. */
   custom: Flag;
-};
-
-/** What a move to another node takes along. */
-export type MigrationAbility = {
-  /** Whether it can be the state of the host's firewall; it cannot. */
-  "has-dbus-vmstate": Flag;
 };
 
 /** A machine that a virtual machine can be. */
@@ -2077,10 +2069,10 @@ export interface Methods {
     };
     output: null;
   };
-  /** Shows logins and changes, the latest first; without `Sys.Syslog` on `/` only one's own. */
+  /** Lists who changed what and who failed to log in, the newest first; without the right to read */
   "GET /cluster/log": {
     params: {
-      /** Most entries (default 50). */
+      /** Most entries to show (default 50). */
       max?: number;
     };
     output: Array<LogEntry>;
@@ -2345,18 +2337,6 @@ export interface Methods {
     };
     output: HostsFile;
   };
-  /** Replaces the file of host names of a node. */
-  "POST /nodes/{node}/hosts": {
-    params: {
-      /** Name of the node. */
-      node: string;
-      /** Its content: an address and names in each line. */
-      data: string;
-      /** Refuse the change if the file has another digest. */
-      digest?: string;
-    };
-    output: null;
-  };
   /** Describes a node in one text: for whoever looks for a fault. */
   "GET /nodes/{node}/report": {
     params: {
@@ -2418,14 +2398,6 @@ export interface Methods {
     };
     output: Array<CpuModel>;
   };
-  /** Says what of a virtual machine's state a move to another node could take along. */
-  "GET /nodes/{node}/capabilities/qemu/migration": {
-    params: {
-      /** Name of the node. */
-      node: string;
-    };
-    output: MigrationAbility;
-  };
   /** Lists the machines that virtual machines of a node can be. */
   "GET /nodes/{node}/capabilities/qemu/machines": {
     params: {
@@ -2435,32 +2407,6 @@ export interface Methods {
       arch?: "x86_64" | "aarch64";
     };
     output: Array<MachineModel>;
-  };
-  /** Brings a certificate for the node to show on port 8006. */
-  "POST /nodes/{node}/certificates/custom": {
-    params: {
-      /** Name of the node. */
-      node: string;
-      /** The certificate and those that lead to its root, in PEM, the node's own first. */
-      certificates: string;
-      /** Its private key in PEM (PKCS #8); the key that is there when absent. */
-      key?: string;
-      /** Replace one that was brought before. */
-      force?: Flag;
-      /** Show it at once, to new connections, rather than from the gateway's next start on. */
-      restart?: Flag;
-    };
-    output: Certificate;
-  };
-  /** Goes back to the node's own certificate. */
-  "DELETE /nodes/{node}/certificates/custom": {
-    params: {
-      /** Name of the node. */
-      node: string;
-      /** Show it at once, to new connections, rather than from the gateway's next start on. */
-      restart?: Flag;
-    };
-    output: null;
   };
   /** Shows the certificate of a node. */
   "GET /nodes/{node}/certificates/info": {
@@ -3255,18 +3201,6 @@ export interface Methods {
       idlist: string;
       /** Remove the volumes of disks that are in use, too, rather than keeping them unused. */
       force?: Flag;
-    };
-    output: null;
-  };
-  /** Types a combination of keys at the screen of a running virtual machine. */
-  "PUT /nodes/{node}/qemu/{vmid}/sendkey": {
-    params: {
-      /** Name of the node. */
-      node: string;
-      /** Number of the guest. */
-      vmid: number;
-      /** Names of the keys that are pressed together, joined by dashes, e.g. `ctrl-alt-delete`. */
-      key: string;
     };
     output: null;
   };

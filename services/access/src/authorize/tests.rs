@@ -67,7 +67,13 @@ fn snapshot(acl: Vec<AclEntry>) -> Snapshot {
 }
 
 fn allows(snapshot: &Snapshot, who: &str, path: &str, privilege: Privilege) -> bool {
-    snapshot.allows(&who.parse().unwrap(), path, &[privilege])
+    let who = who.parse().unwrap();
+    let all = snapshot.privileges(&who, path);
+    for one in Privilege::ALL {
+        let allows = snapshot.allows(&who, path, &[*one]);
+        assert_eq!(allows, all.contains_key(one), "{who} {path} {one:?}");
+    }
+    snapshot.allows(&who, path, &[privilege])
 }
 
 #[test]

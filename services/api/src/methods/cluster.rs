@@ -179,37 +179,36 @@ pub struct ClusterOptionsChange {
     pub delete: Option<String>,
 }
 
-/// How much of the log to show.
+/// Which entries of the log to show.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct LogQuery {
-    /// Most entries (default 50).
-    #[schemars(range(min = 1, max = 5000))]
-    pub max: Option<u64>,
+    /// Most entries to show (default 50).
+    #[schemars(range(min = 1, max = 10000))]
+    pub max: Option<u32>,
 }
 
-/// An entry of the log of logins and changes.
+/// Something that somebody did or tried.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LogEntry {
-    /// Number in this answer.
-    pub uid: u64,
+    /// Tells entries of one answer apart; the newest is 1.
+    pub uid: u32,
     /// When, in seconds since 1970.
     pub time: u64,
-    /// How bad: 4 is a warning, 6 is for information.
-    pub pri: u8,
-    /// Which daemon says it.
-    pub tag: String,
-    /// Its process.
-    pub pid: u64,
     /// Name of the node.
     pub node: String,
-    /// Who did it; empty when nobody was logged in.
+    /// User or token.
     pub user: String,
-    /// What was done.
+    /// Severity as in syslog: 6 for what was done, 4 for what was refused or failed.
+    pub pri: u8,
+    /// What wrote the entry.
+    pub tag: String,
+    /// What was done, from which address, and why not if it was not.
     pub msg: String,
 }
 
 endpoints! {
-    /// Shows logins and changes, the latest first; without `Sys.Syslog` on `/` only one's own.
+    /// Lists who changed what and who failed to log in, the newest first; without the right to read
+    /// the host's log only what the caller did.
     ClusterLog: Get "/cluster/log" {
         params: LogQuery,
         output: Vec<LogEntry>,

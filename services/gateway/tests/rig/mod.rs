@@ -3,6 +3,7 @@
 use basalt_access::config::{AccessConfig, User};
 use basalt_access::{Snapshot, TicketKey};
 use basalt_api::methods::acl::{AclEntry, AclKind};
+use basalt_daemons::Gateway;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::combinators::BoxBody;
@@ -10,18 +11,11 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::ServerName;
 use std::convert::Infallible;
-use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixListener};
 use tokio::sync::{mpsc, watch};
-use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 /// What reached the node of the test.
@@ -39,17 +33,8 @@ pub struct Rig {
     /// Tells how many bytes of an upload reached the node so far.
     pub received: watch::Receiver<usize>,
     snapshot: watch::Sender<Snapshot>,
-    address: SocketAddr,
-    connector: TlsConnector,
-    gateway: Child,
+    gateway: Gateway,
     _folder: tempfile::TempDir,
-}
-
-impl Drop for Rig {
-    fn drop(&mut self) {
-        let _ = self.gateway.kill();
-        let _ = self.gateway.wait();
-    }
 }
 
 pub fn now() -> u64 {
@@ -70,12 +55,6 @@ impl Rig {
 
     async fn with_node(node: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        std::fs::write(folder.path().join("tls.cert"), certified.cert.pem()).unwrap();
-        let key_pem = certified.signing_key.serialize_pem();
-        std::fs::write(folder.path().join("tls.key"), key_pem).unwrap();
-        std::fs::create_dir(folder.path().join("web")).unwrap();
-        std::fs::write(folder.path().join("web/index.html"), "the page").unwrap();
         let key = TicketKey::generate();
         let mut config = AccessConfig::default();
         config
@@ -94,24 +73,14 @@ impl Rig {
             let listener = UnixListener::bind(folder.path().join("node.sock")).unwrap();
             tokio::spawn(play_node(listener, snapshot.subscribe(), told, count));
         }
-        let (gateway, address) = spawn_gateway(folder.path());
-        let mut roots = rustls::RootCertStore::empty();
-        roots.add(certified.cert.der().clone()).unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut client = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        client.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        let connector = TlsConnector::from(Arc::new(client));
+        let program = env!("CARGO_BIN_EXE_basalt-gateway");
+        let socket = folder.path().join("node.sock");
+        let gateway = Gateway::start(program, socket).await.unwrap();
         Self {
             key,
             seen,
             received,
             snapshot,
-            address,
-            connector,
             gateway,
             _folder: folder,
         }
@@ -140,13 +109,12 @@ impl Rig {
     }
 
     pub async fn plain(&self) -> TcpStream {
-        TcpStream::connect(self.address).await.unwrap()
+        TcpStream::connect(self.gateway.address()).await.unwrap()
     }
 
     pub async fn connect(&self) -> TlsStream<TcpStream> {
-        let stream = self.plain().await;
-        let name = ServerName::try_from("localhost").unwrap();
-        self.connector.connect(name, stream).await.unwrap()
+        let protocols = ["h2", "http/1.1"];
+        self.gateway.connect(&protocols).await.unwrap()
     }
 
     /// Sends a request as it is written and reads the whole answer.
@@ -163,30 +131,6 @@ impl Rig {
         let _ = stream.read_to_end(&mut answer).await;
         String::from_utf8(answer).unwrap()
     }
-}
-
-fn spawn_gateway(folder: &Path) -> (Child, SocketAddr) {
-    let mut gateway = Command::new(env!("CARGO_BIN_EXE_basalt-gateway"))
-        .args(["--listen", "127.0.0.1:0", "--node"])
-        .arg(folder.join("node.sock"))
-        .arg("--web")
-        .arg(folder.join("web"))
-        .arg("--credentials")
-        .arg(folder)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(gateway.stdout.take().unwrap()).lines();
-    let address = lines
-        .find_map(|line| {
-            line.unwrap()
-                .split_once("ready address=")
-                .map(|(_, a)| a.parse().unwrap())
-        })
-        .unwrap();
-    // The pipe stays open and is read, so that the gateway can go on logging.
-    std::thread::spawn(move || lines.for_each(drop));
-    (gateway, address)
 }
 
 async fn play_node(

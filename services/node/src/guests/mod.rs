@@ -13,6 +13,7 @@ mod ct_net;
 pub mod ct_root;
 pub mod disks;
 pub mod live;
+mod parsed;
 pub mod power;
 pub mod recover;
 pub mod remove;
@@ -20,6 +21,8 @@ pub mod rights;
 pub mod suspend;
 pub mod vm;
 pub mod volumes;
+
+pub use parsed::{AllGuests, Parsed};
 
 use crate::auth::ChangeError;
 use crate::state::Node;
@@ -131,26 +134,9 @@ impl Node {
             .ok_or_else(|| Error::not_found(title(kind, vmid)))
     }
 
-    /// Every guest in the order of numbers. One whose record cannot be read is left out and
-    /// logged, so that it does not take the others along.
-    pub fn guests(&self) -> Vec<Guest> {
-        let mut guests = Vec::new();
-        for entry in self.store.list(GUESTS) {
-            let vmid = entry.key.trim_start_matches(GUESTS).parse::<Vmid>();
-            match (vmid, entry.parse::<GuestRecord>()) {
-                (Ok(vmid), Ok(record)) => {
-                    guests.push(Guest {
-                        vmid,
-                        record,
-                        digest: entry.digest(),
-                    });
-                }
-                (_, Err(error)) => tracing::error!(%error, "guest is left out"),
-                (Err(error), _) => tracing::error!(%error, key = entry.key, "guest is left out"),
-            }
-        }
-        guests.sort_by_key(|guest| guest.vmid);
-        guests
+    /// Every guest in the order of numbers.
+    pub fn guests(&self) -> AllGuests {
+        self.parsed.all(&*self.store)
     }
 
     /// Takes the lock of a guest for `work`, e.g. `start`.

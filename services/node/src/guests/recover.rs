@@ -9,6 +9,7 @@ use basalt_model::vmid::Vmid;
 use basalt_store::Transaction;
 use basalt_tasks::NewTask;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Made when the guests that start with the host were started; lives as long as the host runs.
@@ -20,9 +21,9 @@ impl Node {
     /// Finishes or undoes what an earlier life of the node left half done. Must come before any
     /// other work.
     pub async fn recover(&self) {
-        for guest in self.guests() {
+        for guest in self.guests().iter() {
             let title = guest.title();
-            if let Err(error) = self.recover_guest(guest).await {
+            if let Err(error) = self.recover_guest(Guest::clone(guest)).await {
                 tracing::error!(%error, guest = title, "cannot be put in order");
             }
         }
@@ -97,7 +98,7 @@ impl Node {
         }
         let mut guests: Vec<_> = self
             .guests()
-            .into_iter()
+            .iter()
             .filter_map(|guest| {
                 // What was suspended for the host's sake goes on, whether it starts with it or not.
                 let back = guest.suspended().is_some_and(|state| state.with_host);
@@ -105,7 +106,7 @@ impl Node {
                     true => Some(guest.record.config.startup()),
                     false => guest.record.config.autostart(),
                 };
-                startup.map(|startup| (startup, guest))
+                startup.map(|startup| (startup, Arc::clone(guest)))
             })
             .collect();
         guests.sort_by_key(|(startup, guest)| (startup.order.unwrap_or(u32::MAX), guest.vmid));
@@ -162,10 +163,10 @@ impl Node {
     }
 
     async fn shutdown_guests(&self) {
-        let mut by_order: BTreeMap<u32, Vec<Guest>> = BTreeMap::new();
-        for guest in self.guests() {
+        let mut by_order: BTreeMap<u32, Vec<Arc<Guest>>> = BTreeMap::new();
+        for guest in self.guests().iter() {
             let order = guest.record.config.startup().order.unwrap_or(u32::MAX);
-            by_order.entry(order).or_default().push(guest);
+            by_order.entry(order).or_default().push(Arc::clone(guest));
         }
         for (_, guests) in by_order.into_iter().rev() {
             let downs = guests.iter().map(|guest| self.shutdown_one(guest));

@@ -1,5 +1,6 @@
 //! Login, passwords and what the caller may do.
 
+use crate::audit::Entry as Noted;
 use crate::auth::login::{Attempt, Login as Entry};
 use crate::auth::{Access, now};
 use crate::call::Call;
@@ -44,7 +45,15 @@ async fn login(call: &Call, login: Login) -> Result<Ticket> {
         from: call.from,
         page: call.page.as_ref(),
     };
-    let entry = access.login(attempt).await?;
+    let answer = access.login(attempt).await;
+    let entry = Noted::new(
+        &user.clone().into(),
+        call.from,
+        "login",
+        answer.as_ref().err(),
+    );
+    call.core.audit.note(&entry);
+    let entry = answer?;
     if let Entry::Done(user) = &entry {
         verify(&access.snapshot(), user, &login)?;
     }

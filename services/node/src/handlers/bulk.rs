@@ -45,7 +45,8 @@ fn numbers(text: Option<&str>) -> Result<Option<Vec<Vmid>>> {
 fn chosen(call: &Call, vms: Option<Vec<Vmid>>) -> Result<Vec<Guest>> {
     let Some(vms) = vms.filter(|vms| !vms.is_empty()) else {
         call.require("/", &[VmPowerMgmt])?;
-        return Ok(call.node.guests());
+        let all = call.node.guests();
+        return Ok(all.iter().map(|guest| Guest::clone(guest)).collect());
     };
     let one = |vmid: Vmid| {
         call.require(&format!("/vms/{vmid}"), &[VmPowerMgmt])?;

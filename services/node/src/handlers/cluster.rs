@@ -1,6 +1,7 @@
 //! What concerns all nodes together.
 
 use super::{nodes, storage};
+use crate::audit::Entry;
 use crate::call::Call;
 use crate::journal;
 use crate::router::Router;
@@ -19,20 +20,51 @@ use basalt_model::network::Mac;
 use basalt_network::{interfaces, random_mac_under};
 use basalt_store::{Expect, Transaction};
 use std::net::IpAddr;
+use std::sync::Arc;
 
+/// Entries of the log that are shown when nobody says how many.
+const USUAL_LOG: usize = 50;
+/// Severities, as in syslog.
+const DONE: u8 = 6;
+const NOT_DONE: u8 = 4;
 /// The key of the options of the whole cluster.
 const CLUSTER_OPTIONS: &str = "cluster/options";
-/// Entries of the log when nobody says how many.
-const USUAL_LOG: u64 = 50;
 
 /// Says how the methods are implemented.
 pub fn register(router: &mut Router) {
+    router.on::<ClusterLog, _, _, _>(log);
     router.on::<ResourceList, _, _, _>(resources);
     router.on::<NextId, _, _, _>(next_id);
     router.on::<ClusterStatus, _, _, _>(status);
-    router.on::<ClusterLog, _, _, _>(log);
     router.on::<ClusterOptionsGet, _, _, _>(options);
     router.on::<ClusterOptionsSet, _, _, _>(set_options);
+}
+
+async fn log(call: Call, params: LogQuery) -> Result<Vec<LogEntry>> {
+    let all = call.allows("/", &[Privilege::SysSyslog]);
+    let (core, own) = (Arc::clone(&call.core), call.auth().to_string());
+    let most = params.max.map_or(USUAL_LOG, |max| max as usize);
+    let read = move || core.audit.last(most, |entry| all || entry.user == own);
+    let found = tokio::task::spawn_blocking(read).await;
+    let found = found.map_err(Error::failed)?.map_err(Error::failed)?;
+    let entry = |(uid, entry): (u32, Entry)| {
+        let from = entry.from.map(|from| format!(" from {from}"));
+        let why = entry.failed.as_ref().map(|why| format!(": {why}"));
+        LogEntry {
+            uid,
+            time: entry.time,
+            node: call.node.name.clone(),
+            user: entry.user,
+            pri: if entry.failed.is_none() {
+                DONE
+            } else {
+                NOT_DONE
+            },
+            tag: "basalt-node".to_owned(),
+            msg: entry.what + &from.unwrap_or_default() + &why.unwrap_or_default(),
+        }
+    };
+    Ok((1..).zip(found).map(entry).collect())
 }
 
 async fn resources(call: Call, params: ResourceQuery) -> Result<Vec<Resource>> {
@@ -208,13 +240,6 @@ async fn next_id(call: Call, params: NextIdQuery) -> Result<String> {
         }
     }
     Err(Error::failed("no number is free"))
-}
-
-async fn log(call: Call, params: LogQuery) -> Result<Vec<LogEntry>> {
-    let sees_all = call.allows("/", &[Privilege::SysSyslog]);
-    let own = call.auth().to_string();
-    let max = params.max.unwrap_or(USUAL_LOG);
-    journal::audit(&call.node.name, max, |user| sees_all || user == own).await
 }
 
 async fn status(call: Call, _: NoParams) -> Result<Vec<ClusterEntry>> {

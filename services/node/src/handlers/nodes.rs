@@ -41,19 +41,21 @@ pub fn register(router: &mut Router) {
 
 /// This node as a list shows it.
 pub async fn entry(call: &Call) -> Result<NodeEntry> {
-    let status = read_status(call).await?;
+    let samples = std::sync::Arc::clone(&call.node.samples);
+    let load = tokio::task::spawn_blocking(move || host::load(&samples));
+    let load = load.await.map_err(Error::failed)?;
     Ok(NodeEntry {
         node: call.node.name.clone(),
         kind: "node".to_owned(),
         id: format!("node/{}", call.node.name),
         status: NodeState::Online,
-        cpu: status.cpu,
-        maxcpu: status.cpuinfo.cpus,
-        mem: status.memory.used,
-        maxmem: status.memory.total,
-        disk: status.rootfs.used,
-        maxdisk: status.rootfs.total,
-        uptime: status.uptime,
+        cpu: load.cpu,
+        maxcpu: load.cpus,
+        mem: load.memory.used,
+        maxmem: load.memory.total,
+        disk: load.rootfs.used,
+        maxdisk: load.rootfs.total,
+        uptime: load.uptime,
         level: String::new(),
         ssl_fingerprint: certificate::fingerprint_in(&call.node.settings.state),
     })

@@ -19,6 +19,7 @@ use basalt_model::storage::{
 use basalt_storage::{StorageError, open_driver};
 use basalt_store::{Expect, Transaction};
 use std::path::Path;
+use std::sync::Arc;
 
 /// Where a directory for volumes cannot be: the image, what the kernel shows, and what belongs to
 /// the host itself.
@@ -304,7 +305,7 @@ async fn delete(call: Call, params: StoragePath) -> Result<()> {
         return Err(Error::failed(StorageError::NoStorage(id)));
     }
     let used = |volume: &VolumeId| *volume.storage() == id;
-    let uses = |guest: &&Guest| {
+    let uses = |guest: &&Arc<Guest>| {
         let own = guest.record.config.own_volumes(guest.vmid);
         names_volume(&guest.record, &used) || own.iter().any(|(_, volume)| used(volume))
     };

@@ -153,3 +153,69 @@ async fn an_order_goes_to_the_guests_that_are_named_and_allowed() {
         assert_eq!(rig.wait(upid.data()).await, "OK", "{line}");
     }
 }
+
+#[tokio::test]
+async fn who_changed_what_is_read_over_the_api() {
+    let mut rig = Rig::start().await;
+    let change = "PUT /cluster/options";
+    rig.ask(change, ROOT, "description=x").await.data();
+    assert_eq!(rig.ask(change, JO, "description=y").await.status(), 403);
+    let login = "username=eve%40pve&password=much+too+secret";
+    assert_eq!(
+        rig.ask("POST /access/ticket", "", login).await.status(),
+        401
+    );
+    rig.crash().await;
+    let entries = rig.ask("GET /cluster/log", ROOT, "").await.data().clone();
+    let entries = entries.as_array().unwrap();
+    let all = |field: &str| json!(entries.iter().map(|e| &e[field]).collect::<Vec<_>>());
+    assert_eq!(
+        all("user"),
+        json!(["eve@pve", "jo@pve!test", "root@pam!test"])
+    );
+    let from = "from 192.0.2.1";
+    let expected = [
+        format!("login {from}: authentication failure"),
+        format!("PUT /cluster/options {from}: Permission check failed (/, Sys.Modify)"),
+        format!("PUT /cluster/options {from}"),
+    ];
+    assert_eq!(all("msg"), json!(expected));
+    assert_eq!(all("pri"), json!([4, 4, 6]));
+    let own = rig
+        .ask("GET /cluster/log?max=10", JO, "")
+        .await
+        .data()
+        .clone();
+    assert_eq!(own.as_array().unwrap().len(), 1);
+    let file = std::fs::read_to_string(rig.path("state/audit.log")).unwrap();
+    assert!(!file.contains("secret"), "{file}");
+}
+
+#[tokio::test]
+async fn the_configuration_goes_into_a_file_and_back() {
+    let mut rig = Rig::start().await;
+    let options = "PUT /cluster/options";
+    rig.ask(options, ROOT, "description=before").await.data();
+    let file = rig.path("whole.json");
+    let (state, socket) = (rig.path("state"), rig.path("node.sock"));
+    let program = |word: &str| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_basalt-node"));
+        command.arg("--state").arg(&state);
+        command.arg("--socket").arg(&socket);
+        command.arg(word).arg(&file);
+        command.output().unwrap()
+    };
+    assert!(program("export").status.success());
+    let again = program("export");
+    assert!(!again.status.success(), "an existing file was overwritten");
+    rig.ask(options, ROOT, "description=after").await.data();
+    let refused = program("import");
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(said.contains("the service runs"), "{said}");
+    rig.stop();
+    let done = program("import");
+    assert!(done.status.success(), "{done:?}");
+    rig.crash().await;
+    let shown = rig.ask("GET /cluster/options", ROOT, "").await;
+    assert_eq!(shown.data()["description"], "before");
+}

@@ -1,34 +1,16 @@
-//! A node as a child process with folders of its own and a service manager that knows no unit.
+//! A node as a child process, and what tests ask of it on its socket.
 
-mod bus;
-
-use basalt_access::config::{AccessConfig, Token, User};
-use basalt_access::password;
-use basalt_api::methods::users::TokenInfo;
-use basalt_store::{SqliteStore, Store, Transaction};
+use basalt_daemons::Node;
+pub use basalt_daemons::{JO, ROOT};
+use basalt_store::{Store, Transaction};
 use serde_json::Value;
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::PathBuf;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{UnixListener, UnixStream};
-
-/// Token of the superuser, with all the superuser's rights.
-pub const ROOT: &str = "Authorization: PVEAPIToken=root@pam!test=root-secret\r\n";
-/// Token of a user whom nobody gave any right.
-pub const JO: &str = "Authorization: PVEAPIToken=jo@pve!test=jo-secret\r\n";
+use tokio::net::UnixStream;
 
 /// A node.
 pub struct Rig {
-    node: Child,
-    folder: tempfile::TempDir,
-}
-
-impl Drop for Rig {
-    fn drop(&mut self) {
-        let _ = self.node.kill();
-        let _ = self.node.wait();
-    }
+    node: Node,
 }
 
 /// An answer: status line and body.
@@ -51,33 +33,34 @@ impl Answer {
 
 impl Rig {
     pub async fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        seed(&folder.path().join("state")).await;
-        bus::play(UnixListener::bind(folder.path().join("bus.sock")).unwrap());
-        let node = spawn(folder.path()).await;
-        Self { node, folder }
+        let program = env!("CARGO_BIN_EXE_basalt-node");
+        let node = Node::start(program).await.unwrap();
+        Self { node }
+    }
+
+    /// Kills the node.
+    pub fn stop(&mut self) {
+        self.node.kill().unwrap();
     }
 
     /// Kills the node and starts it again.
     pub async fn crash(&mut self) {
         self.node.kill().unwrap();
-        self.node.wait().unwrap();
-        self.node = spawn(self.folder.path()).await;
+        self.node.restart().await.unwrap();
     }
 
     /// Kills the node, sets a value in its store, and starts it again.
     pub async fn crash_with(&mut self, key: &str, value: &Value) {
         self.node.kill().unwrap();
-        self.node.wait().unwrap();
-        let store = SqliteStore::open(self.path("state/store.db")).unwrap();
+        let store = self.node.store().unwrap();
         let change = Transaction::new().put(key, value).unwrap();
         store.commit(change).await.unwrap();
         drop(store);
-        self.node = spawn(self.folder.path()).await;
+        self.node.restart().await.unwrap();
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.node.path(name)
     }
 
     /// Sends a request with a form as body.
@@ -126,62 +109,4 @@ impl Rig {
             tokio::task::yield_now().await;
         }
     }
-}
-
-async fn seed(state: &Path) {
-    std::fs::create_dir_all(state).unwrap();
-    let store = SqliteStore::open(state.join("store.db")).unwrap();
-    let token = |secret| Token {
-        info: TokenInfo {
-            expire: 0,
-            privsep: false,
-            comment: None,
-        },
-        secret: password::hash_secret(secret),
-    };
-    let user = |secret| User {
-        tokens: [("test".into(), token(secret))].into(),
-        ..User::default()
-    };
-    let mut config = AccessConfig::default();
-    config
-        .users
-        .insert("root@pam".parse().unwrap(), user("root-secret"));
-    config
-        .users
-        .insert("jo@pve".parse().unwrap(), user("jo-secret"));
-    store
-        .commit(Transaction::new().put("access", &config).unwrap())
-        .await
-        .unwrap();
-}
-
-async fn spawn(folder: &Path) -> Child {
-    let at = |name: &str| folder.join(name);
-    for name in ["run", "logs", "vz"] {
-        std::fs::create_dir_all(at(name)).unwrap();
-    }
-    let mut node = Command::new(env!("CARGO_BIN_EXE_basalt-node"))
-        .args(["--name", "n1"])
-        .args(["--state".into(), at("state"), "--run".into(), at("run")])
-        .args(["--logs".into(), at("logs"), "--vz".into(), at("vz")])
-        .args(["--socket".into(), at("node.sock")])
-        .env(
-            "DBUS_SYSTEM_BUS_ADDRESS",
-            format!("unix:path={}", at("bus.sock").display()),
-        )
-        .env("RUST_LOG", "info")
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(node.stdout.take().unwrap()).lines();
-    tokio::task::spawn_blocking(move || {
-        let ready = lines.any(|line| line.is_ok_and(|line| line.contains("ready node=")));
-        assert!(ready, "the node did not start");
-        // The pipe stays open and is read, so that the node can go on logging.
-        std::thread::spawn(move || lines.for_each(drop));
-    })
-    .await
-    .unwrap();
-    node
 }

@@ -1,13 +1,14 @@
 //! A system bus with a service manager behind it that runs nothing, as far as a node asks.
 
+use anyhow::{Context, Result, bail};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 
 const RETURN: u8 = 2;
 const ERROR: u8 = 3;
 
-/// Answers on every connection until the test ends.
-pub fn play(listener: UnixListener) {
+/// Answers on every connection as long as the runtime lives.
+pub(crate) fn play(listener: UnixListener) {
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             tokio::spawn(async move {
@@ -18,7 +19,7 @@ pub fn play(listener: UnixListener) {
     });
 }
 
-async fn serve(stream: UnixStream) -> std::io::Result<()> {
+async fn serve(stream: UnixStream) -> Result<()> {
     let mut stream = BufReader::new(stream);
     loop {
         let mut line = String::new();
@@ -31,40 +32,48 @@ async fn serve(stream: UnixStream) -> std::io::Result<()> {
             }
             Some("NEGOTIATE_UNIX_FD") => stream.write_all(b"AGREE_UNIX_FD\r\n").await?,
             Some("BEGIN") => break,
-            other => panic!("{other:?} is no greeting"),
+            other => bail!("{other:?} is no greeting"),
         }
     }
     loop {
         let mut head = [0; 16];
         stream.read_exact(&mut head).await?;
-        let number = |at: usize| u32::from_le_bytes(head[at..at + 4].try_into().unwrap()) as usize;
-        let (body, serial, fields) = (number(4), number(8), number(12));
+        let [body, serial, fields] = [4, 8, 12].map(|at| number(&head, at));
         let mut rest = vec![0; fields.next_multiple_of(8) + body];
         stream.read_exact(&mut rest).await?;
-        let answer = answer(&member(&rest[..fields]), serial as u32);
+        let member = member(&rest[..fields]).context("a message without a member")?;
+        let answer = answer(&member, serial as u32);
         stream.write_all(&answer).await?;
     }
 }
 
+/// The number of four bytes at a place.
+fn number(bytes: &[u8], at: usize) -> usize {
+    let four = bytes.iter().skip(at).take(4);
+    four.rev()
+        .fold(0, |sum, byte| sum << 8 | usize::from(*byte))
+}
+
 /// The name of the method in the header's fields.
-fn member(fields: &[u8]) -> String {
+fn member(fields: &[u8]) -> Option<String> {
     let mut at = 0;
     loop {
         at = usize::next_multiple_of(at, 8);
-        let (code, kind) = (fields[at], fields[at + 2]);
+        let (code, kind) = (*fields.get(at)?, *fields.get(at + 2)?);
         at += 4;
         if kind == b'g' {
-            at += usize::from(fields[at]) + 2;
+            at += usize::from(*fields.get(at)?) + 2;
             continue;
         }
         at = at.next_multiple_of(4);
-        let value = u32::from_le_bytes(fields[at..at + 4].try_into().unwrap()) as usize;
+        let value = number(fields, at);
         at += 4;
         if kind == b'u' {
             continue;
         }
         if code == 3 {
-            return String::from_utf8(fields[at..at + value].to_vec()).unwrap();
+            let name = fields.get(at..at + value)?;
+            return Some(String::from_utf8_lossy(name).into_owned());
         }
         at += value + 1;
     }
