@@ -26,7 +26,8 @@ export type Ticket = {
   /** Goes into the header of the same name with every call that changes something. */
   CSRFPreventionToken?: string;
   /** The password is right, and a second factor is due: log in again with the challenge as
-   * `tfa-challenge` and the answer, `totp:123456` or `recovery:CODE`, as `password`. */
+   * `tfa-challenge` and the answer as `password`: `totp:123456`, `recovery:CODE`, or `webauthn:`
+   * and what the browser says as JSON. */
   NeedTFA?: Flag;
   /** Privileges by kind of object, for what an interface should offer. */
   cap: Record<string, Record<string, Flag>>;
@@ -59,7 +60,8 @@ export type RealmInfo = {
   comment?: string;
   /** Whether a login page should choose it first; takes that from the realm that had it. */
   default?: Flag;
-  /** Second factor that everybody of the realm must have: `type=oath[,digits=6][,step=30]`. */
+  /** Second factor that everybody of the realm must have: `type=oath[,digits=6][,step=30]`; a
+   * security key does as well. */
   tfa?: string;
   /** Name or address of the server. */
   server1?: string;
@@ -71,9 +73,12 @@ export type RealmInfo = {
   mode?: DirectoryMode;
   /** Older spelling of `mode`: 1 is `ldaps`. */
   secure?: Flag;
-  /** Whether the server's certificate must be valid and made out to its name (default 0). */
+  /** Whether the server's certificate must be valid and made out to its name. Default 0, as in
+   * Proxmox VE: then whoever is on the way can pose as the server and read every password. Set
+   * it to 1 wherever the server has a certificate. */
   verify?: Flag;
-  /** File or folder of the authorities that are believed (default /etc/ssl/certs). */
+  /** File, or for directories also folder, of the authorities that are believed (default those of
+   * the host, in /etc/ssl/certs). */
   capath?: string;
   /** Whether upper and lower case differ in user names (default 1). */
   "case-sensitive"?: Flag;
@@ -102,6 +107,29 @@ export type RealmInfo = {
   /** What a synchronisation does unless told:
    * `scope=users|groups|both,remove-vanished=acl;entry;properties|none,enable-new=0|1`. */
   "sync-defaults-options"?: string;
+  /** Address of the provider, `https://…`, as it calls itself. */
+  "issuer-url"?: string;
+  /** Who Basalt is at the provider. */
+  "client-id"?: string;
+  /** Claim with a user's name: `subject` (default), `username`, `email` or any other; it cannot be
+   * changed. */
+  "username-claim"?: string;
+  /** Whether whoever is new here gets an account, without any permission (default 0). */
+  autocreate?: Flag;
+  /** What the provider is asked for besides `openid` (default `email profile`). */
+  scopes?: string;
+  /** Whether and what the provider asks the user: `none`, `login`, `consent`, `select_account`. */
+  prompt?: string;
+  /** What kinds of login are wanted of the provider. */
+  "acr-values"?: string;
+  /** Whether the provider is asked for claims that are not in its token (default 1). */
+  "query-userinfo"?: Flag;
+  /** Claim with the names of the user's groups, which are called NAME-REALM here. */
+  "groups-claim"?: string;
+  /** Whether groups that are not here are made (default 0). */
+  "groups-autocreate"?: Flag;
+  /** Whether a user leaves, at each login, every group that is not named (default 0). */
+  "groups-overwrite"?: Flag;
 };
 
 /** How a directory is reached. */
@@ -133,12 +161,14 @@ export type Factor = {
 };
 
 /** Kind of a second factor. */
-export type FactorType = "totp" | "recovery";
+export type FactorType = "totp" | "recovery" | "webauthn";
 
 /** A second factor that was made. */
 export type FactorMade = {
-  /** Its id. */
-  id: string;
+  /** Its id; none when a challenge is due first. */
+  id?: string;
+  /** For `webauthn`: options of `navigator.credentials.create`, as JSON with base64url for bytes. */
+  challenge?: string;
   /** For `recovery`: the codes, which are shown this once. */
   recovery?: Array<string>;
 };
@@ -785,6 +815,12 @@ export type CpuModel = {
   custom: Flag;
 };
 
+/** What a move to another node takes along. */
+export type MigrationAbility = {
+  /** Whether it can be the state of the host's firewall; it cannot. */
+  "has-dbus-vmstate": Flag;
+};
+
 /** A machine that a virtual machine can be. */
 export type MachineModel = {
   /** Name. */
@@ -1153,6 +1189,9 @@ export type WithDigest = {
   /** Where the firmware keeps its variables: `STORAGE:1` for a new volume (its size does not
    *  matter), or a volume. Without it they are lost when the machine is switched off. */
   efidisk0?: string;
+  /** A trusted platform module (TPM 2.0), and where it keeps its state: `STORAGE:1` for a new volume
+   *  (its size does not matter), or a volume. */
+  tpmstate0?: string;
   /** What the machine says it is: `uuid=…[,manufacturer=…][,product=…]…`; a UUID is made up for a
    *  machine that is created without. */
   smbios1?: string;
@@ -1190,16 +1229,33 @@ export type WithDigest = {
   acpi?: "1";
   /** Hardware virtualization; always on. */
   kvm?: "1";
+  /** cloud-init: the user that it makes (default: the one of the guest's image). */
+  ciuser?: string;
+  /** cloud-init: that user's password, or its hash; only the hash is kept, and never shown. */
+  cipassword?: string;
+  /** cloud-init: that user's public keys of OpenSSH, percent-encoded. */
+  sshkeys?: string;
+  /** cloud-init: bring the guest's packages up to date at its first boot (default on). */
+  ciupgrade?: Flag;
+  /** cloud-init: how it is told; only `nocloud`. */
+  citype?: "nocloud";
+  /** cloud-init: name servers, separated by blanks; default those of the host. */
+  nameserver?: string;
+  /** cloud-init: DNS search domain; default that of the host. */
+  searchdomain?: string;
   /** Disk: `STORAGE:GIB` for a new one, or a volume; `import-from=` copies one. */
   [key: `virtio${number}`]: string | undefined;
   /** Disk, served as a virtio block device. */
   [key: `scsi${number}`]: string | undefined;
   /** Disk, served as a virtio block device. */
   [key: `sata${number}`]: string | undefined;
-  /** Disk, served as a virtio block device; `none,media=cdrom` is an empty drive. */
+  /** Disk, served as a virtio block device; `none,media=cdrom` is an empty drive, and
+   *  `STORAGE:cloudinit` one with the settings of cloud-init. */
   [key: `ide${number}`]: string | undefined;
   /** Network card: `virtio[=MAC],bridge=vmbr0`. */
   [key: `net${number}`]: string | undefined;
+  /** cloud-init: addresses of the network card of the same number (default `ip=dhcp`). */
+  [key: `ipconfig${number}`]: string | undefined;
   /** Volume of the machine that no disk uses. */
   [key: `unused${number}`]: string | undefined;
 };
@@ -1502,13 +1558,16 @@ export interface Methods {
       type: "pam" | "pve" | "ldap" | "ad" | "openid";
       /** Password of `bind_dn`; kept apart and never shown. */
       password?: string;
+      /** Secret of `client-id`, for `openid`; kept apart and never shown. */
+      "client-key"?: string;
       /** Refuse unless the server can be reached and takes `bind_dn` (default 0). */
       "check-connection"?: Flag;
       /** Description. */
       comment?: string;
       /** Whether a login page should choose it first; takes that from the realm that had it. */
       default?: Flag;
-      /** Second factor that everybody of the realm must have: `type=oath[,digits=6][,step=30]`. */
+      /** Second factor that everybody of the realm must have: `type=oath[,digits=6][,step=30]`; a
+       * security key does as well. */
       tfa?: string;
       /** Name or address of the server. */
       server1?: string;
@@ -1520,9 +1579,12 @@ export interface Methods {
       mode?: "ldap" | "ldaps" | "ldap+starttls";
       /** Older spelling of `mode`: 1 is `ldaps`. */
       secure?: Flag;
-      /** Whether the server's certificate must be valid and made out to its name (default 0). */
+      /** Whether the server's certificate must be valid and made out to its name. Default 0, as in
+       * Proxmox VE: then whoever is on the way can pose as the server and read every password. Set
+       * it to 1 wherever the server has a certificate. */
       verify?: Flag;
-      /** File or folder of the authorities that are believed (default /etc/ssl/certs). */
+      /** File, or for directories also folder, of the authorities that are believed (default those of
+       * the host, in /etc/ssl/certs). */
       capath?: string;
       /** Whether upper and lower case differ in user names (default 1). */
       "case-sensitive"?: Flag;
@@ -1551,6 +1613,29 @@ export interface Methods {
       /** What a synchronisation does unless told:
        * `scope=users|groups|both,remove-vanished=acl;entry;properties|none,enable-new=0|1`. */
       "sync-defaults-options"?: string;
+      /** Address of the provider, `https://…`, as it calls itself. */
+      "issuer-url"?: string;
+      /** Who Basalt is at the provider. */
+      "client-id"?: string;
+      /** Claim with a user's name: `subject` (default), `username`, `email` or any other; it cannot be
+       * changed. */
+      "username-claim"?: string;
+      /** Whether whoever is new here gets an account, without any permission (default 0). */
+      autocreate?: Flag;
+      /** What the provider is asked for besides `openid` (default `email profile`). */
+      scopes?: string;
+      /** Whether and what the provider asks the user: `none`, `login`, `consent`, `select_account`. */
+      prompt?: string;
+      /** What kinds of login are wanted of the provider. */
+      "acr-values"?: string;
+      /** Whether the provider is asked for claims that are not in its token (default 1). */
+      "query-userinfo"?: Flag;
+      /** Claim with the names of the user's groups, which are called NAME-REALM here. */
+      "groups-claim"?: string;
+      /** Whether groups that are not here are made (default 0). */
+      "groups-autocreate"?: Flag;
+      /** Whether a user leaves, at each login, every group that is not named (default 0). */
+      "groups-overwrite"?: Flag;
     };
     output: null;
   };
@@ -1567,8 +1652,12 @@ export interface Methods {
     params: {
       /** Name of the realm. */
       realm: string;
-      /** Password of `bind_dn`; kept apart and never shown. */
+      /** Password of `bind_dn`; kept apart and never shown. Needed again when the server, or how it
+       * is reached or believed, changes. */
       password?: string;
+      /** Secret of `client-id`, for `openid`; kept apart and never shown. Needed again when the
+       * provider, or how it is believed, changes. */
+      "client-key"?: string;
       /** Refuse unless the server can be reached and takes `bind_dn` (default 0). */
       "check-connection"?: Flag;
       /** Settings to put back to their defaults, separated by commas. */
@@ -1579,7 +1668,8 @@ export interface Methods {
       comment?: string;
       /** Whether a login page should choose it first; takes that from the realm that had it. */
       default?: Flag;
-      /** Second factor that everybody of the realm must have: `type=oath[,digits=6][,step=30]`. */
+      /** Second factor that everybody of the realm must have: `type=oath[,digits=6][,step=30]`; a
+       * security key does as well. */
       tfa?: string;
       /** Name or address of the server. */
       server1?: string;
@@ -1591,9 +1681,12 @@ export interface Methods {
       mode?: "ldap" | "ldaps" | "ldap+starttls";
       /** Older spelling of `mode`: 1 is `ldaps`. */
       secure?: Flag;
-      /** Whether the server's certificate must be valid and made out to its name (default 0). */
+      /** Whether the server's certificate must be valid and made out to its name. Default 0, as in
+       * Proxmox VE: then whoever is on the way can pose as the server and read every password. Set
+       * it to 1 wherever the server has a certificate. */
       verify?: Flag;
-      /** File or folder of the authorities that are believed (default /etc/ssl/certs). */
+      /** File, or for directories also folder, of the authorities that are believed (default those of
+       * the host, in /etc/ssl/certs). */
       capath?: string;
       /** Whether upper and lower case differ in user names (default 1). */
       "case-sensitive"?: Flag;
@@ -1622,6 +1715,29 @@ export interface Methods {
       /** What a synchronisation does unless told:
        * `scope=users|groups|both,remove-vanished=acl;entry;properties|none,enable-new=0|1`. */
       "sync-defaults-options"?: string;
+      /** Address of the provider, `https://…`, as it calls itself. */
+      "issuer-url"?: string;
+      /** Who Basalt is at the provider. */
+      "client-id"?: string;
+      /** Claim with a user's name: `subject` (default), `username`, `email` or any other; it cannot be
+       * changed. */
+      "username-claim"?: string;
+      /** Whether whoever is new here gets an account, without any permission (default 0). */
+      autocreate?: Flag;
+      /** What the provider is asked for besides `openid` (default `email profile`). */
+      scopes?: string;
+      /** Whether and what the provider asks the user: `none`, `login`, `consent`, `select_account`. */
+      prompt?: string;
+      /** What kinds of login are wanted of the provider. */
+      "acr-values"?: string;
+      /** Whether the provider is asked for claims that are not in its token (default 1). */
+      "query-userinfo"?: Flag;
+      /** Claim with the names of the user's groups, which are called NAME-REALM here. */
+      "groups-claim"?: string;
+      /** Whether groups that are not here are made (default 0). */
+      "groups-autocreate"?: Flag;
+      /** Whether a user leaves, at each login, every group that is not named (default 0). */
+      "groups-overwrite"?: Flag;
     };
     output: null;
   };
@@ -1655,6 +1771,28 @@ export interface Methods {
     };
     output: string;
   };
+  /** Begins a login at the provider of a realm. */
+  "POST /access/openid/auth-url": {
+    params: {
+      /** Name of the realm. */
+      realm: string;
+      /** Where the provider sends the browser back to; the provider has to know it. */
+      "redirect-url": string;
+    };
+    output: string;
+  };
+  /** Completes a login at the provider of a realm. */
+  "POST /access/openid/login": {
+    params: {
+      /** Code that the provider gave. */
+      code: string;
+      /** State that the address of the login had. */
+      state: string;
+      /** Where the provider sent the browser back to. */
+      "redirect-url": string;
+    };
+    output: Ticket;
+  };
   /** Lists the second factors of the users that the caller may see. */
   "GET /access/tfa": {
     params: Record<string, never>;
@@ -1674,13 +1812,17 @@ export interface Methods {
       /** The user, name@realm. */
       userid: string;
       /** Kind. */
-      type: "totp" | "recovery";
+      type: "totp" | "recovery" | "webauthn";
       /** What the user calls it. */
       description?: string;
       /** For `totp`: the secret as `otpauth://totp/NAME?secret=BASE32`. */
       totp?: string;
-      /** For `totp`: the present code, which proves that the secret arrived. */
+      /** For `totp`: the present code, which proves that the secret arrived. For `webauthn`: what
+       * `navigator.credentials.create` answered, as JSON with base64url for bytes; without, the answer
+       * is the challenge for it. */
       value?: string;
+      /** For `webauthn`: the challenge that `value` answers. */
+      challenge?: string;
       /** The caller's own password; root@pam needs none. */
       password?: string;
     };
@@ -2337,6 +2479,18 @@ export interface Methods {
     };
     output: HostsFile;
   };
+  /** Replaces the file of host names of a node. */
+  "POST /nodes/{node}/hosts": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Its content: an address and names in each line. */
+      data: string;
+      /** Refuse the change if the file has another digest. */
+      digest?: string;
+    };
+    output: null;
+  };
   /** Describes a node in one text: for whoever looks for a fault. */
   "GET /nodes/{node}/report": {
     params: {
@@ -2398,6 +2552,14 @@ export interface Methods {
     };
     output: Array<CpuModel>;
   };
+  /** Says what of a virtual machine's state a move to another node could take along. */
+  "GET /nodes/{node}/capabilities/qemu/migration": {
+    params: {
+      /** Name of the node. */
+      node: string;
+    };
+    output: MigrationAbility;
+  };
   /** Lists the machines that virtual machines of a node can be. */
   "GET /nodes/{node}/capabilities/qemu/machines": {
     params: {
@@ -2407,6 +2569,32 @@ export interface Methods {
       arch?: "x86_64" | "aarch64";
     };
     output: Array<MachineModel>;
+  };
+  /** Brings a certificate for the node to show on port 8006. */
+  "POST /nodes/{node}/certificates/custom": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** The certificate and those that lead to its root, in PEM, the node's own first. */
+      certificates: string;
+      /** Its private key in PEM (PKCS #8); the key that is there when absent. */
+      key?: string;
+      /** Replace one that was brought before. */
+      force?: Flag;
+      /** Show it at once, to new connections, rather than from the gateway's next start on. */
+      restart?: Flag;
+    };
+    output: Certificate;
+  };
+  /** Goes back to the node's own certificate. */
+  "DELETE /nodes/{node}/certificates/custom": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Show it at once, to new connections, rather than from the gateway's next start on. */
+      restart?: Flag;
+    };
+    output: null;
   };
   /** Shows the certificate of a node. */
   "GET /nodes/{node}/certificates/info": {
@@ -2791,6 +2979,9 @@ export interface Methods {
       /** Where the firmware keeps its variables: `STORAGE:1` for a new volume (its size does not
        *  matter), or a volume. Without it they are lost when the machine is switched off. */
       efidisk0?: string;
+      /** A trusted platform module (TPM 2.0), and where it keeps its state: `STORAGE:1` for a new volume
+       *  (its size does not matter), or a volume. */
+      tpmstate0?: string;
       /** What the machine says it is: `uuid=…[,manufacturer=…][,product=…]…`; a UUID is made up for a
        *  machine that is created without. */
       smbios1?: string;
@@ -2828,16 +3019,33 @@ export interface Methods {
       acpi?: "1";
       /** Hardware virtualization; always on. */
       kvm?: "1";
+      /** cloud-init: the user that it makes (default: the one of the guest's image). */
+      ciuser?: string;
+      /** cloud-init: that user's password, or its hash; only the hash is kept, and never shown. */
+      cipassword?: string;
+      /** cloud-init: that user's public keys of OpenSSH, percent-encoded. */
+      sshkeys?: string;
+      /** cloud-init: bring the guest's packages up to date at its first boot (default on). */
+      ciupgrade?: Flag;
+      /** cloud-init: how it is told; only `nocloud`. */
+      citype?: "nocloud";
+      /** cloud-init: name servers, separated by blanks; default those of the host. */
+      nameserver?: string;
+      /** cloud-init: DNS search domain; default that of the host. */
+      searchdomain?: string;
       /** Disk: `STORAGE:GIB` for a new one, or a volume; `import-from=` copies one. */
       [key: `virtio${number}`]: string | undefined;
       /** Disk, served as a virtio block device. */
       [key: `scsi${number}`]: string | undefined;
       /** Disk, served as a virtio block device. */
       [key: `sata${number}`]: string | undefined;
-      /** Disk, served as a virtio block device; `none,media=cdrom` is an empty drive. */
+      /** Disk, served as a virtio block device; `none,media=cdrom` is an empty drive, and
+       *  `STORAGE:cloudinit` one with the settings of cloud-init. */
       [key: `ide${number}`]: string | undefined;
       /** Network card: `virtio[=MAC],bridge=vmbr0`. */
       [key: `net${number}`]: string | undefined;
+      /** cloud-init: addresses of the network card of the same number (default `ip=dhcp`). */
+      [key: `ipconfig${number}`]: string | undefined;
       /** Volume of the machine that no disk uses. */
       [key: `unused${number}`]: string | undefined;
     };
@@ -2918,6 +3126,9 @@ export interface Methods {
       /** Where the firmware keeps its variables: `STORAGE:1` for a new volume (its size does not
        *  matter), or a volume. Without it they are lost when the machine is switched off. */
       efidisk0?: string;
+      /** A trusted platform module (TPM 2.0), and where it keeps its state: `STORAGE:1` for a new volume
+       *  (its size does not matter), or a volume. */
+      tpmstate0?: string;
       /** What the machine says it is: `uuid=…[,manufacturer=…][,product=…]…`; a UUID is made up for a
        *  machine that is created without. */
       smbios1?: string;
@@ -2955,16 +3166,33 @@ export interface Methods {
       acpi?: "1";
       /** Hardware virtualization; always on. */
       kvm?: "1";
+      /** cloud-init: the user that it makes (default: the one of the guest's image). */
+      ciuser?: string;
+      /** cloud-init: that user's password, or its hash; only the hash is kept, and never shown. */
+      cipassword?: string;
+      /** cloud-init: that user's public keys of OpenSSH, percent-encoded. */
+      sshkeys?: string;
+      /** cloud-init: bring the guest's packages up to date at its first boot (default on). */
+      ciupgrade?: Flag;
+      /** cloud-init: how it is told; only `nocloud`. */
+      citype?: "nocloud";
+      /** cloud-init: name servers, separated by blanks; default those of the host. */
+      nameserver?: string;
+      /** cloud-init: DNS search domain; default that of the host. */
+      searchdomain?: string;
       /** Disk: `STORAGE:GIB` for a new one, or a volume; `import-from=` copies one. */
       [key: `virtio${number}`]: string | undefined;
       /** Disk, served as a virtio block device. */
       [key: `scsi${number}`]: string | undefined;
       /** Disk, served as a virtio block device. */
       [key: `sata${number}`]: string | undefined;
-      /** Disk, served as a virtio block device; `none,media=cdrom` is an empty drive. */
+      /** Disk, served as a virtio block device; `none,media=cdrom` is an empty drive, and
+       *  `STORAGE:cloudinit` one with the settings of cloud-init. */
       [key: `ide${number}`]: string | undefined;
       /** Network card: `virtio[=MAC],bridge=vmbr0`. */
       [key: `net${number}`]: string | undefined;
+      /** cloud-init: addresses of the network card of the same number (default `ip=dhcp`). */
+      [key: `ipconfig${number}`]: string | undefined;
       /** Volume of the machine that no disk uses. */
       [key: `unused${number}`]: string | undefined;
     };
@@ -3016,6 +3244,9 @@ export interface Methods {
       /** Where the firmware keeps its variables: `STORAGE:1` for a new volume (its size does not
        *  matter), or a volume. Without it they are lost when the machine is switched off. */
       efidisk0?: string;
+      /** A trusted platform module (TPM 2.0), and where it keeps its state: `STORAGE:1` for a new volume
+       *  (its size does not matter), or a volume. */
+      tpmstate0?: string;
       /** What the machine says it is: `uuid=…[,manufacturer=…][,product=…]…`; a UUID is made up for a
        *  machine that is created without. */
       smbios1?: string;
@@ -3053,16 +3284,33 @@ export interface Methods {
       acpi?: "1";
       /** Hardware virtualization; always on. */
       kvm?: "1";
+      /** cloud-init: the user that it makes (default: the one of the guest's image). */
+      ciuser?: string;
+      /** cloud-init: that user's password, or its hash; only the hash is kept, and never shown. */
+      cipassword?: string;
+      /** cloud-init: that user's public keys of OpenSSH, percent-encoded. */
+      sshkeys?: string;
+      /** cloud-init: bring the guest's packages up to date at its first boot (default on). */
+      ciupgrade?: Flag;
+      /** cloud-init: how it is told; only `nocloud`. */
+      citype?: "nocloud";
+      /** cloud-init: name servers, separated by blanks; default those of the host. */
+      nameserver?: string;
+      /** cloud-init: DNS search domain; default that of the host. */
+      searchdomain?: string;
       /** Disk: `STORAGE:GIB` for a new one, or a volume; `import-from=` copies one. */
       [key: `virtio${number}`]: string | undefined;
       /** Disk, served as a virtio block device. */
       [key: `scsi${number}`]: string | undefined;
       /** Disk, served as a virtio block device. */
       [key: `sata${number}`]: string | undefined;
-      /** Disk, served as a virtio block device; `none,media=cdrom` is an empty drive. */
+      /** Disk, served as a virtio block device; `none,media=cdrom` is an empty drive, and
+       *  `STORAGE:cloudinit` one with the settings of cloud-init. */
       [key: `ide${number}`]: string | undefined;
       /** Network card: `virtio[=MAC],bridge=vmbr0`. */
       [key: `net${number}`]: string | undefined;
+      /** cloud-init: addresses of the network card of the same number (default `ip=dhcp`). */
+      [key: `ipconfig${number}`]: string | undefined;
       /** Volume of the machine that no disk uses. */
       [key: `unused${number}`]: string | undefined;
     };
@@ -3201,6 +3449,50 @@ export interface Methods {
       idlist: string;
       /** Remove the volumes of disks that are in use, too, rather than keeping them unused. */
       force?: Flag;
+    };
+    output: null;
+  };
+  /** Shows what a virtual machine tells cloud-init, and what of it waits for the next start. */
+  "GET /nodes/{node}/qemu/{vmid}/cloudinit": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
+    };
+    output: Array<PendingEntry>;
+  };
+  /** Writes the disc of cloud-init anew and puts it into the drive of a virtual machine that runs. */
+  "PUT /nodes/{node}/qemu/{vmid}/cloudinit": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
+    };
+    output: null;
+  };
+  /** Shows a document that cloud-init reads in a virtual machine, without the password. */
+  "GET /nodes/{node}/qemu/{vmid}/cloudinit/dump": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
+      /** The document. */
+      type: "user" | "network" | "meta";
+    };
+    output: string;
+  };
+  /** Types a combination of keys at the screen of a running virtual machine. */
+  "PUT /nodes/{node}/qemu/{vmid}/sendkey": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
+      /** Names of the keys that are pressed together, joined by dashes, e.g. `ctrl-alt-delete`. */
+      key: string;
     };
     output: null;
   };

@@ -3,7 +3,6 @@
 use super::{nodes, storage};
 use crate::audit::Entry;
 use crate::call::Call;
-use crate::journal;
 use crate::router::Router;
 use crate::state::Node;
 use basalt_api::methods::NoParams;
