@@ -15,11 +15,13 @@ pub mod certificates;
 pub mod cluster;
 pub mod guest;
 pub mod hardware;
+pub mod jobs;
 pub mod lxc;
 pub mod nodes;
 pub mod pools;
 pub mod qemu;
 pub mod realms;
+pub mod snapshots;
 pub mod storage;
 pub mod system;
 pub mod tasks;
@@ -48,7 +50,9 @@ pub const ALL: &[&[Declaration]] = &[
     qemu::DECLARED,
     agent::DECLARED,
     lxc::DECLARED,
+    snapshots::DECLARED,
     bulk::DECLARED,
+    jobs::DECLARED,
 ];
 
 /// Parameters of a method that takes none.
