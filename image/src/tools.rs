@@ -72,6 +72,8 @@ pub enum Tool {
     Npm,
     /// Runs Python clients in a virtual environment.
     PythonVenv,
+    /// Switches guests off for a cluster that they are members of.
+    FenceAgents,
     /// The browser of the browser tests.
     Chromium,
     /// The archive keys of Debian, which verify what mmdebstrap downloads.
@@ -116,6 +118,7 @@ impl Tool {
             Self::Fish => &["fish"],
             Self::Npm => &["npm"],
             Self::PythonVenv => &["/usr/share/doc/python3-venv", "virtualenv"],
+            Self::FenceAgents => &["fence_pve"],
             Self::Chromium => &["chromium"],
             Self::DebianKeyring => &["/usr/share/keyrings/debian-archive-keyring.gpg"],
             Self::Cc => &["cc"],
@@ -156,6 +159,7 @@ impl Tool {
             Self::Fish => "fish",
             Self::Npm => "npm",
             Self::PythonVenv => "python3-venv",
+            Self::FenceAgents => "fence-agents",
             Self::Chromium => "chromium",
             Self::DebianKeyring => "debian-archive-keyring",
             Self::Cc | Self::Cxx => "build-essential",

@@ -57,11 +57,11 @@ pub enum Refused {
     /// It carries no credentials.
     #[error("No ticket")]
     Nothing,
-    /// The ticket is not valid.
-    #[error("{0}")]
+    /// The ticket is not valid, or too old. Clients log in again when they read these words.
+    #[error("permission denied - invalid PVE ticket")]
     Ticket(#[from] crate::TicketError),
     /// The call changes something and has no valid CSRF token.
-    #[error("invalid csrf token")]
+    #[error("Permission denied - invalid csrf token")]
     Csrf,
     /// There is no such token, or the secret is wrong, or it expired.
     #[error("invalid token value")]

@@ -12,6 +12,10 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Number, Value};
 use std::collections::BTreeMap;
 
+/// The format of a text that is a list, separated by commas. Such a parameter may also come several
+/// times, or as a list of JSON: many clients write lists that way.
+const LIST: &str = "list";
+
 /// Reads the parameters of `E`; `schema` is [`crate::schema::params`] of its declaration.
 pub fn params<E: Endpoint>(schema: &Value, bag: Bag) -> Result<E::Params> {
     typed(schema, bag)
@@ -209,7 +213,14 @@ fn number(value: &Value) -> std::result::Result<Value, String> {
 }
 
 fn text(schema: &Value, value: &Value) -> std::result::Result<Value, String> {
-    let text = plain(value).ok_or("must be one text")?;
+    let text = match value {
+        Value::Array(parts) if schema["format"] == LIST => {
+            let parts: Option<Vec<String>> = parts.iter().map(plain).collect();
+            parts.map(|parts| parts.join(","))
+        }
+        other => plain(other),
+    };
+    let text = text.ok_or("must be one text")?;
     let length = text.chars().count() as u64;
     if let Some(most) = schema["maxLength"].as_u64().filter(|most| length > *most) {
         return Err(format!("must have at most {most} characters"));
@@ -235,6 +246,8 @@ mod tests {
         force: Option<bool>,
         owner: Option<basalt_model::userid::Userid>,
         tags: Option<Vec<u8>>,
+        #[schemars(extend("format" = "list"))]
+        content: Option<String>,
     }
 
     fn read(bag: Value) -> Result<Sample> {
@@ -264,6 +277,15 @@ mod tests {
             (error.status, error.message.as_str()),
             (400, "Parameter verification failed.")
         );
+    }
+
+    #[test]
+    fn lists_may_come_in_parts_and_other_texts_may_not() {
+        let sample = read(json!({"name": "x", "content": ["iso", "images"]})).unwrap();
+        assert_eq!(sample.content.as_deref(), Some("iso,images"));
+        let error = read(json!({"name": ["x", "y"], "content": [["iso"]]})).unwrap_err();
+        let names: Vec<&str> = error.errors.keys().map(String::as_str).collect();
+        assert_eq!(names, ["content", "name"]);
     }
 
     #[test]

@@ -1,6 +1,11 @@
 //! Completion in real shells, with a node that has two guests. A shell that the host has not is left
 //! out; the tests of the whole image install them.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops where something is not as it should be"
+)]
+
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! A copy of who may what, kept in step with the node.
 //!
 //! The node is asked for a newer revision and answers when there is one, so a change is in force
-//! at once. While the node restarts, the last copy stays; the node checks everything again.
+//! at once: whoever made it hears of it when it is ([`Access::reach`]). While the node restarts, the last copy stays; the node checks everything again.
 
 use crate::forward::Node;
 use basalt_access::Snapshot;
@@ -14,6 +14,8 @@ use tokio::sync::watch;
 const PAUSE: Duration = Duration::from_millis(300);
 /// A request waits so long for the first copy.
 const FIRST: Duration = Duration::from_secs(2);
+/// An answer waits so long for the copy to have what the call changed.
+const STEP: Duration = Duration::from_secs(2);
 
 /// A copy of who may what.
 #[derive(Debug)]
@@ -51,6 +53,20 @@ impl Access {
         let mut current = self.current.clone();
         let first = tokio::time::timeout(FIRST, current.wait_for(Option::is_some)).await;
         first.ok()?.ok()?.clone()
+    }
+
+    /// Waits until the copy is at least at `revision`, though not for ever.
+    pub async fn reach(&self, revision: u64) {
+        let mut current = self.current.clone();
+        let there = |copy: &Option<Arc<Snapshot>>| {
+            copy.as_ref().is_some_and(|copy| copy.revision >= revision)
+        };
+        if tokio::time::timeout(STEP, current.wait_for(there))
+            .await
+            .is_err()
+        {
+            tracing::warn!(revision, "who may what is late");
+        }
     }
 }
 

@@ -129,10 +129,7 @@ impl Door {
                 self.authorize(&caller, &permission, bag, in_path).await?;
                 let (parts, body) = request.into_parts();
                 let body = Content::Streamed(passing(body, UPLOAD_PATIENCE));
-                let call = self
-                    .node
-                    .call(&parts.method, &whole_path, &parts.headers, from, body);
-                call.await.map_err(absent)
+                self.pass_on(&parts, &whole_path, from, body).await
             }
             Kind::Sync | Kind::Task => {
                 let (parts, body) = request.into_parts();
@@ -140,12 +137,27 @@ impl Door {
                 bag::add_body(&mut bag, content_type(&parts.headers), &body)?;
                 self.authorize(&caller, &permission, bag, in_path).await?;
                 let body = Content::Whole(body);
-                let call = self
-                    .node
-                    .call(&parts.method, &whole_path, &parts.headers, from, body);
-                call.await.map_err(absent)
+                self.pass_on(&parts, &whole_path, from, body).await
             }
         }
+    }
+
+    /// Passes a call on. The answer to a change comes when the change is in force here, too: a new token
+    /// lets in whoever reads it.
+    async fn pass_on(
+        &self,
+        parts: &http::request::Parts,
+        path_and_query: &str,
+        from: &str,
+        body: Content,
+    ) -> Result<Response<Body>, Error> {
+        let (verb, headers) = (&parts.method, &parts.headers);
+        let call = self.node.call(verb, path_and_query, headers, from, body);
+        let (answer, revision) = call.await.map_err(absent)?;
+        if let Some(revision) = revision.filter(|_| verb != http::Method::GET) {
+            self.access.reach(revision).await;
+        }
+        Ok(answer)
     }
 
     async fn caller(

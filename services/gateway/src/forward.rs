@@ -20,6 +20,8 @@ use tokio::io::copy_bidirectional;
 
 /// Tells the node that a request comes from outside, and from where.
 const FORWARDED: HeaderName = HeaderName::from_static("x-basalt-forwarded");
+/// Where the node tells at which revision of who may what it answered.
+const REVISION: HeaderName = HeaderName::from_static("x-basalt-revision");
 /// The node may take so long to begin an answer.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(600);
 /// Nothing more of an answer may come for so long.
@@ -95,7 +97,7 @@ impl Node {
         Ok((status, response.into_body().collect().await?.to_bytes()))
     }
 
-    /// Passes a call on.
+    /// Passes a call on. Beside the answer comes the revision of who may what at which it was given.
     pub async fn call(
         &self,
         verb: &http::Method,
@@ -103,7 +105,7 @@ impl Node {
         headers: &HeaderMap,
         from: &str,
         body: Content,
-    ) -> Result<Response<Body>, NodeError> {
+    ) -> Result<(Response<Body>, Option<u64>), NodeError> {
         let request = |body| self.request(verb, path_and_query, headers, &PASSED, from, body);
         let response = match body {
             Content::Whole(body) => answer(self.pool.send(request(whole(body))?)).await?,
@@ -111,7 +113,10 @@ impl Node {
         };
         let (mut parts, body) = response.into_parts();
         parts.headers.remove(CONNECTION);
-        Ok(Response::from_parts(parts, passing(body, BODY_PATIENCE)))
+        let revision = parts.headers.remove(REVISION);
+        let revision = revision.and_then(|value| value.to_str().ok()?.parse().ok());
+        let answer = Response::from_parts(parts, passing(body, BODY_PATIENCE));
+        Ok((answer, revision))
     }
 
     /// Passes a websocket on: the answer, and then bytes both ways.
@@ -146,7 +151,8 @@ impl Node {
                 }
             });
         }
-        let (parts, body) = response.into_parts();
+        let (mut parts, body) = response.into_parts();
+        parts.headers.remove(REVISION);
         Ok(Response::from_parts(parts, passing(body, BODY_PATIENCE)))
     }
 

@@ -90,6 +90,36 @@ async fn a_change_of_rights_holds_at_once() {
 }
 
 #[tokio::test]
+async fn a_change_is_answered_when_it_is_in_force() {
+    let mut rig = Rig::start().await;
+    rig.give("/", "Administrator");
+    let login = rig.login();
+    let status = "GET /api2/json/cluster/status";
+    while !rig
+        .ask(status, &login, b"")
+        .await
+        .starts_with("HTTP/1.1 200")
+    {}
+    let mut seen = std::mem::replace(&mut rig.seen, tokio::sync::mpsc::unbounded_channel().1);
+    let change = rig.ask("POST /api2/json/access/users", &login, b"userid=x%40pve");
+    tokio::pin!(change);
+    let reached = async {
+        while !seen.recv().await.unwrap().line.starts_with("POST") {}
+        // By the time of this answer the other would have come, too.
+        rig.ask("GET /api2/json/access/users", &login, b"").await
+    };
+    let other = tokio::select! {
+        early = &mut change => panic!("{early}"),
+        other = reached => other,
+    };
+    assert!(other.starts_with("HTTP/1.1 200"), "{other}");
+    rig.give("/vms", "PVEVMUser");
+    let answer = change.await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(!answer.contains("x-basalt-revision"), "{answer}");
+}
+
+#[tokio::test]
 async fn a_change_needs_the_csrf_token_and_a_forged_ticket_waits() {
     let mut rig = Rig::start().await;
     rig.give("/", "Administrator");
@@ -104,14 +134,17 @@ async fn a_change_needs_the_csrf_token_and_a_forged_ticket_waits() {
         )
         .await;
     assert!(
-        put.starts_with("HTTP/1.1 401 invalid csrf token\r\n"),
+        put.starts_with("HTTP/1.1 401 Permission denied - invalid csrf token\r\n"),
         "{put}"
     );
     let forged = cookie.replace("jo@pve", "root@pam");
     let get = rig
         .ask("GET /api2/json/version", &format!("{forged}\r\n"), b"")
         .await;
-    assert!(get.starts_with("HTTP/1.1 401 invalid ticket\r\n"), "{get}");
+    assert!(
+        get.starts_with("HTTP/1.1 401 permission denied - invalid PVE ticket\r\n"),
+        "{get}"
+    );
     assert!(begun.elapsed().as_secs() >= 6);
     assert!(rig.seen.try_recv().is_err());
 }

@@ -30,6 +30,8 @@ use std::time::Duration;
 
 /// Set by the gateway on what it forwards: such a request is never taken for root's own.
 pub const FORWARDED: HeaderName = HeaderName::from_static("x-basalt-forwarded");
+/// Tells the gateway at which revision of who may what an answer was given.
+pub const REVISION: HeaderName = HeaderName::from_static("x-basalt-revision");
 /// Where the gateway asks who may what.
 const ACCESS_PATH: &str = "/internal/access";
 /// A question after changes is answered after so long at the latest.
@@ -65,7 +67,7 @@ impl Server {
         let Some((format, below)) = Format::split(&path) else {
             return plain(StatusCode::NOT_FOUND, "there is nothing here");
         };
-        match self.call(request, below, is_root).await {
+        let mut response = match self.call(request, below, is_root).await {
             Ok(Outcome::Reply(reply)) => render(encode::success(format, &reply)),
             Ok(Outcome::Switch(headers)) => switch(headers),
             Err(error) => {
@@ -74,7 +76,10 @@ impl Server {
                 }
                 render(encode::failure(format, &error))
             }
-        }
+        };
+        let revision = self.core.access.snapshot().revision;
+        response.headers_mut().insert(REVISION, revision.into());
+        response
     }
 
     async fn call(&self, request: Request<Incoming>, path: &str, is_root: bool) -> Result<Outcome> {

@@ -140,6 +140,7 @@ fn pool_storage(host_config: &Path) -> Option<(StorageId, StorageConfig)> {
         content: driver.can_hold(),
         driver,
         disable: false,
+        nodes: Default::default(),
     };
     Some((id, config))
 }

@@ -7,6 +7,7 @@
 
 #[path = "../../access/tests/authenticator/mod.rs"]
 mod authenticator;
+mod clients;
 mod cloudinit;
 mod factors;
 mod host;
@@ -53,7 +54,7 @@ async fn logins_tickets_and_what_they_prove() {
     let put = "PUT /access/users/ann@pve";
     assert_eq!(
         rig.ask(put, &cookie, change).await.line,
-        "HTTP/1.1 401 invalid csrf token"
+        "HTTP/1.1 401 Permission denied - invalid csrf token"
     );
     let with_csrf = format!("{cookie}CSRFPreventionToken: {csrf}\r\n");
     assert_eq!(rig.ask(put, &with_csrf, change).await.status(), 403);
@@ -264,7 +265,7 @@ async fn storages_are_added_used_and_forgotten() {
     let made = rig.ask("POST /storage", ROOT, &form).await;
     assert_eq!(*made.data(), json!({"storage": "more", "type": "dir"}));
     let again = rig.ask("POST /storage", ROOT, &form).await;
-    assert!(again.line.contains("already exists"), "{again:?}");
+    assert!(again.line.contains("already defined"), "{again:?}");
     rig.crash().await;
     let shown = rig.ask("GET /storage/more", ROOT, "").await;
     assert_eq!(shown.data()["path"], path.as_str());

@@ -158,6 +158,7 @@ impl Storages {
             },
             content: basalt_model::storage::ContentKinds::all(),
             disable: false,
+            nodes: Default::default(),
         }
     }
 

@@ -11,7 +11,7 @@ mod boot;
 mod browser;
 mod by_hand;
 mod cli;
-mod client;
+mod clients;
 mod combinations;
 mod daemons;
 mod debian;
@@ -148,7 +148,11 @@ pub const ALL: &[Scenario] = &[
         encryption::mirrored,
     ),
     long("instances_run_stop_and_go_on", instances::pair),
-    scenario("proxmoxer_drives_a_vm_and_a_container", client::proxmoxer),
+    scenario("proxmoxer_drives_a_vm_and_a_container", clients::proxmoxer),
+    scenario("ansible_makes_what_a_playbook_says", clients::ansible),
+    scenario("exporter_scrapes_with_all_collectors", clients::exporter),
+    scenario("npm_proxmox_api_drives_guests", clients::proxmox_api),
+    scenario("fence_pve_switches_guests", clients::fence_pve),
     scenario("secure_boot_starts_only_what_is_signed", trust::chain),
     scenario("flipped_byte_is_refused", immutable::flipped_byte),
     scenario("guests_reach_the_bridge_and_are_contained", boot::guests),

@@ -24,6 +24,7 @@ pub struct RoleNew {
     #[schemars(length(min = 1, max = 64))]
     pub roleid: String,
     /// Privileges, separated by commas.
+    #[schemars(extend("format" = "list"))]
     pub privs: Option<String>,
 }
 
@@ -33,6 +34,7 @@ pub struct RoleChange {
     /// Name of the role.
     pub roleid: String,
     /// Privileges, separated by commas.
+    #[schemars(extend("format" = "list"))]
     pub privs: Option<String>,
     /// Add to the privileges instead of replacing them.
     pub append: Option<bool>,
@@ -56,12 +58,16 @@ pub struct AclChange {
     #[schemars(length(max = 1024))]
     pub path: String,
     /// Roles, separated by commas.
+    #[schemars(extend("format" = "list"))]
     pub roles: String,
     /// Users, separated by commas.
+    #[schemars(extend("format" = "list"))]
     pub users: Option<String>,
     /// Groups, separated by commas.
+    #[schemars(extend("format" = "list"))]
     pub groups: Option<String>,
     /// API tokens, separated by commas.
+    #[schemars(extend("format" = "list"))]
     pub tokens: Option<String>,
     /// Whether it holds for what lies below, too (default 1).
     pub propagate: Option<bool>,

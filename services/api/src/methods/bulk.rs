@@ -15,6 +15,7 @@ pub struct StartAllParams {
     /// Name of the node.
     pub node: String,
     /// Only these, separated by commas; otherwise those that start with the host.
+    #[schemars(extend("format" = "list"))]
     pub vms: Option<String>,
     /// Those, too, that do not start with the host.
     pub force: Option<bool>,
@@ -30,6 +31,7 @@ pub struct StopAllParams {
     /// Name of the node.
     pub node: String,
     /// Only these, separated by commas.
+    #[schemars(extend("format" = "list"))]
     pub vms: Option<String>,
     /// Stop guests that have not shut down in time (default yes).
     pub force_stop: Option<bool>,
@@ -48,6 +50,7 @@ pub struct SuspendAllParams {
     /// Name of the node.
     pub node: String,
     /// Only these, separated by commas.
+    #[schemars(extend("format" = "list"))]
     pub vms: Option<String>,
     /// So many at the same time (default 4).
     #[schemars(range(min = 1, max = 64))]

@@ -176,6 +176,7 @@ pub struct ClusterOptionsChange {
     #[serde(flatten)]
     pub options: ClusterOptions,
     /// Options to put back to their defaults, separated by commas.
+    #[schemars(extend("format" = "list"))]
     pub delete: Option<String>,
 }
 

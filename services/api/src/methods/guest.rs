@@ -99,6 +99,7 @@ pub struct ConfigChange<C> {
     /// Number of the guest.
     pub vmid: Vmid,
     /// Settings to remove, separated by commas.
+    #[schemars(extend("format" = "list"))]
     pub delete: Option<String>,
     /// Refuse the change if the configuration has another digest.
     #[schemars(length(max = 64))]

@@ -59,6 +59,8 @@ pub struct CtNew {
     pub start: Option<bool>,
     /// Pool to put it into.
     pub pool: Option<PoolId>,
+    /// Let a backup replace the container of that number; a new container never does.
+    pub force: Option<bool>,
     /// Its configuration.
     #[serde(flatten)]
     pub config: LxcConfig,

@@ -15,12 +15,14 @@ pub mod certificates;
 pub mod cluster;
 pub mod guest;
 pub mod hardware;
+pub mod jobs;
 pub mod lxc;
 pub mod nodes;
 pub mod openid;
 pub mod pools;
 pub mod qemu;
 pub mod realms;
+pub mod snapshots;
 pub mod storage;
 pub mod system;
 pub mod tasks;
@@ -50,7 +52,9 @@ pub const ALL: &[&[Declaration]] = &[
     qemu::DECLARED,
     agent::DECLARED,
     lxc::DECLARED,
+    snapshots::DECLARED,
     bulk::DECLARED,
+    jobs::DECLARED,
 ];
 
 /// Parameters of a method that takes none.

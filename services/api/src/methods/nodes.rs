@@ -53,6 +53,7 @@ pub struct NodeConfigSet {
     #[serde(flatten)]
     pub config: NodeConfig,
     /// Settings to put back to their defaults, separated by commas.
+    #[schemars(extend("format" = "list"))]
     pub delete: Option<String>,
     /// Refuse the change if the settings have another digest.
     #[schemars(length(max = 64))]

@@ -69,8 +69,10 @@ pub struct PoolChange {
     #[schemars(length(max = 4096))]
     pub comment: Option<String>,
     /// Guests to put into the pool, separated by commas.
+    #[schemars(extend("format" = "list"))]
     pub vms: Option<String>,
     /// Storages to put into the pool, separated by commas.
+    #[schemars(extend("format" = "list"))]
     pub storage: Option<String>,
     /// Take guests and storages out of the pool instead.
     pub delete: Option<bool>,

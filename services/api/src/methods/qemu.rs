@@ -87,6 +87,7 @@ pub struct VmUnlinkParams {
     /// Number of the guest.
     pub vmid: Vmid,
     /// The disks, separated by commas, e.g. `scsi1,unused0`.
+    #[schemars(extend("format" = "list"))]
     pub idlist: String,
     /// Remove the volumes of disks that are in use, too, rather than keeping them unused.
     pub force: Option<bool>,

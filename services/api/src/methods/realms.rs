@@ -228,6 +228,7 @@ pub struct RealmChange {
     #[serde(rename = "check-connection")]
     pub check_connection: Option<bool>,
     /// Settings to put back to their defaults, separated by commas.
+    #[schemars(extend("format" = "list"))]
     #[schemars(length(max = 4096))]
     pub delete: Option<String>,
     /// Refuse the change if the configuration has another digest.

@@ -1,6 +1,5 @@
 //! Storages and the volumes on them.
 
-use super::NoParams;
 use crate::endpoints;
 use crate::permission::{Permission, perm};
 use basalt_model::access::Privilege::{
@@ -35,6 +34,14 @@ pub struct NodeStoragePath {
     pub storage: StorageId,
 }
 
+/// Which storages to list.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct StorageQuery {
+    /// Only those with this driver.
+    #[serde(rename = "type")]
+    pub kind: Option<StorageKind>,
+}
+
 /// The configuration of a storage.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StorageInfo {
@@ -59,6 +66,8 @@ pub struct StorageInfo {
     pub sparse: Option<bool>,
     /// Whether all nodes see the same volumes.
     pub shared: Option<bool>,
+    /// Nodes that have it, separated by commas; otherwise all.
+    pub nodes: Option<String>,
     /// Whether it is switched off.
     pub disable: Option<bool>,
     /// Changes whenever the configuration does.
@@ -71,6 +80,7 @@ pub struct NodeStorageQuery {
     /// Name of the node.
     pub node: String,
     /// Only those for one of these kinds of content, separated by commas.
+    #[schemars(extend("format" = "list"))]
     pub content: Option<String>,
     /// Only this one.
     pub storage: Option<StorageId>,
@@ -218,7 +228,11 @@ pub struct StorageNew {
     #[serde(rename = "type")]
     pub kind: StorageKind,
     /// What may lie on it, separated by commas (default all that its driver can hold).
+    #[schemars(extend("format" = "list"))]
     pub content: Option<String>,
+    /// Nodes that have it, separated by commas (default all).
+    #[schemars(extend("format" = "list"))]
+    pub nodes: Option<String>,
     /// Whether it is switched off.
     pub disable: Option<bool>,
     /// Directory of a `dir` storage; made if it is not there.
@@ -252,9 +266,16 @@ pub struct StorageChange {
     /// Name of the storage.
     pub storage: StorageId,
     /// What may lie on it, separated by commas.
+    #[schemars(extend("format" = "list"))]
     pub content: Option<String>,
+    /// Nodes that have it, separated by commas.
+    #[schemars(extend("format" = "list"))]
+    pub nodes: Option<String>,
     /// Whether it is switched off.
     pub disable: Option<bool>,
+    /// Settings to put back to their defaults, separated by commas: content, disable, nodes.
+    #[schemars(extend("format" = "list"))]
+    pub delete: Option<String>,
     /// Refuse the change if the configuration has another digest.
     pub digest: Option<String>,
 }
@@ -275,7 +296,7 @@ pub fn parse_size(text: &str) -> Result<DiskSize, String> {
 endpoints! {
     /// Lists the storages that the caller may see.
     StorageList: Get "/storage" {
-        params: NoParams,
+        params: StorageQuery,
         output: Vec<StorageInfo>,
         permission: Permission::AnyUser,
     }

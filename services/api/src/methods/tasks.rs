@@ -23,6 +23,7 @@ pub struct TaskQuery {
     /// Only tasks of this kind.
     pub typefilter: Option<String>,
     /// Only tasks that ended so, separated by commas: ok, error, warning, unknown.
+    #[schemars(extend("format" = "list"))]
     pub statusfilter: Option<String>,
     /// Only tasks that failed.
     pub errors: Option<bool>,

@@ -55,6 +55,7 @@ pub struct UserNew {
     #[schemars(length(min = 8, max = 64))]
     pub password: Option<String>,
     /// Groups, separated by commas.
+    #[schemars(extend("format" = "list"))]
     pub groups: Option<String>,
     /// What describes the user.
     #[serde(flatten)]
@@ -67,6 +68,7 @@ pub struct UserChange {
     /// The user, name@realm.
     pub userid: Userid,
     /// Groups, separated by commas.
+    #[schemars(extend("format" = "list"))]
     pub groups: Option<String>,
     /// Add to the groups instead of replacing them.
     pub append: Option<bool>,
@@ -130,6 +132,7 @@ pub struct TokenChange {
     #[serde(flatten)]
     pub token: TokenNew,
     /// Settings to put back to their defaults, separated by commas: comment, expire, privsep.
+    #[schemars(extend("format" = "list"))]
     pub delete: Option<String>,
 }
 

@@ -18,6 +18,9 @@ use tokio::net::{TcpStream, UnixListener};
 use tokio::sync::{mpsc, watch};
 use tokio_rustls::client::TlsStream;
 
+/// The revision of who may what that the node tells of when a user was changed.
+pub const CHANGED: u64 = 3;
+
 /// What reached the node of the test.
 #[derive(Debug)]
 pub struct Seen {
@@ -200,12 +203,17 @@ async fn answer(
         }
     }
     let fails = line.contains("/access/roles");
+    let changes = line.contains("/access/users");
     let _ = told.send(Seen {
         line,
         headers,
         body: body.into(),
     });
     let mut response = Response::new(full(r#"{"data":"from the node"}"#.into()));
+    if changes {
+        let revision = CHANGED.into();
+        response.headers_mut().insert("x-basalt-revision", revision);
+    }
     if fails {
         *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
         let reason = hyper::ext::ReasonPhrase::from_static(b"role 'x' already exists");

@@ -4,6 +4,7 @@ use super::{ContentKinds, ZfsBlockSize, ZfsName};
 use crate::words;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -18,6 +19,9 @@ pub struct StorageConfig {
     /// Switched off by the administrator.
     #[serde(default)]
     pub disable: bool,
+    /// The nodes that have it; all of them when none is named.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub nodes: BTreeSet<String>,
 }
 
 words! {
@@ -158,6 +162,7 @@ mod tests {
             },
             content: ContentKinds::guests(),
             disable: false,
+            nodes: BTreeSet::new(),
         };
         let json = json!({"type": "lvmthin", "vgname": "basalt", "thinpool": "data",
             "content": "images,rootdir", "disable": false});

@@ -332,7 +332,7 @@ pub async fn open(storages: &Storages, volume: &VolumeId) -> basalt_storage::Res
 #[cfg(test)]
 mod tests {
     use super::*;
-    use basalt_model::storage::{ContentKinds, StorageConfig, StorageDriver};
+    use basalt_model::storage::{StorageConfig, StorageDriver};
 
     fn storages() -> (tempfile::TempDir, Storages) {
         let directory = tempfile::tempdir().unwrap();
@@ -340,8 +340,7 @@ mod tests {
         let path = directory.path().to_string_lossy().into_owned();
         let config = StorageConfig {
             driver: StorageDriver::Dir { path },
-            content: ContentKinds::all(),
-            disable: false,
+            ..Storages::local_config()
         };
         storages.set(StorageId::local(), config).unwrap();
         (directory, storages)

@@ -5,10 +5,9 @@ use crate::call::Call;
 use crate::guests::{Guest, names_volume};
 use crate::router::Router;
 use crate::state::{Node, storage_key};
-use basalt_api::methods::NoParams;
 use basalt_api::methods::storage::{
     StorageChange, StorageCreate, StorageDelete, StorageGet, StorageInfo, StorageList, StorageMade,
-    StorageNew, StoragePath, StorageUpdate,
+    StorageNew, StoragePath, StorageQuery, StorageUpdate,
 };
 use basalt_api::{Error, Result};
 use basalt_layout::disk::ZFS_WANTED;
@@ -18,6 +17,7 @@ use basalt_model::storage::{
 };
 use basalt_storage::{StorageError, open_driver};
 use basalt_store::{Expect, Transaction};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -64,6 +64,7 @@ fn info(node: &Node, id: StorageId, config: &StorageConfig) -> StorageInfo {
         blocksize: None,
         sparse: None,
         shared: Some(false),
+        nodes: (!config.nodes.is_empty()).then(|| join(&config.nodes)),
         disable: config.disable.then_some(true),
         digest: digest.unwrap_or_default(),
     };
@@ -86,9 +87,14 @@ fn info(node: &Node, id: StorageId, config: &StorageConfig) -> StorageInfo {
     info
 }
 
-async fn list(call: Call, _: NoParams) -> Result<Vec<StorageInfo>> {
+fn join(names: &BTreeSet<String>) -> String {
+    names.iter().cloned().collect::<Vec<_>>().join(",")
+}
+
+async fn list(call: Call, params: StorageQuery) -> Result<Vec<StorageInfo>> {
     let all = call.node.storages.all().into_iter();
-    let seen = all.filter(|(id, _, _)| call.allows(&format!("/storage/{id}"), LOOK));
+    let wanted = all.filter(|(_, config, _)| params.kind.is_none_or(|k| k == config.driver.kind()));
+    let seen = wanted.filter(|(id, _, _)| call.allows(&format!("/storage/{id}"), LOOK));
     Ok(seen
         .map(|(id, config, _)| info(&call.node, id, &config))
         .collect())
@@ -107,9 +113,11 @@ async fn create(call: Call, params: StorageNew) -> Result<StorageMade> {
     let node = &call.node;
     let key = storage_key(&params.storage);
     if node.store.get(&key).is_some() {
-        return Err(Error::exists(format_args!("storage '{}'", params.storage)));
+        // Clients look for these words.
+        let text = format!("storage ID '{}' already defined", params.storage);
+        return Err(Error::failed(text));
     }
-    let config = settled(&params).map_err(Error::from)?;
+    let config = settled(&params, &node.name).map_err(Error::from)?;
     if params.kind == StorageKind::ZfsPool {
         want_zfs(&node.settings.state).map_err(Error::failed)?;
     }
@@ -136,8 +144,8 @@ fn want_zfs(state: &Path) -> std::io::Result<()> {
     std::fs::write(state.join(ZFS_WANTED), "")
 }
 
-/// The configuration that parameters describe; every wrong one is named.
-fn settled(params: &StorageNew) -> std::result::Result<StorageConfig, FieldErrors> {
+/// The configuration that parameters describe; every wrong one is named. `host` is the only node.
+fn settled(params: &StorageNew, host: &str) -> std::result::Result<StorageConfig, FieldErrors> {
     let mut errors = FieldErrors::default();
     let asked = [
         ("path", params.path.is_some(), StorageKind::Dir),
@@ -168,6 +176,8 @@ fn settled(params: &StorageNew) -> std::result::Result<StorageConfig, FieldError
     {
         errors.add("path", text);
     }
+    let nodes = members(params.nodes.as_deref(), host);
+    let nodes = nodes.map_err(|text| errors.add("nodes", text));
     let driver = driver(params);
     let content = driver.as_ref().and_then(|driver| {
         let content = match &params.content {
@@ -178,15 +188,32 @@ fn settled(params: &StorageNew) -> std::result::Result<StorageConfig, FieldError
     });
     let nothing = errors.clone();
     errors.or(())?;
-    // Errors are none, so both of these are there.
-    let (Some(driver), Some(content)) = (driver, content) else {
+    // Errors are none, so all of these are there.
+    let (Some(driver), Some(content), Ok(nodes)) = (driver, content, nodes) else {
         return Err(nothing);
     };
     Ok(StorageConfig {
         driver,
         content,
         disable: params.disable == Some(true),
+        nodes,
     })
+}
+
+/// The nodes that a list names; each must be there.
+fn members(list: Option<&str>, host: &str) -> std::result::Result<BTreeSet<String>, String> {
+    let names = list.unwrap_or_default().split([',', ';', ' ']);
+    let names: BTreeSet<String> = names
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+        .collect();
+    match names.iter().find(|name| *name != host) {
+        Some(name) => Err(format!(
+            "there is no node '{}', only '{host}'",
+            name.escape_debug()
+        )),
+        None => Ok(names),
+    }
 }
 
 /// The driver that parameters describe; none where one that it needs is missing.
@@ -267,13 +294,7 @@ async fn update(call: Call, params: StorageChange) -> Result<()> {
         let text = "the configuration was changed meanwhile: read it again";
         return Err(Error::param("digest", text));
     }
-    if let Some(content) = params.content {
-        config.content =
-            contents(&content, &config.driver).map_err(|text| Error::param("content", text))?;
-    }
-    if let Some(disable) = params.disable {
-        config.disable = disable;
-    }
+    change(&mut config, &params, &node.name).map_err(Error::from)?;
     let change = Transaction::new()
         .expect(&key, Expect::unchanged(&stored))
         .put(&key, &config);
@@ -284,6 +305,54 @@ async fn update(call: Call, params: StorageChange) -> Result<()> {
     node.storages
         .set(params.storage, config)
         .map_err(Error::failed)
+}
+
+/// Puts a change into a configuration; every wrong parameter is named.
+fn change(
+    config: &mut StorageConfig,
+    params: &StorageChange,
+    host: &str,
+) -> std::result::Result<(), FieldErrors> {
+    let mut errors = FieldErrors::default();
+    let deleted = params.delete.as_deref().unwrap_or_default();
+    for name in deleted.split([',', ';', ' ']).filter(|n| !n.is_empty()) {
+        let is_set = match name {
+            "content" => {
+                config.content = config.driver.can_hold();
+                params.content.is_some()
+            }
+            "disable" => {
+                config.disable = false;
+                params.disable.is_some()
+            }
+            "nodes" => {
+                config.nodes.clear();
+                params.nodes.is_some()
+            }
+            other => {
+                let text = format!("'{}' has no default here", other.escape_debug());
+                errors.add("delete", text);
+                false
+            }
+        };
+        if is_set {
+            errors.add(name, "is set and deleted at once: do one of both");
+        }
+    }
+    if let Some(list) = &params.content {
+        match contents(list, &config.driver) {
+            Ok(content) => config.content = content,
+            Err(text) => errors.add("content", text),
+        }
+    }
+    if let Some(list) = &params.nodes {
+        match members(Some(list), host) {
+            Ok(nodes) => config.nodes = nodes,
+            Err(text) => errors.add("nodes", text),
+        }
+    }
+    config.disable = params.disable.unwrap_or(config.disable);
+    errors.or(())
 }
 
 async fn delete(call: Call, params: StoragePath) -> Result<()> {
@@ -329,87 +398,4 @@ async fn delete(call: Call, params: StoragePath) -> Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn new(kind: StorageKind) -> StorageNew {
-        StorageNew {
-            storage: "tank".parse().unwrap(),
-            kind,
-            content: None,
-            disable: None,
-            path: None,
-            vgname: None,
-            thinpool: None,
-            pool: None,
-            blocksize: None,
-            sparse: None,
-        }
-    }
-
-    fn wrong(params: &StorageNew) -> Vec<String> {
-        settled(params).unwrap_err().0.into_keys().collect()
-    }
-
-    #[test]
-    fn what_a_type_needs_is_asked_for_and_no_more() {
-        assert_eq!(wrong(&new(StorageKind::LvmThin)), ["thinpool", "vgname"]);
-        assert_eq!(wrong(&new(StorageKind::ZfsPool)), ["pool"]);
-        let zfs = StorageNew {
-            pool: "tank/data".parse().ok(),
-            sparse: Some(true),
-            ..new(StorageKind::ZfsPool)
-        };
-        assert!(settled(&zfs).is_ok());
-        let misplaced = StorageNew {
-            kind: StorageKind::LvmThin,
-            ..zfs
-        };
-        assert_eq!(wrong(&misplaced), ["pool", "sparse", "thinpool", "vgname"]);
-        let mixed = StorageNew {
-            path: Some("/etc/x".to_owned()),
-            content: Some("iso".to_owned()),
-            vgname: "vg".parse().ok(),
-            thinpool: "pool".parse().ok(),
-            ..new(StorageKind::LvmThin)
-        };
-        assert_eq!(wrong(&mixed), ["content", "path"]);
-        let good = StorageNew {
-            path: None,
-            content: Some("images".to_owned()),
-            ..mixed
-        };
-        assert_eq!(settled(&good).unwrap().content.to_string(), "images");
-        let usual = StorageNew {
-            content: None,
-            ..good
-        };
-        assert_eq!(
-            settled(&usual).unwrap().content.to_string(),
-            "images,rootdir"
-        );
-    }
-
-    #[test]
-    fn directories_of_the_host_are_none_for_volumes() {
-        for good in ["/mnt/disks", "/srv/a b", "/var/lib/vz2", "/tmp/x"] {
-            assert_eq!(check_path(good), Ok(()), "{good}");
-        }
-        for bad in [
-            "",
-            "/",
-            "mnt",
-            "/mnt/",
-            "/mnt/../etc",
-            "/mnt/./x",
-            "/mnt//x",
-            "/mnt/a\nb",
-            "/etc",
-            "/usr/share",
-            "/var/lib/basalt",
-            "/var/lib/basalt/x",
-        ] {
-            assert!(check_path(bad).is_err(), "{bad:?}");
-        }
-    }
-}
+mod tests;

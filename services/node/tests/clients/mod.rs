@@ -1,0 +1,130 @@
+//! What well-known clients ask for, in the way that they ask.
+
+use crate::rig::{JO, ROOT, Rig};
+use serde_json::{Value, json};
+
+/// A stopped guest as the store keeps it.
+async fn with_guest(rig: &mut Rig, vmid: u32, kind: &str, config: Value) {
+    let record = json!({"kind": kind, "config": config});
+    rig.crash_with(&format!("guests/{vmid}"), &record).await;
+}
+
+#[tokio::test]
+async fn lists_may_come_as_repeated_keys() {
+    let rig = Rig::start().await;
+    let path = rig.path("shelf").display().to_string();
+    let form = format!("storage=shelf&type=dir&path={path}&nodes=n1&content=iso&content=images");
+    rig.ask("POST /storage", ROOT, &form).await.data();
+    let shown = rig.ask("GET /storage/shelf", ROOT, "").await;
+    assert_eq!(shown.data()["content"], "images,iso");
+    assert_eq!(shown.data()["nodes"], "n1");
+    let path_twice = "storage=twice&type=dir&path=/srv/a&path=/srv/b";
+    let refused = rig.ask("POST /storage", ROOT, path_twice).await;
+    assert!(refused.body["errors"]["path"].is_string(), "{refused:?}");
+    let kind = format!("{ROOT}Content-Type: application/json\r\n");
+    let body = br#"{"content": ["iso"], "delete": ["nodes", "disable"]}"#;
+    rig.send("PUT /storage/shelf", &kind, body).await.data();
+    let shown = rig.ask("GET /storage/shelf", ROOT, "").await;
+    assert_eq!(shown.data()["content"], "iso");
+    assert!(shown.data()["nodes"].is_null(), "{shown:?}");
+}
+
+#[tokio::test]
+async fn storages_are_for_nodes_that_are_there_and_listed_by_type() {
+    let rig = Rig::start().await;
+    let elsewhere = "storage=x1&type=dir&path=/srv/x1&nodes=n1,n2";
+    let refused = rig.ask("POST /storage", ROOT, elsewhere).await;
+    assert_eq!(
+        refused.body["errors"]["nodes"],
+        "there is no node 'n2', only 'n1'"
+    );
+    for (line, form, name) in [
+        ("PUT /storage/local", "nodes=n2", "nodes"),
+        ("PUT /storage/local", "delete=path", "delete"),
+        (
+            "PUT /storage/local",
+            "content=iso&delete=content",
+            "content",
+        ),
+        ("GET /storage?type=floppy", "", "type"),
+    ] {
+        let answer = rig.ask(line, ROOT, form).await;
+        assert!(answer.body["errors"][name].is_string(), "{answer:?}");
+    }
+    let directories = rig.ask("GET /storage?type=dir", ROOT, "").await;
+    assert_eq!(directories.data()[0]["storage"], "local");
+    let zfs = rig.ask("GET /storage?type=zfspool", ROOT, "").await;
+    assert_eq!(*zfs.data(), json!([]));
+}
+
+#[tokio::test]
+async fn what_watches_a_host_finds_no_jobs_and_no_snapshots() {
+    let mut rig = Rig::start().await;
+    with_guest(
+        &mut rig,
+        100,
+        "qemu",
+        json!({"memory": "64", "name": "web"}),
+    )
+    .await;
+    let rootfs = "local:101/vm-101-disk-0.raw,size=1G";
+    with_guest(
+        &mut rig,
+        101,
+        "lxc",
+        json!({"rootfs": rootfs, "hostname": "db"}),
+    )
+    .await;
+    let uncovered = "GET /cluster/backup-info/not-backed-up";
+    let expected = json!([
+        {"vmid": 100, "name": "web", "type": "qemu"},
+        {"vmid": 101, "name": "db", "type": "lxc"},
+    ]);
+    assert_eq!(*rig.ask(uncovered, ROOT, "").await.data(), expected);
+    let jobs = rig.ask("GET /nodes/n1/replication?guest=100", JO, "").await;
+    assert_eq!(*jobs.data(), json!([]));
+    for (path, title) in [("qemu/100", "VM 101"), ("lxc/101", "CT 100")] {
+        let list = rig
+            .ask(&format!("GET /nodes/n1/{path}/snapshot"), ROOT, "")
+            .await;
+        let [current] = list.data().as_array().unwrap().as_slice() else {
+            panic!("{list:?}");
+        };
+        assert_eq!(
+            (&current["name"], &current["running"]),
+            (&json!("current"), &json!(0))
+        );
+        let swapped = path
+            .replace("100", "x")
+            .replace("101", "100")
+            .replace('x', "101");
+        let other = rig
+            .ask(&format!("GET /nodes/n1/{swapped}/snapshot"), ROOT, "")
+            .await;
+        assert!(
+            other.line.contains(&format!("{title} does not exist")),
+            "{other:?}"
+        );
+        let make = format!("POST /nodes/n1/{path}/snapshot");
+        let make = rig.ask(&make, ROOT, "snapname=before").await;
+        assert_eq!(make.status(), 501, "{make:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_new_container_never_replaces_another() {
+    let mut rig = Rig::start().await;
+    let rootfs = "local:101/vm-101-disk-0.raw,size=1G";
+    with_guest(
+        &mut rig,
+        101,
+        "lxc",
+        json!({"rootfs": rootfs, "hostname": "db"}),
+    )
+    .await;
+    let form = "vmid=101&ostemplate=local:vztmpl/x.tar.zst&rootfs=local:1&force=1";
+    let answer = rig.ask("POST /nodes/n1/lxc", ROOT, form).await;
+    assert!(answer.line.contains("already exists"), "{answer:?}");
+    let kept = rig.ask("GET /nodes/n1/lxc/101/config", ROOT, "").await;
+    assert_eq!(kept.data()["hostname"], "db");
+}
