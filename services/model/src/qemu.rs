@@ -23,7 +23,7 @@ use cloudinit::{CloudInitType, CloudPassword, CloudUser, IpConfig, SshKeys};
 pub use disk::DiskFormat;
 use disk::{DiskCache, DiskDiscard, Mebibytes};
 use firmware::Bios;
-pub use firmware::{EfiDisk, Smbios, SmbiosText, TpmState};
+pub use firmware::{EfiDisk, Smbios, SmbiosText, SystemUuid, TpmState};
 use hotplug::{Hotplug, HotplugKind};
 pub use net::QemuNet;
 use serde_json::json;

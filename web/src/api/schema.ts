@@ -998,6 +998,8 @@ export type StorageInfo = {
   sparse?: Flag;
   /** Whether all nodes see the same volumes. */
   shared?: Flag;
+  /** Nodes that have it, separated by commas; otherwise all. */
+  nodes?: string;
   /** Whether it is switched off. */
   disable?: Flag;
   /** Changes whenever the configuration does. */
@@ -1478,6 +1480,36 @@ export type CtAddress = {
   "ip-address-type": string;
   /** Prefix length. */
   prefix: number;
+};
+
+/** A state of a guest. */
+export type SnapshotEntry = {
+  /** Name; `current` is the guest as it is now. */
+  name: string;
+  /** Description. */
+  description: string;
+  /** Whether the guest runs, of `current`. */
+  running?: Flag;
+  /** Digest of the configuration, of `current`. */
+  digest?: string;
+};
+
+/** A guest that no backup job covers. */
+export type NotBackedUp = {
+  /** Number. */
+  vmid: number;
+  /** Name. */
+  name?: string;
+  /** `qemu` or `lxc`. */
+  type: string;
+};
+
+/** A job that copies a guest's disks to another node. */
+export type ReplicationJob = {
+  /** Name. */
+  id: string;
+  /** The guest. */
+  guest: number;
 };
 
 /** Parameters and result of every method. */
@@ -2764,7 +2796,10 @@ export interface Methods {
   };
   /** Lists the storages that the caller may see. */
   "GET /storage": {
-    params: Record<string, never>;
+    params: {
+      /** Only those with this driver. */
+      type?: "dir" | "lvmthin" | "zfspool";
+    };
     output: Array<StorageInfo>;
   };
   /** Shows the configuration of a storage. */
@@ -2784,6 +2819,8 @@ export interface Methods {
       type: "dir" | "lvmthin" | "zfspool";
       /** What may lie on it, separated by commas (default all that its driver can hold). */
       content?: string;
+      /** Nodes that have it, separated by commas (default all). */
+      nodes?: string;
       /** Whether it is switched off. */
       disable?: Flag;
       /** Directory of a `dir` storage; made if it is not there. */
@@ -2808,8 +2845,12 @@ export interface Methods {
       storage: string;
       /** What may lie on it, separated by commas. */
       content?: string;
+      /** Nodes that have it, separated by commas. */
+      nodes?: string;
       /** Whether it is switched off. */
       disable?: Flag;
+      /** Settings to put back to their defaults, separated by commas: content, disable, nodes. */
+      delete?: string;
       /** Refuse the change if the configuration has another digest. */
       digest?: string;
     };
@@ -3837,6 +3878,8 @@ export interface Methods {
       start?: Flag;
       /** Pool to put it into. */
       pool?: string;
+      /** Let a backup replace the container of that number; a new container never does. */
+      force?: Flag;
       /** Host name (default CT and its number). */
       hostname?: string;
       /** Free text shown with the guest. */
@@ -4059,6 +4102,26 @@ export interface Methods {
     };
     output: ConsoleTicket;
   };
+  /** Lists the snapshots of a virtual machine; the last is what it is now. */
+  "GET /nodes/{node}/qemu/{vmid}/snapshot": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
+    };
+    output: Array<SnapshotEntry>;
+  };
+  /** Lists the snapshots of a container; the last is what it is now. */
+  "GET /nodes/{node}/lxc/{vmid}/snapshot": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
+    };
+    output: Array<SnapshotEntry>;
+  };
   /** Starts guests of a node in their order. */
   "POST /nodes/{node}/startall": {
     params: {
@@ -4146,5 +4209,20 @@ export interface Methods {
       maxworkers?: number;
     };
     output: string;
+  };
+  /** Lists the guests that no backup job covers: without backup jobs, that is every one. */
+  "GET /cluster/backup-info/not-backed-up": {
+    params: Record<string, never>;
+    output: Array<NotBackedUp>;
+  };
+  /** Lists the jobs that copy guests of a node to others; one node alone has none. */
+  "GET /nodes/{node}/replication": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Only those of this guest. */
+      guest?: number;
+    };
+    output: Array<ReplicationJob>;
   };
 }

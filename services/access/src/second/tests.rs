@@ -4,7 +4,7 @@ use super::*;
 use authenticator::Authenticator;
 
 #[path = "../../tests/authenticator/mod.rs"]
-mod authenticator;
+pub mod authenticator;
 
 const NOW: u64 = 1_800_000_000;
 

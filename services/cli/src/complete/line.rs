@@ -27,8 +27,7 @@ pub fn split(line: &str) -> Vec<String> {
 /// are no blanks or quotes.
 pub fn replaced(word: &str, breaks: &str) -> usize {
     word.char_indices()
-        .filter(|(_, letter)| matches!(letter, ':' | '=') && breaks.contains(*letter))
-        .last()
+        .rfind(|(_, letter)| matches!(letter, ':' | '=') && breaks.contains(*letter))
         .map_or(0, |(index, letter)| index + letter.len_utf8())
 }
 

@@ -1,10 +1,7 @@
 //! Answers of a security key, and what passes for one and is none.
 
 use super::*;
-use authenticator::Authenticator;
-
-#[path = "../../../tests/authenticator/mod.rs"]
-mod authenticator;
+use crate::second::tests::authenticator::Authenticator;
 
 const HERE: &str = "https://basalt.example.org:8006";
 
