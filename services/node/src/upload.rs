@@ -77,5 +77,5 @@ async fn text(name: String, mut field: Field<'static>) -> Result<String> {
 }
 
 fn broken(error: multer::Error) -> Error {
-    Error::new(400, format_args!("the upload broke off: {error}"))
+    Error::new(400, format_args!("the upload is incomplete: {error}"))
 }

@@ -2243,7 +2243,7 @@ export interface Methods {
     };
     output: null;
   };
-  /** Lists who changed what and who failed to log in, the newest first; without the right to read */
+  /** Lists who changed what and who failed to log in, the newest first. */
   "GET /cluster/log": {
     params: {
       /** Most entries to show (default 50). */

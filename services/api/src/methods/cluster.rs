@@ -208,8 +208,9 @@ pub struct LogEntry {
 }
 
 endpoints! {
-    /// Lists who changed what and who failed to log in, the newest first; without the right to read
-    /// the host's log only what the caller did.
+    /// Lists who changed what and who failed to log in, the newest first.
+    ///
+    /// Without the right to read the host's log only what the caller did.
     ClusterLog: Get "/cluster/log" {
         params: LogQuery,
         output: Vec<LogEntry>,

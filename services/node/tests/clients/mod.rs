@@ -83,7 +83,10 @@ async fn what_watches_a_host_finds_no_jobs_and_no_snapshots() {
     assert_eq!(*rig.ask(uncovered, ROOT, "").await.data(), expected);
     let jobs = rig.ask("GET /nodes/n1/replication?guest=100", JO, "").await;
     assert_eq!(*jobs.data(), json!([]));
-    for (path, title) in [("qemu/100", "VM 101"), ("lxc/101", "CT 100")] {
+    for (path, other, title) in [
+        ("qemu/100", "qemu/101", "VM 101"),
+        ("lxc/101", "lxc/100", "CT 100"),
+    ] {
         let list = rig
             .ask(&format!("GET /nodes/n1/{path}/snapshot"), ROOT, "")
             .await;
@@ -94,12 +97,8 @@ async fn what_watches_a_host_finds_no_jobs_and_no_snapshots() {
             (&current["name"], &current["running"]),
             (&json!("current"), &json!(0))
         );
-        let swapped = path
-            .replace("100", "x")
-            .replace("101", "100")
-            .replace('x', "101");
         let other = rig
-            .ask(&format!("GET /nodes/n1/{swapped}/snapshot"), ROOT, "")
+            .ask(&format!("GET /nodes/n1/{other}/snapshot"), ROOT, "")
             .await;
         assert!(
             other.line.contains(&format!("{title} does not exist")),
