@@ -145,7 +145,8 @@ async fn the_daemons_keep_to_the_document() {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}{errors}");
     println!("{said}");
-    // Both are still those that were started.
+    // Both are still those that were started; the connection of before was idle for too long.
+    let mut client = Client::connect(&gateway, ROOT).await.unwrap();
     client
         .call("GET /version", "")
         .await
