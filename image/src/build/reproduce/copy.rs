@@ -117,7 +117,8 @@ fn tracked(workspace: &Path) -> Result<Vec<PathBuf>> {
     let files: Vec<PathBuf> = command::output(&mut git)?
         .split_terminator('\0')
         .map(PathBuf::from)
-        .filter(|file| workspace.join(file).exists())
+        // A link counts as it is: what it points to may be only in the image.
+        .filter(|file| fs::symlink_metadata(workspace.join(file)).is_ok())
         .collect();
     if files.is_empty() {
         return Err(Error::Invalid(format!(
