@@ -10,10 +10,12 @@ use basalt_api::encode::{self, Answer, CONTENT_TYPE, Format};
 use basalt_api::route::{Routes, Target};
 use basalt_api::{Error, Kind, Permission, Verb};
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE as CONTENT_TYPE_HEADER, HeaderMap, HeaderName, HeaderValue};
+use http::header::{
+    CONNECTION, CONTENT_TYPE as CONTENT_TYPE_HEADER, HeaderMap, HeaderName, HeaderValue,
+};
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::ext::ReasonPhrase;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -68,6 +70,7 @@ impl Door {
     /// Answers a request from an address.
     pub async fn answer(&self, request: Request<Incoming>, from: &str) -> Response<Body> {
         let path = request.uri().path().to_owned();
+        let has_body = !request.body().is_end_stream();
         let mut response = match Format::split(&path) {
             Some((format, below)) => match self.call(request, below, from).await {
                 Ok(response) => response,
@@ -75,7 +78,13 @@ impl Door {
             },
             None => self.files.answer(&request).await,
         };
+        let failed = response.status().is_client_error() || response.status().is_server_error();
         let headers = response.headers_mut();
+        if has_body && failed {
+            // What is refused at once has a body that nobody reads. The connection ends with it, and a
+            // client that was not told would send its next request there.
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         for (name, value) in SECURITY {
             headers.insert(
                 HeaderName::from_static(name),

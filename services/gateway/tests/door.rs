@@ -176,6 +176,22 @@ async fn what_is_not_there_yet_is_told_to_users_only() {
 }
 
 #[tokio::test]
+async fn a_client_is_told_that_an_unread_body_ends_the_connection() {
+    let rig = Rig::start().await;
+    let mut stream = rig.connect().await;
+    let head = format!(
+        "POST /api2/json/nodes/n/ceph/init HTTP/1.1\r\nHost: localhost\r\n{}Content-Length: 9\r\n\r\n",
+        rig.login()
+    );
+    // The body is still on its way when the answer is made.
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    let answer = String::from_utf8(answer).unwrap().to_ascii_lowercase();
+    assert!(answer.contains("connection: close\r\n"), "{answer}");
+}
+
+#[tokio::test]
 async fn only_http_1_is_spoken_and_every_answer_is_guarded() {
     let rig = Rig::start().await;
     let stream = rig.connect().await;

@@ -18,10 +18,10 @@ use basalt_api::route::{PathParams, Routes, Target};
 use basalt_api::wire::Wire;
 use basalt_api::{Declaration, Error, Kind, Permission, Reply, Result, Verb};
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE as CONTENT_TYPE_HEADER, HeaderName, ORIGIN};
+use http::header::{CONNECTION, CONTENT_TYPE as CONTENT_TYPE_HEADER, HeaderName, ORIGIN};
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::ext::ReasonPhrase;
 use serde_json::{Value, json};
 use std::net::IpAddr;
@@ -67,6 +67,7 @@ impl Server {
         let Some((format, below)) = Format::split(&path) else {
             return plain(StatusCode::NOT_FOUND, "there is nothing here");
         };
+        let has_body = !request.body().is_end_stream();
         let mut response = match self.call(request, below, is_root).await {
             Ok(Outcome::Reply(reply)) => render(encode::success(format, &reply)),
             Ok(Outcome::Switch(headers)) => switch(headers),
@@ -77,6 +78,12 @@ impl Server {
                 render(encode::failure(format, &error))
             }
         };
+        let failed = response.status().is_client_error() || response.status().is_server_error();
+        if has_body && failed {
+            // A body that nobody has read ends the connection, of which the gateway has to know.
+            let close = http::HeaderValue::from_static("close");
+            response.headers_mut().insert(CONNECTION, close);
+        }
         let revision = self.core.access.snapshot().revision;
         response.headers_mut().insert(REVISION, revision.into());
         response
