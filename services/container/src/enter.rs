@@ -30,7 +30,9 @@ use rustix::process::{
     set_dumpable_behavior, set_parent_process_death_signal, setsid, waitid,
 };
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::thread::{ThreadNameSpaceType, move_into_thread_name_spaces};
+use rustix::thread::{
+    LinkNameSpaceType, ThreadNameSpaceType, move_into_link_name_space, move_into_thread_name_spaces,
+};
 
 use crate::first_process::become_root;
 use crate::runtime::{namespaces, seccomp};
@@ -68,6 +70,7 @@ pub fn run(entry: &Entry) -> Result<u8, StepError> {
     let on_terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
     let (streams, theirs) = Streams::make(on_terminal).step("make pipes")?;
     let (ours, line) = UnixStream::pair().step("make a socket pair")?;
+    let host = std::fs::File::open("/proc/self/ns/pid").step("find the host's processes")?;
     move_into_thread_name_spaces(init.pidfd.as_fd(), ThreadNameSpaceType::PROCESS_ID)
         .step("join the container's processes")?;
     let process = sys::clone_child(0, Some(init.cgroup.as_fd()), || {
@@ -77,6 +80,9 @@ pub fn run(entry: &Entry) -> Result<u8, StepError> {
         126
     })
     .step("start a process in the container")?;
+    // As long as children would be the container's, the kernel lets us have no threads.
+    move_into_link_name_space(host.as_fd(), Some(LinkNameSpaceType::ProcessID))
+        .step("leave the container's processes")?;
     drop((line, theirs));
     let streams = match streams {
         Streams::Terminal => Streams::Joined(receive_terminal(&ours)?),

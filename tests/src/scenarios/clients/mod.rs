@@ -47,7 +47,7 @@ pub fn exporter(lab: &mut Lab<'_>) -> Result<()> {
 }
 
 /// Ansible's collection `community.proxmox` makes users, groups, storages, pools, a virtual machine and
-/// a container what a playbook says, and finds them again as its inventory.
+/// a container what a playbook says.
 pub fn ansible(lab: &mut Lab<'_>) -> Result<()> {
     let appliance = lab.appliance()?;
     let token = token(&appliance.api()?, "ansible")?;
@@ -72,12 +72,8 @@ pub fn ansible(lab: &mut Lab<'_>) -> Result<()> {
     command
         .current_dir(paths::workspace().join("tests/clients/ansible"))
         .args(["-i", "localhost,", "site.yml"])
-        // With one of these the requests of the inventory check certificates whatever it is told.
-        .env_remove("REQUESTS_CA_BUNDLE")
-        .env_remove("CURL_CA_BUNDLE")
         .envs(settings)
         .env("ANSIBLE_HOME", lab.work().join("ansible"))
-        .env("BASALT_ANSIBLE", &python)
         .env("BASALT_ISO", &iso);
     drive(&appliance, command)?;
     appliance.done();
