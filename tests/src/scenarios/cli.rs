@@ -109,7 +109,7 @@ fn containers(ssh: &Ssh) -> Result<()> {
     contains(
         ssh,
         "echo typed | pct exec 101 -- sh -c 'hostname; id -u; cat'",
-        &["by-pct\n0\ntyped\n"],
+        &["by-pct\n0\ntyped"],
     )?;
     let failing = ssh.output("pct exec 101 -- sh -c 'echo wrong >&2; exit 3'")?;
     ensure!(
@@ -140,7 +140,7 @@ fn containers(ssh: &Ssh) -> Result<()> {
 
 /// What enters a container is as contained as what is born there.
 fn contained(ssh: &Ssh) -> Result<()> {
-    let facts = "grep -E '^(Seccomp|CapBnd):' /proc/$N/status; cat /proc/$N/uid_map";
+    let facts = r#"grep -E "^(Seccomp|CapBnd):" /proc/$N/status; cat /proc/$N/uid_map"#;
     let own = ssh.run(&format!("pct exec 101 -- sh -c 'N=self; {facts}'"))?;
     let init = ssh.run(&format!("pct exec 101 -- sh -c 'N=1; {facts}'"))?;
     ensure!(own == init, "a program has {own}, init has {init}");
