@@ -70,9 +70,9 @@ impl Door {
     /// Answers a request from an address.
     pub async fn answer(&self, request: Request<Incoming>, from: &str) -> Response<Body> {
         let path = request.uri().path().to_owned();
-        let has_body = !request.body().is_end_stream();
+        let mut unread = !request.body().is_end_stream();
         let mut response = match Format::split(&path) {
-            Some((format, below)) => match self.call(request, below, from).await {
+            Some((format, below)) => match self.call(request, below, from, &mut unread).await {
                 Ok(response) => response,
                 Err(error) => render(encode::failure(format, &error)),
             },
@@ -80,7 +80,7 @@ impl Door {
         };
         let failed = response.status().is_client_error() || response.status().is_server_error();
         let headers = response.headers_mut();
-        if has_body && failed {
+        if unread && failed {
             // What is refused at once has a body that nobody reads. The connection ends with it, and a
             // client that was not told would send its next request there.
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
@@ -94,11 +94,13 @@ impl Door {
         response
     }
 
+    /// Calls a method; `unread` is no longer set when the whole body was read.
     async fn call(
         &self,
         request: Request<Incoming>,
         path: &str,
         from: &str,
+        unread: &mut bool,
     ) -> Result<Response<Body>, Error> {
         let verb = Verb::parse(request.method().as_str())
             .ok_or_else(|| Error::no_such_method(request.method(), path))?;
@@ -143,6 +145,7 @@ impl Door {
             Kind::Sync | Kind::Task => {
                 let (parts, body) = request.into_parts();
                 let body = read(body).await?;
+                *unread = false;
                 bag::add_body(&mut bag, content_type(&parts.headers), &body)?;
                 self.authorize(&caller, &permission, bag, in_path).await?;
                 let body = Content::Whole(body);
