@@ -4,14 +4,13 @@
 use crate::api::{Api, NODE};
 use crate::appliance::Appliance;
 use crate::lab::Lab;
+use crate::python;
 use anyhow::{Context, Result, ensure};
 use basalt_image::build::paths;
-use std::path::PathBuf;
 use std::process::{Command, Output};
 
 mod fence;
 mod npm;
-mod python;
 
 pub use fence::fence_pve;
 
@@ -23,7 +22,7 @@ pub fn proxmoxer(lab: &mut Lab<'_>) -> Result<()> {
     std::fs::write(&iso, vec![b'x'; 3 << 20])?;
     let python = python::environment("python")?;
     let mut command = Command::new(python.join("python"));
-    command.arg(script("drive_proxmoxer.py"));
+    command.arg(python::file("drive_proxmoxer.py"));
     command.env("BASALT_ISO", &iso);
     drive(&appliance, command)?;
     appliance.done();
@@ -36,7 +35,7 @@ pub fn exporter(lab: &mut Lab<'_>) -> Result<()> {
     let token = token(&appliance.api()?, "exporter")?;
     let python = python::environment("python")?;
     let mut command = Command::new(python.join("python"));
-    command.arg(script("drive_exporter.py"));
+    command.arg(python::file("drive_exporter.py"));
     command
         .env("BASALT_TOKEN", &token)
         .env("BASALT_EXPORTER", python.join("pve_exporter"))
@@ -90,11 +89,6 @@ pub fn proxmox_api(lab: &mut Lab<'_>) -> Result<()> {
     drive(&appliance, command)?;
     appliance.done();
     Ok(())
-}
-
-/// A file of `tests/clients/`.
-fn script(name: &str) -> PathBuf {
-    paths::workspace().join("tests/clients").join(name)
 }
 
 /// Makes an API token of the superuser with all its rights, and returns its secret.
