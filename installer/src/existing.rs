@@ -58,7 +58,9 @@ pub fn find(disk: &Path) -> Option<Existing> {
         return None;
     }
     let partition = |number| PathBuf::from(partition_path(&disk.to_string_lossy(), number));
-    let state = look(&partition(DATA_PARTITION), &partition(ESP_PARTITION));
+    let esp = partition(ESP_PARTITION);
+    let roots = Slot::ALL.map(|slot| partition(slot.root_partition()));
+    let state = look(&partition(DATA_PARTITION), || never_booted(&esp, &roots));
     let encrypted = match state {
         State::Unused | State::Used(_) => Some(false),
         State::Encrypted => Some(true),
@@ -125,26 +127,43 @@ enum State {
     Unknown,
 }
 
-fn look(data: &Path, esp: &Path) -> State {
-    let readable = File::open(data).and_then(|mut file| file.read_exact(&mut [0; 4096]));
-    if readable.is_err() {
+fn look(data: &Path, never_booted: impl Fn() -> bool) -> State {
+    if !is_readable(data) {
         return State::Unknown;
     }
-    let arguments = ["--probe", "--output", "value", "--match-tag", "TYPE", "--"];
-    let data_text = data.to_string_lossy();
-    let kind = command::run("blkid", &[&arguments[..], &[&data_text]].concat(), "");
-    match kind.as_deref().map(str::trim) {
-        Err(_) => State::Unused,
-        Ok("ext4") => match look_inside(data) {
+    match content(data).as_deref() {
+        None => State::Unused,
+        Some("ext4") => match look_inside(data) {
             // Half a file system, and nothing yet that could boot: making it was interrupted.
-            State::Unknown if has_no_kernel(esp) => State::Unused,
+            State::Unknown if never_booted() => State::Unused,
             state => state,
         },
         // The members of a mirror are made, and what is encrypted, before anything is written to it.
-        Ok("linux_raid_member" | "crypto_LUKS") if has_no_kernel(esp) => State::Unused,
-        Ok("crypto_LUKS") => State::Encrypted,
-        Ok(_) => State::Unknown,
+        Some("linux_raid_member" | "crypto_LUKS") if never_booted() => State::Unused,
+        Some("crypto_LUKS") => State::Encrypted,
+        Some(_) => State::Unknown,
     }
+}
+
+fn is_readable(device: &Path) -> bool {
+    let read = File::open(device).and_then(|mut file| file.read_exact(&mut [0; 4096]));
+    read.is_ok()
+}
+
+/// What kind of file system, or of something else, a device says that it holds.
+fn content(device: &Path) -> Option<String> {
+    let arguments = ["--probe", "--output", "value", "--match-tag", "TYPE", "--"];
+    let device = device.to_string_lossy();
+    let kind = command::run("blkid", &[&arguments[..], &[&device]].concat(), "").ok()?;
+    Some(kind.trim().to_owned())
+}
+
+/// Whether no host can ever have booted from a disk: its slots are empty, or no kernel is on its
+/// ESP. The slots are filled when everything else is made, so while they are empty the ESP may be
+/// half a file system.
+fn never_booted(esp: &Path, roots: &[PathBuf]) -> bool {
+    let empty = |root: &PathBuf| is_readable(root) && content(root).is_none();
+    roots.iter().all(empty) || has_no_kernel(esp)
 }
 
 fn has_no_kernel(esp: &Path) -> bool {
@@ -202,6 +221,22 @@ mod tests {
         assert_eq!(storage_of(host.pool.as_ref()), GuestStorage::Zfs);
         fs::write(state.join("host.json"), "{").unwrap();
         assert_eq!(judge(dir.path()), State::Used(None));
+    }
+
+    #[test]
+    fn no_host_has_booted_while_the_slots_are_empty() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = |name: &str| {
+            let path = dir.path().join(name);
+            File::create(&path).unwrap().set_len(8 << 20).unwrap();
+            path
+        };
+        let (esp, roots) = (file("esp"), [file("a"), file("b")]);
+        assert!(never_booted(&esp, &roots));
+        command::run("mkfs.ext4", &["-q", &roots[1].to_string_lossy()], "").unwrap();
+        assert!(!never_booted(&esp, &roots), "the ESP cannot be read");
+        let gone = [dir.path().join("gone")];
+        assert!(!never_booted(&esp, &gone), "a slot cannot be read");
     }
 
     #[test]
