@@ -8,9 +8,11 @@
 //! ```
 //!
 //! Requests of all queues are worked on at once, bounded by what the queues can hold; completions
-//! are announced once per round, so a full queue costs one interrupt.
+//! are announced once per round, so a full queue costs one interrupt, and [`linger`] makes rounds
+//! longer when that pays.
 
 mod config;
+mod linger;
 mod request;
 mod wake;
 
@@ -28,6 +30,7 @@ use super::chain::Spans;
 use super::worker::{Backend, BrokenQueue, Live, Stopped};
 use crate::disk::limits::{Direction, Throttle};
 use crate::disk::{self, Disk, Done, Operation};
+use linger::Linger;
 use request::{Failure, Parsed, Reader, Work};
 use wake::Wake;
 
@@ -140,6 +143,9 @@ pub struct Block {
     throttle: Option<Throttle>,
     wake: Wake,
     done: Vec<Done>,
+    /// Queues with requests that are done and not announced, one bit each.
+    unannounced: u64,
+    linger: Linger,
     /// Whether requests were left in the queues for want of room.
     full: bool,
     complained: bool,
@@ -173,6 +179,8 @@ impl Block {
             held: Vec::new(),
             throttle,
             done: Vec::new(),
+            unannounced: 0,
+            linger: Linger::new(),
             full: false,
             complained: false,
             settings,
@@ -187,31 +195,58 @@ impl Block {
     /// Takes requests out of a queue while there is room for them.
     fn take(&mut self, live: &mut Live, queue: usize) -> Result<(), BrokenQueue> {
         live.drain(queue, |live| {
-            while !self.free.is_empty() {
-                let Some(chain) = live.pop(queue)? else {
-                    self.collect(live)?;
-                    return Ok(Stopped::Empty);
-                };
-                let reader = Reader {
-                    size: self.disk.size(),
-                    readonly: self.settings.readonly,
-                    discard: self.settings.discard,
-                    id: &self.id,
-                };
-                let head = chain.head;
-                match reader.parse(&live.memory, chain)? {
-                    Parsed::Answer(status, result) => {
-                        let (code, written) = answer(&result);
-                        status.write(&live.memory, &[code]);
-                        live.push(queue, head, written + 1)?;
-                    }
-                    Parsed::Work(status, work) => self.begin(queue, head, status, work),
+            let stopped = loop {
+                self.linger.begin(Instant::now());
+                let (taken, stopped) = self.take_all(live, queue)?;
+                self.gather(live)?;
+                if stopped == Stopped::Early || !self.is_worth_lingering() {
+                    break stopped;
                 }
-            }
-            self.full = true;
-            self.collect(live)?;
-            Ok(Stopped::Early)
+                self.linger.end(taken, Instant::now());
+                if !self.linger.finds(Instant::now, || live.has_more(queue))? {
+                    break stopped;
+                }
+            };
+            self.full |= stopped == Stopped::Early;
+            self.announce(live)?;
+            Ok(stopped)
         })
+    }
+
+    /// Takes what is there; tells how many requests that were, and whether any had to be left.
+    fn take_all(&mut self, live: &mut Live, queue: usize) -> Result<(u32, Stopped), BrokenQueue> {
+        let mut taken = 0;
+        while !self.free.is_empty() {
+            let Some(chain) = live.pop(queue)? else {
+                return Ok((taken, Stopped::Empty));
+            };
+            taken += 1;
+            let reader = Reader {
+                size: self.disk.size(),
+                readonly: self.settings.readonly,
+                discard: self.settings.discard,
+                id: &self.id,
+            };
+            let head = chain.head;
+            match reader.parse(&live.memory, chain)? {
+                Parsed::Answer(status, result) => {
+                    let (code, written) = answer(&result);
+                    status.write(&live.memory, &[code]);
+                    live.push(queue, head, written + 1)?;
+                    self.unannounced |= 1 << queue;
+                }
+                Parsed::Work(status, work) => self.begin(queue, head, status, work),
+            }
+        }
+        Ok((taken, Stopped::Early))
+    }
+
+    /// While nothing else is waited for, and no other queue waits.
+    fn is_worth_lingering(&self) -> bool {
+        self.settings.queues == 1
+            && self.disk.pending() == 0
+            && self.waiting.is_empty()
+            && self.held.is_empty()
     }
 
     fn begin(&mut self, queue: usize, head: u16, status: Spans, work: Work) {
@@ -263,15 +298,29 @@ impl Block {
 
     /// Finishes what the disk has done and announces it.
     fn collect(&mut self, live: &mut Live) -> Result<(), BrokenQueue> {
+        self.gather(live)?;
+        self.announce(live)
+    }
+
+    /// Finishes what the disk has done.
+    fn gather(&mut self, live: &mut Live) -> Result<(), BrokenQueue> {
         self.disk.collect(&mut self.done);
-        let mut queues = 0u64;
         let mut done = std::mem::take(&mut self.done);
         for one in done.drain(..) {
             if let Some(queue) = self.finish_operation(live, one)? {
-                queues |= 1 << queue;
+                self.unannounced |= 1 << queue;
             }
         }
         self.done = done;
+        Ok(())
+    }
+
+    /// Tells the driver what is done.
+    fn announce(&mut self, live: &mut Live) -> Result<(), BrokenQueue> {
+        let queues = std::mem::take(&mut self.unannounced);
+        if queues != 0 {
+            self.linger.announced();
+        }
         for queue in (0..live.queues.len()).filter(|queue| queues & 1 << queue != 0) {
             live.notify(queue)?;
         }
@@ -436,6 +485,7 @@ impl Backend for Block {
         self.free = (0..self.requests.len()).rev().collect();
         self.waiting.clear();
         self.held.clear();
+        self.unannounced = 0;
         self.full = false;
         self.wake.disarm();
         if let Err(error) = self.disk.finish() {

@@ -57,6 +57,13 @@ impl Live {
         Ok(Some(Chain::collect(&self.memory, descriptors)?))
     }
 
+    /// Whether a queue has a chain that was not taken yet.
+    pub fn has_more(&self, queue: usize) -> Result<bool, BrokenQueue> {
+        let ring = self.queues.get(queue).ok_or(BrokenQueue)?;
+        let offered = ring.avail_idx(&*self.memory, Ordering::Acquire)?;
+        Ok(offered.0 != ring.next_avail())
+    }
+
     /// Hands a chain back with `len` bytes written.
     pub fn push(&mut self, queue: usize, head: u16, len: usize) -> Result<(), BrokenQueue> {
         let queue = self.queues.get_mut(queue).ok_or(BrokenQueue)?;
