@@ -155,7 +155,8 @@ fn content(device: &Path) -> Option<String> {
     let arguments = ["--probe", "--output", "value", "--match-tag", "TYPE", "--"];
     let device = device.to_string_lossy();
     let kind = command::run("blkid", &[&arguments[..], &[&device]].concat(), "").ok()?;
-    Some(kind.trim().to_owned())
+    // Of an empty partition it knows the table that it is in, and says nothing of its type.
+    Some(kind.trim().to_owned()).filter(|kind| !kind.is_empty())
 }
 
 /// Whether no host can ever have booted from a disk: its slots are empty, or no kernel is on its
