@@ -52,6 +52,42 @@ pub struct SetVcpus {
     pub patience_ms: u64,
 }
 
+/// How much memory there is to be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct SetMemory {
+    /// MiB, as [`MemoryStatus::allows`].
+    pub mib: u64,
+    /// How long the guest may take, in milliseconds. After that it is asked for what it had.
+    pub patience_ms: u64,
+}
+
+/// The memory of a machine to which some may come, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemoryStatus {
+    /// What it was started with, and keeps.
+    pub boot: u64,
+    /// Most that it can have.
+    pub most: u64,
+    /// What comes and goes is a multiple of this.
+    pub block: u64,
+    /// What the guest is to have.
+    pub wanted: u64,
+    /// What it has.
+    pub present: u64,
+}
+
+impl MemoryStatus {
+    /// Whether the machine can have so many MiB while it runs.
+    pub fn allows(&self, mib: u64) -> bool {
+        let Some(bytes) = mib.checked_mul(1 << 20) else {
+            return false;
+        };
+        let more = bytes.checked_sub(self.boot);
+        bytes <= self.most && more.is_some_and(|more| more.is_multiple_of(self.block.max(1)))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,5 +106,27 @@ mod tests {
         assert_eq!((device.id(), device.descriptors()), ("scsi1", 2));
         let line = serde_json::to_string(&device).unwrap();
         assert_eq!(serde_json::from_str::<NewDevice>(&line).unwrap(), device);
+    }
+
+    #[test]
+    fn memory_comes_in_blocks_on_top_of_what_there_was() {
+        let memory = MemoryStatus {
+            boot: 513 << 20,
+            most: 1025 << 20,
+            block: 2 << 20,
+            wanted: 513 << 20,
+            present: 513 << 20,
+        };
+        for (mib, allowed) in [
+            (513, true),
+            (1025, true),
+            (515, true),
+            (514, false),
+            (511, false),
+            (1027, false),
+            (u64::MAX, false),
+        ] {
+            assert_eq!(memory.allows(mib), allowed, "{mib}");
+        }
     }
 }

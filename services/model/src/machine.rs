@@ -15,7 +15,7 @@ use crate::cpu::CpuSpec;
 use crate::disk::{
     Backing, CacheMode, ChangeMedia, ImageFormat, Limits, Optical, PauseReason, ResizeDisk,
 };
-use crate::hotplug::{NewDevice, RemoveDevice, SetVcpus};
+use crate::hotplug::{MemoryStatus, NewDevice, RemoveDevice, SetMemory, SetVcpus};
 use serde::{Deserialize, Serialize};
 
 /// Version of the control protocol and of [`MachineSpec`]; the monitor refuses any other.
@@ -47,6 +47,10 @@ pub struct MachineSpec {
     pub cpu: CpuSpec,
     /// Memory in MiB.
     pub memory_mib: u64,
+    /// Most memory in MiB, if more may come while the machine runs. One that goes on from a saved state
+    /// keeps the room that it had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_max_mib: Option<u64>,
     /// MiB that the guest is to use at first and give the others back, when it has a balloon.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub balloon: Option<u64>,
@@ -300,6 +304,10 @@ pub enum Request {
     /// are asked of the guest, answered when it has let go, and when it does not in time, nothing
     /// has changed.
     SetVcpus(SetVcpus),
+    /// Change how much memory there is: more is offered to the guest, which takes it when it can, or it
+    /// is asked to let go of some. Answered when it has as much; when it has not in time, it is
+    /// asked for what it had.
+    SetMemory(SetMemory),
     /// Ask the guest to make do with so much memory, through its balloon, or let it have it again.
     SetBalloon {
         /// MiB that it may use.
@@ -371,7 +379,10 @@ pub struct Status {
     /// The balloon, if there is one. Its figures are those that the guest was asked for before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub balloon: Option<BalloonStatus>,
-    /// Keys of the devices that the guest is asked to let go of.
+    /// The memory, if more may come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<MemoryStatus>,
+    /// Keys of the devices that the guest is asked to let go of, and of figures that it is to change.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub removing: Vec<String>,
     /// Per disk, in the order of the specification; those that came later follow.
@@ -439,6 +450,11 @@ pub enum Event {
     DeviceRemoved {
         /// Configuration key.
         device: String,
+    },
+    /// The guest has as much memory as [`Request::SetMemory`] asked for.
+    MemoryChanged {
+        /// MiB.
+        mib: u64,
     },
     /// A virtual CPU or device failed beyond repair; the process ends with status 1.
     Failed(String),

@@ -40,7 +40,8 @@ config! {
         description "description": Description,
         /// Tags, separated by ';'.
         tags "tags": Tags,
-        /// Memory in MiB (default 512).
+        /// Memory in MiB (default 512). More can come while the machine runs, and go again, if it was started
+        /// with `memory` in `hotplug` and its guest knows virtio-mem.
         memory "memory": Int<16, 4194304>,
         /// Cores per socket (default 1).
         cores "cores": Int<1, 64>,

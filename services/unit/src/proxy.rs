@@ -49,6 +49,13 @@ pub(crate) trait Manager {
 
     fn kill_unit(&self, name: &str, who: &str, signal: i32) -> zbus::Result<()>;
 
+    fn set_unit_properties(
+        &self,
+        name: &str,
+        runtime: bool,
+        properties: Vec<(String, Value<'_>)>,
+    ) -> zbus::Result<()>;
+
     fn get_unit(&self, name: &str) -> zbus::Result<OwnedObjectPath>;
 
     fn list_units_by_patterns(

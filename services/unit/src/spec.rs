@@ -24,6 +24,11 @@ impl Property {
         }
     }
 
+    /// As the service manager takes it.
+    pub(crate) fn into_pair(self) -> (String, Value<'static>) {
+        (self.name, self.value)
+    }
+
     /// A setting that is a time span; systemd counts microseconds and names it `…USec`.
     pub fn duration(name: impl Into<String>, span: Duration) -> Self {
         Self::new(name, u64::try_from(span.as_micros()).unwrap_or(u64::MAX))
@@ -78,7 +83,7 @@ impl UnitSpec {
         if let Some(user) = self.user {
             properties.push(("User".into(), user.into()));
         }
-        properties.extend(self.properties.into_iter().map(|p| (p.name, p.value)));
+        properties.extend(self.properties.into_iter().map(Property::into_pair));
         properties
     }
 }

@@ -6,7 +6,7 @@ use futures_util::StreamExt;
 use zbus::zvariant::{OwnedObjectPath, OwnedValue};
 
 use crate::proxy::{JobRemovedStream, ManagerProxy, UnitPropertiesProxy};
-use crate::{UnitError, UnitSpec};
+use crate::{Property, UnitError, UnitSpec};
 
 pub(crate) const UNIT_INTERFACE: &str = "org.freedesktop.systemd1.Unit";
 const SERVICE_INTERFACE: &str = "org.freedesktop.systemd1.Service";
@@ -142,6 +142,15 @@ impl Units {
         };
         self.manager
             .kill_unit(name, who, signal)
+            .await
+            .map_err(|error| named(error, name))
+    }
+
+    /// Changes settings of a unit that runs, until it ends.
+    pub async fn change(&self, name: &str, settings: Vec<Property>) -> Result<(), UnitError> {
+        let settings = settings.into_iter().map(Property::into_pair).collect();
+        self.manager
+            .set_unit_properties(name, true, settings)
             .await
             .map_err(|error| named(error, name))
     }

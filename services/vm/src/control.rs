@@ -2,7 +2,7 @@
 
 use crate::error::{Result, VmError};
 use basalt_model::disk::MAX_BACKING;
-use basalt_model::hotplug::{RemoveDevice, SetVcpus};
+use basalt_model::hotplug::{RemoveDevice, SetMemory, SetVcpus};
 use basalt_model::machine::{Request, Response, Status};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use std::io::IoSlice;
@@ -77,6 +77,17 @@ impl Control {
     pub async fn set_vcpus(&mut self, vcpus: u8, patience: Duration) -> Result<()> {
         let request = Request::SetVcpus(SetVcpus {
             vcpus,
+            patience_ms: u64::try_from(patience.as_millis()).unwrap_or(u64::MAX),
+        });
+        self.deliver(&request, &[]).await?;
+        self.done_within(patience + PATIENCE).await
+    }
+
+    /// Changes how much memory there is; when the guest has not as much within `patience`, the monitor
+    /// says so and asks it for what it had.
+    pub async fn set_memory(&mut self, mib: u64, patience: Duration) -> Result<()> {
+        let request = Request::SetMemory(SetMemory {
+            mib,
             patience_ms: u64::try_from(patience.as_millis()).unwrap_or(u64::MAX),
         });
         self.deliver(&request, &[]).await?;

@@ -15,6 +15,7 @@ mod error;
 pub mod firmware;
 mod hotplug;
 mod machines;
+mod memory;
 mod resolve;
 mod tpm;
 

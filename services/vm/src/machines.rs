@@ -4,10 +4,11 @@ use crate::agent::{Agent, AgentError, Farewell};
 use crate::control::Control;
 use crate::error::{Result, VmError};
 use crate::hotplug::ResolvedDevice;
+use crate::memory;
 use crate::resolve::{Resolved, agent_socket, control_socket};
 use crate::tpm;
 use basalt_model::disk::ChangeMedia;
-use basalt_model::machine::{MachineSpec, Progress, Request, Started, Status};
+use basalt_model::machine::{Progress, Request, Started, Status};
 use basalt_model::vmid::Vmid;
 use basalt_unit::handover::{Handover, HandoverError};
 use basalt_unit::{KillWho, Property, UnitError, UnitSpec, UnitState, Units};
@@ -31,10 +32,6 @@ const START_PATIENCE: Duration = Duration::from_secs(60);
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// How long a monitor may take to end when told to.
 const QUIT_PATIENCE: Duration = Duration::from_secs(5);
-/// What a monitor needs beside its guest's memory: its own, and page cache for its disks.
-const OVERHEAD: u64 = 256 << 20;
-/// What a screen needs on top: its driver's pictures and the viewers' copy, at their largest.
-const SCREEN_OVERHEAD: u64 = 208 << 20;
 
 /// What to do with a machine that does not power off in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +45,7 @@ pub enum StopPatience {
 /// All virtual machines of this host.
 #[derive(Debug, Clone)]
 pub struct Machines {
-    units: Units,
+    pub(crate) units: Units,
     executable: PathBuf,
     run: PathBuf,
 }
@@ -79,7 +76,9 @@ impl Machines {
         let Resolved { spec, fds, tpm } = machine;
         let handover = |source| VmError::Handover { vmid, source };
         let (ours, theirs) = Handover::pair().map_err(|error| handover(error.into()))?;
-        let unit = self.unit_spec(vmid, &spec.name, memory_limit(&spec), theirs);
+        let screen = spec.display.is_some();
+        let limit = memory::limit(spec.memory_mib << 20, screen);
+        let unit = self.unit_spec(vmid, &spec.name, limit, theirs);
         if let Some(control) = tpm {
             // One of an earlier life may be about to end.
             self.units.stop(&tpm::unit(vmid)).await?;
@@ -90,7 +89,13 @@ impl Machines {
         let borrowed: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
         let exchange = ours.exchange(&spec, &borrowed);
         let result = match tokio::time::timeout(START_PATIENCE, exchange).await {
-            Ok(Ok(Started::Ok)) => return Ok(()),
+            Ok(Ok(Started::Ok)) => {
+                if spec.restore.is_some() && spec.memory_max_mib.is_some() {
+                    // A state may be of a guest that had more than it was to have.
+                    self.fit_limit(vmid, screen).await;
+                }
+                return Ok(());
+            }
             Ok(Ok(Started::Failed(reason))) => VmError::Start { vmid, reason },
             Ok(Err(HandoverError::Closed)) => {
                 let reason = "its monitor ended at once; see the journal of its unit".to_owned();
@@ -245,7 +250,7 @@ impl Machines {
     }
 
     /// A connection to a running machine's monitor.
-    async fn control(&self, vmid: Vmid) -> Result<Control> {
+    pub(crate) async fn control(&self, vmid: Vmid) -> Result<Control> {
         if !self.units.is_up(&Self::unit(vmid)).await? {
             return Err(VmError::NotRunning(vmid));
         }
@@ -264,7 +269,7 @@ impl Machines {
         Ok(names.iter().filter_map(|name| number(name)).collect())
     }
 
-    fn unit_spec(&self, vmid: Vmid, name: &str, memory: u64, stdin: OwnedFd) -> UnitSpec {
+    fn unit_spec(&self, vmid: Vmid, name: &str, limit: u64, stdin: OwnedFd) -> UnitSpec {
         UnitSpec {
             name: Self::unit(vmid),
             description: format!("Virtual machine {vmid} ({name})"),
@@ -273,23 +278,13 @@ impl Machines {
             arguments: Vec::new(),
             user: Some(USER.into()),
             stdin,
-            properties: sandbox(memory),
+            properties: sandbox(limit),
         }
     }
 }
 
-/// Bytes of memory a monitor may take.
-fn memory_limit(spec: &MachineSpec) -> u64 {
-    let screen = if spec.display.is_some() {
-        SCREEN_OVERHEAD
-    } else {
-        0
-    };
-    (spec.memory_mib << 20) + OVERHEAD + screen
-}
-
 /// What a guest's process may do: compute, and use the descriptors it was given.
-pub(crate) fn sandbox(memory: u64) -> Vec<Property> {
+pub(crate) fn sandbox(limit: u64) -> Vec<Property> {
     let on = |name: &str| Property::new(name, true);
     let word = |name: &str, word: &'static str| Property::new(name, word);
     let no_capability = 0_u64;
@@ -298,7 +293,7 @@ pub(crate) fn sandbox(memory: u64) -> Vec<Property> {
     vec![
         word("Type", "exec"),
         Property::new("Before", vec![SHUTDOWN_UNIT.to_owned()]),
-        Property::new("MemoryMax", memory),
+        Property::new(memory::LIMIT, limit),
         Property::new("LimitCORE", 0_u64),
         Property::new("CapabilityBoundingSet", no_capability),
         Property::new("RestrictNamespaces", no_namespace),

@@ -3,10 +3,12 @@
 use crate::disks;
 use crate::error::{Result, VmError, io};
 use crate::firmware;
+use crate::memory;
 use crate::tpm;
 use basalt_model::field::FieldErrors;
 use basalt_model::machine::{Adapter, Boot, Display, MachineSpec, Nic, PROTOCOL, Slot};
 use basalt_model::network::InterfaceName;
+use basalt_model::qemu::hotplug::HotplugKind;
 use basalt_model::qemu::{QemuConfig, QemuNet, Vga};
 use basalt_model::storage::VolumeId;
 use basalt_model::vmid::Vmid;
@@ -21,6 +23,8 @@ use std::path::{Path, PathBuf};
 /// Where the sockets of running machines are.
 pub const RUN: &str = "/run/basalt/vm";
 
+/// Most disks of a machine to which memory may come: it has one place for them less than others.
+const DISKS_BESIDE_MEMORY: usize = 14;
 /// By which the kernel moves the packets of a network card.
 const VHOST: &str = "/dev/vhost-net";
 
@@ -116,6 +120,7 @@ pub async fn resolve(
         plugged: config.vcpus.and(u8::try_from(config.vcpus()).ok()),
         cpu,
         memory_mib: config.memory_mib(),
+        memory_max_mib: memory::most_mib(config),
         balloon: config.balloon_mib(),
         kvm,
         control,
@@ -201,6 +206,13 @@ fn check(config: &QemuConfig) -> std::result::Result<(), FieldErrors> {
                 firmware::LEAST_MEMORY_MIB
             ),
         );
+    }
+    let disks = config.disks().into_iter();
+    let disks = disks.filter(|(_, disk)| !QemuConfig::is_optical(disk));
+    if config.hotplugs(HotplugKind::Memory) && disks.count() > DISKS_BESIDE_MEMORY {
+        let most = DISKS_BESIDE_MEMORY;
+        let text = format!("with more than {most} disks no memory can come: leave 'memory' out");
+        errors.add("hotplug", text);
     }
     errors.or(())
 }
@@ -288,7 +300,7 @@ fn display(
 }
 
 /// What draws. A kernel that is entered directly finds no picture of a firmware's.
-fn adapter(config: &QemuConfig) -> Option<Adapter> {
+pub(crate) fn adapter(config: &QemuConfig) -> Option<Adapter> {
     match config.vga() {
         Vga::Absent => None,
         Vga::Virtio => Some(Adapter::Virtio),
@@ -370,6 +382,19 @@ mod tests {
         assert!(check(&config(wide)).unwrap_err().0.contains_key("cores"));
         let fits = json!({"kernel": "local:kernel/vmlinuz", "cores": 4, "sockets": 2});
         assert!(check(&config(fits)).is_ok());
+    }
+
+    #[test]
+    fn memory_comes_to_machines_that_have_a_place_for_its_device() {
+        let machine = |disks: usize| {
+            let mut value = json!({"hotplug": "memory", "ide2": "none,media=cdrom"});
+            for index in 0..disks {
+                value[format!("virtio{index}")] = json!(format!("local:100/{index}.raw"));
+            }
+            check(&config(value))
+        };
+        assert!(machine(14).is_ok());
+        assert!(machine(15).unwrap_err().0.contains_key("hotplug"));
     }
 
     #[test]

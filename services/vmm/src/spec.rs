@@ -20,7 +20,9 @@ use basalt_model::machine::{self, Adapter, Boot, Disk, MachineSpec, Nic, SystemI
 
 use crate::disk::Image;
 use crate::disk::ring::Rings;
-use crate::machine::layout::{DISK_SLOTS, NIC_SLOTS};
+use crate::machine::blocks::Blocks;
+use crate::machine::cpuid::Offer;
+use crate::machine::layout::{DISK_SLOTS, NIC_SLOTS, Span, room_for_blocks};
 use crate::tpm::emulator::Emulator;
 use crate::tpm::store::Store;
 use crate::tpm::{self, Module};
@@ -183,8 +185,10 @@ pub struct Resources {
     pub plugged: Option<u8>,
     /// What they can do.
     pub cpu: CpuSpec,
-    /// Bytes of memory.
+    /// Bytes of memory that are always there.
     pub memory: u64,
+    /// Memory that may come.
+    pub blocks: Option<Arc<Blocks>>,
     /// `/dev/kvm`.
     pub kvm: kvm_ioctls::Kvm,
     /// What it runs first.
@@ -286,6 +290,9 @@ impl Resources {
             .map(|slot| delivery.file("restore", slot))
             .transpose()?;
         let kvm = open_kvm(delivery.take("kvm", spec.kvm)?)?;
+        let most = spec.memory_max_mib.map(|mib| mib << 20);
+        let blocks = most.map(|most| blocks(memory, most - memory, &kvm));
+        let blocks = blocks.transpose()?.flatten();
         delivery.finish()?;
         let resources = Self {
             name: spec.name,
@@ -294,6 +301,7 @@ impl Resources {
             plugged: spec.plugged,
             cpu: spec.cpu,
             memory,
+            blocks,
             kvm,
             boot,
             system: spec.system,
@@ -312,6 +320,28 @@ impl Resources {
             restore,
         };
         Ok((resources, listeners))
+    }
+
+    /// Where memory that may come lies.
+    pub fn room(&self) -> Option<Span> {
+        self.blocks.as_ref().map(|blocks| blocks.room())
+    }
+
+    /// Takes over how much memory a saved machine had at its start, and its room for more, which
+    /// the state knows better than a specification. `false` when such a machine cannot be here.
+    pub fn adopt_memory(&mut self, memory: u64, room: Span) -> bool {
+        let range = MIN_MEMORY_MIB << 20..=MAX_MEMORY_MIB << 20;
+        let offer = Offer::of(&self.kvm);
+        let fits = offer.is_ok_and(|offer| {
+            range.contains(&memory)
+                && range.end() - memory >= room.1
+                && room_for_blocks(memory, room.1, offer.address_bits()) == Some(room)
+        });
+        if fits {
+            self.memory = memory;
+            self.blocks = Some(Arc::new(Blocks::new(memory, room)));
+        }
+        fits
     }
 
     /// The files that hold what the guest writes, by configuration key.
@@ -422,6 +452,14 @@ fn disk_resource(
         image,
         counters: Arc::default(),
     })
+}
+
+/// Room for `most` bytes that may come to a machine of `memory` bytes, as far as its processors can
+/// address them.
+fn blocks(memory: u64, most: u64, kvm: &kvm_ioctls::Kvm) -> Result<Option<Arc<Blocks>>, Error> {
+    let offer = Offer::of(kvm).map_err(|e| invalid("kvm", e.to_string()))?;
+    let room = room_for_blocks(memory, most, offer.address_bits());
+    Ok(room.map(|room| Arc::new(Blocks::new(memory, room))))
 }
 
 fn open_kvm(fd: OwnedFd) -> Result<kvm_ioctls::Kvm, Error> {

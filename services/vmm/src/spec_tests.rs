@@ -15,6 +15,7 @@ fn spec() -> MachineSpec {
         vcpus: 1,
         plugged: None,
         memory_mib: 64,
+        memory_max_mib: None,
         kvm: Slot(0),
         control: Slot(1),
         serial: Slot(2),
@@ -76,7 +77,7 @@ fn refused(spec: MachineSpec, descriptors: Vec<OwnedFd>) -> String {
 #[test]
 fn bounds_are_checked_and_named() {
     type Change = fn(&mut MachineSpec);
-    let cases: [(&str, Change); 11] = [
+    let cases: [(&str, Change); 13] = [
         ("protocol", |s| s.protocol = 99),
         ("vcpus", |s| s.vcpus = 0),
         ("vcpus", |s| s.vcpus = 65),
@@ -84,6 +85,8 @@ fn bounds_are_checked_and_named() {
         ("plugged", |s| s.plugged = Some(2)),
         ("memory_mib", |s| s.memory_mib = 31),
         ("memory_mib", |s| s.memory_mib = u64::MAX),
+        ("memory_max_mib", |s| s.memory_max_mib = Some(63)),
+        ("memory_max_mib", |s| s.memory_max_mib = Some(u64::MAX)),
         ("disks", |s| s.disks = vec![disk(4); 17]),
         ("nics", |s| s.nics = vec![nic([2, 0, 0, 0, 0, 1]); 10]),
         ("net0", |s| s.nics = vec![nic([3, 0, 0, 0, 0, 1])]),

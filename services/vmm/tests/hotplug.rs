@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::BufRead;
 use std::os::fd::OwnedFd;
 
-use basalt_model::hotplug::{NewDevice, RemoveDevice, SetVcpus};
+use basalt_model::hotplug::{NewDevice, RemoveDevice, SetMemory, SetVcpus};
 use basalt_model::machine::{
     Disk, Event, Nic, Request, Response, STATE_ROOM, Slot, Started, Status,
 };
@@ -297,5 +297,68 @@ fn a_guest_that_does_not_answer_keeps_its_processors() {
         return;
     };
     refused(fixed.ask(&set_vcpus(1, 50)), "vcpus: ");
+    assert_eq!(fixed.ask(&Request::Quit), Response::Ok);
+}
+
+fn set_memory(mib: u64, patience_ms: u64) -> Request {
+    Request::SetMemory(SetMemory { mib, patience_ms })
+}
+
+#[test]
+fn a_guest_that_does_not_answer_keeps_its_memory_and_its_state_the_room_for_more() {
+    let setup = |memory_max_mib, restore| Setup {
+        memory_max_mib,
+        restore,
+        ..Setup::default()
+    };
+    let Some(monitor) = running(setup(Some(256), None)) else {
+        return;
+    };
+    let mut serial = monitor.serial();
+    expect(&mut serial, ">");
+    let memory = status(&monitor).memory.unwrap();
+    let bytes = (memory.boot, memory.present, memory.wanted, memory.most);
+    assert_eq!(bytes, (64 << 20, 64 << 20, 64 << 20, 256 << 20));
+    for mib in [62, 65, 258, u64::MAX] {
+        refused(monitor.ask(&set_memory(mib, 50)), "mib: ");
+    }
+    assert_eq!(monitor.ask(&set_memory(64, 50)), Response::Ok);
+    refused(monitor.ask(&set_memory(128, 50)), "virtio-mem");
+    assert_eq!(status(&monitor).memory.unwrap(), memory);
+    let waiting = monitor.send(&set_memory(128, PATIENCE_MS));
+    while status(&monitor).removing != ["memory"] {
+        std::thread::yield_now();
+    }
+    assert_eq!(status(&monitor).memory.unwrap().wanted, 128 << 20);
+    refused(monitor.ask(&set_memory(256, 50)), "already");
+    assert_eq!(monitor.ask(&Request::Quit), Response::Ok);
+    assert!(monitor.wait().success());
+    drop(waiting);
+
+    let Some(monitor) = running(setup(Some(256), None)) else {
+        return;
+    };
+    let state = tempfile::tempfile().unwrap();
+    state.set_len(STATE_ROOM + (64 << 20)).unwrap();
+    assert_eq!(monitor.ask_with(&Request::Save, &state), Response::Ok);
+    refused(monitor.ask(&set_memory(128, 50)), "paused");
+    assert_eq!(monitor.ask(&Request::Quit), Response::Ok);
+    assert!(monitor.wait().success());
+    let on_it = || -> OwnedFd { state.try_clone().unwrap().into() };
+    let (_, answer) = setup(None, Some(on_it())).start().unwrap();
+    let Started::Failed(reason) = answer else {
+        panic!("a machine without its room started")
+    };
+    assert!(reason.starts_with("memory and room for more"), "{reason}");
+    // Room for another amount is asked for than the guest knows of.
+    let monitor = running(setup(Some(512), Some(on_it()))).unwrap();
+    assert_eq!(status(&monitor).memory.unwrap(), memory);
+    assert_eq!(monitor.ask(&Request::Quit), Response::Ok);
+
+    let Some(fixed) = running(Setup::default()) else {
+        return;
+    };
+    assert_eq!(status(&fixed).memory, None);
+    refused(fixed.ask(&set_memory(128, 50)), "for good");
     assert_eq!(fixed.ask(&Request::Quit), Response::Ok);
 }

@@ -20,6 +20,7 @@ mod encryption;
 mod faces;
 mod figures;
 mod graphics;
+mod growth;
 mod hotplug;
 mod immutable;
 mod install;
@@ -132,6 +133,7 @@ pub const ALL: &[Scenario] = &[
     long("processors_by_level", balloon::processors),
     long("hotplug_of_disks_and_cards", hotplug::life),
     long("hotplug_of_processors", hotplug::processors),
+    long("hotplug_of_memory", growth::life),
     scenario("reboot_brings_onboot_guests_back", power::onboot),
     scenario(
         "graphical_console_shows_and_types",

@@ -1162,7 +1162,8 @@ export type WithDigest = {
   description?: string;
   /** Tags, separated by ';'. */
   tags?: string;
-  /** Memory in MiB (default 512). */
+  /** Memory in MiB (default 512). More can come while the machine runs, and go again, if it was started
+   *  with `memory` in `hotplug` and its guest knows virtio-mem. */
   memory?: number;
   /** Cores per socket (default 1). */
   cores?: number;
@@ -2991,7 +2992,8 @@ export interface Methods {
       description?: string;
       /** Tags, separated by ';'. */
       tags?: string;
-      /** Memory in MiB (default 512). */
+      /** Memory in MiB (default 512). More can come while the machine runs, and go again, if it was started
+       *  with `memory` in `hotplug` and its guest knows virtio-mem. */
       memory?: number;
       /** Cores per socket (default 1). */
       cores?: number;
@@ -3138,7 +3140,8 @@ export interface Methods {
       description?: string;
       /** Tags, separated by ';'. */
       tags?: string;
-      /** Memory in MiB (default 512). */
+      /** Memory in MiB (default 512). More can come while the machine runs, and go again, if it was started
+       *  with `memory` in `hotplug` and its guest knows virtio-mem. */
       memory?: number;
       /** Cores per socket (default 1). */
       cores?: number;
@@ -3256,7 +3259,8 @@ export interface Methods {
       description?: string;
       /** Tags, separated by ';'. */
       tags?: string;
-      /** Memory in MiB (default 512). */
+      /** Memory in MiB (default 512). More can come while the machine runs, and go again, if it was started
+       *  with `memory` in `hotplug` and its guest knows virtio-mem. */
       memory?: number;
       /** Cores per socket (default 1). */
       cores?: number;

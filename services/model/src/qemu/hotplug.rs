@@ -15,7 +15,7 @@ words! {
         Disk = "disk",
         /// Processors.
         Cpu = "cpu",
-        /// Memory; no effect.
+        /// Memory.
         Memory = "memory",
         /// USB devices; no effect.
         Usb = "usb",

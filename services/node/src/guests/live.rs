@@ -1,5 +1,5 @@
-//! Disks, network cards and processors that come to a running machine, and go, as its configuration
-//! changes.
+//! Disks, network cards, processors and memory that come to a running machine, and go, as its
+//! configuration changes.
 //!
 //! The configuration is stored before anything happens to the machine; when the machine does not
 //! follow, it gets back what it had, and the configuration the settings it had. What a machine runs
@@ -24,8 +24,12 @@ const KIND: GuestKind = GuestKind::Qemu;
 const VCPUS: &str = "vcpus";
 /// The setting that says how much memory the guest is to use.
 const BALLOON: &str = "balloon";
+/// The setting that says how much memory there is.
+const MEMORY: &str = "memory";
 /// How long a guest may take to let go of a device.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How long it may take to get as much memory as it is to have: it moves what is in its way.
+const MEMORY_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Why a running machine did not follow its configuration.
 #[derive(Debug)]
@@ -43,6 +47,8 @@ enum Step {
     Plug(String),
     /// Another number of processors.
     Vcpus,
+    /// Another amount of memory.
+    Memory,
     /// Another target of the balloon.
     Balloon,
 }
@@ -52,6 +58,7 @@ impl Step {
         match self {
             Self::Unplug(key) | Self::Plug(key) => key,
             Self::Vcpus => VCPUS,
+            Self::Memory => MEMORY,
             Self::Balloon => BALLOON,
         }
     }
@@ -82,8 +89,9 @@ fn is_live_disk(key: &str) -> bool {
 }
 
 /// How a machine that runs as `running` becomes `wanted`, as far as that can be while it runs:
-/// first all that goes, since that is what a guest may refuse.
-fn steps(running: &QemuConfig, wanted: &QemuConfig) -> Vec<Step> {
+/// first all that goes, since that is what a guest may refuse. `fits` says whether it can have so many
+/// MiB of memory.
+fn steps(running: &QemuConfig, wanted: &QemuConfig, fits: impl Fn(u64) -> bool) -> Vec<Step> {
     let (have, want) = (devices(running), devices(wanted));
     let may = |key: &str| {
         let kind = match is_live_disk(key) {
@@ -101,7 +109,7 @@ fn steps(running: &QemuConfig, wanted: &QemuConfig) -> Vec<Step> {
         .filter(|(key, device)| may(key) && have.get(*key) != Some(device))
         .map(|(key, _)| Step::Plug(key.clone()));
     let figures = vcpus(running, wanted).into_iter();
-    let figures = figures.chain(balloon(running, wanted));
+    let figures = figures.chain(memory(running, wanted, fits));
     goes.chain(figures).chain(comes).collect()
 }
 
@@ -113,11 +121,20 @@ fn vcpus(running: &QemuConfig, wanted: &QemuConfig) -> Option<Step> {
     (differ && same_most && may && wanted.vcpus.is_some()).then_some(Step::Vcpus)
 }
 
-/// A balloon comes and goes with a start only, and so does the memory that it is measured by.
+/// Memory comes where some may; the balloon, which is measured by it, is then set as well.
+fn memory(running: &QemuConfig, wanted: &QemuConfig, fits: impl Fn(u64) -> bool) -> Option<Step> {
+    let mib = wanted.memory_mib();
+    if running.memory_mib() == mib {
+        return balloon(running, wanted);
+    }
+    let may = wanted.hotplugs(HotplugKind::Memory) && fits(mib);
+    may.then_some(Step::Memory)
+}
+
+/// A balloon comes and goes with a start only.
 fn balloon(running: &QemuConfig, wanted: &QemuConfig) -> Option<Step> {
-    let same_memory = running.memory_mib() == wanted.memory_mib();
     let targets = (running.balloon_mib()?, wanted.balloon_mib()?);
-    (same_memory && targets.0 != targets.1).then_some(Step::Balloon)
+    (targets.0 != targets.1).then_some(Step::Balloon)
 }
 
 fn is_drive(config: &QemuConfig, key: &str) -> bool {
@@ -161,6 +178,20 @@ impl Running<'_> {
                 set.map_err(Error::failed)?;
                 with(&self.config, key, wanted)?
             }
+            Step::Memory => {
+                let mib = wanted.memory_mib();
+                report.log(format_args!("changing to {mib} MiB of memory"));
+                let set = node.machines.set_memory(vmid, wanted, MEMORY_PATIENCE);
+                set.await.map_err(Error::failed)?;
+                let next = with(&self.config, key, wanted)?;
+                match (self.config.balloon_mib(), wanted.balloon_mib()) {
+                    (Some(_), Some(mib)) => {
+                        node.order(vmid, &Request::SetBalloon { mib }).await?;
+                        with(&next, BALLOON, wanted)?
+                    }
+                    _ => next,
+                }
+            }
             Step::Balloon => {
                 let mib = wanted.balloon_mib().unwrap_or(wanted.memory_mib());
                 report.log(format_args!("asking the guest to use {mib} MiB of memory"));
@@ -191,6 +222,7 @@ impl Running<'_> {
                 Step::Unplug(key) => Step::Plug(key.clone()),
                 Step::Plug(key) => Step::Unplug(key.clone()),
                 Step::Vcpus => Step::Vcpus,
+                Step::Memory => Step::Memory,
                 Step::Balloon => Step::Balloon,
             };
             self.carry_out(&back, before, report).await?;
@@ -216,10 +248,16 @@ impl Node {
         let Some(GuestConfig::Qemu(before)) = self.running_config(KIND, vmid) else {
             return Ok(());
         };
-        let steps = steps(&before, wanted);
-        if steps.is_empty() || !self.answers(vmid).await {
+        if steps(&before, wanted, |_| true).is_empty() {
             return Ok(());
         }
+        // A guest whose processors stand cannot let go of anything, and its changes wait.
+        let status = self.machines.status(vmid).await;
+        let Some(status) = status.ok().filter(|s| s.state == RunState::Running) else {
+            return Ok(());
+        };
+        let room = status.memory;
+        let steps = steps(&before, wanted, |mib| room.is_some_and(|r| r.allows(mib)));
         let mut running = Running {
             node: self,
             vmid,
@@ -240,13 +278,6 @@ impl Node {
             });
         }
         Ok(())
-    }
-
-    /// Whether a guest's processors run: one that stands cannot let go of anything, and its changes
-    /// wait.
-    async fn answers(&self, vmid: Vmid) -> bool {
-        let status = self.machines.status(vmid).await;
-        status.is_ok_and(|status| status.state == RunState::Running)
     }
 
     /// Corrects the note of what a machine runs with by what its monitor says: an interruption may
@@ -280,6 +311,10 @@ fn corrected(noted: &QemuConfig, stored: &QemuConfig, status: &Status) -> Result
     if noted.vcpus.is_some() {
         config.vcpus = Int::new(status.vcpus.into()).or(noted.vcpus);
     }
+    let memory = status.memory.map(|memory| memory.wanted >> 20);
+    if memory.is_some_and(|mib| mib != noted.memory_mib()) {
+        config.memory = memory.and_then(Int::new).or(noted.memory);
+    }
     for key in devices(noted).keys().filter(|key| !there.contains(key)) {
         config = with(&config, key, &QemuConfig::default())?;
     }
@@ -294,6 +329,7 @@ fn corrected(noted: &QemuConfig, stored: &QemuConfig, status: &Status) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
+    use basalt_model::hotplug::MemoryStatus;
     use basalt_model::machine::{DiskStats, NicStats};
     use serde_json::{Value, json};
 
@@ -308,6 +344,11 @@ mod tests {
             "virtio0": "local:100/a.raw,size=1G", "scsi1": "local:100/b.raw,size=1G",
             "ide2": "none,media=cdrom", "net0": NET, "cores": 2,
         }))
+    }
+
+    /// The steps where any amount of memory fits.
+    fn steps(running: &QemuConfig, wanted: &QemuConfig) -> Vec<Step> {
+        super::steps(running, wanted, |_| true)
     }
 
     fn unplug(key: &str) -> Step {
@@ -389,6 +430,29 @@ mod tests {
     }
 
     #[test]
+    fn memory_changes_where_some_may_come_and_the_balloon_follows() {
+        let machine = |memory: u64, balloon: Value, hotplug: &str| {
+            let mut value = json!({"memory": memory, "hotplug": hotplug});
+            if !balloon.is_null() {
+                value["balloon"] = balloon;
+            }
+            config(value)
+        };
+        let before = machine(512, Value::Null, "memory");
+        let change = |wanted: &QemuConfig| steps(&before, wanted);
+        let more = machine(1024, Value::Null, "memory");
+        assert_eq!(change(&more), [Step::Memory]);
+        assert_eq!(super::steps(&before, &more, |mib| mib != 1024), []);
+        assert_eq!(change(&machine(1024, Value::Null, "disk")), []);
+        let part = machine(1024, json!(768), "memory");
+        assert_eq!(change(&part), [Step::Memory]);
+        assert_eq!(super::steps(&before, &part, |_| false), []);
+        assert_eq!(change(&machine(1024, json!(0), "memory")), [Step::Memory]);
+        let less = machine(1024, json!(640), "memory");
+        assert_eq!(steps(&part, &less), [Step::Balloon]);
+    }
+
+    #[test]
     fn a_note_is_corrected_by_what_the_monitor_says() {
         let stored = config(json!({"virtio0": "local:100/a.raw", "net1": NET}));
         let status = Status {
@@ -398,6 +462,13 @@ mod tests {
             vcpus: 2,
             agent: None,
             balloon: None,
+            memory: Some(MemoryStatus {
+                boot: 512 << 20,
+                most: 4096 << 20,
+                block: 2 << 20,
+                wanted: 1024 << 20,
+                present: 768 << 20,
+            }),
             removing: Vec::new(),
             disks: vec![DiskStats {
                 id: "virtio0".into(),
@@ -413,7 +484,7 @@ mod tests {
             Value::Object(found.to_map()),
             json!({
                 "virtio0": "local:100/a.raw,size=1G", "ide2": "none,media=cdrom",
-                "net1": NET, "cores": 2,
+                "net1": NET, "cores": 2, "memory": 1024,
             })
         );
     }

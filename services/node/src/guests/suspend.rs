@@ -110,7 +110,7 @@ impl Node {
             return Err(Error::not_found(guest.title()));
         };
         let storage = storage.unwrap_or_else(|| usual_storage(config));
-        let size = DiskSize::from_bytes((config.memory_mib() << 20) + STATE_ROOM);
+        let size = DiskSize::from_bytes(self.memory_to_save(vmid, config).await + STATE_ROOM);
         let vmstate = self.name_state(vmid, &storage).await?;
         let suspending = GuestRecord {
             lock: Some(Lock::Suspending),
@@ -233,6 +233,14 @@ impl Node {
         }
         drop(held);
         self.finish_resume(vmid, &record, report).await
+    }
+
+    /// Bytes of memory of a machine that runs: its guest may have more than it is to have, for a while.
+    async fn memory_to_save(&self, vmid: Vmid, config: &QemuConfig) -> u64 {
+        let configured = config.memory_mib() << 20;
+        let status = self.machines.status(vmid).await.ok();
+        let memory = status.and_then(|status| status.memory);
+        memory.map_or(configured, |memory| memory.wanted.max(memory.present))
     }
 
     /// Lets a machine run that was built from the state in `record.making`, which is used up.

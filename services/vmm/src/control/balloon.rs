@@ -11,7 +11,7 @@ impl Server {
         let Some(levers) = &self.resources.balloon else {
             return Err("mib: the machine has no balloon".to_owned());
         };
-        let most = self.resources.memory >> 20;
+        let most = levers.memory() >> 20;
         if !(1..=most).contains(&mib) {
             return Err(format!("mib: {mib} is not 1 to {most}"));
         }

@@ -7,6 +7,7 @@ use basalt_model::hotplug::{NewDevice, RemoveDevice, SetVcpus};
 use basalt_model::machine::{Event, Request, Response, RunState};
 
 use super::Server;
+use super::memory::Resizing;
 use crate::machine::Machine;
 
 /// Longest time a guest may be given to let go of a device.
@@ -30,11 +31,12 @@ pub struct CpuRemoval {
     deadline: Instant,
 }
 
-/// What the guest was asked to let go of.
+/// What the guest was asked to let go of, or to change.
 #[derive(Default)]
 pub struct Removals {
     devices: Vec<Removal>,
     cpus: Option<CpuRemoval>,
+    pub(super) memory: Option<Resizing>,
 }
 
 impl Removals {
@@ -42,19 +44,21 @@ impl Removals {
     pub fn ids(&self) -> Vec<String> {
         let devices = self.devices.iter().map(|removal| removal.id.clone());
         let cpus = self.cpus.iter().map(|_| "vcpus".to_owned());
-        devices.chain(cpus).collect()
+        let memory = self.memory.iter().map(|_| "memory".to_owned());
+        devices.chain(cpus).chain(memory).collect()
     }
 
     /// How long until the guest has had its time for the next one.
     pub fn next_deadline(&self) -> Option<Duration> {
         let devices = self.devices.iter().map(|removal| removal.deadline);
         let cpus = self.cpus.iter().map(|removal| removal.deadline);
-        let next = devices.chain(cpus).min()?;
+        let memory = self.memory.iter().map(Resizing::deadline);
+        let next = devices.chain(cpus).chain(memory).min()?;
         Some(next.saturating_duration_since(Instant::now()))
     }
 }
 
-fn deadline(patience_ms: u64) -> Instant {
+pub(super) fn deadline(patience_ms: u64) -> Instant {
     Instant::now() + Duration::from_millis(patience_ms).min(MAX_PATIENCE)
 }
 
@@ -84,6 +88,7 @@ impl Server {
             Request::AddDevice(device) => self.add_device(device, descriptors),
             Request::RemoveDevice(remove) => self.remove_device(index, &remove),
             Request::SetVcpus(wanted) => self.set_vcpus(index, &wanted),
+            Request::SetMemory(wanted) => self.set_memory(index, &wanted),
             _ => Ok(Answer::Now),
         }
     }
@@ -243,6 +248,7 @@ impl Server {
     /// Gives up on guests that have had their time.
     pub(super) fn give_up_removals(&mut self) {
         self.give_up_cpus();
+        self.give_up_memory();
         let now = Instant::now();
         let due = |removal: &Removal| removal.deadline <= now;
         let (due, kept) = std::mem::take(&mut self.removals.devices)

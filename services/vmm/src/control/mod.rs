@@ -8,6 +8,7 @@ mod balloon;
 pub mod channel;
 pub mod hotplug;
 mod media;
+mod memory;
 pub mod moving;
 pub mod readers;
 pub mod requests;
@@ -112,6 +113,10 @@ impl Server {
         if resources.plugged.is_some() {
             // A saved state knows better.
             resources.plugged = Some(machine.cpus());
+        }
+        if let (Some(levers), Some(blocks)) = (&resources.balloon, &resources.blocks) {
+            // And of the memory.
+            levers.set_memory(blocks.present());
         }
         let display = match (listeners.display, &terminals.screen) {
             (Some(listener), Some(screen)) => {
@@ -287,7 +292,8 @@ impl Server {
                 Ok(
                     request @ (Request::AddDevice(_)
                     | Request::RemoveDevice(_)
-                    | Request::SetVcpus(_)),
+                    | Request::SetVcpus(_)
+                    | Request::SetMemory(_)),
                 ) => match self.hotplug(index, request) {
                     Ok(Answer::Now) => (Response::Ok, None),
                     Ok(Answer::WhenTheGuestLetGo) => continue,
@@ -353,7 +359,8 @@ impl Server {
             | Request::ChangeMedia(_)
             | Request::AddDevice(_)
             | Request::RemoveDevice(_)
-            | Request::SetVcpus(_) => (Response::Ok, None),
+            | Request::SetVcpus(_)
+            | Request::SetMemory(_) => (Response::Ok, None),
         }
     }
 
@@ -365,6 +372,9 @@ impl Server {
         }
         if events.take_cpus() {
             self.cpus_let_go();
+        }
+        if events.take_memory() {
+            self.memory_changed();
         }
         if let Some(full) = events.take_full() {
             self.pause_for(full);
@@ -406,6 +416,7 @@ impl Server {
                 self.machine = Some(machine);
                 self.state = RunState::Running;
                 self.reason = None;
+                self.memory_changed();
                 tracing::info!("the machine was reset");
                 self.announce(&Event::Reset);
                 None

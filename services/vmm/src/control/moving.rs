@@ -114,12 +114,13 @@ impl Server {
     fn start_save(&mut self, file: File) -> Result<Mover, String> {
         let tree = self.stand_still()?;
         let memory = self.machine()?.memory().clone();
+        let blocks = self.resources.blocks.clone();
         let job = Job::Save {
             written: self.resources.written(),
             file,
             tree,
         };
-        Mover::start(job, memory).map_err(|e| e.to_string())
+        Mover::start(job, memory, blocks).map_err(|e| e.to_string())
     }
 
     fn start_move(&mut self, socket: File, limit: Duration) -> Result<Mover, String> {
@@ -135,7 +136,8 @@ impl Server {
             vm: machine.vm().clone(),
             limit,
         };
-        Mover::start(job, machine.memory().clone()).map_err(|e| e.to_string())
+        let blocks = self.resources.blocks.clone();
+        Mover::start(job, machine.memory().clone(), blocks).map_err(|e| e.to_string())
     }
 
     fn machine(&self) -> Result<&Machine, String> {

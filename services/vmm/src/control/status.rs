@@ -28,6 +28,7 @@ impl Server {
             vcpus: self.machine.as_ref().map_or(0, Machine::cpus),
             agent: self.agent.as_ref().map(ChannelSocket::guest_listens),
             balloon: self.balloon(),
+            memory: self.resources.blocks.as_ref().map(|b| b.status()),
             removing: self.removals.ids(),
             disks: disks.collect(),
             nics: nics.collect(),

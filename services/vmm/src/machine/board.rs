@@ -7,7 +7,7 @@ use kvm_ioctls::VmFd;
 
 use super::events::{Events, FullDisk};
 use super::interrupts::{LineHolder, SharedLine};
-use super::layout::{INTX_BASE, PCI_WINDOW, intx_line};
+use super::layout::{INTX_BASE, MEMORY_SLOT, PCI_WINDOW, intx_line};
 use super::memory::Memory;
 use super::routes::{Routes, first_wire};
 use super::{Error, Terminals};
@@ -19,6 +19,7 @@ use crate::virtio::console::Console;
 use crate::virtio::gpu::Gpu;
 use crate::virtio::input::{self, Model};
 use crate::virtio::interrupt::Interrupts;
+use crate::virtio::mem::{self, Mem};
 use crate::virtio::net::Net;
 use crate::virtio::ports::Ports;
 use crate::virtio::rng::Rng;
@@ -35,6 +36,8 @@ pub(super) const SCSI_SLOT: u8 = 17;
 const BALLOON_SLOT: u8 = 26;
 /// Name of the balloon.
 pub(super) const BALLOON: &str = "balloon";
+/// Name of the device by which memory comes and goes.
+pub(super) const MEMORY: &str = "memory";
 /// PCI device number of the display.
 const GPU_SLOT: u8 = 27;
 /// PCI device number of the keyboard.
@@ -131,6 +134,11 @@ impl Board {
                 balloon::description(),
                 Box::new(device),
             )?;
+        }
+        if let Some(blocks) = &resources.blocks {
+            let events = self.events.clone();
+            let device = Mem::new(blocks.clone(), Box::new(move || events.report_memory()));
+            self.add(MEMORY_SLOT, MEMORY, mem::description(), Box::new(device))?;
         }
         for disk in &resources.disks {
             self.add_disk(disk)?;

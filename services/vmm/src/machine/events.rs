@@ -24,6 +24,7 @@ pub struct Events {
     /// PCI device numbers, a bit each.
     ejected: Mutex<u32>,
     cpus: AtomicBool,
+    memory: AtomicBool,
     wake: Signal,
 }
 
@@ -44,6 +45,7 @@ impl Events {
             full: Mutex::new(None),
             ejected: Mutex::new(0),
             cpus: AtomicBool::new(false),
+            memory: AtomicBool::new(false),
             wake: Signal::new()?,
         })
     }
@@ -93,6 +95,17 @@ impl Events {
     /// Takes the word that the guest let go of processors.
     pub fn take_cpus(&self) -> bool {
         self.cpus.swap(false, Ordering::AcqRel)
+    }
+
+    /// Leaves word that the guest has more or less memory than before, and wakes the main thread.
+    pub fn report_memory(&self) {
+        self.memory.store(true, Ordering::Release);
+        self.wake.raise();
+    }
+
+    /// Takes the word that the guest has more or less memory.
+    pub fn take_memory(&self) -> bool {
+        self.memory.swap(false, Ordering::AcqRel)
     }
 
     /// Takes the event.

@@ -163,6 +163,13 @@ fn blobs(
     let mut blobs = Blobs::new(system.uuid, profile.memory, profile.plugged, profile.vcpus);
     blobs.file("etc/e820", e820(profile.memory));
     blobs.file("etc/system-states", SYSTEM_STATES.to_vec());
+    if let Some((start, len)) = profile.room {
+        // Firmware puts nothing below it, and its page tables reach that far.
+        blobs.file(
+            "etc/reserved-memory-end",
+            (start + len).to_le_bytes().to_vec(),
+        );
+    }
     if !order.is_empty() {
         blobs.file("bootorder", order.into_bytes());
     }

@@ -8,6 +8,7 @@
 //! 0xFEC0_0000  I/O APIC        0xFEE0_0000  local APIC
 //! 0xFEFF_C000  pages KVM needs for itself
 //! 4 GiB        flash memory ends here: variables, then firmware; the rest of RAM begins
+//!              then room for memory that may come while the machine runs, from a multiple of 2 GiB on
 //! top          64-bit PCI window: the last eighth of what processors can address
 //! ```
 //!
@@ -24,6 +25,11 @@ pub const HIGH_MEMORY: u64 = 4 << 30;
 pub const PCI_WINDOW: u64 = 0xc000_0000;
 /// Size of the PCI memory window.
 pub const PCI_WINDOW_SIZE: u64 = 0x2000_0000;
+/// Unit in which memory comes to a running machine, and goes: a huge page.
+pub const BLOCK: u64 = 2 * MIB;
+/// Alignment of the room for such memory: the largest unit in which Linux takes memory on x86, so that
+/// none of the room is lost.
+const ROOM_ALIGNMENT: u64 = 2 << 30;
 /// PCI configuration space, memory mapped.
 pub const ECAM: u64 = 0xe000_0000;
 /// One bus of configuration space.
@@ -119,6 +125,10 @@ pub const DISK_SLOTS: Range<u8> = 2..17;
 /// not change with its disks.
 pub const NIC_SLOTS: Range<u8> = 18..26;
 
+/// PCI device number of the device by which memory comes and goes. A machine with it has one place
+/// for disks less.
+pub const MEMORY_SLOT: u8 = DISK_SLOTS.end - 1;
+
 /// The PCI device numbers whose devices may come and go while the machine runs.
 pub fn hotplug_slots() -> impl Iterator<Item = u8> {
     DISK_SLOTS.chain(NIC_SLOTS)
@@ -151,6 +161,17 @@ pub fn high_pci_window(memory: u64, bits: u8) -> Option<Span> {
     (start >= ram_end).then_some((start, len))
 }
 
+/// Room for `most` bytes of memory that may come to a machine with `memory` bytes, or for less where
+/// processors with `bits` address bits have no more below the 64-bit PCI window.
+pub fn room_for_blocks(memory: u64, most: u64, bits: u8) -> Option<Span> {
+    let space = 1u64 << bits.min(MAX_ADDRESS_BITS);
+    let end = space - space / 8;
+    let start = HIGH_MEMORY.checked_add(split_memory(memory).1)?;
+    let start = start.checked_next_multiple_of(ROOM_ALIGNMENT)?;
+    let len = end.checked_sub(start)?.min(most) / BLOCK * BLOCK;
+    (len > 0).then_some((start, len))
+}
+
 /// The part of memory below the hole, and the part above 4 GiB.
 pub fn split_memory(bytes: u64) -> (u64, u64) {
     (bytes.min(PCI_WINDOW), bytes.saturating_sub(PCI_WINDOW))
@@ -177,6 +198,25 @@ mod tests {
         assert_eq!(high_pci_window(8192 * MIB, 36), Some((56 << 30, 8 << 30)));
         assert_eq!(high_pci_window(62 << 30, 36), None);
         assert_eq!(high_pci_window(8192 * MIB, 255), Some((7 << 43, 1 << 43)));
+    }
+
+    #[test]
+    fn room_for_memory_lies_between_ram_and_the_pci_window() {
+        let gib = 1u64 << 30;
+        assert_eq!(
+            room_for_blocks(512 * MIB, gib + MIB, 40),
+            Some((4 * gib, gib))
+        );
+        assert_eq!(room_for_blocks(5 * gib, gib, 40), Some((6 * gib, gib)));
+        assert_eq!(
+            room_for_blocks(512 * MIB, 64 * gib, 36),
+            Some((4 * gib, 52 * gib))
+        );
+        assert_eq!(room_for_blocks(512 * MIB, MIB, 40), None);
+        assert_eq!(room_for_blocks(62 * gib, gib, 36), None);
+        assert_eq!(room_for_blocks(u64::MAX, gib, 46), None);
+        let (start, len) = room_for_blocks(gib, u64::MAX, 40).unwrap();
+        assert_eq!(high_pci_window(gib, 40).unwrap().0, start + len);
     }
 
     #[test]

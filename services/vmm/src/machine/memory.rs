@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
 use kvm_bindings::{KVM_MEM_LOG_DIRTY_PAGES, KVM_MEM_READONLY, kvm_userspace_memory_region};
@@ -10,10 +11,11 @@ use vm_memory::bitmap::NewBitmap;
 use vm_memory::mmap::{FromRangesError, MmapRegionBuilder};
 use vm_memory::{
     Address, FileOffset, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion,
-    GuestRegionMmap, MmapRegion,
+    GuestRegionMmap, MmapRegion, ReadVolatile, VolatileMemory,
 };
 
-use super::layout::{HIGH_MEMORY, split_memory};
+use super::blocks::Blocks;
+use super::layout::{HIGH_MEMORY, Span, split_memory};
 use crate::devices::flash::ArraySlot;
 use crate::state::dirty::DirtyMap;
 
@@ -36,13 +38,25 @@ pub enum Error {
 
 /// Reserves fresh, zeroed memory; pages are taken from the host when first touched.
 pub fn reserve(bytes: u64) -> Result<Arc<Memory>, Error> {
-    let memory = Memory::from_ranges(&ranges(bytes)).map_err(|e| Error::Reserve(bytes, e))?;
+    reserve_with_room(bytes, None)
+}
+
+/// The same, with room for memory that may come.
+pub fn reserve_with_room(bytes: u64, room: Option<Span>) -> Result<Arc<Memory>, Error> {
+    let mut ranges = ranges(bytes);
+    ranges.extend(room.map(|(start, len)| (GuestAddress(start), len as usize)));
+    let memory = Memory::from_ranges(&ranges).map_err(|e| Error::Reserve(bytes, e))?;
     Ok(Arc::new(memory))
 }
 
-/// Memory whose content is `file`'s from `offset` on, read when first touched. Writes stay in
-/// this process; the file must not change as long as the memory lives.
-pub fn reserve_on(bytes: u64, file: &File, offset: u64) -> Result<Arc<Memory>, Error> {
+/// Memory whose content is `file`'s from `offset` on, read when first touched; that of `blocks`
+/// follows. Writes stay in this process; the file must not change as long as the memory lives.
+pub fn reserve_on(
+    bytes: u64,
+    blocks: Option<&Blocks>,
+    file: &File,
+    offset: u64,
+) -> Result<Arc<Memory>, Error> {
     let mut regions = Vec::new();
     let mut at = offset;
     for (start, len) in ranges(bytes) {
@@ -53,13 +67,90 @@ pub fn reserve_on(bytes: u64, file: &File, offset: u64) -> Result<Arc<Memory>, E
             .with_file_offset(FileOffset::new(file, at))
             .build()
             .map_err(|e| Error::Map(io::Error::other(e)))?;
-        let region = GuestRegionMmap::new(mapping, start)
-            .ok_or_else(|| Error::Map(io::ErrorKind::InvalidInput.into()))?;
-        regions.push(region);
+        regions.push(region(mapping, start)?);
         at += len as u64;
+    }
+    if let Some(blocks) = blocks {
+        let (start, len) = blocks.room();
+        let mapping = map_blocks(blocks, len as usize, file, at).map_err(Error::Map)?;
+        regions.push(region(mapping, GuestAddress(start))?);
     }
     let memory = Memory::from_regions(regions).map_err(|e| Error::Map(io::Error::other(e)))?;
     Ok(Arc::new(memory))
+}
+
+fn region(
+    mapping: MmapRegion<DirtyMap>,
+    start: GuestAddress,
+) -> Result<GuestRegionMmap<DirtyMap>, Error> {
+    GuestRegionMmap::new(mapping, start)
+        .ok_or_else(|| Error::Map(io::ErrorKind::InvalidInput.into()))
+}
+
+/// Most runs of blocks that are mapped from a file; the kernel has a limit for all mappings of a process.
+const MOST_MAPPED: usize = 1024;
+
+/// The room for blocks, with those that the guest has as they lie in `file` from `at` on, one run after
+/// the other. Those of a guest with very many runs are read in part.
+fn map_blocks(
+    blocks: &Blocks,
+    len: usize,
+    file: &File,
+    mut at: u64,
+) -> io::Result<MmapRegion<DirtyMap>> {
+    let mapping = MmapRegionBuilder::new_with_bitmap(len, DirtyMap::with_len(len))
+        .with_mmap_prot(libc::PROT_READ | libc::PROT_WRITE)
+        .with_mmap_flags(libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE)
+        .build()
+        .map_err(io::Error::other)?;
+    for (index, run) in blocks.there().into_iter().enumerate() {
+        let offset = (run.start - blocks.room().0) as usize;
+        if index < MOST_MAPPED {
+            map_over(&mapping, offset, run.len as usize, file, at)?;
+        } else {
+            let mut from = file;
+            io::Seek::seek(&mut from, io::SeekFrom::Start(at))?;
+            let part = mapping.get_slice(offset, run.len as usize);
+            let mut part = part.map_err(io::Error::other)?;
+            from.read_exact_volatile(&mut part)
+                .map_err(io::Error::other)?;
+        }
+        at += run.len;
+    }
+    Ok(mapping)
+}
+
+/// Puts a private mapping of `file` in the place of a part of another.
+fn map_over(
+    mapping: &MmapRegion<DirtyMap>,
+    offset: usize,
+    len: usize,
+    file: &File,
+    at: u64,
+) -> io::Result<()> {
+    let inside = offset
+        .checked_add(len)
+        .is_some_and(|end| end <= mapping.size());
+    let at = libc::off_t::try_from(at).map_err(io::Error::other)?;
+    if !inside || len == 0 {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    // SAFETY: the range lies within `mapping`, which nobody else has yet and which unmaps all of its
+    // addresses, whatever is there, when it is dropped.
+    let mapped = unsafe {
+        libc::mmap(
+            mapping.as_ptr().add(offset).cast(),
+            len,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE | libc::MAP_NORESERVE | libc::MAP_FIXED,
+            file.as_raw_fd(),
+            at,
+        )
+    };
+    match mapped {
+        libc::MAP_FAILED => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
 }
 
 fn ranges(bytes: u64) -> Vec<(GuestAddress, usize)> {

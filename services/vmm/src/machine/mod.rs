@@ -4,6 +4,7 @@
 //! them is in [`acpi`] and [`boot`].
 
 pub mod acpi;
+pub mod blocks;
 mod board;
 pub mod boot;
 pub mod cpu_models;
@@ -194,7 +195,10 @@ impl Machine {
     /// Builds the machine and lets it run.
     pub fn start(resources: &Resources, terminals: &Terminals) -> Result<Self, Error> {
         let offer = cpuid::Offer::of(&resources.kvm)?.shaped(&resources.cpu)?;
-        let memory = memory::reserve(resources.memory)?;
+        if let Some(blocks) = &resources.blocks {
+            blocks.clear();
+        }
+        let memory = memory::reserve_with_room(resources.memory, resources.room())?;
         let profile = profile(resources, &offer);
         let entry = load_kernel(resources, &memory, profile)?;
         let shell = Shell::build(resources, terminals, memory, profile)?;
@@ -279,6 +283,14 @@ impl Machine {
         }
     }
 
+    /// Has the guest look at how much memory it is to have.
+    pub fn tell_of_memory(&self) {
+        let mut devices = self.board.devices.iter();
+        if let Some(memory) = devices.find(|placed| placed.id == board::MEMORY) {
+            memory.device.config_changed();
+        }
+    }
+
     /// The machine runs elsewhere now: nothing here may touch what it takes along.
     pub fn leave(&self) {
         if let Some(tpm) = &self.tpm {
@@ -317,6 +329,7 @@ fn profile(resources: &Resources, offer: &cpuid::Offer) -> acpi::Profile {
         plugged: resources.plugged.unwrap_or(resources.vcpus),
         cpus_come: resources.plugged.is_some(),
         memory: resources.memory,
+        room: resources.room(),
         address_bits: offer.address_bits(),
         firmware: resources.boot.is_firmware(),
         tpm: resources.tpm.is_some(),

@@ -1,10 +1,22 @@
 //! Memory that the guest does not need goes back to the host.
 
 use vm_memory::bitmap::Bitmap;
-use vm_memory::{Address, GuestMemoryBackend, GuestMemoryRegion};
+use vm_memory::{Address, GuestAddress, GuestMemoryBackend, GuestMemoryRegion};
 
 use super::memory::Memory;
 use crate::state::dirty::PAGE;
+
+/// Has the pages between `start` and `start + len`, which are in one region, count as written to.
+pub fn note_written(memory: &Memory, start: u64, len: u64) {
+    if let Some(region) = memory.find_region(GuestAddress(start)) {
+        // A mapping is no longer than the address space.
+        let offset = (start - region.start_addr().raw_value()) as usize;
+        region
+            .get_mmap()
+            .bitmap()
+            .mark_dirty(offset, len.min(region.len()) as usize);
+    }
+}
 
 /// Gives the whole pages between `start` and `start + len` back to the host, as far as they are
 /// memory of the guest. Then they hold zeros, or in memory that was restored from a file what that

@@ -4,7 +4,8 @@
 //! time stamp counters and power management timer are set forward by the time that passed, as
 //! the host's real time tells it. So the guest's date is right at once.
 
-use std::collections::HashMap;
+mod outline;
+
 use std::fs::File;
 use std::sync::Arc;
 
@@ -12,21 +13,21 @@ use basalt_model::machine::RunState;
 use kvm_bindings::CpuId;
 use kvm_ioctls::VcpuFd;
 use rustix::fs::FileType;
-use serde::{Deserialize, Serialize};
 use vm_memory::GuestMemoryBackend;
 
-use super::board::{Board, Placed};
+use super::blocks::{Blocks, BlocksState};
+use super::board::Placed;
 use super::firmware::Firmware;
 use super::memory::{self, DirtyLog, Memory};
 use super::vcpu::Vcpus;
-use super::{Machine, Shell, Terminals, cpuid, create_vcpu, profile};
+use super::{Machine, Shell, Terminals, cpuid, create_vcpu, profile, reclaim};
 use crate::spec::Resources;
 use crate::state::chips::ChipState;
-use crate::state::memory::{Region, regions};
 use crate::state::transfer::{Wire, receive_go, receive_hello, receive_state};
 use crate::state::tree::{self, Kind, Tree};
 use crate::state::vcpu::{Abilities, VcpuState};
 use crate::state::{file, vcpu};
+use outline::{Outline, memory_differs};
 
 const MACHINE: &str = "machine";
 const CHIPS: &str = "chips";
@@ -35,6 +36,7 @@ const SERIAL: &str = "serial";
 const HOST: &str = "pci";
 const SLOTS: &str = "pci-slots";
 const CPUS: &str = "processors";
+const BLOCKS: &str = "memory-blocks";
 const FLASH: &str = "flash";
 const FIRMWARE: &str = "firmware";
 const RTC: &str = "rtc";
@@ -86,86 +88,6 @@ pub enum Error {
     Moving(String),
 }
 
-/// What must be the same in the specification.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Outline {
-    memory: u64,
-    regions: Vec<Region>,
-    vcpus: u8,
-    devices: Vec<String>,
-    /// Their PCI device numbers; older monitors had them in the order of the specification and did
-    /// not note them.
-    #[serde(default)]
-    slots: Vec<u8>,
-}
-
-impl Outline {
-    fn of(resources: &Resources, board: &Board) -> Self {
-        let devices = board.devices.iter();
-        Self {
-            memory: resources.memory,
-            regions: regions(&board.memory),
-            vcpus: resources.vcpus,
-            devices: devices.clone().map(|placed| placed.id.clone()).collect(),
-            slots: devices.map(|placed| placed.slot).collect(),
-        }
-    }
-
-    /// Puts the disks and cards of a machine that is still to be built where those of the saved
-    /// one are: the guest knows them by their places.
-    fn place(&self, resources: &mut Resources) -> Result<(), Error> {
-        let places: HashMap<&str, u8> = self
-            .devices
-            .iter()
-            .map(String::as_str)
-            .zip(self.slots.iter().copied())
-            .collect();
-        let placed = resources.place(&places);
-        placed.map_err(|error| Error::Place(error.to_string()))
-    }
-
-    /// Compares what is known before any device is made.
-    fn check_size(&self, resources: &Resources, memory: &Memory) -> Result<(), Error> {
-        if self.memory != resources.memory || self.regions != regions(memory) {
-            return Err(memory_differs(self.memory, resources.memory));
-        }
-        if self.vcpus != resources.vcpus {
-            return Err(Error::Differs {
-                what: "virtual CPUs",
-                saved: self.vcpus.to_string(),
-                wanted: resources.vcpus.to_string(),
-            });
-        }
-        Ok(())
-    }
-
-    fn check(&self, wanted: &Self) -> Result<(), Error> {
-        // What came while the machine ran is last here, and may be elsewhere in a specification.
-        let sorted = |outline: &Self| {
-            let mut devices = outline.devices.clone();
-            devices.sort();
-            devices
-        };
-        if sorted(self) != sorted(wanted) {
-            return Err(Error::Differs {
-                what: "devices",
-                saved: self.devices.join(", "),
-                wanted: wanted.devices.join(", "),
-            });
-        }
-        Ok(())
-    }
-}
-
-fn memory_differs(saved: u64, wanted: u64) -> Error {
-    let mib = |bytes: u64| format!("{} MiB", bytes >> 20);
-    Error::Differs {
-        what: "memory",
-        saved: mib(saved),
-        wanted: mib(wanted),
-    }
-}
-
 /// Tells the source how it went.
 fn tell<T, E: std::fmt::Display + From<Error>>(
     wire: &mut Wire,
@@ -206,6 +128,9 @@ impl Machine {
         tree.put(HOST, Kind::PciHost, &self.fixed.host.save())?;
         tree.put(SLOTS, Kind::PciSlots, &self.fixed.slots.save())?;
         tree.put(CPUS, Kind::Processors, &self.fixed.cpus.save())?;
+        if let Some(blocks) = &resources.blocks {
+            tree.put(BLOCKS, Kind::MemoryBlocks, &blocks.save())?;
+        }
         for Placed { id, device, .. } in &self.board.devices {
             let state = device.save().map_err(|e| Error::Device(id.clone(), e))?;
             tree.put(&device_id(id), Kind::VirtioPci, &state)?;
@@ -284,12 +209,19 @@ impl Machine {
         terminals: &Terminals,
     ) -> Result<Self, super::Error> {
         let (tree, saved) = file::read_tree(state).map_err(Error::File)?;
-        if saved != resources.memory {
-            return Err(memory_differs(saved, resources.memory).into());
-        }
         let outline: Outline = tree.look(MACHINE, Kind::Machine).map_err(Error::Tree)?;
+        outline.adopt_memory(resources)?;
+        let blocks = resources.blocks.as_deref();
+        if let Some(blocks) = blocks {
+            let saved = tree.look(BLOCKS, Kind::MemoryBlocks);
+            restore_blocks(blocks, &saved.map_err(Error::Tree)?)?;
+        }
+        let present = resources.memory + blocks.map_or(0, Blocks::plugged);
+        if saved != present {
+            return Err(memory_differs(saved, present).into());
+        }
+        let memory = file::load(state, resources.memory, blocks).map_err(Error::File)?;
         outline.place(resources)?;
-        let memory = file::load(state, saved).map_err(Error::File)?;
         Self::restore(resources, terminals, memory, tree)
     }
 
@@ -300,22 +232,30 @@ impl Machine {
         terminals: &Terminals,
     ) -> Result<Self, super::Error> {
         let lost = |e: std::io::Error| Error::Moving(e.to_string());
-        let memory = memory::reserve(resources.memory)?;
         let mut hello = receive_hello(wire).map_err(lost)?;
         let fits = hello
             .take::<Outline>(MACHINE, Kind::Machine)
-            .map_err(Error::Tree)
-            .and_then(|outline| {
-                outline.check_size(resources, &memory)?;
-                outline.place(resources)
-            });
-        tell(wire, fits)?;
+            .map_err(|error| Error::Tree(error).into())
+            .and_then(|outline| Self::make_room(&outline, resources));
+        let memory = tell(wire, fits)?;
         let built = receive_state(wire, &memory)
             .map_err(|e| lost(e).into())
             .and_then(|tree| Self::restore(resources, terminals, memory.clone(), tree));
         let machine = tell(wire, built)?;
         receive_go(wire).map_err(lost)?;
         Ok(machine)
+    }
+
+    /// Memory for a machine that is to arrive.
+    fn make_room(
+        outline: &Outline,
+        resources: &mut Resources,
+    ) -> Result<Arc<Memory>, super::Error> {
+        outline.adopt_memory(resources)?;
+        let memory = memory::reserve_with_room(resources.memory, resources.room())?;
+        outline.check_size(resources, &memory)?;
+        outline.place(resources)?;
+        Ok(memory)
     }
 
     /// Builds a machine that stands where the saved one stood; [`Machine::resume`] lets it go on.
@@ -338,6 +278,16 @@ impl Machine {
         let vcpus = Vcpus::start_paused(vcpus, plugged, &shell.bus, &shell.board.events);
         let vcpus = vcpus.map_err(super::Error::Thread)?;
         Ok(shell.with(vcpus, features))
+    }
+}
+
+fn restore_blocks(blocks: &Blocks, saved: &BlocksState) -> Result<(), Error> {
+    match blocks.restore(saved) {
+        true => Ok(()),
+        false => Err(Error::Device(
+            BLOCKS.to_owned(),
+            "they are another machine's",
+        )),
     }
 }
 
@@ -376,6 +326,14 @@ impl Shell {
         tree: &mut Tree,
     ) -> Result<(Vec<VcpuFd>, Vec<CpuId>), super::Error> {
         self.check(resources, tree)?;
+        if let Some(blocks) = &resources.blocks {
+            let saved = tree.take(BLOCKS, Kind::MemoryBlocks).map_err(Error::Tree)?;
+            restore_blocks(blocks, &saved)?;
+            // What was sent before the guest plugged it out.
+            for hole in blocks.holes() {
+                reclaim::give_back(&self.board.memory, hole.start, hole.len);
+            }
+        }
         let chips: ChipState = tree.take(CHIPS, Kind::Chips).map_err(Error::Tree)?;
         let elapsed = chips.elapsed_ns();
         let vm = &self.board.vm;

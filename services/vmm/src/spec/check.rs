@@ -41,14 +41,22 @@ pub(super) fn bounds(spec: &MachineSpec) -> Result<(), Error> {
             format!("{} is not {range}", spec.memory_mib),
         ));
     }
+    if let Some(most) = spec.memory_max_mib
+        && !(spec.memory_mib..=MAX_MEMORY_MIB).contains(&most)
+    {
+        let range = format!("{} to {MAX_MEMORY_MIB}", spec.memory_mib);
+        return Err(invalid("memory_max_mib", format!("{most} is not {range}")));
+    }
     if let Some(mib) = spec.balloon
         && !(1..=spec.memory_mib).contains(&mib)
     {
         let range = format!("1 to {}", spec.memory_mib);
         return Err(invalid("balloon", format!("{mib} is not {range}")));
     }
-    if spec.disks.len() > MAX_DISKS {
-        return Err(invalid("disks", format!("more than {MAX_DISKS}")));
+    // The device by which memory comes has the place of one.
+    let most = MAX_DISKS - usize::from(spec.memory_max_mib.is_some());
+    if spec.disks.len() > most {
+        return Err(invalid("disks", format!("more than {most}")));
     }
     if spec.opticals.len() > MAX_DRIVES {
         return Err(invalid("opticals", format!("more than {MAX_DRIVES}")));

@@ -8,7 +8,7 @@ use basalt_model::hotplug::NewDevice;
 
 use super::delivery::Delivery;
 use super::{Error, Resources, check, disk_resource, invalid, nic_resource};
-use crate::machine::layout::{DISK_SLOTS, NIC_SLOTS};
+use crate::machine::layout::{DISK_SLOTS, MEMORY_SLOT, NIC_SLOTS};
 
 /// A part that can come and go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,11 +86,15 @@ impl Resources {
 
     fn slots(&self) -> impl Iterator<Item = u8> {
         let disks = self.disks.iter().map(|disk| disk.slot);
-        disks.chain(self.nics.iter().map(|nic| nic.slot))
+        let nics = self.nics.iter().map(|nic| nic.slot);
+        let memory = self.blocks.iter().map(|_| MEMORY_SLOT);
+        disks.chain(nics).chain(memory)
     }
 
     fn free(&self, id: &str, mut slots: Range<u8>) -> Result<u8, Error> {
-        let most = slots.len();
+        let places = slots.clone();
+        let taken = self.blocks.is_some() && places.contains(&MEMORY_SLOT);
+        let most = places.len() - usize::from(taken);
         slots
             .find(|slot| !self.slots().any(|used| used == *slot))
             .ok_or_else(|| invalid(id, format!("a machine has at most {most} of its kind")))

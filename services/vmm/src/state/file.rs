@@ -4,7 +4,7 @@
 //! 0        header: magic (8) · format version (4) · length of the tree (4) · length of memory (8)
 //!          · SHA-256 of that (32)
 //! 4 KiB    the tree
-//! 16 MiB   memory: the regions one after the other, byte for byte
+//! 16 MiB   memory: its parts one after the other, byte for byte
 //! ```
 //!
 //! Memory lies page-aligned and uncompressed so that a machine can run on a private mapping of
@@ -21,8 +21,9 @@ use sha2::{Digest, Sha256};
 use vm_memory::{Bytes, GuestAddress};
 
 use super::dirty::PAGE;
-use super::memory::{RUN, Run, for_each_run, regions};
+use super::memory::{RUN, Run, for_each_run, parts};
 use super::tree::{self, MAX_TREE, Tree};
+use crate::machine::blocks::Blocks;
 use crate::machine::memory::{self, Memory};
 
 /// Where memory starts.
@@ -59,16 +60,17 @@ pub enum Error {
 pub fn write(
     file: &File,
     memory: &Memory,
+    blocks: Option<&Blocks>,
     tree: &[u8],
     mut done: impl FnMut(u64),
 ) -> io::Result<()> {
     file.write_all_at(&[0; HEADER], 0)?;
     file.sync_data()?;
-    let regions = regions(memory);
-    let total = regions.iter().map(|r| r.len).sum();
+    let parts = parts(memory, blocks);
+    let total = parts.iter().map(|r| r.len).sum();
     let holes = clear(file, MEMORY_AT, total);
     let (mut base, mut seen) = (MEMORY_AT, 0);
-    for region in regions {
+    for region in parts {
         for_each_run(
             memory,
             region,
@@ -137,20 +139,20 @@ fn header(tree: u32, memory: u64) -> [u8; HEADER] {
     header
 }
 
-/// Memory with the saved content. A file is mapped and read when the guest touches it: it may
+/// Memory of `bytes` and of `blocks` with the saved content. A file is mapped and read when the guest touches it: it may
 /// lose its name at once, but must not change. A device is read whole and then free.
-pub fn load(file: &File, bytes: u64) -> Result<Arc<Memory>, Error> {
+pub fn load(file: &File, bytes: u64, blocks: Option<&Blocks>) -> Result<Arc<Memory>, Error> {
     let end = (&*file).seek(SeekFrom::End(0))?;
-    if end < MEMORY_AT + bytes {
+    if end < MEMORY_AT + bytes + blocks.map_or(0, Blocks::plugged) {
         return Err(Error::NotWhole);
     }
     if file.metadata()?.is_file() {
-        return Ok(memory::reserve_on(bytes, file, MEMORY_AT)?);
+        return Ok(memory::reserve_on(bytes, blocks, file, MEMORY_AT)?);
     }
-    let memory = memory::reserve(bytes)?;
+    let memory = memory::reserve_with_room(bytes, blocks.map(Blocks::room))?;
     let mut buffer = vec![0; RUN];
     let mut base = MEMORY_AT;
-    for region in regions(&memory) {
+    for region in parts(&memory, blocks) {
         for offset in (0..region.len).step_by(RUN) {
             let part = (region.len - offset).min(RUN as u64) as usize;
             file.read_exact_at(&mut buffer[..part], base + offset)?;
@@ -195,7 +197,7 @@ pub fn read_tree(file: &File) -> Result<(Tree, u64), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::machine::layout::MIB;
+    use crate::machine::layout::{BLOCK, MIB};
     use crate::machine::memory::reserve;
     use crate::state::tree::Kind;
     use std::os::unix::fs::MetadataExt;
@@ -216,7 +218,7 @@ mod tests {
         file.write_all_at(&[0xaa; 4096], MEMORY_AT + 9 * MIB)
             .unwrap();
         let mut last = 0;
-        write(&file, &memory, &tree_bytes(), |done| last = done).unwrap();
+        write(&file, &memory, None, &tree_bytes(), |done| last = done).unwrap();
         assert_eq!(last, 64 * MIB);
         file
     }
@@ -228,7 +230,7 @@ mod tests {
         assert_eq!(memory, 64 * MIB);
         assert_eq!(tree.take::<u32>("machine", Kind::Machine).unwrap(), 7);
         assert!(file.metadata().unwrap().blocks() * 512 < MIB);
-        let memory = load(&file, 64 * MIB).unwrap();
+        let memory = load(&file, 64 * MIB, None).unwrap();
         let mut text = [0; 4];
         memory
             .read_slice(&mut text, GuestAddress(5 * MIB + 1))
@@ -249,6 +251,31 @@ mod tests {
     }
 
     #[test]
+    fn blocks_come_back_where_they_were_and_holes_take_no_room() {
+        const ROOM: u64 = 4 << 30;
+        let blocks = Blocks::new(64 * MIB, (ROOM, 1 << 30));
+        blocks.set(1..3, true);
+        blocks.set(9..10, true);
+        let memory = memory::reserve_with_room(64 * MIB, Some(blocks.room())).unwrap();
+        let at = |block: u64| GuestAddress(ROOM + block * BLOCK + 5);
+        for block in [1, 2, 9] {
+            memory.write_obj(block as u8, at(block)).unwrap();
+        }
+        // A hole, whatever is there.
+        memory.write_obj(4u8, at(4)).unwrap();
+        let file = tempfile::tempfile().unwrap();
+        write(&file, &memory, Some(&blocks), &tree_bytes(), |_| ()).unwrap();
+        let total = 64 * MIB + 3 * BLOCK;
+        assert_eq!(read_tree(&file).unwrap().1, total);
+        assert_eq!(file.metadata().unwrap().len(), MEMORY_AT + total);
+        let loaded = load(&file, 64 * MIB, Some(&blocks)).unwrap();
+        let byte = |block: u64| loaded.read_obj::<u8>(at(block)).unwrap();
+        assert_eq!([1, 2, 4, 9].map(byte), [1, 2, 0, 9]);
+        file.set_len(MEMORY_AT + total - 1).unwrap();
+        assert!(load(&file, 64 * MIB, Some(&blocks)).is_err());
+    }
+
+    #[test]
     fn what_was_interrupted_is_no_state() {
         let file = saved();
         file.write_all_at(&[0; HEADER], 0).unwrap();
@@ -262,6 +289,6 @@ mod tests {
         let error = read_tree(&file).err().unwrap();
         assert_eq!(error.to_string(), "the state is damaged");
         file.set_len(MEMORY_AT + 64 * MIB - 1).unwrap();
-        assert!(matches!(load(&file, 64 * MIB), Err(Error::NotWhole)));
+        assert!(matches!(load(&file, 64 * MIB, None), Err(Error::NotWhole)));
     }
 }

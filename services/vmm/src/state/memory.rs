@@ -8,6 +8,7 @@ use std::io;
 use vm_memory::{Address, Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryRegion};
 
 use super::dirty::PAGE;
+use crate::machine::blocks::Blocks;
 use crate::machine::memory::Memory;
 
 /// Most bytes of a run.
@@ -23,13 +24,24 @@ pub struct Region {
     pub len: u64,
 }
 
-/// The regions in order, which is also how they lie one after the other in a file.
+/// The regions in order.
 pub fn regions(memory: &Memory) -> Vec<Region> {
     let region = |r: &vm_memory::GuestRegionMmap<_>| Region {
         start: r.start_addr().raw_value(),
         len: r.len(),
     };
     memory.iter().map(region).collect()
+}
+
+/// The parts of memory that the guest has, in order, which is also how they lie one after the other in
+/// a file: all regions, and of the one with `blocks` those that are plugged in.
+pub fn parts(memory: &Memory, blocks: Option<&Blocks>) -> Vec<Region> {
+    let all = regions(memory).into_iter();
+    let parts = all.flat_map(|region| match blocks {
+        Some(blocks) if blocks.room().0 == region.start => blocks.there(),
+        _ => vec![region],
+    });
+    parts.collect()
 }
 
 /// Pages next to each other that are equally interesting.

@@ -21,9 +21,10 @@ use vm_memory::{GuestMemoryBackend, GuestMemoryRegion};
 
 use super::dirty::PAGE;
 use super::file;
-use super::memory::{Region, Run, for_each_run, regions};
+use super::memory::{Region, Run, for_each_run, parts, regions};
 use super::transfer::{Tag, Wire};
 use crate::event::Signal;
+use crate::machine::blocks::Blocks;
 use crate::machine::memory::Memory;
 use crate::sandbox::{self, ThreadClass};
 
@@ -79,13 +80,15 @@ pub struct Mover {
 }
 
 impl Mover {
-    /// Starts the thread.
-    pub fn start(job: Job, memory: Arc<Memory>) -> io::Result<Self> {
+    /// Starts the thread for a machine with `memory`, of which it leaves out those of `blocks` that are
+    /// not plugged in.
+    pub fn start(job: Job, memory: Arc<Memory>, blocks: Option<Arc<Blocks>>) -> io::Result<Self> {
         let (sender, messages) = channel();
         let wake = Arc::new(Signal::new()?);
         let shared = Arc::new(Shared::default());
         let carrier = Carrier {
             memory,
+            blocks,
             sender,
             wake: wake.clone(),
             shared: shared.clone(),
@@ -137,6 +140,7 @@ fn settle(written: &[(String, Arc<File>)]) -> io::Result<()> {
 /// The thread's side.
 struct Carrier {
     memory: Arc<Memory>,
+    blocks: Option<Arc<Blocks>>,
     sender: Sender<Message>,
     wake: Arc<Signal>,
     shared: Arc<Shared>,
@@ -148,7 +152,7 @@ type Pages = Vec<(Region, Vec<u64>)>;
 
 impl Carrier {
     fn carry(mut self, job: Job) {
-        let total = regions(&self.memory).iter().map(|r| r.len).sum();
+        let total = self.parts().iter().map(|r| r.len).sum();
         self.shared.total.store(total, Ordering::Relaxed);
         let result = match job {
             Job::Save {
@@ -164,6 +168,11 @@ impl Carrier {
             } => self.hand_over(&mut Wire::new(socket), &outline, &vm, limit),
         };
         self.say(Message::Done(result.map_err(|e| e.to_string())));
+    }
+
+    /// The memory that the guest has.
+    fn parts(&self) -> Vec<Region> {
+        parts(&self.memory, self.blocks.as_deref())
     }
 
     fn say(&self, message: Message) {
@@ -183,10 +192,13 @@ impl Carrier {
 
     fn save(&mut self, file: &File, tree: &[u8]) -> io::Result<Moved> {
         let memory = self.memory.clone();
-        file::write(file, &memory, tree, |done| self.advance(done))?;
+        let blocks = self.blocks.clone();
+        file::write(file, &memory, blocks.as_deref(), tree, |done| {
+            self.advance(done);
+        })?;
         Ok(Moved {
             rounds: 1,
-            bytes: regions(&memory).iter().map(|r| r.len).sum(),
+            bytes: self.parts().iter().map(|r| r.len).sum(),
             downtime_ms: 0,
         })
     }
@@ -215,7 +227,8 @@ impl Carrier {
         };
         let stopped = Instant::now();
         let tree = self.stop_machine()?;
-        let rest = union(rest, self.take_dirty(vm)?);
+        let mut rest = union(rest, self.take_dirty(vm)?);
+        self.leave_holes_out(&mut rest);
         self.send_pages(wire, &rest)?;
         wire.send(Tag::Tree, 0, &tree)?;
         wire.expect_ready()?;
@@ -240,7 +253,7 @@ impl Carrier {
         let memory = self.memory.clone();
         let (started, before) = (Instant::now(), wire.sent());
         let mut base = 0;
-        for region in regions(&memory) {
+        for region in self.parts() {
             for_each_run(
                 &memory,
                 region,
@@ -290,7 +303,17 @@ impl Carrier {
             }
             all.push(words);
         }
-        Ok(regions(&self.memory).into_iter().zip(all).collect())
+        let mut pages = regions(&self.memory).into_iter().zip(all).collect();
+        self.leave_holes_out(&mut pages);
+        Ok(pages)
+    }
+
+    /// What was plugged out is of no use to the target.
+    fn leave_holes_out(&self, pages: &mut Pages) {
+        let Some(blocks) = &self.blocks else { return };
+        for (region, words) in pages {
+            blocks.leave_holes_out(*region, words);
+        }
     }
 }
 

@@ -43,6 +43,8 @@ pub enum Kind {
     PciSlots,
     /// Processors that come and go.
     Processors,
+    /// Memory that comes and goes.
+    MemoryBlocks,
     /// Virtio device on PCI.
     VirtioPci,
     /// Chip with the firmware's variables, which are in a file beside.
@@ -73,6 +75,7 @@ impl Kind {
             Self::PciHost => "pci-host",
             Self::PciSlots => "pci-slots",
             Self::Processors => "processors",
+            Self::MemoryBlocks => "memory-blocks",
             Self::VirtioPci => "virtio-pci",
             Self::Flash => "flash",
             Self::FirmwareConfig => "firmware-config",

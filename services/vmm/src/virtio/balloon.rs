@@ -5,7 +5,7 @@
 //! finds zeros, or what it once wrote there. [`Levers`] is the main thread's side.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -41,6 +41,9 @@ const MOST_STATISTICS: usize = 64;
 /// Configuration: the target, and what the driver has given.
 const CONFIG: usize = 8;
 
+/// A target of whatever the machine has.
+const ALL: u64 = u64::MAX;
+
 /// What the transport needs to know. The specification numbers the queue of reports 4, but drivers
 /// leave those of absent features out; so there are five, and it is where the driver puts it.
 pub fn description() -> Description {
@@ -54,8 +57,10 @@ pub fn description() -> Description {
 
 /// What is asked of the guest, and what it says. They outlive a reset.
 pub struct Levers {
-    /// Bytes of memory of the machine.
-    memory: u64,
+    /// Bytes of memory that the machine has.
+    memory: AtomicU64,
+    /// Bytes that the guest is to use, [`ALL`] if that is what there is.
+    target: AtomicU64,
     /// Pages that the guest is to give.
     wanted: AtomicU32,
     /// Pages that it has given.
@@ -71,7 +76,8 @@ impl Levers {
     /// Those of a machine with `memory` bytes, which is to use `target` of them.
     pub fn new(memory: u64, target: u64) -> Self {
         let levers = Self {
-            memory,
+            memory: AtomicU64::new(memory),
+            target: AtomicU64::new(ALL),
             wanted: AtomicU32::new(0),
             given: AtomicU32::new(0),
             changed: AtomicBool::new(false),
@@ -88,10 +94,32 @@ impl Levers {
 
     /// Asks the guest to make do with so many bytes. The device is poked for it.
     pub fn set_target(&self, bytes: u64) {
-        let surplus = self.memory.saturating_sub(bytes) / PAGE;
+        let all = bytes >= self.memory();
+        let target = if all { ALL } else { bytes };
+        self.target.store(target, Ordering::Release);
+        self.follow();
+    }
+
+    /// Makes the surplus that is asked for anew.
+    fn follow(&self) {
+        let target = self.target.load(Ordering::Acquire);
+        let surplus = self.memory().saturating_sub(target) / PAGE;
         let pages = u32::try_from(surplus).unwrap_or(u32::MAX);
         self.wanted.store(pages, Ordering::Release);
         self.changed.store(true, Ordering::Release);
+    }
+
+    /// The machine has so many bytes now. What the guest is to use stays as it is, and is all of it if it
+    /// was. The device is poked for it.
+    pub fn set_memory(&self, bytes: u64) {
+        if self.memory.swap(bytes, Ordering::AcqRel) != bytes {
+            self.follow();
+        }
+    }
+
+    /// Bytes of memory that the machine has.
+    pub fn memory(&self) -> u64 {
+        self.memory.load(Ordering::Acquire)
     }
 
     /// Bytes that the guest is to use.
@@ -112,7 +140,7 @@ impl Levers {
 
     fn without(&self, pages: &AtomicU32) -> u64 {
         let pages = u64::from(pages.load(Ordering::Acquire));
-        self.memory.saturating_sub(pages * PAGE)
+        self.memory().saturating_sub(pages * PAGE)
     }
 
     fn forget(&self) {
@@ -133,7 +161,7 @@ impl Registers for Levers {
     fn write(&self, offset: usize, data: &[u8]) {
         // The driver says how much it has given, which nothing depends on.
         if let (4, Ok(pages)) = (offset, <[u8; 4]>::try_from(data)) {
-            let most = u32::try_from(self.memory / PAGE).unwrap_or(u32::MAX);
+            let most = u32::try_from(self.memory() / PAGE).unwrap_or(u32::MAX);
             let pages = u32::from_le_bytes(pages).min(most);
             self.given.store(pages, Ordering::Release);
         }

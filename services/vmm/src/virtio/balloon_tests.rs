@@ -97,6 +97,22 @@ fn targets_are_shown_to_the_driver_which_says_what_it_gave() {
 }
 
 #[test]
+fn a_target_stays_when_memory_comes_and_goes() {
+    let levers = Levers::new(32 * MIB, 32 * MIB);
+    levers.set_memory(64 * MIB);
+    assert_eq!((levers.target(), levers.actual()), (64 * MIB, 64 * MIB));
+    levers.set_target(24 * MIB);
+    levers.set_memory(128 * MIB);
+    assert_eq!(levers.target(), 24 * MIB);
+    levers.set_memory(32 * MIB);
+    assert_eq!(levers.target(), 24 * MIB);
+    levers.set_memory(16 * MIB);
+    assert_eq!(levers.target(), 16 * MIB);
+    levers.set_memory(64 * MIB);
+    assert_eq!(levers.target(), 24 * MIB);
+}
+
+#[test]
 fn statistics_are_asked_for_and_kept_over_a_save() {
     let (mut driver, levers, mut balloon) = bench(F_STATS);
     let statistic = |tag: u16, value: u64| {

@@ -2,7 +2,7 @@
 //!
 //! A device has two halves. [`transport::VirtioPci`] is what the guest's processors touch:
 //! configuration registers, features, status, queue addresses. [`worker`] is a thread that owns
-//! the queues while the driver is on, and a [`worker::Backend`] (block, net, rng, balloon, console, input, gpu) that
+//! the queues while the driver is on, and a [`worker::Backend`] (block, net, rng, balloon, mem, console, input, gpu) that
 //! does the work. [`Description`] is all the first half knows about the second.
 //!
 //! Everything in a queue is hostile: [`chain`] turns descriptors into checked spans of memory.
@@ -14,6 +14,7 @@ pub mod console;
 pub mod gpu;
 pub mod input;
 pub mod interrupt;
+pub mod mem;
 pub mod net;
 pub mod ports;
 pub mod rng;
@@ -51,6 +52,8 @@ pub enum Kind {
     Gpu = 16,
     /// Keyboard or pointer.
     Input = 18,
+    /// Memory that comes and goes.
+    Memory = 24,
 }
 
 impl Kind {
@@ -61,7 +64,7 @@ impl Kind {
             Self::Block => [0x01, 0x80, 0x00],
             Self::Console => [0x07, 0x80, 0x00],
             Self::Rng => [0x10, 0x00, 0x00],
-            Self::Balloon => [0xff, 0x00, 0x00],
+            Self::Balloon | Self::Memory => [0xff, 0x00, 0x00],
             Self::Scsi => [0x01, 0x00, 0x00],
             Self::Gpu => [0x03, 0x80, 0x00],
             Self::Input => [0x09, 0x80, 0x00],

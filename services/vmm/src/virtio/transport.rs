@@ -165,10 +165,19 @@ impl VirtioPci {
         let end = offset.saturating_add(bytes.len());
         if let Some(part) = state.device.get_mut(offset..end) {
             part.copy_from_slice(bytes);
-            state.generation = state.generation.wrapping_add(1);
-            if state.status & DRIVER_OK != 0 {
-                self.interrupts.config();
-            }
+            self.announce_config(&mut state);
+        }
+    }
+
+    /// Tells the driver that the device's own configuration, which its backend keeps, is another.
+    pub fn config_changed(&self) {
+        self.announce_config(&mut self.state());
+    }
+
+    fn announce_config(&self, state: &mut State) {
+        state.generation = state.generation.wrapping_add(1);
+        if state.status & DRIVER_OK != 0 {
+            self.interrupts.config();
         }
     }
 

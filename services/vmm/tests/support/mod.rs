@@ -191,6 +191,8 @@ pub struct Setup {
     pub guest: &'static [u8],
     /// Its memory.
     pub memory_mib: u64,
+    /// Most memory, if more may come.
+    pub memory_max_mib: Option<u64>,
     /// Its virtual CPUs.
     pub vcpus: u8,
     /// Those of them that are there from the start, if others may come.
@@ -210,6 +212,7 @@ impl Default for Setup {
         Self {
             guest: GUEST,
             memory_mib: 64,
+            memory_max_mib: None,
             vcpus: 2,
             plugged: None,
             cpu: CpuSpec::default(),
@@ -265,6 +268,7 @@ impl Setup {
             vcpus: self.vcpus,
             plugged: self.plugged,
             memory_mib: self.memory_mib,
+            memory_max_mib: self.memory_max_mib,
             kvm: Slot(0),
             control: Slot(1),
             serial: Slot(2),

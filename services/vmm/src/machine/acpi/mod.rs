@@ -10,6 +10,7 @@ mod cpus;
 mod dsdt;
 mod hotplug;
 pub mod loader;
+mod srat;
 
 use acpi_tables::Aml;
 use acpi_tables::fadt::{FADTBuilder, Flags};
@@ -22,7 +23,7 @@ use vm_memory::{Bytes, GuestAddress};
 
 use super::layout::{
     ACPI_TABLES, ACPI_TABLES_SIZE, ECAM, IO_APIC, LOCAL_APIC, PM_PORT, RESET_PORT, RESET_VALUE,
-    SCI_IRQ,
+    SCI_IRQ, Span,
 };
 use super::memory::Memory;
 use crate::devices::pm;
@@ -65,6 +66,8 @@ pub struct Profile {
     pub cpus_come: bool,
     /// Bytes of memory.
     pub memory: u64,
+    /// Room for memory that may come.
+    pub room: Option<Span>,
     /// Bits of a physical address.
     pub address_bits: u8,
     /// Whether firmware boots it, and the devices that are there for firmware exist.
@@ -174,6 +177,9 @@ pub fn build(profile: Profile) -> Tables {
     let mut listed = vec![fadt, madt, mcfg];
     if profile.tpm {
         listed.push(tables.place(&tpm2()));
+    }
+    if let Some(room) = profile.room {
+        listed.push(tables.place(&srat::table(profile.memory, room, profile.vcpus)));
     }
     for table in &listed {
         xsdt.add_entry(*table as u64);

@@ -25,6 +25,7 @@ pub(super) fn profile(vcpus: u8, firmware: bool) -> Profile {
         plugged: vcpus,
         cpus_come: false,
         memory: 512 * MIB,
+        room: None,
         address_bits: 40,
         firmware,
         tpm: false,
@@ -175,4 +176,36 @@ fn an_interpreter_runs_the_methods() {
             assert!(said.contains(wanted) && !said.contains("AE_"), "{said}");
         }
     }
+}
+
+#[test]
+fn memory_that_may_come_is_told_beside_what_there_is() {
+    let room = (6 << 30, 2 << 30);
+    let profile = Profile {
+        memory: 5 << 30,
+        room: Some(room),
+        ..profile(2, true)
+    };
+    let (root, body) = build(profile).located(BASE);
+    check_with(&root, &body, 2, &[b"SRAT"]);
+    let xsdt = table(&body, qword(&root, ROOT_POINTER));
+    let srat = table(&body, qword(xsdt, xsdt.len() - 8));
+    let entries = &srat[48..];
+    let (cpus, ranges) = entries.split_at(2 * 16);
+    assert_eq!(
+        (cpus[0], cpus[1], cpus[16 + 3], dword(cpus, 4)),
+        (0, 16, 1, 1)
+    );
+    let number = |at: usize| u64::from_le_bytes(ranges[at..at + 8].try_into().unwrap());
+    let range = |i: usize| {
+        (
+            number(i * 40 + 8),
+            number(i * 40 + 16),
+            dword(ranges, i * 40 + 28),
+        )
+    };
+    assert_eq!(ranges.len(), 3 * 40);
+    assert_eq!(range(0), (0, 3 << 30, 1));
+    assert_eq!(range(1), (4 << 30, 2 << 30, 1));
+    assert_eq!(range(2), (room.0, room.1, 3));
 }
