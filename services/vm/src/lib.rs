@@ -16,6 +16,7 @@ pub mod firmware;
 mod hotplug;
 mod machines;
 mod resolve;
+mod shares;
 mod tpm;
 
 pub use control::Control;
@@ -25,3 +26,4 @@ pub use machines::{EXECUTABLE, Machines, StopPatience};
 pub use resolve::{
     RUN, Resolved, agent_socket, console_socket, control_socket, resolve, screen_socket, tap_name,
 };
+pub use shares::SharedDirectory;

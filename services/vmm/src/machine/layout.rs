@@ -118,6 +118,9 @@ pub const DISK_SLOTS: Range<u8> = 2..17;
 /// PCI device numbers of network cards; not those of disks, so that a guest's name for a card does
 /// not change with its disks.
 pub const NIC_SLOTS: Range<u8> = 18..26;
+/// PCI device numbers of shared directories, which are given out from the last on: those that the
+/// machine's disks leave.
+pub const SHARE_SLOTS: Range<u8> = 7..17;
 
 /// The PCI device numbers whose devices may come and go while the machine runs.
 pub fn hotplug_slots() -> impl Iterator<Item = u8> {

@@ -194,7 +194,10 @@ impl Machine {
     /// Builds the machine and lets it run.
     pub fn start(resources: &Resources, terminals: &Terminals) -> Result<Self, Error> {
         let offer = cpuid::Offer::of(&resources.kvm)?.shaped(&resources.cpu)?;
-        let memory = memory::reserve(resources.memory)?;
+        let memory = match &resources.shared_memory {
+            Some(file) => memory::reserve_shared(resources.memory, file)?,
+            None => memory::reserve(resources.memory)?,
+        };
         let profile = profile(resources, &offer);
         let entry = load_kernel(resources, &memory, profile)?;
         let shell = Shell::build(resources, terminals, memory, profile)?;

@@ -86,7 +86,10 @@ impl Resources {
 
     fn slots(&self) -> impl Iterator<Item = u8> {
         let disks = self.disks.iter().map(|disk| disk.slot);
-        disks.chain(self.nics.iter().map(|nic| nic.slot))
+        let nics = self.nics.iter().map(|nic| nic.slot);
+        disks
+            .chain(nics)
+            .chain(self.shares.iter().map(|share| share.slot))
     }
 
     fn free(&self, id: &str, mut slots: Range<u8>) -> Result<u8, Error> {

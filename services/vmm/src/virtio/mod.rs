@@ -2,7 +2,7 @@
 //!
 //! A device has two halves. [`transport::VirtioPci`] is what the guest's processors touch:
 //! configuration registers, features, status, queue addresses. [`worker`] is a thread that owns
-//! the queues while the driver is on, and a [`worker::Backend`] (block, net, rng, balloon, console, input, gpu) that
+//! the queues while the driver is on, and a [`worker::Backend`] (block, net, rng, balloon, console, input, gpu, file system) that
 //! does the work. [`Description`] is all the first half knows about the second.
 //!
 //! Everything in a queue is hostile: [`chain`] turns descriptors into checked spans of memory.
@@ -11,6 +11,8 @@ pub mod balloon;
 pub mod block;
 pub mod chain;
 pub mod console;
+pub mod delegated;
+pub mod fs;
 pub mod gpu;
 pub mod input;
 pub mod interrupt;
@@ -22,6 +24,7 @@ pub mod scsi;
 pub(crate) mod testing;
 pub mod transport;
 pub mod vhost;
+pub mod vhost_user;
 pub mod worker;
 
 /// Feature bit every modern device has.
@@ -51,6 +54,8 @@ pub enum Kind {
     Gpu = 16,
     /// Keyboard or pointer.
     Input = 18,
+    /// File system.
+    FileSystem = 26,
 }
 
 impl Kind {
@@ -65,6 +70,7 @@ impl Kind {
             Self::Scsi => [0x01, 0x00, 0x00],
             Self::Gpu => [0x03, 0x80, 0x00],
             Self::Input => [0x09, 0x80, 0x00],
+            Self::FileSystem => [0x01, 0x80, 0x00],
         }
     }
 }
