@@ -83,6 +83,9 @@ pub struct MachineSpec {
     /// Network cards in order.
     #[serde(default)]
     pub nics: Vec<Nic>,
+    /// Directories shared with the guest, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shares: Vec<Share>,
     /// `/dev/urandom` for virtio-rng, when the guest has one.
     #[serde(default)]
     pub rng: Option<Slot>,
@@ -264,6 +267,22 @@ pub struct Nic {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vhost: Option<Slot>,
 }
+
+/// A directory of the host on a virtio file system device, which a program outside of the monitor
+/// serves. A machine that has one can be neither saved nor moved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Share {
+    /// Configuration key, e.g. `virtiofs0`.
+    pub id: String,
+    /// Name by which the guest mounts it, at most [`SHARE_TAG`] bytes.
+    pub tag: String,
+    /// Connected Unix stream socket to the program, which is a vhost-user back-end.
+    pub socket: Slot,
+}
+
+/// Longest [`Share::tag`] in bytes.
+pub const SHARE_TAG: usize = 36;
 
 /// First line the monitor writes to descriptor 0.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

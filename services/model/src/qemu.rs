@@ -11,6 +11,7 @@ pub mod disk;
 pub mod firmware;
 pub mod hotplug;
 pub mod net;
+pub mod virtiofs;
 
 use crate::config;
 use crate::cpu::CpuSpec;
@@ -30,6 +31,7 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
+pub use virtiofs::VirtioFs;
 
 config! {
     /// A virtual machine's settings; all may be absent.
@@ -141,6 +143,8 @@ config! {
         ipconfig "ipconfig" ..= 31: IpConfig,
         /// Volume of the machine that no disk uses.
         unused "unused" ..= 255: VolumeId,
+        /// Directory of the host that the guest mounts by the name of its mapping: `MAPPING[,cache=…]`.
+        virtiofs "virtiofs" ..= 9: VirtioFs,
     }
 }
 

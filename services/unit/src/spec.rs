@@ -49,7 +49,7 @@ pub struct UnitSpec {
     pub slice: String,
     /// Absolute path of the executable.
     pub executable: PathBuf,
-    /// Its arguments, without argument zero.
+    /// Its arguments as they are to arrive, without argument zero.
     pub arguments: Vec<String>,
     /// User to run as; none means root.
     pub user: Option<String>,
@@ -64,7 +64,8 @@ impl UnitSpec {
     pub(crate) fn into_properties(self) -> Vec<(String, Value<'static>)> {
         let path = self.executable.to_string_lossy().into_owned();
         let mut argv = vec![path.clone()];
-        argv.extend(self.arguments);
+        // In systemd's command lines a dollar begins the name of a variable.
+        argv.extend(self.arguments.iter().map(|word| word.replace('$', "$$")));
         let exec: Vec<ExecCommand> = vec![(path, argv, false)];
 
         let mut properties: Vec<(String, Value<'static>)> = vec![
@@ -129,10 +130,17 @@ mod tests {
     }
 
     #[test]
-    fn argument_zero_is_the_executable() {
-        let properties = spec().into_properties();
+    fn argument_zero_is_the_executable_and_the_others_arrive_as_they_are() {
+        let mut spec = spec();
+        spec.arguments.push("--dir=/srv/${HOME}".into());
+        let properties = spec.into_properties();
         let (_, exec) = properties.iter().find(|(n, _)| *n == "ExecStart").unwrap();
         let exec: Vec<ExecCommand> = exec.try_clone().unwrap().try_into().unwrap();
-        assert_eq!(exec[0].1, ["/usr/lib/basalt/basalt-container", "run"]);
+        let arguments = [
+            "/usr/lib/basalt/basalt-container",
+            "run",
+            "--dir=/srv/$${HOME}",
+        ];
+        assert_eq!(exec[0].1, arguments);
     }
 }

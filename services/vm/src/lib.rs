@@ -17,6 +17,7 @@ mod hotplug;
 mod machines;
 mod memory;
 mod resolve;
+mod shares;
 mod tpm;
 
 pub use control::Control;
@@ -26,3 +27,4 @@ pub use machines::{EXECUTABLE, Machines, StopPatience};
 pub use resolve::{
     RUN, Resolved, agent_socket, console_socket, control_socket, resolve, screen_socket, tap_name,
 };
+pub use shares::SharedDirectory;

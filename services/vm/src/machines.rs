@@ -73,7 +73,12 @@ impl Machines {
 
     /// Starts a machine; returns when it runs. When it fails, nothing of the machine is left.
     pub async fn start(&self, vmid: Vmid, machine: Resolved) -> Result<()> {
-        let Resolved { spec, fds, tpm } = machine;
+        let Resolved {
+            spec,
+            fds,
+            tpm,
+            servers,
+        } = machine;
         let handover = |source| VmError::Handover { vmid, source };
         let (ours, theirs) = Handover::pair().map_err(|error| handover(error.into()))?;
         let screen = spec.display.is_some();
@@ -84,7 +89,12 @@ impl Machines {
             self.units.stop(&tpm::unit(vmid)).await?;
             self.units.start(tpm::unit_spec(vmid, control)).await?;
         }
-        // An emulator whose channel is closed ends by itself.
+        for server in servers {
+            self.units.stop(&server.unit(vmid)).await?;
+            let memory = spec.memory_mib << 20;
+            self.units.start(server.unit_spec(vmid, memory)).await?;
+        }
+        // An emulator whose channel is closed ends by itself, and so does a directory's server.
         self.units.start(unit).await?;
         let borrowed: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
         let exchange = ours.exchange(&spec, &borrowed);
@@ -285,29 +295,38 @@ impl Machines {
 
 /// What a guest's process may do: compute, and use the descriptors it was given.
 pub(crate) fn sandbox(limit: u64) -> Vec<Property> {
-    let on = |name: &str| Property::new(name, true);
-    let word = |name: &str, word: &'static str| Property::new(name, word);
     let no_capability = 0_u64;
     let no_namespace = 0_u64;
+    let mut properties = walls(limit);
+    properties.extend([
+        Property::new("CapabilityBoundingSet", no_capability),
+        Property::new("RestrictNamespaces", no_namespace),
+        Property::new("ProtectHome", "tmpfs"),
+        Property::new("ProcSubset", "pid"),
+        Property::new("PrivateTmp", true),
+        Property::new("RestrictSUIDSGID", true),
+    ]);
+    properties
+}
+
+/// What no process of a guest's may do, not even one that serves files of the host.
+pub(crate) fn walls(limit: u64) -> Vec<Property> {
+    let on = |name: &str| Property::new(name, true);
+    let word = |name: &str, word: &'static str| Property::new(name, word);
     let no_socket_family: (bool, Vec<String>) = (true, Vec::new());
     vec![
         word("Type", "exec"),
         Property::new("Before", vec![SHUTDOWN_UNIT.to_owned()]),
         Property::new(memory::LIMIT, limit),
         Property::new("LimitCORE", 0_u64),
-        Property::new("CapabilityBoundingSet", no_capability),
-        Property::new("RestrictNamespaces", no_namespace),
         Property::new("RestrictAddressFamilies", no_socket_family),
         Property::new("SystemCallArchitectures", vec!["native".to_owned()]),
         word("DevicePolicy", "closed"),
         word("ProtectSystem", "strict"),
-        word("ProtectHome", "tmpfs"),
         word("ProtectProc", "invisible"),
-        word("ProcSubset", "pid"),
         word("KeyringMode", "private"),
         on("NoNewPrivileges"),
         on("PrivateNetwork"),
-        on("PrivateTmp"),
         on("PrivateIPC"),
         on("ProtectClock"),
         on("ProtectControlGroups"),
@@ -316,7 +335,6 @@ pub(crate) fn sandbox(limit: u64) -> Vec<Property> {
         on("ProtectKernelModules"),
         on("ProtectKernelTunables"),
         on("RestrictRealtime"),
-        on("RestrictSUIDSGID"),
         on("LockPersonality"),
         on("MemoryDenyWriteExecute"),
         Property::new("UMask", 0o077_u32),

@@ -4,6 +4,7 @@ use crate::disks;
 use crate::error::{Result, VmError, io};
 use crate::firmware;
 use crate::memory;
+use crate::shares::Server;
 use crate::tpm;
 use basalt_model::field::FieldErrors;
 use basalt_model::machine::{Adapter, Boot, Display, MachineSpec, Nic, PROTOCOL, Slot};
@@ -62,6 +63,8 @@ pub struct Resolved {
     pub fds: Vec<OwnedFd>,
     /// The control channel of its trusted platform module's emulator, at the emulator's end.
     pub(crate) tpm: Option<OwnedFd>,
+    /// Servers of the directories that it shares: see [`Resolved::share`].
+    pub(crate) servers: Vec<Server>,
 }
 
 impl Resolved {
@@ -83,7 +86,8 @@ impl Slots {
     }
 }
 
-/// Opens everything that `config` names: volumes (and locks them), taps, devices, sockets.
+/// Opens everything that `config` names but shared directories: volumes (and locks them), taps,
+/// devices, sockets.
 /// Dropping the result gives all of it back.
 pub async fn resolve(
     vmid: Vmid,
@@ -132,6 +136,7 @@ pub async fn resolve(
         disks,
         opticals,
         nics,
+        shares: Vec::new(),
         rng: Some(rng),
         tpm,
         display: display(vmid, config, run, &mut slots)?,
@@ -141,6 +146,7 @@ pub async fn resolve(
         spec,
         fds: slots.0,
         tpm: emulator,
+        servers: Vec::new(),
     })
 }
 
@@ -331,7 +337,7 @@ fn device(path: &str) -> Result<File> {
 }
 
 /// A listening socket at `path`, in place of what an earlier run left there.
-fn listen(path: &Path) -> Result<OwnedFd> {
+pub(crate) fn listen(path: &Path) -> Result<OwnedFd> {
     let what = || format!("listening on {}", path.display());
     if let Some(directory) = path.parent() {
         let made = DirBuilder::new()
@@ -345,7 +351,7 @@ fn listen(path: &Path) -> Result<OwnedFd> {
 }
 
 /// Removes a socket that an earlier run left.
-fn unlink(path: &Path) -> Result<()> {
+pub(crate) fn unlink(path: &Path) -> Result<()> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(io(format!("removing {}", path.display()))(error))

@@ -226,6 +226,7 @@ fn specification(arguments: &Arguments, slots: &mut Slots) -> Result<MachineSpec
         disks,
         opticals,
         nics,
+        shares: Vec::new(),
         rng,
         tpm: None,
         display,

@@ -90,7 +90,11 @@ fn start(starter: &io::Stdin) -> Result<Server, String> {
     let keep = resources.descriptors(&listeners);
     sandbox::descriptors::close_all_but(&keep).map_err(|e| text(&e))?;
     sandbox::landlock::close().map_err(|e| text(&e))?;
-    sandbox::enter(ThreadClass::Main).map_err(|e| text(&e))?;
+    let class = match resources.shares.is_empty() {
+        true => ThreadClass::Main,
+        false => ThreadClass::MainWithShares,
+    };
+    sandbox::enter(class).map_err(|e| text(&e))?;
     Server::start(resources, listeners).map_err(|e| text(&e))
 }
 

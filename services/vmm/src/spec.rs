@@ -16,20 +16,23 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use basalt_model::cpu::CpuSpec;
 use basalt_model::disk::Optical;
-use basalt_model::machine::{self, Adapter, Boot, Disk, MachineSpec, Nic, SystemInfo};
+use basalt_model::machine::{self, Adapter, Boot, Disk, MachineSpec, Nic, Share, SystemInfo};
 
 use crate::disk::Image;
 use crate::disk::ring::Rings;
 use crate::machine::blocks::Blocks;
 use crate::machine::cpuid::Offer;
-use crate::machine::layout::{DISK_SLOTS, NIC_SLOTS, Span, room_for_blocks};
+use crate::machine::layout::{DISK_SLOTS, NIC_SLOTS, SHARE_SLOTS, Span, room_for_blocks};
+use crate::machine::memory;
 use crate::tpm::emulator::Emulator;
 use crate::tpm::store::Store;
 use crate::tpm::{self, Module};
 use crate::virtio::balloon::Levers;
 use crate::virtio::scsi::drive::{Drive, Medium};
 use crate::virtio::vhost::Vhost;
-use crate::virtio::{block, net};
+use crate::virtio::vhost_user::BackEnd;
+use crate::virtio::{block, fs, net};
+pub use check::NOT_KEPT;
 use delivery::Delivery;
 pub use delivery::{receive, send};
 
@@ -51,6 +54,8 @@ pub const MAX_DISKS: usize = (DISK_SLOTS.end - DISK_SLOTS.start) as usize;
 pub const MAX_DRIVES: usize = 8;
 /// Most network cards.
 pub const MAX_NICS: usize = (NIC_SLOTS.end - NIC_SLOTS.start) as usize;
+/// Most shared directories.
+pub const MAX_SHARES: usize = (SHARE_SLOTS.end - SHARE_SLOTS.start) as usize;
 const MAX_SERIAL: usize = 20;
 
 /// Why a specification is refused.
@@ -111,6 +116,18 @@ pub struct NicResource {
     pub counters: Arc<net::Counters>,
     /// The kernel's worker, if it moves the packets.
     pub vhost: Option<Arc<Vhost>>,
+}
+
+/// A shared directory's part of [`Resources`].
+pub struct ShareResource {
+    /// PCI device number.
+    pub slot: u8,
+    /// Configuration key.
+    pub id: String,
+    /// Name by which the guest mounts it.
+    pub tag: String,
+    /// The program that serves it.
+    pub server: Arc<BackEnd>,
 }
 
 /// What a machine runs first.
@@ -201,6 +218,10 @@ pub struct Resources {
     pub drives: Vec<Arc<Drive>>,
     /// Network cards in order.
     pub nics: Vec<NicResource>,
+    /// Shared directories in order.
+    pub shares: Vec<ShareResource>,
+    /// What memory lies in that their servers map, too.
+    pub shared_memory: Option<File>,
     /// Rings for the disks that may come.
     pub rings: Rings,
     /// The balloon.
@@ -281,6 +302,10 @@ impl Resources {
             .map(|slot| delivery.file("rng", slot).map(Arc::new))
             .transpose()?;
         let tpm = spec.tpm.map(|tpm| module(tpm, &mut delivery)).transpose()?;
+        let mut shares = Vec::new();
+        for (slot, share) in SHARE_SLOTS.rev().zip(spec.shares) {
+            shares.push(share_resource(share, slot, &mut delivery)?);
+        }
         let memory = spec.memory_mib << 20;
         let balloon = spec
             .balloon
@@ -293,6 +318,10 @@ impl Resources {
         let most = spec.memory_max_mib.map(|mib| mib << 20);
         let blocks = most.map(|most| blocks(memory, most - memory, &kvm));
         let blocks = blocks.transpose()?.flatten();
+        let room = blocks.as_ref().map(|blocks| blocks.room());
+        let shared_memory = (!shares.is_empty()).then(|| memory::share(memory, room));
+        let shared_memory = shared_memory.transpose();
+        let shared_memory = shared_memory.map_err(|e| invalid("memory_mib", e.to_string()))?;
         delivery.finish()?;
         let resources = Self {
             name: spec.name,
@@ -308,6 +337,8 @@ impl Resources {
             disks,
             drives,
             nics,
+            shares,
+            shared_memory,
             rings,
             balloon,
             rng,
@@ -368,6 +399,8 @@ impl Resources {
         all.extend(self.nics.iter().map(|n| n.tap.as_raw_fd()));
         let workers = self.nics.iter().filter_map(|n| n.vhost.as_ref());
         all.extend(workers.flat_map(|worker| worker.descriptors()));
+        all.extend(self.shares.iter().flat_map(|s| s.server.descriptors()));
+        all.extend(self.shared_memory.iter().map(AsRawFd::as_raw_fd));
         all.extend(self.rings.descriptors());
         all.extend(self.rng.iter().map(|f| f.as_fd().as_raw_fd()));
         all.extend(self.tpm.iter().flat_map(|tpm| {
@@ -423,6 +456,17 @@ fn nic_resource(nic: Nic, slot: u8, delivery: &mut Delivery) -> Result<NicResour
         mac: nic.mac,
         counters: Arc::default(),
         vhost,
+    })
+}
+
+fn share_resource(share: Share, slot: u8, delivery: &mut Delivery) -> Result<ShareResource, Error> {
+    let socket = UnixStream::from(delivery.take(&share.id, share.socket)?);
+    let server = BackEnd::connect(socket, fs::QUEUES);
+    Ok(ShareResource {
+        slot,
+        server: Arc::new(server.map_err(|e| invalid(&share.id, e.to_string()))?),
+        id: share.id,
+        tag: share.tag,
     })
 }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use basalt_model::disk::{Backing, ImageFormat, Optical, Rate};
-use basalt_model::machine::{Adapter, Disk, Display, Nic, PROTOCOL, Slot};
+use basalt_model::machine::{Adapter, Disk, Display, Nic, PROTOCOL, Share, Slot};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use std::mem::MaybeUninit;
 use std::os::unix::net::UnixStream;
@@ -32,6 +32,7 @@ fn spec() -> MachineSpec {
         disks: Vec::new(),
         opticals: Vec::new(),
         nics: Vec::new(),
+        shares: Vec::new(),
         rng: None,
         tpm: None,
         display: None,
@@ -96,6 +97,43 @@ fn bounds_are_checked_and_named() {
         let mut spec = spec();
         change(&mut spec);
         assert_eq!(refused(spec, delivery(4)), field);
+    }
+}
+
+#[test]
+fn a_share_that_cannot_be_is_refused_by_its_name() {
+    type Change = fn(&mut MachineSpec);
+    let cases: [(&str, Change); 5] = [
+        ("saved nor moved", |s| s.restore = Some(Slot(5))),
+        ("with the disks", |s| s.disks = vec![disk(5); 15]),
+        ("with the disks", |s| {
+            s.shares = vec![s.shares[0].clone(); 11]
+        }),
+        ("36 bytes", |s| s.shares[0].tag = "t".repeat(37)),
+        // It is no socket, so nobody answers there.
+        ("SET_OWNER", |_| ()),
+    ];
+    for (problem, change) in cases {
+        let mut spec = spec();
+        spec.shares = vec![Share {
+            id: "virtiofs3".into(),
+            tag: "data".into(),
+            socket: Slot(4),
+        }];
+        change(&mut spec);
+        match Resources::check(spec, delivery(5)) {
+            Err(Error::Invalid {
+                field,
+                problem: text,
+            }) => {
+                assert!(
+                    field == "virtiofs3" && text.contains(problem),
+                    "{field}: {text}"
+                );
+            }
+            Err(other) => panic!("{other}"),
+            Ok(_) => panic!("accepted"),
+        }
     }
 }
 

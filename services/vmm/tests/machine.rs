@@ -248,6 +248,7 @@ fn a_refused_specification_is_answered_with_its_field() {
         disks: Vec::new(),
         opticals: Vec::new(),
         nics: Vec::new(),
+        shares: Vec::new(),
         rng: None,
         tpm: None,
         display: None,

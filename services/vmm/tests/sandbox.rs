@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{IoSlice, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -19,6 +21,7 @@ use basalt_vmm::sandbox::{ThreadClass, descriptors, enter, landlock};
 use basalt_vmm::tpm::crb::refusal;
 use basalt_vmm::tpm::emulator::Emulator;
 use basalt_vmm::tpm::store::Store;
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 
 const ACT: &str = "BASALT_TEST_ACT";
 const IMAGE: &str = "BASALT_TEST_IMAGE";
@@ -47,10 +50,13 @@ fn actor() {
     let disk = disk_for(deed);
     let parts = parts_for(deed);
     let module = module_for(deed);
+    let connection = UnixStream::pair().unwrap();
     match class {
         "landlock" => landlock::close().unwrap(),
         "descriptors" => descriptors::close_all_but(&[]).unwrap(),
         "main" => enter(ThreadClass::Main).unwrap(),
+        "main-with-shares" => enter(ThreadClass::MainWithShares).unwrap(),
+        "share" => enter(ThreadClass::Share).unwrap(),
         "vcpu" => enter(ThreadClass::Vcpu).unwrap(),
         "mover" => enter(ThreadClass::Mover).unwrap(),
         _ => enter(ThreadClass::Worker).unwrap(),
@@ -67,6 +73,10 @@ fn actor() {
         }
         "tpm" => {
             use_module(module.unwrap());
+            false
+        }
+        "lend" => {
+            lend(&connection.0);
             false
         }
         "open" => File::open("/dev/null").is_err(),
@@ -128,6 +138,17 @@ fn use_module((mut emulator, mut store): (Emulator, Store)) {
     emulator.shut_down().unwrap();
     store.keep(b"first").unwrap();
     store.keep(b"second").unwrap();
+}
+
+/// Hands a descriptor to the other end of a connection.
+fn lend(connection: &UnixStream) {
+    let lent = [connection.as_fd()];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    assert!(control.push(SendAncillaryMessage::ScmRights(&lent)));
+    let data = [IoSlice::new(b"x")];
+    let sent = sendmsg(connection, &data, &mut control, SendFlags::NOSIGNAL);
+    assert_eq!(sent, Ok(1));
 }
 
 /// Puts a disk into service and takes it out again, twice.
@@ -206,7 +227,14 @@ unsafe fn raw(deed: &str) -> bool {
 
 #[test]
 fn forbidden_calls_kill_in_every_class() {
-    for class in ["main", "vcpu", "worker", "mover"] {
+    for class in [
+        "main",
+        "main-with-shares",
+        "vcpu",
+        "worker",
+        "share",
+        "mover",
+    ] {
         for deed in [
             "open",
             "bind",
@@ -234,6 +262,18 @@ fn allowed_calls_do_not() {
     for class in ["main", "vcpu", "worker", "mover", "landlock", "descriptors"] {
         let status = act(&format!("{class} nothing"));
         assert!(status.success(), "{class}: {status}");
+    }
+}
+
+#[test]
+fn only_shared_directories_lend_descriptors() {
+    for class in ["share", "main-with-shares"] {
+        let status = act(&format!("{class} lend"));
+        assert!(status.success(), "{class}: {status}");
+    }
+    for class in ["main", "vcpu", "worker", "mover"] {
+        let status = act(&format!("{class} lend"));
+        assert_eq!(status.signal(), Some(libc::SIGSYS), "{class}: {status}");
     }
 }
 

@@ -32,6 +32,7 @@ mod netboot;
 mod pool;
 mod power;
 mod replay;
+mod shares;
 mod suspend;
 mod sync;
 mod tpm;
@@ -127,6 +128,7 @@ pub const ALL: &[Scenario] = &[
     scenario("disks_grow_change_and_survive_a_full_host", disks::life),
     long("guest_agent_answers_and_shuts_down", agent::life),
     long("packets_are_moved_by_the_kernel", vhost::moves),
+    long("directories_are_shared_with_a_guest", shares::exchanges),
     long("tpm_keeps_what_a_guest_stores_and_measures", tpm::keeps),
     long("secure_boot_refuses_an_unsigned_guest", tpm::secure_boot),
     long("balloon_gives_memory_and_takes_it_back", balloon::memory),

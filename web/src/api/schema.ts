@@ -441,6 +441,37 @@ export type ClusterOptions = {
   description?: string;
 };
 
+/** A child of a folder of the API. */
+export type Child = {
+  /** Name. */
+  subdir: string;
+};
+
+/** A mapped directory. */
+export type DirMappingInfo = {
+  /** Name of the mapping. */
+  id: string;
+  /** Description. */
+  description?: string;
+  /** Where it lies on each node. */
+  map: Array<string>;
+  /** What is wrong with it; only when a node was asked for. */
+  checks?: Array<MappingCheck>;
+  /** Changes with every change. */
+  digest: string;
+};
+
+/** Something about a mapping on the node that was asked for. */
+export type MappingCheck = {
+  /** How bad it is. */
+  severity: Severity;
+  /** What it is. */
+  message: string;
+};
+
+/** How bad something about a mapping is. */
+export type Severity = "warning" | "error";
+
 /** A node in a list. */
 export type NodeEntry = {
   /** Name. */
@@ -473,12 +504,6 @@ export type NodeEntry = {
 
 /** Whether a node answers. */
 export type NodeState = "online" | "offline";
-
-/** A child of a folder of the API. */
-export type Child = {
-  /** Name. */
-  subdir: string;
-};
 
 /** State and figures of a node. */
 export type NodeStatus = {
@@ -1261,6 +1286,8 @@ export type WithDigest = {
   [key: `ipconfig${number}`]: string | undefined;
   /** Volume of the machine that no disk uses. */
   [key: `unused${number}`]: string | undefined;
+  /** Directory of the host that the guest mounts by the name of its mapping: `MAPPING[,cache=…]`. */
+  [key: `virtiofs${number}`]: string | undefined;
 };
 
 /** One setting, with the value that the next start brings. */
@@ -2298,6 +2325,63 @@ export interface Methods {
     };
     output: null;
   };
+  /** Lists the kinds of mapping. */
+  "GET /cluster/mapping": {
+    params: Record<string, never>;
+    output: Array<Child>;
+  };
+  /** Lists the mapped directories that the caller may see. */
+  "GET /cluster/mapping/dir": {
+    params: {
+      /** Look whether each of them is there on this node. */
+      "check-node"?: string;
+    };
+    output: Array<DirMappingInfo>;
+  };
+  /** Maps a directory. */
+  "POST /cluster/mapping/dir": {
+    params: {
+      /** Name of the mapping. */
+      id: string;
+      /** Description. */
+      description?: string;
+      /** Where it lies: `node=NAME,path=/DIRECTORY`, once for each node. */
+      map: Array<string>;
+    };
+    output: null;
+  };
+  /** Shows a mapped directory. */
+  "GET /cluster/mapping/dir/{id}": {
+    params: {
+      /** Name of the mapping. */
+      id: string;
+    };
+    output: DirMappingInfo;
+  };
+  /** Changes a mapped directory. Guests that run keep what they were started with. */
+  "PUT /cluster/mapping/dir/{id}": {
+    params: {
+      /** Name of the mapping. */
+      id: string;
+      /** Description. */
+      description?: string;
+      /** Where it lies from now on, on all nodes. */
+      map?: Array<string>;
+      /** Settings to remove, separated by commas; only `description`. */
+      delete?: string;
+      /** Refuse if the mapping was changed since it had this digest. */
+      digest?: string;
+    };
+    output: null;
+  };
+  /** Forgets the mapping of a directory, which stays as it is. Guests that use it do not start any more. */
+  "DELETE /cluster/mapping/dir/{id}": {
+    params: {
+      /** Name of the mapping. */
+      id: string;
+    };
+    output: null;
+  };
   /** Lists the nodes. */
   "GET /nodes": {
     params: Record<string, never>;
@@ -3091,6 +3175,8 @@ export interface Methods {
       [key: `ipconfig${number}`]: string | undefined;
       /** Volume of the machine that no disk uses. */
       [key: `unused${number}`]: string | undefined;
+      /** Directory of the host that the guest mounts by the name of its mapping: `MAPPING[,cache=…]`. */
+      [key: `virtiofs${number}`]: string | undefined;
     };
     output: string;
   };
@@ -3239,6 +3325,8 @@ export interface Methods {
       [key: `ipconfig${number}`]: string | undefined;
       /** Volume of the machine that no disk uses. */
       [key: `unused${number}`]: string | undefined;
+      /** Directory of the host that the guest mounts by the name of its mapping: `MAPPING[,cache=…]`. */
+      [key: `virtiofs${number}`]: string | undefined;
     };
     output: null;
   };
@@ -3358,6 +3446,8 @@ export interface Methods {
       [key: `ipconfig${number}`]: string | undefined;
       /** Volume of the machine that no disk uses. */
       [key: `unused${number}`]: string | undefined;
+      /** Directory of the host that the guest mounts by the name of its mapping: `MAPPING[,cache=…]`. */
+      [key: `virtiofs${number}`]: string | undefined;
     };
     output: string;
   };

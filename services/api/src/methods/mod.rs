@@ -17,6 +17,7 @@ pub mod guest;
 pub mod hardware;
 pub mod jobs;
 pub mod lxc;
+pub mod mapping;
 pub mod nodes;
 pub mod openid;
 pub mod pools;
@@ -42,6 +43,7 @@ pub const ALL: &[&[Declaration]] = &[
     acl::DECLARED,
     pools::DECLARED,
     cluster::DECLARED,
+    mapping::DECLARED,
     nodes::DECLARED,
     system::DECLARED,
     hardware::DECLARED,

@@ -18,6 +18,7 @@ pub mod power;
 pub mod recover;
 pub mod remove;
 pub mod rights;
+pub mod shares;
 pub mod suspend;
 pub mod vm;
 pub mod volumes;

@@ -81,9 +81,8 @@ fn needed(kind: GuestKind, key: &str, is_disc: bool) -> Privilege {
 fn of_machine(name: &str, is_disc: bool) -> Privilege {
     match name {
         "virtio" | "scsi" | "sata" | "ide" if is_disc => Privilege::VmConfigCdrom,
-        "virtio" | "scsi" | "sata" | "ide" | "efidisk" | "tpmstate" | "unused" | "boot" => {
-            Privilege::VmConfigDisk
-        }
+        "virtio" | "scsi" | "sata" | "ide" | "efidisk" | "tpmstate" | "unused" | "boot"
+        | "virtiofs" => Privilege::VmConfigDisk,
         "cores" | "sockets" | "cpu" | "numa" => Privilege::VmConfigCpu,
         "memory" | "balloon" => Privilege::VmConfigMemory,
         "net" => Privilege::VmConfigNetwork,
@@ -121,6 +120,7 @@ mod tests {
         );
         assert_eq!(of("scsi0", "local:8"), Privilege::VmConfigDisk);
         assert_eq!(of("efidisk0", "local:1"), Privilege::VmConfigDisk);
+        assert_eq!(of("virtiofs0", "data"), Privilege::VmConfigDisk);
         assert_eq!(of("net0", "virtio"), Privilege::VmConfigNetwork);
         assert_eq!(of("smbios1", ""), Privilege::VmConfigHwType);
         assert_eq!(of("ipconfig0", "ip=dhcp"), Privilege::VmConfigCloudinit);

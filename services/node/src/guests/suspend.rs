@@ -10,6 +10,7 @@
 //! A state is used at most once, because the disks go on from there: the record lets go of it
 //! before the machine runs its first instruction.
 
+use super::shares::must_not_share;
 use super::{Guest, Report, volumes};
 use crate::state::Node;
 use basalt_api::methods::nodes::NodeConfig;
@@ -54,7 +55,12 @@ pub fn usual_storage(config: &QemuConfig) -> StorageId {
 
 /// Suspends a running machine to disk as a task.
 pub async fn suspend(node: &Node, user: &Authid, vmid: Vmid, storage: StorageId) -> Result<Upid> {
-    node.guest(KIND, vmid)?.check_unlocked()?;
+    let guest = node.guest(KIND, vmid)?;
+    guest.check_unlocked()?;
+    let running = node.running_config(KIND, vmid);
+    if let GuestConfig::Qemu(config) = running.unwrap_or(guest.record.config) {
+        must_not_share(&config)?;
+    }
     let lock = node.lock_guest(KIND, vmid, "suspend")?;
     let task = NewTask {
         kind: "qmsuspend",
@@ -109,6 +115,7 @@ impl Node {
         let GuestConfig::Qemu(config) = &running else {
             return Err(Error::not_found(guest.title()));
         };
+        must_not_share(config)?;
         let storage = storage.unwrap_or_else(|| usual_storage(config));
         let size = DiskSize::from_bytes(self.memory_to_save(vmid, config).await + STATE_ROOM);
         let vmstate = self.name_state(vmid, &storage).await?;

@@ -101,8 +101,9 @@ impl Node {
         {
             return Err(Error::failed(format_args!("VM {vmid} already running")));
         }
+        let directories = self.shared_directories(config)?;
         self.write_cloudinit(vmid, config).await?;
-        let machine = basalt_vm::resolve(
+        let mut machine = basalt_vm::resolve(
             vmid,
             config,
             &self.storages,
@@ -111,6 +112,11 @@ impl Node {
         )
         .await
         .map_err(Error::failed)?;
+        for directory in directories {
+            machine
+                .share(vmid, &self.run_machines, directory)
+                .map_err(Error::failed)?;
+        }
         report.log(format_args!(
             "starting with {} processors and {} MiB of memory",
             config.vcpus(),

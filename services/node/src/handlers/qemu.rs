@@ -150,7 +150,8 @@ fn give_addresses(call: &Call, config: &mut QemuConfig) -> Result<()> {
     Ok(())
 }
 
-/// New disks take room on storages, and volumes that are named are read: rights of their own.
+/// New disks take room on storages, volumes that are named are read, and so are mapped directories:
+/// rights of their own.
 fn may_allocate(call: &Call, config: &QemuConfig) -> Result<()> {
     let disks = config.disks().into_iter();
     let disks = disks.map(|(_, disk)| (&disk.file, &disk.import_from));
@@ -166,6 +167,9 @@ fn may_allocate(call: &Call, config: &QemuConfig) -> Result<()> {
         for volume in file.volume().into_iter().chain(import) {
             may_use(call, volume)?;
         }
+    }
+    for share in config.virtiofs.values() {
+        call.require(&share.dirid.dir_acl_path(), &[Privilege::MappingUse])?;
     }
     let boots = config.kernel.iter().chain(&config.initrd);
     boots

@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 /// Where a directory for volumes cannot be: the image, what the kernel shows, and what belongs to
 /// the host itself.
-const NOT_FOR_VOLUMES: [&str; 13] = [
+pub const NOT_FOR_VOLUMES: [&str; 13] = [
     "/bin",
     "/boot",
     "/dev",

@@ -9,6 +9,7 @@ use super::Server;
 use crate::event::Signal;
 use crate::machine::Machine;
 use crate::machine::memory::DirtyLog;
+use crate::spec::NOT_KEPT;
 use crate::state::mover::{Job, Message, Mover};
 
 /// Whether the machine is being carried away.
@@ -81,6 +82,9 @@ impl Server {
         let target = File::from(target.ok_or("no descriptor came with the request")?);
         if let Some(reason) = self.moving.forbids(request) {
             return Err(reason.into());
+        }
+        if let Some(share) = self.resources.shares.first() {
+            return Err(format!("{}: {NOT_KEPT}", share.id));
         }
         if let Some(id) = self.removals.ids().first() {
             return Err(format!("the guest is asked to let go of '{id}': try again"));

@@ -16,6 +16,7 @@ use crate::spec::{DiskResource, NicResource, Resources};
 use crate::virtio::balloon::{self, Balloon};
 use crate::virtio::block::{self, Block, Orders};
 use crate::virtio::console::Console;
+use crate::virtio::fs::{self, FileSystem};
 use crate::virtio::gpu::Gpu;
 use crate::virtio::input::{self, Model};
 use crate::virtio::interrupt::Interrupts;
@@ -150,6 +151,11 @@ impl Board {
         }
         for nic in &resources.nics {
             self.add_nic(nic)?;
+        }
+        for share in &resources.shares {
+            let device = FileSystem::new(&share.id, share.server.clone());
+            let description = fs::description(&share.tag);
+            self.add(share.slot, &share.id, description, Box::new(device))?;
         }
         if let Some(channel) = &terminals.agent {
             let console = resources.console.then(|| terminals.console.clone());

@@ -124,6 +124,9 @@ pub const DISK_SLOTS: Range<u8> = 2..17;
 /// PCI device numbers of network cards; not those of disks, so that a guest's name for a card does
 /// not change with its disks.
 pub const NIC_SLOTS: Range<u8> = 18..26;
+/// PCI device numbers of shared directories, which are given out from the last on: those that the
+/// machine's disks leave. The last of disks is not theirs: see [`MEMORY_SLOT`].
+pub const SHARE_SLOTS: Range<u8> = 6..16;
 
 /// PCI device number of the device by which memory comes and goes. A machine with it has one place
 /// for disks less.

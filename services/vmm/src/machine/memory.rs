@@ -1,4 +1,7 @@
 //! The guest's memory: allocated here, registered with KVM here.
+//!
+//! It is this process's alone, unless another one works on queues of the guest: then both map the same
+//! file in memory.
 
 use std::fs::File;
 use std::io;
@@ -7,6 +10,7 @@ use std::sync::Arc;
 
 use kvm_bindings::{KVM_MEM_LOG_DIRTY_PAGES, KVM_MEM_READONLY, kvm_userspace_memory_region};
 use kvm_ioctls::VmFd;
+use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags};
 use vm_memory::bitmap::NewBitmap;
 use vm_memory::mmap::{FromRangesError, MmapRegionBuilder};
 use vm_memory::{
@@ -21,6 +25,8 @@ use crate::state::dirty::DirtyMap;
 
 /// The guest's memory as every device sees it.
 pub type Memory = GuestMemoryMmap<DirtyMap>;
+/// A piece of it.
+pub type Region = GuestRegionMmap<DirtyMap>;
 
 /// Why memory could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -28,8 +34,8 @@ pub enum Error {
     /// The address space or the limit of the unit is too small.
     #[error("cannot reserve {0} bytes of guest memory: {1}")]
     Reserve(u64, FromRangesError),
-    /// A saved memory cannot be mapped.
-    #[error("cannot map the saved memory: {0}")]
+    /// A saved memory, or one that is shared, cannot be mapped.
+    #[error("cannot map the guest's memory: {0}")]
     Map(io::Error),
     /// KVM refuses a region.
     #[error("KVM refuses the memory at {0:#x}: {1}")]
@@ -43,9 +49,7 @@ pub fn reserve(bytes: u64) -> Result<Arc<Memory>, Error> {
 
 /// The same, with room for memory that may come.
 pub fn reserve_with_room(bytes: u64, room: Option<Span>) -> Result<Arc<Memory>, Error> {
-    let mut ranges = ranges(bytes);
-    ranges.extend(room.map(|(start, len)| (GuestAddress(start), len as usize)));
-    let memory = Memory::from_ranges(&ranges).map_err(|e| Error::Reserve(bytes, e))?;
+    let memory = Memory::from_ranges(&with_room(bytes, room)).map_err(|e| Error::Reserve(bytes, e))?;
     Ok(Arc::new(memory))
 }
 
@@ -57,26 +61,77 @@ pub fn reserve_on(
     file: &File,
     offset: u64,
 ) -> Result<Arc<Memory>, Error> {
+    let mut regions = map(&ranges(bytes), file, offset, libc::MAP_PRIVATE)?;
+    if let Some(blocks) = blocks {
+        let (start, len) = blocks.room();
+        let mapping = map_blocks(blocks, len as usize, file, offset + bytes);
+        let mapping = mapping.map_err(Error::Map)?;
+        regions.push(region(mapping, GuestAddress(start))?);
+    }
+    joined(regions)
+}
+
+/// A file in memory that a guest's memory of so many bytes, and `room` for more, can be shared by. Its
+/// size is for good: no one with whom it is shared can take pages away from under the others.
+pub fn share(bytes: u64, room: Option<Span>) -> io::Result<File> {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let file = rustix::fs::memfd_create(c"guest-memory", flags)?;
+    rustix::fs::ftruncate(&file, whole(bytes, room))?;
+    let size = SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
+    rustix::fs::fcntl_add_seals(&file, size)?;
+    Ok(file.into())
+}
+
+/// Memory that lies in what [`share`] made, and is zeroed: whatever was there is forgotten.
+pub fn reserve_shared(bytes: u64, room: Option<Span>, file: &File) -> Result<Arc<Memory>, Error> {
+    let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+    let emptied = rustix::fs::fallocate(file, hole, 0, whole(bytes, room));
+    emptied.map_err(|e| Error::Map(e.into()))?;
+    joined(map(&with_room(bytes, room), file, 0, libc::MAP_SHARED)?)
+}
+
+/// The file of a region that others may have mapped, and where the region begins in it.
+pub fn shared(region: &Region) -> Option<(&File, u64)> {
+    let is_shared = region.get_mmap().flags() & libc::MAP_SHARED != 0;
+    let place = region.file_offset().filter(|_| is_shared)?;
+    Some((place.file(), place.start()))
+}
+
+/// Parts of the guest's address space, one after the other as `file` has them from `at` on.
+fn map(
+    ranges: &[(GuestAddress, usize)],
+    file: &File,
+    mut at: u64,
+    kind: libc::c_int,
+) -> Result<Vec<Region>, Error> {
     let mut regions = Vec::new();
-    let mut at = offset;
-    for (start, len) in ranges(bytes) {
+    for (start, len) in ranges {
         let file = file.try_clone().map_err(Error::Map)?;
-        let mapping = MmapRegionBuilder::new_with_bitmap(len, DirtyMap::with_len(len))
+        let mapping = MmapRegionBuilder::new_with_bitmap(*len, DirtyMap::with_len(*len))
             .with_mmap_prot(libc::PROT_READ | libc::PROT_WRITE)
-            .with_mmap_flags(libc::MAP_PRIVATE | libc::MAP_NORESERVE)
+            .with_mmap_flags(kind | libc::MAP_NORESERVE)
             .with_file_offset(FileOffset::new(file, at))
             .build()
             .map_err(|e| Error::Map(io::Error::other(e)))?;
-        regions.push(region(mapping, start)?);
-        at += len as u64;
+        regions.push(region(mapping, *start)?);
+        at += *len as u64;
     }
-    if let Some(blocks) = blocks {
-        let (start, len) = blocks.room();
-        let mapping = map_blocks(blocks, len as usize, file, at).map_err(Error::Map)?;
-        regions.push(region(mapping, GuestAddress(start))?);
-    }
+    Ok(regions)
+}
+
+fn joined(regions: Vec<Region>) -> Result<Arc<Memory>, Error> {
     let memory = Memory::from_regions(regions).map_err(|e| Error::Map(io::Error::other(e)))?;
     Ok(Arc::new(memory))
+}
+
+fn whole(bytes: u64, room: Option<Span>) -> u64 {
+    bytes + room.map_or(0, |(_, len)| len)
+}
+
+fn with_room(bytes: u64, room: Option<Span>) -> Vec<(GuestAddress, usize)> {
+    let mut ranges = ranges(bytes);
+    ranges.extend(room.map(|(start, len)| (GuestAddress(start), len as usize)));
+    ranges
 }
 
 fn region(

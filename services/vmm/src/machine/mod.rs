@@ -198,7 +198,11 @@ impl Machine {
         if let Some(blocks) = &resources.blocks {
             blocks.clear();
         }
-        let memory = memory::reserve_with_room(resources.memory, resources.room())?;
+        let (bytes, room) = (resources.memory, resources.room());
+        let memory = match &resources.shared_memory {
+            Some(file) => memory::reserve_shared(bytes, room, file)?,
+            None => memory::reserve_with_room(bytes, room)?,
+        };
         let profile = profile(resources, &offer);
         let entry = load_kernel(resources, &memory, profile)?;
         let shell = Shell::build(resources, terminals, memory, profile)?;

@@ -14,7 +14,7 @@ use kvm_bindings::{
 };
 use kvm_ioctls::VmFd;
 
-use super::layout::NIC_SLOTS;
+use super::layout::{NIC_SLOTS, SHARE_SLOTS};
 use crate::event::Signal;
 
 /// Pins of the I/O APIC; wires come after them.
@@ -22,7 +22,7 @@ const PINS: u32 = 24;
 /// Pins of both legacy controllers, and of each.
 const LEGACY_PINS: u32 = 16;
 const LEGACY_EACH: u32 = 8;
-/// Wires of a network card: one for each of its queues.
+/// Wires of a network card or a shared directory: one for each of its queues.
 const WIRES: u32 = 2;
 
 /// A message: address and data.
@@ -36,10 +36,11 @@ pub trait Wiring: Send + Sync {
     fn disconnect(&self, wire: u32, bell: &Signal);
 }
 
-/// The first wire of the network card that is PCI device number `slot`.
+/// The first wire of the network card or shared directory that is PCI device number `slot`.
 pub fn first_wire(slot: u8) -> Option<u32> {
-    let card = NIC_SLOTS.contains(&slot).then(|| slot - NIC_SLOTS.start)?;
-    Some(PINS + u32::from(card) * WIRES)
+    let mut wired = NIC_SLOTS.chain(SHARE_SLOTS);
+    let place = wired.position(|with_wires| with_wires == slot)?;
+    Some(PINS + place as u32 * WIRES)
 }
 
 /// The wires of a machine.
@@ -131,6 +132,8 @@ mod tests {
         assert_eq!(first_wire(NIC_SLOTS.end - 1), Some(24 + 2 * 7));
         assert_eq!(first_wire(NIC_SLOTS.start - 1), None);
         assert_eq!(first_wire(NIC_SLOTS.end), None);
+        assert_eq!(first_wire(SHARE_SLOTS.start), Some(24 + 2 * 8));
+        assert_eq!(first_wire(SHARE_SLOTS.end - 1), Some(24 + 2 * 17));
     }
 
     #[test]

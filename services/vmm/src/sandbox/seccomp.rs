@@ -4,7 +4,9 @@
 //! |---|---|---|
 //! | `Main` | main thread | sockets given to it, building machines, starting threads |
 //! | `Vcpu` | virtual CPUs | running the guest, waking others, keeping its firmware's variables |
+//! | `MainWithShares` | the same, where directories are shared | also what `Share` may |
 //! | `Worker` | devices | the descriptors given to them |
+//! | `Share` | shared directories | the same, and handing memory and eventfds to the directory's server |
 //! | `Display` | viewers of the screen | the sockets of those who connect |
 //! | `Mover` | saving, moving | one file or connection, the dirty log |
 //!
@@ -29,10 +31,14 @@ use crate::virtio::vhost;
 pub enum ThreadClass {
     /// The main thread.
     Main,
+    /// The main thread of a machine with shared directories.
+    MainWithShares,
     /// A virtual CPU.
     Vcpu,
     /// A device.
     Worker,
+    /// A shared directory.
+    Share,
     /// The server of the screen.
     Display,
     /// What carries a state away.
@@ -120,6 +126,10 @@ const WORKER: &[i64] = &[
     libc::SYS_timerfd_settime,
     libc::SYS_writev,
 ];
+
+/// A conversation with the server of a shared directory, each time that the guest's driver starts: it is
+/// given the memory and the eventfds of the queues (`SCM_RIGHTS`) over the connection that there is.
+const SHARE: &[i64] = &[libc::SYS_recvmsg, libc::SYS_sendmsg];
 
 /// The screen's viewers.
 const DISPLAY: &[i64] = &[
@@ -252,9 +262,13 @@ pub fn enter(class: ThreadClass) -> Result<(), Error> {
 }
 
 fn compile(class: ThreadClass) -> Result<BpfProgram, Error> {
+    let is_main = matches!(class, ThreadClass::Main | ThreadClass::MainWithShares);
     let (calls, ioctls): (Vec<&[i64]>, Vec<&[u64]>) = match class {
-        ThreadClass::Main => (
-            vec![COMMON, MAIN],
+        ThreadClass::Main | ThreadClass::MainWithShares => (
+            match class {
+                ThreadClass::MainWithShares => vec![COMMON, MAIN, SHARE],
+                _ => vec![COMMON, MAIN],
+            },
             vec![
                 vhost::MAIN_IOCTLS,
                 vhost::WORKER_IOCTLS,
@@ -270,6 +284,7 @@ fn compile(class: ThreadClass) -> Result<BpfProgram, Error> {
             vec![COMMON, WORKER],
             vec![WORKER_IOCTLS, vhost::WORKER_IOCTLS],
         ),
+        ThreadClass::Share => (vec![COMMON, WORKER, SHARE], vec![WORKER_IOCTLS]),
         ThreadClass::Display => (vec![COMMON, DISPLAY], vec![DISPLAY_IOCTLS]),
         ThreadClass::Mover => (vec![COMMON, MOVER], vec![MOVER_IOCTLS]),
     };
@@ -290,7 +305,7 @@ fn compile(class: ThreadClass) -> Result<BpfProgram, Error> {
         libc::SYS_madvise,
         vec![argument(2, libc::MADV_DONTNEED as u64).map_err(failed)?],
     );
-    if class == ThreadClass::Main {
+    if is_main {
         rules.insert(libc::SYS_clone, thread_only().map_err(failed)?);
         // A ring's image, and nothing else of it.
         let image = argument(1, REGISTER_FILES_UPDATE.into()).map_err(failed)?;
@@ -333,16 +348,18 @@ fn thread_only() -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
 fn fcntl(class: ThreadClass) -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
     let commands: &[libc::c_int] = match class {
         // An image's descriptor leaves the page cache out, a tap's does not block.
-        ThreadClass::Main => &[
+        ThreadClass::Main | ThreadClass::MainWithShares => &[
             libc::F_DUPFD_CLOEXEC,
             libc::F_GETFD,
             libc::F_GETFL,
             libc::F_SETFL,
         ],
         // The standard library checks descriptors when it closes them in debug builds.
-        ThreadClass::Vcpu | ThreadClass::Worker | ThreadClass::Display | ThreadClass::Mover => {
-            &[libc::F_GETFD]
-        }
+        ThreadClass::Vcpu
+        | ThreadClass::Worker
+        | ThreadClass::Share
+        | ThreadClass::Display
+        | ThreadClass::Mover => &[libc::F_GETFD],
     };
     commands
         .iter()
@@ -353,10 +370,14 @@ fn fcntl(class: ThreadClass) -> Result<Vec<SeccompRule>, seccompiler::BackendErr
 fn prctl(class: ThreadClass) -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
     let options: &[libc::c_int] = match class {
         // A thread's name, and what installing its filter asks for.
-        ThreadClass::Main => &[libc::PR_SET_NAME, libc::PR_SET_NO_NEW_PRIVS],
-        ThreadClass::Vcpu | ThreadClass::Worker | ThreadClass::Display | ThreadClass::Mover => {
-            &[libc::PR_SET_NAME]
+        ThreadClass::Main | ThreadClass::MainWithShares => {
+            &[libc::PR_SET_NAME, libc::PR_SET_NO_NEW_PRIVS]
         }
+        ThreadClass::Vcpu
+        | ThreadClass::Worker
+        | ThreadClass::Share
+        | ThreadClass::Display
+        | ThreadClass::Mover => &[libc::PR_SET_NAME],
     };
     options
         .iter()

@@ -1,12 +1,16 @@
 //! What the values of a specification may be, whatever its descriptors are.
 
 use basalt_model::disk::{ImageFormat, MAX_BACKING};
-use basalt_model::machine::{Boot, Disk, MAX_QUEUES, MachineSpec, Nic, PROTOCOL};
+use basalt_model::machine::{Boot, Disk, MAX_QUEUES, MachineSpec, Nic, PROTOCOL, SHARE_TAG};
 
 use super::{
-    Error, MAX_DISKS, MAX_DRIVES, MAX_MEMORY_MIB, MAX_NICS, MAX_SERIAL, MAX_VCPUS,
+    Error, MAX_DISKS, MAX_DRIVES, MAX_MEMORY_MIB, MAX_NICS, MAX_SERIAL, MAX_SHARES, MAX_VCPUS,
     MIN_FIRMWARE_MEMORY_MIB, MIN_MEMORY_MIB, invalid,
 };
+
+/// Why a machine with a shared directory is neither saved nor moved: what its guest has open there is
+/// known to the program that serves it alone.
+pub const NOT_KEPT: &str = "a machine that shares a directory can be neither saved nor moved";
 
 /// Checks everything that needs no descriptor.
 pub(super) fn bounds(spec: &MachineSpec) -> Result<(), Error> {
@@ -64,8 +68,29 @@ pub(super) fn bounds(spec: &MachineSpec) -> Result<(), Error> {
     if spec.nics.len() > MAX_NICS {
         return Err(invalid("nics", format!("more than {MAX_NICS}")));
     }
+    shares(spec)?;
     spec.disks.iter().try_for_each(disk)?;
     spec.nics.iter().try_for_each(nic)
+}
+
+/// Checks the shared directories, which take places that disks leave.
+fn shares(spec: &MachineSpec) -> Result<(), Error> {
+    let room = MAX_SHARES.min(MAX_DISKS.saturating_sub(spec.disks.len()));
+    if let Some(share) = spec.shares.get(room) {
+        let most = format!("more than {MAX_SHARES}, or than {MAX_DISKS} with the disks");
+        return Err(invalid(&share.id, most));
+    }
+    if let Some(share) = spec.shares.first().filter(|_| spec.restore.is_some()) {
+        return Err(invalid(&share.id, NOT_KEPT));
+    }
+    let fits = |tag: &str| (1..=SHARE_TAG).contains(&tag.len()) && !tag.contains('\0');
+    match spec.shares.iter().find(|share| !fits(&share.tag)) {
+        Some(share) => Err(invalid(
+            &share.id,
+            format!("its tag is not 1 to {SHARE_TAG} bytes"),
+        )),
+        None => Ok(()),
+    }
 }
 
 /// Checks a network card.

@@ -88,7 +88,8 @@ impl Resources {
         let disks = self.disks.iter().map(|disk| disk.slot);
         let nics = self.nics.iter().map(|nic| nic.slot);
         let memory = self.blocks.iter().map(|_| MEMORY_SLOT);
-        disks.chain(nics).chain(memory)
+        let shares = self.shares.iter().map(|share| share.slot);
+        disks.chain(nics).chain(memory).chain(shares)
     }
 
     fn free(&self, id: &str, mut slots: Range<u8>) -> Result<u8, Error> {

@@ -2,8 +2,9 @@
 //!
 //! A device has two halves. [`transport::VirtioPci`] is what the guest's processors touch:
 //! configuration registers, features, status, queue addresses. [`worker`] is a thread that owns
-//! the queues while the driver is on, and a [`worker::Backend`] (block, net, rng, balloon, mem, console, input, gpu) that
-//! does the work. [`Description`] is all the first half knows about the second.
+//! the queues while the driver is on, and a [`worker::Backend`] (block, net, rng, balloon, mem, console,
+//! input, gpu, file system) that does the work. [`Description`] is all the first half knows about the
+//! second.
 //!
 //! Everything in a queue is hostile: [`chain`] turns descriptors into checked spans of memory.
 
@@ -11,6 +12,8 @@ pub mod balloon;
 pub mod block;
 pub mod chain;
 pub mod console;
+pub mod delegated;
+pub mod fs;
 pub mod gpu;
 pub mod input;
 pub mod interrupt;
@@ -23,6 +26,7 @@ pub mod scsi;
 pub(crate) mod testing;
 pub mod transport;
 pub mod vhost;
+pub mod vhost_user;
 pub mod worker;
 
 /// Feature bit every modern device has.
@@ -54,6 +58,8 @@ pub enum Kind {
     Input = 18,
     /// Memory that comes and goes.
     Memory = 24,
+    /// File system.
+    FileSystem = 26,
 }
 
 impl Kind {
@@ -68,6 +74,7 @@ impl Kind {
             Self::Scsi => [0x01, 0x00, 0x00],
             Self::Gpu => [0x03, 0x80, 0x00],
             Self::Input => [0x09, 0x80, 0x00],
+            Self::FileSystem => [0x01, 0x80, 0x00],
         }
     }
 }

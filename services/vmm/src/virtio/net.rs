@@ -162,7 +162,7 @@ impl Net {
         if let Some(interrupts) = self.rung.take() {
             interrupts.take_bells();
         }
-        let heard: Vec<usize> = kernel.heard().collect();
+        let heard: Vec<usize> = kernel.calls().heard().collect();
         let Some(live) = live else {
             return Ok(());
         };
@@ -293,7 +293,7 @@ impl Backend for Net {
         }
         match kernel.start(live, &self.tap, &self.kicks) {
             Ok(()) => {
-                live.interrupts.hang_bells(kernel.bells());
+                live.interrupts.hang_bells(kernel.calls().bells());
                 self.rung = Some(live.interrupts.clone());
                 self.delegated = true;
                 self.waiting = None;
@@ -344,7 +344,7 @@ impl Backend for Net {
 
     fn source(&self) -> Option<BorrowedFd<'_>> {
         if let Some(kernel) = self.delegate() {
-            return Some(kernel.source());
+            return Some(kernel.calls().source());
         }
         // While a packet waits for room there is no use in watching for more.
         self.waiting.is_none().then(|| self.tap.as_fd())
@@ -353,6 +353,7 @@ impl Backend for Net {
     fn ready(&mut self, live: &mut Live) -> Result<(), BrokenQueue> {
         if let Some(kernel) = self.delegate() {
             kernel
+                .calls()
                 .heard()
                 .for_each(|queue| live.interrupts.queue(queue));
             return Ok(());

@@ -11,7 +11,7 @@ use super::worker::Live;
 use crate::machine::interrupts::testing::Recorder;
 use crate::machine::interrupts::{LineHolder, SharedLine};
 use crate::machine::layout::MIB;
-use crate::machine::memory::reserve;
+use crate::machine::memory::{Memory, reserve};
 
 const SIZE: u16 = 64;
 const DESCRIPTORS: u64 = 0x1000;
@@ -44,7 +44,11 @@ pub struct Driver {
 impl Driver {
     /// A driver with `queues` empty queues and no features.
     pub fn new(queues: usize) -> Self {
-        let memory = reserve(32 * MIB).unwrap();
+        Self::on(reserve(32 * MIB).unwrap(), queues)
+    }
+
+    /// The same in 32 MiB of `memory`.
+    pub fn on(memory: Arc<Memory>, queues: usize) -> Self {
         let recorder = Arc::new(Recorder::default());
         let line = LineHolder::new(SharedLine::new(16, recorder.clone()), 4);
         let interrupts = Arc::new(Interrupts::new(queues, recorder, line));

@@ -7,13 +7,12 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::sync::Arc;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 
-use rustix::event::epoll;
 use virtio_queue::{Queue, QueueT};
-use vm_memory::{Address, GuestAddress, GuestMemoryBackend, GuestMemoryRegion};
+use vm_memory::{Address, GuestMemoryBackend, GuestMemoryRegion};
 
+use super::delegated::{Calls, Ring};
 use super::worker::Live;
 use super::{F_EVENT_IDX, F_INDIRECT_DESC, F_VERSION_1};
 use crate::event::Signal;
@@ -98,42 +97,11 @@ struct Table {
     regions: [Region; REGIONS],
 }
 
-/// The parts of a queue as addresses of this process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Ring {
-    descriptors: u64,
-    used: u64,
-    available: u64,
-}
-
-impl Ring {
-    /// None unless each part lies in one piece of memory.
-    fn of(queue: &Queue, memory: &Memory) -> Option<Self> {
-        let size = u64::from(queue.size());
-        Some(Self {
-            descriptors: place(memory, queue.desc_table(), 16 * size)?,
-            used: place(memory, queue.used_ring(), 6 + 8 * size)?,
-            available: place(memory, queue.avail_ring(), 6 + 2 * size)?,
-        })
-    }
-}
-
-/// Where `len` bytes of the guest's are in this process.
-fn place(memory: &Memory, start: u64, len: u64) -> Option<u64> {
-    let region = memory.find_region(GuestAddress(start))?;
-    let offset = start.checked_sub(region.start_addr().raw_value())?;
-    let inside = offset.checked_add(len)? <= region.len();
-    inside.then_some(region.as_ptr() as u64 + offset)
-}
-
 /// The worker of one card.
 pub struct Vhost {
     device: File,
     supported: u64,
-    /// By which the kernel says that a queue has used buffers.
-    calls: [Arc<Signal>; QUEUES],
-    /// Readable when one of them is.
-    called: OwnedFd,
+    calls: Calls,
 }
 
 impl Vhost {
@@ -151,41 +119,23 @@ impl Vhost {
         }
         // SAFETY: no memory is involved.
         unsafe { order::<u8>(&device, SET_OWNER, std::ptr::null_mut()) }?;
-        let calls = [Arc::new(Signal::new()?), Arc::new(Signal::new()?)];
-        let called = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        for call in &calls {
-            let data = epoll::EventData::new_u64(0);
-            epoll::add(&called, &**call, data, epoll::EventFlags::IN)?;
-        }
         Ok(Self {
             device,
             supported,
-            calls,
-            called,
+            calls: Calls::new(QUEUES)?,
         })
     }
 
     /// Every descriptor it has.
     pub fn descriptors(&self) -> Vec<RawFd> {
-        let calls = self.calls.iter().map(|call| call.as_fd().as_raw_fd());
-        let own = [self.device.as_raw_fd(), self.called.as_raw_fd()];
-        calls.chain(own).collect()
+        let mut all = self.calls.descriptors();
+        all.push(self.device.as_raw_fd());
+        all
     }
 
-    /// By which the kernel says that a queue has used buffers, by queue.
-    pub fn bells(&self) -> &[Arc<Signal>] {
+    /// How the kernel says that a queue has used buffers.
+    pub fn calls(&self) -> &Calls {
         &self.calls
-    }
-
-    /// Readable when the driver is to be told of a queue: see [`Self::heard`].
-    pub fn source(&self) -> BorrowedFd<'_> {
-        self.called.as_fd()
-    }
-
-    /// The queues of which the driver is to be told.
-    pub fn heard(&self) -> impl Iterator<Item = usize> {
-        let queues = self.calls.iter().enumerate();
-        queues.filter_map(|(queue, call)| call.clear().then_some(queue))
     }
 
     /// Lets the kernel work on the queues, where they stand. When it fails, it does not.
@@ -267,7 +217,8 @@ impl Vhost {
         // the ring.
         unsafe { order(&self.device, SET_VRING_ADDR, &raw mut addresses) }?;
         self.numbered(SET_VRING_KICK, index, kick.as_fd().as_raw_fd())?;
-        let call = self.calls[index].as_fd().as_raw_fd();
+        let call = self.calls.bells().get(index);
+        let call = call.ok_or(io::ErrorKind::InvalidInput)?.as_fd().as_raw_fd();
         self.numbered(SET_VRING_CALL, index, call)?;
         Ok(())
     }
@@ -303,8 +254,6 @@ unsafe fn order<T>(device: &File, code: u64, argument: *mut T) -> io::Result<()>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::machine::layout::MIB;
-    use crate::virtio::testing::Driver;
 
     #[test]
     fn only_the_device_is_taken() {
@@ -320,23 +269,5 @@ mod tests {
         assert_eq!(NET_SET_BACKEND, 0x4008_af30);
         assert_eq!(size_of::<Addresses>(), 40);
         assert_eq!(size_of::<Table>(), 8 + 32 * REGIONS);
-    }
-
-    #[test]
-    fn a_ring_lies_in_the_guests_memory_or_nowhere() {
-        let mut driver = Driver::new(1);
-        let memory = driver.live.memory.clone();
-        let base = memory.iter().next().unwrap().as_ptr() as u64;
-        let queue = &mut driver.live.queues[0];
-        let ring = Ring::of(queue, &memory).unwrap();
-        assert_eq!(ring.descriptors, base + queue.desc_table());
-        assert_eq!(ring.used, base + queue.used_ring());
-        let end = (32 * MIB) as u32;
-        for start in [end, end - 16, 0xffff_fff0] {
-            queue.set_desc_table_address(Some(start), None);
-            assert_eq!(Ring::of(queue, &memory), None, "{start:#x}");
-        }
-        queue.set_desc_table_address(Some(end - 16 * 64), None);
-        assert!(Ring::of(queue, &memory).is_some());
     }
 }

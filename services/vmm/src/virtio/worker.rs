@@ -22,6 +22,10 @@ pub use live::{BrokenQueue, Live, Stopped};
 
 /// A device's own part, called on the worker's thread.
 pub trait Backend: Send {
+    /// What its thread may do.
+    fn class(&self) -> ThreadClass {
+        ThreadClass::Worker
+    }
     /// The driver is on, or on again.
     fn activate(&mut self, live: &mut Live) -> io::Result<()>;
     /// Takes the eventfds by which the queues are notified, once.
@@ -106,8 +110,9 @@ pub struct Worker {
 impl Worker {
     /// Starts the thread in its sandbox, idle until [`Self::activate`].
     pub fn start(name: &str, queues: usize, backend: Box<dyn Backend>) -> io::Result<Self> {
-        Self::spawn(name, queues, backend, || {
-            if let Err(error) = sandbox::enter(ThreadClass::Worker) {
+        let class = backend.class();
+        Self::spawn(name, queues, backend, move || {
+            if let Err(error) = sandbox::enter(class) {
                 crate::fatal(&format!("cannot close a worker's sandbox: {error}"));
             }
         })

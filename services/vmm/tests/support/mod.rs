@@ -288,6 +288,7 @@ impl Setup {
                 medium: None,
             }],
             nics: Vec::new(),
+            shares: Vec::new(),
             rng: Some(Slot(5)),
             tpm: None,
             display: Some(Display {
