@@ -15,6 +15,7 @@ pub mod host;
 pub mod hotplug;
 pub mod lxc;
 pub mod machine;
+pub mod metrics;
 pub mod network;
 pub mod pool;
 pub mod propstring;

@@ -12,6 +12,7 @@ mod cloudinit;
 mod factors;
 mod host;
 mod keys;
+mod metrics;
 mod openid;
 mod pools;
 #[path = "../../openid/tests/rig/mod.rs"]

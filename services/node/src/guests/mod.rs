@@ -27,6 +27,7 @@ pub use parsed::{AllGuests, Parsed};
 use crate::auth::ChangeError;
 use crate::state::Node;
 use basalt_api::{Error, Result};
+use basalt_metrics::Object;
 use basalt_model::field::FieldErrors;
 use basalt_model::guest::{GuestConfig, GuestKind, GuestRecord, Lock, Suspended};
 use basalt_model::pool::PoolId;
@@ -35,6 +36,7 @@ use basalt_model::vmid::Vmid;
 use basalt_store::{Expect, Stored, Transaction};
 use basalt_tasks::{GuestLock, TaskContext};
 use std::fmt::Display;
+use std::sync::Arc;
 
 /// Guests are kept under their numbers behind this.
 const GUESTS: &str = "guests/";
@@ -228,7 +230,14 @@ impl Node {
             pools.forget_guest(vmid);
             Ok(())
         });
-        Ok(done.await?)
+        done.await?;
+        // Another guest of this number begins anew.
+        let (histories, object) = (Arc::clone(&self.histories), Object::Guest(vmid.get()));
+        let forgetting = tokio::task::spawn_blocking(move || histories.forget(&object));
+        if let Ok(Err(error)) = forgetting.await {
+            tracing::warn!(%error, %vmid, "its history stays until the next look");
+        }
+        Ok(())
     }
 }
 
