@@ -86,6 +86,7 @@ pub fn names_volume(record: &GuestRecord, is_meant: &dyn Fn(&VolumeId) -> bool) 
     let uses = match &record.config {
         GuestConfig::Qemu(config) => {
             let disks = config.disks();
+            let custom = config.cicustom.iter().flat_map(|custom| custom.volumes());
             let boots = [&config.kernel, &config.initrd];
             let variables = config.efidisk0.as_ref();
             let variables = variables.and_then(|disk| disk.file.volume());
@@ -96,7 +97,8 @@ pub fn names_volume(record: &GuestRecord, is_meant: &dyn Fn(&VolumeId) -> bool) 
                 .any(|(_, disk)| disk.file.volume().is_some_and(is_meant))
                 || {
                     let boots = boots.into_iter().flatten();
-                    boots.chain(variables).chain(tpm).any(is_meant)
+                    let others = boots.chain(variables).chain(tpm);
+                    others.chain(custom).any(is_meant)
                 }
         }
         GuestConfig::Lxc(config) => config
