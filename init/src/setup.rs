@@ -41,7 +41,7 @@ pub fn run(paths: &Paths) -> Vec<String> {
         ("SSH", &|| ssh::write(paths, &config)),
         ("TLS certificate", &|| tls::ensure(paths, &config)),
         // Late, because the network card may still be on its way.
-        ("network", &|| network::write(paths, &config.network)),
+        ("network", &|| network::write(paths, &config)),
         ("data partition", &|| grow::grow(paths)),
         ("keyboard", &|| keyboard::load(paths, &config)),
     ];

@@ -101,6 +101,7 @@ pub fn from_answers(answers: &AnswerFile, disks: &[Disk], source: &Source) -> an
         host: HostConfig {
             hostname: answers.hostname.clone(),
             network: answers.network.clone(),
+            dns: None,
             timezone: answers.timezone.clone(),
             keyboard: answers.keyboard.clone(),
             email: answers.email.clone(),

@@ -30,6 +30,9 @@ const UNSAFE: &[(&str, &str)] = &[
     ("UpdateRollback", "changes what the host boots"),
     ("UpdateUpload", "writes updates"),
     ("UpdateConfigPut", "asks servers"),
+    ("MetricServerCreate", "sends figures anywhere"),
+    ("MetricServerUpdate", "sends figures anywhere"),
+    ("NodeDnsPut", "changes the host's name servers"),
     ("DomainSync", "asks directories"),
     (
         "TicketCreate",

@@ -124,6 +124,7 @@ impl<'a> Dialog<'a> {
         Ok(HostConfig {
             hostname: self.value::<Hostname>("Host name", Some("basalt"))?,
             network: self.network()?,
+            dns: None,
             timezone: self.time_zone()?,
             keyboard,
             email: self.optional::<Email>("Administrator's e-mail address (Enter: none): ")?,

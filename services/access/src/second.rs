@@ -294,7 +294,7 @@ impl UserFactors {
             Answer::Webauthn(assertion) => match self.verify_key(assertion, now) {
                 Ok(right) => right,
                 Err(error) => {
-                    tracing::warn!(target: "audit", %error, "answer of a security key");
+                    tracing::warn!(%error, "answer of a security key");
                     false
                 }
             },

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::storage::{LvmName, ZfsName};
 
 pub mod answer;
+mod check;
 pub mod networkd;
 
 /// Bridge that guests and host share.
@@ -30,6 +31,10 @@ pub struct HostConfig {
     /// How it is reached.
     #[serde(default)]
     pub network: HostNetwork,
+    /// Its name servers, when they are others than its network says. Not a part of the network's
+    /// own settings, in which an older image knows every key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dns: Option<HostDns>,
     /// Its time zone.
     #[serde(default)]
     pub timezone: TimeZone,
@@ -75,6 +80,7 @@ impl HostConfig {
         Self {
             hostname: Hostname("basalt".to_owned()),
             network: HostNetwork::default(),
+            dns: None,
             timezone: TimeZone::default(),
             keyboard: Keyboard::default(),
             email: None,
@@ -83,6 +89,17 @@ impl HostConfig {
             pool: None,
         }
     }
+}
+
+/// How a host resolves names.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HostDns {
+    /// The domain that short names are searched in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search: Option<SearchDomain>,
+    /// The servers, instead of those that its network says; none to ask those.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub servers: Vec<IpAddr>,
 }
 
 /// The host's bridge, the card below it and the bridge's address.
@@ -191,32 +208,37 @@ macro_rules! checked_text {
 checked_text!(
     /// A host name, with or without a domain, in lower case.
     Hostname,
-    check_hostname
+    check::hostname
+);
+checked_text!(
+    /// A domain that short names are searched in, in lower case.
+    SearchDomain,
+    check::search_domain
 );
 checked_text!(
     /// The name of a time zone, as `Europe/Berlin`.
     TimeZone,
-    check_time_zone
+    check::time_zone
 );
 checked_text!(
     /// The name of a console's keyboard map, as `us` or `de`.
     Keyboard,
-    check_keyboard
+    check::keyboard
 );
 checked_text!(
     /// An e-mail address.
     Email,
-    check_email
+    check::email
 );
 checked_text!(
     /// A password's hash as `/etc/shadow` holds it: yescrypt (`$y$`) or SHA-512 (`$6$`).
     PasswordHash,
-    check_password_hash
+    check::password_hash
 );
 checked_text!(
     /// One line of an `authorized_keys` file, without options.
     SshPublicKey,
-    check_ssh_key
+    check::ssh_key
 );
 
 impl Hostname {
@@ -242,118 +264,6 @@ impl Keyboard {
 impl Default for TimeZone {
     fn default() -> Self {
         Self("UTC".to_owned())
-    }
-}
-
-fn check_hostname(text: &str) -> Result<String, String> {
-    let name = text.to_ascii_lowercase();
-    let label_is_good = |label: &str| {
-        (1..=63).contains(&label.len())
-            && label
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b'-')
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-    };
-    if name.len() > 64 || !name.split('.').all(label_is_good) {
-        return Err(format!(
-            "`{text}` is no host name: letters, digits and `-`, labels separated by `.`, \
-             64 characters at most"
-        ));
-    }
-    if name
-        .split('.')
-        .next()
-        .is_some_and(|label| label.bytes().all(|b| b.is_ascii_digit()))
-    {
-        return Err(format!("`{text}` is no host name: it must not be a number"));
-    }
-    if name == "localhost" {
-        return Err("`localhost` is every host's name; choose another".to_owned());
-    }
-    Ok(name)
-}
-
-fn check_time_zone(text: &str) -> Result<String, String> {
-    let part_is_good = |part: &str| {
-        !part.is_empty()
-            && part.starts_with(|c: char| c.is_ascii_alphanumeric())
-            && part
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"_+-".contains(&b))
-    };
-    if text.len() <= 64 && text.split('/').all(part_is_good) {
-        Ok(text.to_owned())
-    } else {
-        Err(format!(
-            "`{text}` is no time zone: expected a name such as `Europe/Berlin` or `UTC`"
-        ))
-    }
-}
-
-fn check_keyboard(text: &str) -> Result<String, String> {
-    let letter = |b: u8| b.is_ascii_alphanumeric() || b"_-".contains(&b);
-    if (1..=32).contains(&text.len()) && text.bytes().all(letter) && !text.starts_with('-') {
-        Ok(text.to_owned())
-    } else {
-        Err(format!(
-            "`{text}` is no keyboard: expected a name such as `us`, `de` or `fr`"
-        ))
-    }
-}
-
-fn check_email(text: &str) -> Result<String, String> {
-    let wrong = || format!("`{text}` is no e-mail address, as `admin@example.org`");
-    let (name, domain) = text.rsplit_once('@').ok_or_else(wrong)?;
-    let plain = |c: char| !c.is_whitespace() && !c.is_control() && !"<>\"(),:;@[]\\".contains(c);
-    let domain_is_good = domain
-        .bytes()
-        .all(|b| b.is_ascii_alphanumeric() || b".-".contains(&b))
-        && !domain.is_empty()
-        && !domain.starts_with(['.', '-'])
-        && !domain.ends_with(['.', '-']);
-    if text.len() <= 254 && !name.is_empty() && name.chars().all(plain) && domain_is_good {
-        Ok(text.to_owned())
-    } else {
-        Err(wrong())
-    }
-}
-
-fn check_password_hash(text: &str) -> Result<String, String> {
-    let known = ["$y$", "$6$"].iter().any(|prefix| text.starts_with(prefix));
-    let plain = text
-        .bytes()
-        .all(|b| b.is_ascii_alphanumeric() || b"./$=,".contains(&b));
-    // The text itself is kept out of the message: it may be a password put in the wrong field.
-    if known && plain && text.len() <= 256 && text.matches('$').count() >= 3 {
-        Ok(text.to_owned())
-    } else {
-        Err(
-            "not a password hash: expected `$y$…` (yescrypt) or `$6$…` (SHA-512), \
-             as `mkpasswd` prints it"
-                .to_owned(),
-        )
-    }
-}
-
-fn check_ssh_key(text: &str) -> Result<String, String> {
-    let line = text.trim();
-    let mut words = line.split_ascii_whitespace();
-    let kind = words.next().unwrap_or_default();
-    let known = ["ssh-ed25519", "ssh-rsa", "sk-ssh-ed25519@openssh.com"].contains(&kind)
-        || kind.starts_with("ecdsa-sha2-nistp")
-        || kind.starts_with("sk-ecdsa-sha2-nistp");
-    let key_is_good = words.next().is_some_and(|key| {
-        key.len() >= 40
-            && key.starts_with("AAAA")
-            && key
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"+/=".contains(&b))
-    });
-    if known && key_is_good && !line.contains(|c: char| c.is_control()) {
-        Ok(line.to_owned())
-    } else {
-        Err("not an SSH public key: expected one line such as `ssh-ed25519 AAAA… name`".to_owned())
     }
 }
 

@@ -16,6 +16,7 @@ pub mod hotplug;
 pub mod lxc;
 pub mod machine;
 pub mod mapping;
+pub mod metrics;
 pub mod network;
 pub mod pool;
 pub mod propstring;

@@ -20,7 +20,7 @@ use crate::guest::{Description, GuestName, HostShutdown, Startup, Tags};
 use crate::lxc::{AddressList, NameList};
 use crate::storage::{DiskSize, VolumeId, VolumeSource};
 use crate::words;
-use cloudinit::{CloudInitType, CloudPassword, CloudUser, IpConfig, SshKeys};
+use cloudinit::{CloudCustom, CloudInitType, CloudPassword, CloudUser, IpConfig, SshKeys};
 pub use disk::DiskFormat;
 use disk::{DiskCache, DiskDiscard, Mebibytes};
 use firmware::Bios;
@@ -120,6 +120,9 @@ config! {
         sshkeys "sshkeys": SshKeys,
         /// cloud-init: bring the guest's packages up to date at its first boot (default on).
         ciupgrade "ciupgrade": bool,
+        /// cloud-init: documents of one's own in the place of those that are made of the other
+        /// settings: `user=VOLUME,network=VOLUME,meta=VOLUME,vendor=VOLUME`, each a snippet.
+        cicustom "cicustom": CloudCustom,
         /// cloud-init: how it is told; only `nocloud`.
         citype "citype": CloudInitType,
         /// cloud-init: name servers, separated by blanks; default those of the host.

@@ -1,8 +1,11 @@
 //! Figures of guests: what they use of what they were given.
 
 mod first_disks;
+mod pressure;
+pub mod sampler;
 
 pub use first_disks::FirstDisks;
+pub use sampler::Recent;
 
 use crate::guests::Guest;
 use crate::host::TICKS_PER_SECOND;

@@ -2,7 +2,7 @@
 //! changed while the host runs.
 
 use basalt_api::{Error, Result};
-use basalt_model::host::{HostConfig, TimeZone};
+use basalt_model::host::{HostConfig, HostDns, TimeZone, networkd};
 use basalt_update::files::{remove_if_there, write_atomic};
 use std::net::IpAddr;
 use std::path::Path;
@@ -13,6 +13,8 @@ const FILE: &str = "host.json";
 const ZONES: &str = "/usr/share/zoneinfo";
 /// What programs go by.
 const LOCAL_TIME: &str = "/etc/localtime";
+/// Where the files lie that this boot's network is made of.
+const NETWORKS: &str = "/run/systemd/network";
 /// Names of hosts that need no name server.
 pub const HOSTS: &str = "/etc/hosts";
 
@@ -30,7 +32,7 @@ pub fn set_time_zone(state: &Path, zone: TimeZone) -> Result<()> {
             format_args!("there is no time zone '{zone}'"),
         ));
     }
-    remember(state, zone)?;
+    change(state, |config| config.timezone = zone)?;
     let link = Path::new(LOCAL_TIME);
     let new = link.with_file_name(".localtime.new");
     remove_if_there(&new)
@@ -82,15 +84,36 @@ fn check_hosts(text: &str) -> std::result::Result<(), String> {
     }
 }
 
-fn remember(state: &Path, zone: TimeZone) -> Result<()> {
+/// Keeps name servers for every boot, and for the next start of the network in this one; gives the
+/// name of the bridge that has them.
+pub fn set_dns(state: &Path, dns: HostDns) -> Result<String> {
+    set_dns_in(state, Path::new(NETWORKS), dns)
+}
+
+fn set_dns_in(state: &Path, networks: &Path, dns: HostDns) -> Result<String> {
+    let config = change(state, |config| {
+        config.dns = Some(dns).filter(|dns| *dns != HostDns::default());
+    })?;
+    let file = networkd::bridge_file(&config.network, config.dns.as_ref());
+    let path = networks.join(&file.name);
+    // A host whose network was not made from this configuration has no such file.
+    if path.exists() {
+        write_atomic(&path, file.contents.as_bytes(), 0o644)
+            .map_err(|error| Error::failed(format_args!("{}: {error}", path.display())))?;
+    }
+    Ok(config.network.bridge)
+}
+
+fn change(state: &Path, change: impl FnOnce(&mut HostConfig)) -> Result<HostConfig> {
     let wrong = |error: &dyn std::fmt::Display| {
         Error::failed(format_args!("the host's configuration, {FILE}: {error}"))
     };
     let text = std::fs::read(state.join(FILE)).map_err(|e| wrong(&e))?;
     let mut config: HostConfig = serde_json::from_slice(&text).map_err(|e| wrong(&e))?;
-    config.timezone = zone;
+    change(&mut config);
     let text = serde_json::to_vec_pretty(&config).map_err(|e| wrong(&e))?;
-    write_atomic(&state.join(FILE), &text, 0o600).map_err(|e| wrong(&e))
+    write_atomic(&state.join(FILE), &text, 0o600).map_err(|e| wrong(&e))?;
+    Ok(config)
 }
 
 #[cfg(test)]
@@ -114,13 +137,40 @@ mod tests {
     fn a_time_zone_is_remembered_beside_all_else() {
         let folder = tempfile::tempdir().unwrap();
         let zone = || "Europe/Berlin".parse::<TimeZone>().unwrap();
-        assert!(remember(folder.path(), zone()).is_err());
+        let remember = |zone| change(folder.path(), |config| config.timezone = zone);
+        assert!(remember(zone()).is_err());
         std::fs::write(folder.path().join(FILE), r#"{"hostname": "n1"}"#).unwrap();
-        remember(folder.path(), zone()).unwrap();
+        remember(zone()).unwrap();
         let config = read(folder.path()).unwrap();
         assert_eq!((config.hostname.short(), config.timezone), ("n1", zone()));
         let nowhere = "Nowhere/Land".parse().unwrap();
         let error = set_time_zone(folder.path(), nowhere).unwrap_err();
         assert!(error.errors.contains_key("timezone"));
+    }
+
+    #[test]
+    fn name_servers_are_kept_for_every_boot_and_for_this_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let (state, networks) = (folder.path(), folder.path().join("network"));
+        std::fs::create_dir(&networks).unwrap();
+        let file = networks.join("10-basalt-vmbr0.network");
+        std::fs::write(&file, "").unwrap();
+        let dns = HostDns {
+            search: Some("example.org".parse().unwrap()),
+            servers: vec!["192.0.2.53".parse().unwrap()],
+        };
+        assert!(set_dns_in(state, &networks, dns.clone()).is_err());
+        std::fs::write(state.join(FILE), r#"{"hostname": "n1"}"#).unwrap();
+        assert_eq!(set_dns_in(state, &networks, dns.clone()).unwrap(), "vmbr0");
+        assert_eq!(read(state).unwrap().dns, Some(dns));
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(
+            text.contains("DNS=192.0.2.53\nDomains=example.org\n"),
+            "{text}"
+        );
+        // Nothing of one's own: what the network says holds again.
+        set_dns_in(state, &networks, HostDns::default()).unwrap();
+        assert_eq!(read(state).unwrap().dns, None);
+        assert!(!std::fs::read_to_string(&file).unwrap().contains("\nDNS="));
     }
 }

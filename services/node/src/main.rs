@@ -18,6 +18,7 @@ mod hardware;
 mod host;
 mod host_config;
 mod journal;
+mod metric_servers;
 mod pam;
 mod report;
 mod router;
@@ -111,6 +112,7 @@ async fn run(options: Options, last_words: &Path) -> Result<()> {
     tracing::info!(node = core.name, "ready");
     let starting = Arc::clone(&node);
     tokio::spawn(async move { starting.autostart().await });
+    let sampling = tokio::spawn(figures::sampler::run(Arc::clone(&node)));
     let connections = TaskTracker::new();
     loop {
         tokio::select! {
@@ -132,6 +134,8 @@ async fn run(options: Options, last_words: &Path) -> Result<()> {
     tracing::info!("stopping");
     sd_notify::notify(&[sd_notify::NotifyState::Stopping])?;
     core.tasks.shutdown(PATIENCE).await;
+    sampling.abort();
+    node.flush_histories().await;
     node.shutdown_with_host().await;
     Ok(())
 }

@@ -1,11 +1,12 @@
 //! What the node works with: what every part stands on, and the managers that do the work.
 
 use crate::core::Core;
-use crate::figures::{FirstDisks, Samples};
+use crate::figures::{FirstDisks, Recent, Samples};
 use crate::guests::Parsed;
 use anyhow::Context;
 use basalt_api::{Error, Result};
 use basalt_container::Containers;
+use basalt_metrics::Histories;
 use basalt_model::host::{HostConfig, Pool};
 use basalt_model::storage::{ContentKinds, StorageConfig, StorageDriver, StorageId, ZfsBlockSize};
 use basalt_network::Network;
@@ -21,6 +22,8 @@ use std::sync::Arc;
 const STORAGES: &str = "storages/";
 /// The host's configuration, beside the store.
 const HOST_CONFIG: &str = "host.json";
+/// Folder of the histories, beside the store.
+const HISTORIES: &str = "history";
 
 /// The node with everything it works with. Cheap to clone.
 #[derive(Clone)]
@@ -41,6 +44,10 @@ pub struct Node {
     pub samples: Arc<Samples>,
     /// Sizes of disks, for lists.
     pub first_disks: Arc<FirstDisks>,
+    /// How figures went.
+    pub histories: Arc<Histories>,
+    /// The last figures of everything.
+    pub recent: Arc<Recent>,
     /// Guests as they were last read.
     pub parsed: Arc<Parsed>,
     /// Where the sockets of running virtual machines are.
@@ -71,8 +78,11 @@ impl Node {
         let samples = Arc::new(Samples::default());
         // The first look, so that the first question about the host's load has an answer.
         crate::host::status(&samples);
+        let histories = Arc::new(Histories::new(core.settings.state.join(HISTORIES)));
         Ok(Self {
             core,
+            histories,
+            recent: Arc::default(),
             storages,
             network: Network::connect()?,
             units,

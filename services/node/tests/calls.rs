@@ -13,6 +13,7 @@ mod factors;
 mod host;
 mod keys;
 mod mappings;
+mod metrics;
 mod openid;
 mod pools;
 #[path = "../../openid/tests/rig/mod.rs"]

@@ -6,11 +6,13 @@
 //!
 //! Start at [`Units`], the connection to the service manager. [`UnitSpec`] says what to start,
 //! [`UnitState`] what is there, [`Ended`] how it went away, and [`Usage`] what a unit's cgroup
-//! has consumed. [`ServiceState`] is what it says of the host's own services. [`handover`] is how the process gets its specification and descriptors.
+//! has consumed. [`ServiceState`] is what it says of the host's own services; name servers go to
+//! systemd-networkd over the same bus. [`handover`] is how the process gets its specification and descriptors.
 
 mod error;
 pub mod handover;
 mod proxy;
+mod resolve;
 mod services;
 mod spec;
 mod units;

@@ -99,3 +99,20 @@ pub(crate) trait UnitProperties {
         invalidated: Vec<String>,
     ) -> zbus::Result<()>;
 }
+
+#[zbus::proxy(
+    interface = "org.freedesktop.network1.Manager",
+    default_service = "org.freedesktop.network1",
+    default_path = "/org/freedesktop/network1",
+    gen_blocking = false
+)]
+pub(crate) trait Networks {
+    #[zbus(name = "SetLinkDNS")]
+    fn set_link_dns(&self, index: i32, servers: &[(i32, Vec<u8>)]) -> zbus::Result<()>;
+
+    #[zbus(name = "SetLinkDomains")]
+    fn set_link_domains(&self, index: i32, domains: &[(&str, bool)]) -> zbus::Result<()>;
+
+    #[zbus(name = "RevertLinkDNS")]
+    fn revert_link_dns(&self, index: i32) -> zbus::Result<()>;
+}

@@ -1265,6 +1265,9 @@ export type WithDigest = {
   sshkeys?: string;
   /** cloud-init: bring the guest's packages up to date at its first boot (default on). */
   ciupgrade?: Flag;
+  /** cloud-init: documents of one's own in the place of those that are made of the other
+   *  settings: `user=VOLUME,network=VOLUME,meta=VOLUME,vendor=VOLUME`, each a snippet. */
+  cicustom?: string;
   /** cloud-init: how it is told; only `nocloud`. */
   citype?: "nocloud";
   /** cloud-init: name servers, separated by blanks; default those of the host. */
@@ -1539,6 +1542,188 @@ export type ReplicationJob = {
   /** The guest. */
   guest: number;
 };
+
+/** Figures of a node in one row. What was not sampled is absent. */
+export type NodeFigures = {
+  /** Begin of the row, in seconds since 1970. */
+  time: number;
+  /** Load, as a part of `maxcpu` from 0 to 1. */
+  cpu?: number;
+  /** Part of the time spent waiting for disks. */
+  iowait?: number;
+  /** Load average over a minute. */
+  loadavg?: number;
+  /** Logical processors. */
+  maxcpu?: number;
+  /** Memory in bytes. */
+  memtotal?: number;
+  /** Memory in use in bytes. */
+  memused?: number;
+  /** Memory that programs could still get, in bytes. */
+  memavailable?: number;
+  /** Memory that ZFS uses as its cache, in bytes. */
+  arcsize?: number;
+  /** Swap space in bytes. */
+  swaptotal?: number;
+  /** Swap space in use in bytes. */
+  swapused?: number;
+  /** Size of the data partition in bytes. */
+  roottotal?: number;
+  /** Bytes in use on the data partition. */
+  rootused?: number;
+  /** Bytes a second received on all network cards. */
+  netin?: number;
+  /** Bytes a second sent on all network cards. */
+  netout?: number;
+  /** Percent of the time in which some process waited for a processor. */
+  pressurecpusome?: number;
+  /** Percent of the time in which some process waited for a disk. */
+  pressureiosome?: number;
+  /** Percent of the time in which every process waited for a disk. */
+  pressureiofull?: number;
+  /** Percent of the time in which some process waited for memory. */
+  pressurememorysome?: number;
+  /** Percent of the time in which every process waited for memory. */
+  pressurememoryfull?: number;
+};
+
+/** Figures of a guest in one row. What was not sampled is absent. */
+export type GuestFigures = {
+  /** Begin of the row, in seconds since 1970. */
+  time: number;
+  /** Load, as a part of `maxcpu` from 0 to 1. */
+  cpu?: number;
+  /** Processors. */
+  maxcpu?: number;
+  /** Memory in use in bytes. */
+  mem?: number;
+  /** Memory in bytes. */
+  maxmem?: number;
+  /** Bytes in use on the first disk, as far as that is known. */
+  disk?: number;
+  /** Size of the first disk in bytes. */
+  maxdisk?: number;
+  /** Bytes a second received. */
+  netin?: number;
+  /** Bytes a second sent. */
+  netout?: number;
+  /** Bytes a second read. */
+  diskread?: number;
+  /** Bytes a second written. */
+  diskwrite?: number;
+};
+
+/** Figures of a storage in one row. What was not sampled is absent. */
+export type StorageFigures = {
+  /** Begin of the row, in seconds since 1970. */
+  time: number;
+  /** Size in bytes. */
+  total?: number;
+  /** Bytes in use. */
+  used?: number;
+};
+
+/** A server in a list. */
+export type MetricServerEntry = {
+  /** Its name. */
+  id: string;
+  /** What it understands. */
+  type: MetricKind;
+  /** Its name or address on the network. */
+  server: string;
+  /** Its port. */
+  port: number;
+  /** Whether it is told nothing. */
+  disable: Flag;
+};
+
+/** What a server understands. */
+export type MetricKind = "graphite" | "influxdb" | "opentelemetry";
+
+/** A server as it is configured; its secrets stay here. */
+export type MetricServerShown = {
+  /** Its name. */
+  id: string;
+  /** What it understands. */
+  type: MetricKind;
+  /** Its name or address. */
+  server: string;
+  /** Its port. */
+  port: number;
+  /** Whether it is told nothing. */
+  disable?: Flag;
+  /** Most bytes of a packet, for udp (default 1500). */
+  mtu?: number;
+  /** Seconds it may take, for tcp, and for http to InfluxDB (default 1). */
+  timeout?: number;
+  /** Where in Graphite's tree the figures go (default proxmox). */
+  path?: string;
+  /** How Graphite is reached (default udp). */
+  proto?: GraphiteTransport;
+  /** How InfluxDB is reached (default udp). */
+  influxdbproto?: InfluxTransport;
+  /** Organization in InfluxDB, for http and https (default proxmox). */
+  organization?: string;
+  /** Bucket in InfluxDB, for http and https (default proxmox). */
+  bucket?: string;
+  /** What stands before InfluxDB's paths, e.g. behind a proxy. */
+  "api-path-prefix"?: string;
+  /** Most bytes of a request to InfluxDB (default 25000000). */
+  "max-body-size"?: number;
+  /** Whether InfluxDB's certificate has to be valid (default yes). */
+  "verify-certificate"?: Flag;
+  /** How the collector is reached (default https). */
+  "otel-protocol"?: OtelTransport;
+  /** Path of the collector (default /v1/metrics). */
+  "otel-path"?: string;
+  /** Seconds the collector may take (default 5). */
+  "otel-timeout"?: number;
+  /** Whether the collector's certificate has to be valid (default yes). */
+  "otel-verify-ssl"?: Flag;
+  /** Most bytes of a request to the collector, before compression (default 10000000). */
+  "otel-max-body-size"?: number;
+  /** Whether requests to the collector are compressed (default gzip). */
+  "otel-compression"?: Compression;
+  /** What else to say of this host: a JSON object of texts, which may be encoded as base64. */
+  "otel-resource-attributes"?: string;
+  /** Changes whenever the settings do. */
+  digest: string;
+};
+
+/** How a Graphite server is reached. */
+export type GraphiteTransport = "udp" | "tcp";
+
+/** How an InfluxDB server is reached. */
+export type InfluxTransport = "udp" | "http" | "https";
+
+/** How an OpenTelemetry collector is reached. */
+export type OtelTransport = "http" | "https";
+
+/** Whether what is sent is compressed. */
+export type Compression = "none" | "gzip";
+
+/** Figures. */
+export type MetricExport = {
+  /** The figures. */
+  data: Array<Metric>;
+};
+
+/** A figure. */
+export type Metric = {
+  /** Whose it is, e.g. `qemu/100`. */
+  id: string;
+  /** Its name. */
+  metric: string;
+  /** When it was, in seconds since 1970. */
+  timestamp: number;
+  /** How it behaves. */
+  type: MetricType;
+  /** The value. */
+  value: number;
+};
+
+/** How a figure behaves. */
+export type MetricType = "gauge" | "counter" | "derive";
 
 /** Parameters and result of every method. */
 export interface Methods {
@@ -2466,6 +2651,22 @@ export interface Methods {
     };
     output: NodeDns;
   };
+  /** Sets the name servers of a node and the domain that it searches. */
+  "PUT /nodes/{node}/dns": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Domain that short names are searched in. */
+      search: string;
+      /** Address of the first name server. */
+      dns1?: string;
+      /** Address of the second name server. */
+      dns2?: string;
+      /** Address of the third name server. */
+      dns3?: string;
+    };
+    output: null;
+  };
   /** Says that there is no support contract. */
   "GET /nodes/{node}/subscription": {
     params: {
@@ -3154,6 +3355,9 @@ export interface Methods {
       sshkeys?: string;
       /** cloud-init: bring the guest's packages up to date at its first boot (default on). */
       ciupgrade?: Flag;
+      /** cloud-init: documents of one's own in the place of those that are made of the other
+       *  settings: `user=VOLUME,network=VOLUME,meta=VOLUME,vendor=VOLUME`, each a snippet. */
+      cicustom?: string;
       /** cloud-init: how it is told; only `nocloud`. */
       citype?: "nocloud";
       /** cloud-init: name servers, separated by blanks; default those of the host. */
@@ -3304,6 +3508,9 @@ export interface Methods {
       sshkeys?: string;
       /** cloud-init: bring the guest's packages up to date at its first boot (default on). */
       ciupgrade?: Flag;
+      /** cloud-init: documents of one's own in the place of those that are made of the other
+       *  settings: `user=VOLUME,network=VOLUME,meta=VOLUME,vendor=VOLUME`, each a snippet. */
+      cicustom?: string;
       /** cloud-init: how it is told; only `nocloud`. */
       citype?: "nocloud";
       /** cloud-init: name servers, separated by blanks; default those of the host. */
@@ -3425,6 +3632,9 @@ export interface Methods {
       sshkeys?: string;
       /** cloud-init: bring the guest's packages up to date at its first boot (default on). */
       ciupgrade?: Flag;
+      /** cloud-init: documents of one's own in the place of those that are made of the other
+       *  settings: `user=VOLUME,network=VOLUME,meta=VOLUME,vendor=VOLUME`, each a snippet. */
+      cicustom?: string;
       /** cloud-init: how it is told; only `nocloud`. */
       citype?: "nocloud";
       /** cloud-init: name servers, separated by blanks; default those of the host. */
@@ -4318,5 +4528,206 @@ export interface Methods {
       guest?: number;
     };
     output: Array<ReplicationJob>;
+  };
+  /** Shows how the figures of a node went. */
+  "GET /nodes/{node}/rrddata": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** How far back. */
+      timeframe: "hour" | "day" | "week" | "month" | "year" | "decade";
+      /** What to make of the samples of each row (default AVERAGE). */
+      cf?: "AVERAGE" | "MAX";
+    };
+    output: Array<NodeFigures>;
+  };
+  /** Shows how the figures of a virtual machine went. */
+  "GET /nodes/{node}/qemu/{vmid}/rrddata": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
+      /** How far back. */
+      timeframe: "hour" | "day" | "week" | "month" | "year";
+      /** What to make of the samples of each row (default AVERAGE). */
+      cf?: "AVERAGE" | "MAX";
+    };
+    output: Array<GuestFigures>;
+  };
+  /** Shows how the figures of a container went. */
+  "GET /nodes/{node}/lxc/{vmid}/rrddata": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
+      /** How far back. */
+      timeframe: "hour" | "day" | "week" | "month" | "year";
+      /** What to make of the samples of each row (default AVERAGE). */
+      cf?: "AVERAGE" | "MAX";
+    };
+    output: Array<GuestFigures>;
+  };
+  /** Shows how the room of a storage went. */
+  "GET /nodes/{node}/storage/{storage}/rrddata": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Name of the storage. */
+      storage: string;
+      /** How far back. */
+      timeframe: "hour" | "day" | "week" | "month" | "year";
+      /** What to make of the samples of each row (default AVERAGE). */
+      cf?: "AVERAGE" | "MAX";
+    };
+    output: Array<StorageFigures>;
+  };
+  /** Lists the servers that are told of figures. */
+  "GET /cluster/metrics/server": {
+    params: Record<string, never>;
+    output: Array<MetricServerEntry>;
+  };
+  /** Shows a server that is told of figures. */
+  "GET /cluster/metrics/server/{id}": {
+    params: {
+      /** Its name. */
+      id: string;
+    };
+    output: MetricServerShown;
+  };
+  /** Adds a server that is told of figures. */
+  "POST /cluster/metrics/server/{id}": {
+    params: {
+      /** Its name: a letter, then letters, digits, `-` and `_`. */
+      id: string;
+      /** What it understands. */
+      type: "graphite" | "influxdb" | "opentelemetry";
+      /** Its name or address. */
+      server: string;
+      /** Its port. */
+      port: number;
+      /** Whether it is told nothing. */
+      disable?: Flag;
+      /** Most bytes of a packet, for udp (default 1500). */
+      mtu?: number;
+      /** Seconds it may take, for tcp, and for http to InfluxDB (default 1). */
+      timeout?: number;
+      /** Where in Graphite's tree the figures go (default proxmox). */
+      path?: string;
+      /** How Graphite is reached (default udp). */
+      proto?: "udp" | "tcp";
+      /** How InfluxDB is reached (default udp). */
+      influxdbproto?: "udp" | "http" | "https";
+      /** Organization in InfluxDB, for http and https (default proxmox). */
+      organization?: string;
+      /** Bucket in InfluxDB, for http and https (default proxmox). */
+      bucket?: string;
+      /** What stands before InfluxDB's paths, e.g. behind a proxy. */
+      "api-path-prefix"?: string;
+      /** Most bytes of a request to InfluxDB (default 25000000). */
+      "max-body-size"?: number;
+      /** Whether InfluxDB's certificate has to be valid (default yes). */
+      "verify-certificate"?: Flag;
+      /** How the collector is reached (default https). */
+      "otel-protocol"?: "http" | "https";
+      /** Path of the collector (default /v1/metrics). */
+      "otel-path"?: string;
+      /** Seconds the collector may take (default 5). */
+      "otel-timeout"?: number;
+      /** Whether the collector's certificate has to be valid (default yes). */
+      "otel-verify-ssl"?: Flag;
+      /** Most bytes of a request to the collector, before compression (default 10000000). */
+      "otel-max-body-size"?: number;
+      /** Whether requests to the collector are compressed (default gzip). */
+      "otel-compression"?: "none" | "gzip";
+      /** What else to say of this host: a JSON object of texts, which may be encoded as base64. */
+      "otel-resource-attributes"?: string;
+      /** Token for InfluxDB's API; it is never shown. */
+      token?: string;
+      /** Headers for the collector, a JSON object of texts, which may be encoded as base64; they are
+       * never shown, for they may prove who asks. */
+      "otel-headers"?: string;
+    };
+    output: null;
+  };
+  /** Changes a server that is told of figures. */
+  "PUT /cluster/metrics/server/{id}": {
+    params: {
+      /** Its name. */
+      id: string;
+      /** Its name or address on the network. */
+      server?: string;
+      /** Its port. */
+      port?: number;
+      /** Whether it is told nothing. */
+      disable?: Flag;
+      /** Most bytes of a packet, for udp (default 1500). */
+      mtu?: number;
+      /** Seconds it may take, for tcp, and for http to InfluxDB (default 1). */
+      timeout?: number;
+      /** Where in Graphite's tree the figures go (default proxmox). */
+      path?: string;
+      /** How Graphite is reached (default udp). */
+      proto?: "udp" | "tcp";
+      /** How InfluxDB is reached (default udp). */
+      influxdbproto?: "udp" | "http" | "https";
+      /** Organization in InfluxDB, for http and https (default proxmox). */
+      organization?: string;
+      /** Bucket in InfluxDB, for http and https (default proxmox). */
+      bucket?: string;
+      /** What stands before InfluxDB's paths, e.g. behind a proxy. */
+      "api-path-prefix"?: string;
+      /** Most bytes of a request to InfluxDB (default 25000000). */
+      "max-body-size"?: number;
+      /** Whether InfluxDB's certificate has to be valid (default yes). */
+      "verify-certificate"?: Flag;
+      /** How the collector is reached (default https). */
+      "otel-protocol"?: "http" | "https";
+      /** Path of the collector (default /v1/metrics). */
+      "otel-path"?: string;
+      /** Seconds the collector may take (default 5). */
+      "otel-timeout"?: number;
+      /** Whether the collector's certificate has to be valid (default yes). */
+      "otel-verify-ssl"?: Flag;
+      /** Most bytes of a request to the collector, before compression (default 10000000). */
+      "otel-max-body-size"?: number;
+      /** Whether requests to the collector are compressed (default gzip). */
+      "otel-compression"?: "none" | "gzip";
+      /** What else to say of this host: a JSON object of texts, which may be encoded as base64. */
+      "otel-resource-attributes"?: string;
+      /** Token for InfluxDB's API; it is never shown. */
+      token?: string;
+      /** Headers for the collector, a JSON object of texts, which may be encoded as base64; they are
+       * never shown, for they may prove who asks. */
+      "otel-headers"?: string;
+      /** Settings to put back to their defaults, separated by commas. */
+      delete?: string;
+      /** Refuse the change if the settings have another digest. */
+      digest?: string;
+    };
+    output: null;
+  };
+  /** Removes a server that is told of figures. */
+  "DELETE /cluster/metrics/server/{id}": {
+    params: {
+      /** Its name. */
+      id: string;
+    };
+    output: null;
+  };
+  /** Shows the last figures of everything. */
+  "GET /cluster/metrics/export": {
+    params: {
+      /** Show those of the last half hour, not only the last. */
+      history?: Flag;
+      /** Only those of this node, which is the only one. */
+      "local-only"?: Flag;
+      /** Only those of these nodes, separated by commas. */
+      "node-list"?: string;
+      /** Only those that are newer, in seconds since 1970. */
+      "start-time"?: number;
+    };
+    output: MetricExport;
   };
 }

@@ -23,7 +23,7 @@ impl Dialog<'_> {
         self.talk.say(&warning(version, content, patience))?;
         self.talk.ask("Press Enter to go on. ")?;
         let old = content.host.clone().unwrap_or_else(HostConfig::fallback);
-        let host = HostConfig {
+        let mut host = HostConfig {
             root_password_hash: Some(self.root_password()?),
             hostname: self.value::<Hostname>("Host name", Some(old.hostname.as_str()))?,
             network: match self.keeps_network(&old)? {
@@ -34,6 +34,9 @@ impl Dialog<'_> {
             root_ssh_keys: Vec::new(),
             ..old.clone()
         };
+        if host.network != old.network {
+            host.dns = None;
+        }
         let answer = self.talk.ask(&format!(
             "Type {} or {WORD} to destroy all this: ",
             old.hostname

@@ -1,5 +1,5 @@
 //! Writes the files that are made from the declarations: the OpenAPI document, the types of the
-//! web interface and the table of what is there. A test of the crate fails when they are out of
+//! web interface and the table of what is there, which names tests by their sources. A test of the crate fails when they are out of
 //! date.
 
 use std::path::Path;
@@ -13,8 +13,8 @@ fn main() -> std::io::Result<()> {
         std::fs::create_dir_all(folder)?;
     }
     std::fs::write(types, basalt_api::typescript::file())?;
-    std::fs::write(
-        root.join("../../docs/api-coverage.md"),
-        basalt_api::surface::table(),
-    )
+    let workspace = root.join("../..");
+    let tested = basalt_api::surface::Tested::find(&workspace)?;
+    let table = basalt_api::surface::table(&tested);
+    std::fs::write(workspace.join("docs/api-coverage.md"), table)
 }

@@ -13,11 +13,13 @@ pub mod agent;
 pub mod bulk;
 pub mod certificates;
 pub mod cluster;
+pub mod figures;
 pub mod guest;
 pub mod hardware;
 pub mod jobs;
 pub mod lxc;
 pub mod mapping;
+pub mod metrics;
 pub mod nodes;
 pub mod openid;
 pub mod pools;
@@ -57,6 +59,8 @@ pub const ALL: &[&[Declaration]] = &[
     snapshots::DECLARED,
     bulk::DECLARED,
     jobs::DECLARED,
+    figures::DECLARED,
+    metrics::DECLARED,
 ];
 
 /// Parameters of a method that takes none.

@@ -7,6 +7,7 @@ use basalt_model::access::Privilege::{SysAudit, SysModify, SysPowerMgmt};
 use basalt_model::guest::HostShutdown;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
 
 const AUDIT: Permission = perm("/nodes/{node}", &[SysAudit]);
 const MODIFY: Permission = perm("/nodes/{node}", &[SysModify]);
@@ -276,6 +277,22 @@ pub struct NodeDns {
     pub dns3: Option<String>,
 }
 
+/// Changed name servers of a node. All of them are set: what is absent is none.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct NodeDnsSet {
+    /// Name of the node.
+    pub node: String,
+    /// Domain that short names are searched in.
+    #[schemars(length(max = 253))]
+    pub search: String,
+    /// Address of the first name server.
+    pub dns1: Option<IpAddr>,
+    /// Address of the second name server.
+    pub dns2: Option<IpAddr>,
+    /// Address of the third name server.
+    pub dns3: Option<IpAddr>,
+}
+
 /// Support contract; Basalt knows none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Subscription {
@@ -437,6 +454,14 @@ endpoints! {
         output: NodeDns,
         permission: AUDIT,
         cli: "node dns",
+    }
+
+    /// Sets the name servers of a node and the domain that it searches.
+    NodeDnsPut: Put "/nodes/{node}/dns" {
+        params: NodeDnsSet,
+        output: (),
+        permission: MODIFY,
+        cli: "node nameservers",
     }
 
     /// Says that there is no support contract.

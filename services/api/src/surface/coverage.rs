@@ -1,6 +1,6 @@
 //! Which methods of the surface work here, and the table that says so.
 
-use super::{SurfaceMethod, methods};
+use super::{SurfaceMethod, Tested, methods};
 use crate::registry::Declaration;
 use crate::route::{Routes, Target};
 use serde_json::Value;
@@ -97,8 +97,8 @@ fn section(path: &str) -> String {
     }
 }
 
-/// The table of all methods of the surface, in Markdown.
-pub fn table() -> String {
+/// The table of all methods of the surface, in Markdown, with the tests that call them.
+pub fn table(tested: &Tested) -> String {
     let routes = Routes::new();
     let states: Vec<(&SurfaceMethod, State)> = methods()
         .iter()
@@ -115,23 +115,36 @@ pub fn table() -> String {
          Made from the declarations by `cargo run -p basalt-api --bin generate`; the measure is\n\
          version 9.1, `services/api/src/surface/methods.txt`. A method *works* when all its\n\
          parameters are declared. A method that is not there yet answers 501 and says so.\n\n\
+         The last column names tests that call a method, as far as their sources show it: those of\n\
+         `cargo test -p basalt-node --test calls`, and scenarios in `tests/src/`. Besides, *rights* is\n\
+         `services/node/tests/walk`, which calls it without rights and with exactly the declared one,\n\
+         and *schema* is `tests/tests/schema.rs`, which calls it with what its declaration allows and\n\
+         with what it does not. Methods without a test only list what lies below.\n\n\
          | below | works | partly | not yet | all |\n|---|---|---|---|---|\n",
     );
     text.push_str(&all.row("**all**"));
     for (name, counts) in &sections {
         text.push_str(&counts.row(&format!("`{name}`")));
     }
-    text.push_str("\n| method | state | parameters that are missing |\n|---|---|---|\n");
+    text.push_str(
+        "\n| method | state | parameters that are missing | tests |\n|---|---|---|---|\n",
+    );
     for (method, state) in &states {
         let (word, missing) = match state {
             State::Works => ("works", String::new()),
             State::Partly(missing) => ("partly", missing.join(", ")),
             State::NotYet => ("not yet", String::new()),
         };
+        let tests = match routes.find(method.verb, method.path) {
+            Ok(Target::Method(declared, _)) if *state != State::NotYet => {
+                tested.of(declared.method)
+            }
+            Ok(_) | Err(_) => String::new(),
+        };
         // Writing to a string cannot fail.
         let _ = writeln!(
             text,
-            "| `{} {}` | {word} | {missing} |",
+            "| `{} {}` | {word} | {missing} | {tests} |",
             method.verb, method.path
         );
     }

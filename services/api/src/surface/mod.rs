@@ -2,12 +2,14 @@
 //!
 //! `methods.txt` has a line for each method of version 9.1: verb, path, `=index` if it only lists
 //! what lies below, and the names of the parameters that are not in the path. [`coverage`] says of
-//! each whether it works here; [`crate::route`] tells a method that is missing from a path that
+//! each whether it works here, and [`Tested`] by which tests that is seen; [`crate::route`] tells a method that is missing from a path that
 //! never was.
 
 mod coverage;
+mod tested;
 
 pub use coverage::{State, state, table};
+pub use tested::Tested;
 
 use crate::endpoint::Verb;
 use std::sync::LazyLock;

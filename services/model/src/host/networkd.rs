@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Addressing, HostNetwork, MacAddress};
+use super::{Addressing, HostDns, HostNetwork, MacAddress};
 
 /// One file of systemd-networkd.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +27,11 @@ pub struct PortCard {
 ///
 /// The bridge is given the card's address: left to itself a bridge takes the least address among
 /// its ports, and would change it whenever a guest comes or goes.
-pub fn files(network: &HostNetwork, card: Option<PortCard>) -> Vec<NetworkdFile> {
+pub fn files(
+    network: &HostNetwork,
+    dns: Option<&HostDns>,
+    card: Option<PortCard>,
+) -> Vec<NetworkdFile> {
     let bridge = &network.bridge;
     let mut netdev = format!("[NetDev]\nName={bridge}\nKind=bridge\n");
     if let Some(card) = card {
@@ -40,10 +44,7 @@ pub fn files(network: &HostNetwork, card: Option<PortCard>) -> Vec<NetworkdFile>
             name: format!("10-basalt-{bridge}.netdev"),
             contents: netdev,
         },
-        NetworkdFile {
-            name: format!("10-basalt-{bridge}.network"),
-            contents: bridge_network(network),
-        },
+        bridge_file(network, dns),
     ];
     if let Some(card) = card {
         files.push(NetworkdFile {
@@ -54,7 +55,16 @@ pub fn files(network: &HostNetwork, card: Option<PortCard>) -> Vec<NetworkdFile>
     files
 }
 
-fn bridge_network(network: &HostNetwork) -> String {
+/// The file that gives the bridge its address and the host its name servers.
+pub fn bridge_file(network: &HostNetwork, dns: Option<&HostDns>) -> NetworkdFile {
+    NetworkdFile {
+        name: format!("10-basalt-{}.network", network.bridge),
+        contents: bridge_network(network, dns),
+    }
+}
+
+fn bridge_network(network: &HostNetwork, own: Option<&HostDns>) -> String {
+    let own_servers = own.map(|dns| dns.servers.as_slice()).unwrap_or_default();
     let mut text = format!(
         "[Match]\nName={}\nKind=bridge\n\n[Network]\n",
         network.bridge
@@ -67,13 +77,21 @@ fn bridge_network(network: &HostNetwork) -> String {
             dns,
         } => {
             line(&mut text, format_args!("Address={address}"));
-            for server in dns {
-                line(&mut text, format_args!("DNS={server}"));
+            if own_servers.is_empty() {
+                for server in dns {
+                    line(&mut text, format_args!("DNS={server}"));
+                }
             }
             if let Some(gateway) = gateway {
                 line(&mut text, format_args!("Gateway={gateway}"));
             }
         }
+    }
+    for server in own_servers {
+        line(&mut text, format_args!("DNS={server}"));
+    }
+    if let Some(domain) = own.and_then(|dns| dns.search.as_ref()) {
+        line(&mut text, format_args!("Domains={domain}"));
     }
     // The bridge and its fixed address exist also with the cable out, so that guests can talk.
     text.push_str(
@@ -82,6 +100,12 @@ fn bridge_network(network: &HostNetwork) -> String {
     );
     if network.addressing == Addressing::Dhcp {
         text.push_str("\n[DHCPv4]\nClientIdentifier=mac\nUseHostname=no\nUseMTU=yes\n");
+        if !own_servers.is_empty() {
+            text.push_str("UseDNS=no\n");
+        }
+    }
+    if !own_servers.is_empty() {
+        text.push_str("\n[IPv6AcceptRA]\nUseDNS=no\n");
     }
     text
 }
@@ -120,7 +144,7 @@ mod tests {
 
     #[test]
     fn dhcp_on_a_card() {
-        let files = files(&HostNetwork::default(), Some(card(true)));
+        let files = files(&HostNetwork::default(), None, Some(card(true)));
         let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
         assert_eq!(
             names,
@@ -151,7 +175,7 @@ mod tests {
             },
             ..HostNetwork::default()
         };
-        let files = files(&network, Some(card(false)));
+        let files = files(&network, None, Some(card(false)));
         let text = &files[1].contents;
         assert!(text.contains("Address=192.0.2.10/24\nDNS=192.0.2.2\nGateway=192.0.2.1\n"));
         assert!(!text.contains("DHCP"));
@@ -159,8 +183,44 @@ mod tests {
     }
 
     #[test]
+    fn own_name_servers_replace_those_of_the_network() {
+        let dns = HostDns {
+            search: Some("Lab.Example.org".parse().unwrap()),
+            servers: vec![
+                "192.0.2.53".parse().unwrap(),
+                "2001:db8::53".parse().unwrap(),
+            ],
+        };
+        let text = bridge_file(&HostNetwork::default(), Some(&dns)).contents;
+        let lines = "DNS=192.0.2.53\nDNS=2001:db8::53\nDomains=lab.example.org\n";
+        assert!(text.contains(lines), "{text}");
+        assert_eq!(text.matches("UseDNS=no\n").count(), 2, "{text}");
+        let fixed = HostNetwork {
+            addressing: Addressing::Static {
+                address: "192.0.2.10/24".parse().unwrap(),
+                gateway: None,
+                dns: vec!["192.0.2.2".parse().unwrap()],
+            },
+            ..HostNetwork::default()
+        };
+        let text = bridge_file(&fixed, Some(&dns)).contents;
+        assert!(
+            text.contains(lines) && !text.contains("192.0.2.2\n"),
+            "{text}"
+        );
+        // A domain alone leaves the servers as they are.
+        let search = HostDns {
+            servers: Vec::new(),
+            ..dns
+        };
+        let text = bridge_file(&fixed, Some(&search)).contents;
+        assert!(text.contains("DNS=192.0.2.2\nDomains="), "{text}");
+        assert!(!text.contains("UseDNS"), "{text}");
+    }
+
+    #[test]
     fn without_a_card_the_bridge_stands_alone() {
-        let files = files(&HostNetwork::default(), None);
+        let files = files(&HostNetwork::default(), None, None);
         assert_eq!(files.len(), 2);
         assert!(!files[0].contents.contains("MACAddress"));
     }

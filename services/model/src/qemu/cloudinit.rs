@@ -254,6 +254,70 @@ crate::text_field!(
     })
 );
 
+/// Documents of one's own in the place of those that are made: volumes of content kind `snippets`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CloudCustom {
+    /// In the place of `meta-data`.
+    pub meta: Option<VolumeId>,
+    /// In the place of `network-config`.
+    pub network: Option<VolumeId>,
+    /// In the place of `user-data`.
+    pub user: Option<VolumeId>,
+    /// `vendor-data`, which is not made otherwise.
+    pub vendor: Option<VolumeId>,
+}
+
+impl CloudCustom {
+    const KEYS: [&str; 4] = ["meta", "network", "user", "vendor"];
+
+    /// The documents in the order of their keys.
+    fn documents(&self) -> [&Option<VolumeId>; 4] {
+        [&self.meta, &self.network, &self.user, &self.vendor]
+    }
+
+    /// The volumes that are named.
+    pub fn volumes(&self) -> impl Iterator<Item = &VolumeId> {
+        self.documents().into_iter().flatten()
+    }
+}
+
+impl fmt::Display for CloudCustom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut separator = "";
+        for (key, document) in Self::KEYS.iter().zip(self.documents()) {
+            if let Some(volume) = document {
+                write!(f, "{separator}{key}={volume}")?;
+                separator = ",";
+            }
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for CloudCustom {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut pairs = propstring::split(text, None)?;
+        let custom = Self {
+            meta: propstring::take(&mut pairs, "meta")?,
+            network: propstring::take(&mut pairs, "network")?,
+            user: propstring::take(&mut pairs, "user")?,
+            vendor: propstring::take(&mut pairs, "vendor")?,
+        };
+        propstring::refuse_rest(&pairs, &Self::KEYS)?;
+        if custom == Self::default() {
+            return Err("name a volume, e.g. user=local:snippets/user.yaml".to_owned());
+        }
+        Ok(custom)
+    }
+}
+
+crate::text_field!(
+    CloudCustom,
+    "CloudCustom",
+    json!({"type": "string", "x-typetext": "[meta=VOLUME][,network=…][,user=…][,vendor=…]"})
+);
+
 /// Size of the volume behind a drive of cloud-init.
 pub const DRIVE_SIZE: DiskSize = DiskSize::mebibytes(4);
 
@@ -273,7 +337,8 @@ pub fn is_drive(volume: &VolumeId) -> bool {
 
 /// Whether a setting is told to cloud-init and to nobody else.
 pub fn is_setting(key: &str) -> bool {
-    const KEYS: [&str; 7] = [
+    const KEYS: [&str; 8] = [
+        "cicustom",
         "cipassword",
         "citype",
         "ciupgrade",
@@ -380,6 +445,23 @@ mod tests {
             assert_eq!(is_drive(&text.parse().unwrap()), is, "{text}");
         }
         assert!(is_setting("ipconfig12") && !is_setting("name") && !is_setting("ipconfig"));
+    }
+
+    #[test]
+    fn documents_of_ones_own_are_volumes() {
+        let text = "meta=local:snippets/m.yaml,user=local:snippets/u.yaml";
+        let custom: CloudCustom = text.parse().unwrap();
+        assert_eq!(custom.to_string(), text);
+        assert_eq!(custom.volumes().count(), 2);
+        for bad in [
+            "",
+            "local:snippets/u.yaml",
+            "user=/etc/shadow",
+            "user=local:snippets/u.yaml,user=local:snippets/v.yaml",
+            "extra=local:snippets/u.yaml",
+        ] {
+            assert!(bad.parse::<CloudCustom>().is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -79,7 +79,7 @@ impl Access {
                 Ok(owner) if owner == *user && snapshot.active(user, now()).is_ok() => {
                     Ok(Login::Done(owner))
                 }
-                Ok(_) | Err(_) => Err(failed(user, attempt.from).await),
+                Ok(_) | Err(_) => Err(failed().await),
             };
         }
         self.password(user, attempt.secret, attempt.from).await?;
@@ -103,7 +103,6 @@ impl Access {
         let due = factors.and_then(|factors| factors.challenge(host, nonce));
         let realm = snapshot.realms.get(user.realm())?;
         if realm.common.second.is_some() && !factors.is_some_and(|found| found.has_real()) {
-            tracing::warn!(target: "audit", %user, "login refused: no second factor");
             let text = "the realm demands a second factor, and this account has none";
             return Err(Error::unauthenticated(text));
         }
@@ -130,7 +129,6 @@ impl Access {
 
     fn done(&self, user: &Userid) -> Login {
         self.lockout.succeeded(user);
-        tracing::info!(target: "audit", %user, "login");
         Login::Done(user.clone())
     }
 
@@ -138,7 +136,6 @@ impl Access {
         let Some(wait) = self.lockout.wait(user, from) else {
             return Ok(());
         };
-        tracing::warn!(target: "audit", %user, ?from, "login refused: too many failures");
         let seconds = wait.as_secs() + 1;
         let text = format!("too many failed logins: wait {seconds} seconds");
         Err(Error::unauthenticated(text))
@@ -154,16 +151,16 @@ impl Access {
         let snapshot = self.snapshot();
         let valid = snapshot.verifier.challenge(challenge, user, now()).is_ok();
         if !valid || snapshot.active(user, now()).is_err() {
-            return Err(failed(user, attempt.from).await);
+            return Err(failed().await);
         }
         let text = "must be like totp:123456, recovery:CODE or webauthn:JSON";
         let answer = Answer::parse(attempt.secret).ok_or_else(|| Error::param("password", text))?;
         if let Answer::Webauthn(assertion) = &answer {
             let (asked, purpose) = (assertion.challenge(), Purpose::Login);
             if let Err(error) = snapshot.verifier.key_challenge(asked, purpose, user, now()) {
-                tracing::warn!(target: "audit", %user, %error, "answer of a security key");
+                tracing::warn!(%user, %error, "answer of a security key");
                 self.lockout.failed(Some(user), attempt.from);
-                return Err(failed(user, attempt.from).await);
+                return Err(failed().await);
             }
         }
         self.second(user, &answer, attempt.from).await
@@ -186,10 +183,10 @@ impl Access {
             return Ok(self.done(user));
         }
         if locked {
-            tracing::warn!(target: "audit", %user, "time-based codes are locked");
+            tracing::warn!(%user, "time-based codes are locked");
         }
         self.lockout.failed(Some(user), from);
-        Err(failed(user, from).await)
+        Err(failed().await)
     }
 
     async fn password(
@@ -220,7 +217,7 @@ impl Access {
             self.lockout.failed(known.then_some(user), from);
         }
         drop(permit);
-        Err(failed(user, from).await)
+        Err(failed().await)
     }
 
     async fn check(&self, user: &Userid, secret: &str) -> Checked {
@@ -271,8 +268,7 @@ async fn blocking(check: impl FnOnce() -> bool + Send + 'static) -> bool {
     tokio::task::spawn_blocking(check).await.unwrap_or(false)
 }
 
-pub(super) async fn failed(user: &Userid, from: Option<IpAddr>) -> Error {
-    tracing::warn!(target: "audit", %user, ?from, "login failed");
+pub(super) async fn failed() -> Error {
     // Time itself is meant: guessing passwords shall take long.
     tokio::time::sleep(FAILURE_DELAY).await;
     Error::new(401, "authentication failure")

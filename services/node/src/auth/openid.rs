@@ -6,7 +6,7 @@
 use super::login::{Login, failed};
 use super::{Access, now};
 use basalt_access::nonce::Secret;
-use basalt_access::realms::OpenId;
+use basalt_access::realms::{Identity, OpenId};
 use basalt_access::second::webauthn::Origin;
 use basalt_api::Error;
 use basalt_model::userid::Userid;
@@ -26,6 +26,14 @@ pub struct Back<'a> {
     pub from: Option<IpAddr>,
     /// The page that it comes from.
     pub page: Option<&'a Origin>,
+}
+
+/// Somebody whom a provider named.
+struct Identified {
+    realm: String,
+    /// What the provider was asked with.
+    settings: OpenId,
+    identity: Identity,
 }
 
 impl Access {
@@ -50,8 +58,20 @@ impl Access {
         asked.await
     }
 
-    /// Logs in who comes back from a provider, or says what else is needed.
-    pub async fn openid_end(&self, back: Back<'_>) -> Result<Login, Error> {
+    /// Logs in who comes back from a provider, or says what else is needed; and who it is, which is
+    /// nobody as long as the provider did not say.
+    pub async fn openid_end(&self, back: Back<'_>) -> (Userid, Result<Login, Error>) {
+        match self.identified(&back).await {
+            Ok(known) => {
+                let user = known.identity.user.clone();
+                (user, self.admitted(known, &back).await)
+            }
+            Err(error) => (Userid::nobody(), Err(error)),
+        }
+    }
+
+    /// Who the provider says it is.
+    async fn identified(&self, back: &Back<'_>) -> Result<Identified, Error> {
         self.may_try(&Userid::nobody(), back.from)?;
         let snapshot = self.snapshot();
         let checked = snapshot
@@ -61,24 +81,32 @@ impl Access {
             return Err(self.nobody(back.from).await);
         };
         let settings = self.provider(realm)?;
-        let claims = self.claims(realm, settings.clone(), &back).await;
+        let claims = self.claims(realm, settings.clone(), back).await;
         let identity = claims.and_then(|claims| {
             let found = settings.identity(realm, &claims);
             found.map_err(|error| {
-                tracing::warn!(target: "audit", realm, error, "login at a provider");
+                tracing::warn!(realm, error, "login at a provider");
                 Error::unauthenticated("the provider names nobody who can be a user here")
             })
         });
-        let identity = match identity {
-            Ok(identity) => identity,
-            Err(error) => {
-                self.lockout.failed(None, back.from);
-                return Err(error);
-            }
-        };
+        let identity = identity.inspect_err(|_| self.lockout.failed(None, back.from))?;
+        Ok(Identified {
+            realm: realm.to_owned(),
+            settings,
+            identity,
+        })
+    }
+
+    /// Lets somebody in whom the provider named, if they have an account.
+    async fn admitted(&self, known: Identified, back: &Back<'_>) -> Result<Login, Error> {
+        let Identified {
+            realm,
+            settings,
+            identity,
+        } = known;
         let admitted = self.change_parts(Transaction::new(), |parts| {
             // The realm may have changed while its provider was asked.
-            let same = parts.realms.get(realm)?.openid() == Some(&settings);
+            let same = parts.realms.get(&realm)?.openid() == Some(&settings);
             Ok(match same {
                 true => settings.admit(&mut parts.config, &identity),
                 false => None,
@@ -86,11 +114,10 @@ impl Access {
         });
         let user = &identity.user;
         if admitted.await?.is_none() {
-            tracing::warn!(target: "audit", %user, "login refused: no account");
             return Err(Error::unauthenticated("you have no account here"));
         }
         if self.snapshot().active(user, now()).is_err() {
-            return Err(failed(user, back.from).await);
+            return Err(failed().await);
         }
         self.passed(user, None, back.from, back.page).await
     }
@@ -135,7 +162,7 @@ impl Access {
         let asking = move || question(&Client::new(settings, secret)?);
         let asked = tokio::task::spawn_blocking(asking).await;
         asked.map_err(Error::failed)?.map_err(|error| {
-            tracing::warn!(target: "audit", realm, %error, "login at a provider");
+            tracing::warn!(realm, %error, "login at a provider");
             let ours = matches!(
                 error,
                 basalt_openid::Error::Refused(_) | basalt_openid::Error::Token(_)
@@ -151,6 +178,6 @@ impl Access {
 
     async fn nobody(&self, from: Option<IpAddr>) -> Error {
         self.lockout.failed(None, from);
-        failed(&Userid::nobody(), from).await
+        failed().await
     }
 }

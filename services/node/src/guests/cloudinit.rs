@@ -8,13 +8,18 @@ use basalt_api::{Error, Result};
 use basalt_model::field::FieldErrors;
 use basalt_model::guest::{GuestConfig, GuestKind, GuestRecord};
 use basalt_model::qemu::QemuConfig;
-use basalt_model::qemu::cloudinit::{CloudPassword, DRIVE_SIZE, is_drive, is_setting};
+use basalt_model::qemu::cloudinit::{CloudCustom, CloudPassword, DRIVE_SIZE, is_drive, is_setting};
 use basalt_model::qemu::hotplug::HotplugKind;
+use basalt_model::storage::{ContentKind, VolumeId};
 use basalt_model::vmid::Vmid;
-use basalt_vm::cloudinit::{Resolver, Seed};
+use basalt_storage::{Access, Storages};
+use basalt_vm::cloudinit::{Documents, Resolver, Seed};
+use std::io::Read;
 use std::os::unix::fs::FileExt;
 
 const KIND: GuestKind = GuestKind::Qemu;
+/// Bytes of a document of a person's own at most: a disc has room for all of them.
+const LONGEST_DOCUMENT: u64 = 512 << 10;
 
 /// Checks what is said to cloud-init, and puts a hash in the place of a new password.
 pub fn settle(errors: &mut FieldErrors, config: &mut QemuConfig, old: Option<&QemuConfig>) {
@@ -47,7 +52,7 @@ fn hashed(password: &CloudPassword) -> std::result::Result<CloudPassword, String
 }
 
 /// What a machine with this configuration tells cloud-init.
-pub fn seed(vmid: Vmid, config: &QemuConfig) -> Seed {
+fn seed(vmid: Vmid, config: &QemuConfig) -> Seed {
     let dns = host_dns();
     let resolver = Resolver {
         servers: [dns.dns1, dns.dns2, dns.dns3]
@@ -57,6 +62,51 @@ pub fn seed(vmid: Vmid, config: &QemuConfig) -> Seed {
         domains: dns.search.into_iter().collect(),
     };
     Seed::new(vmid, config, &resolver)
+}
+
+/// Reads a person's own documents; says what is wrong with one that cannot be told.
+pub async fn own_documents(
+    storages: &Storages,
+    custom: &CloudCustom,
+) -> std::result::Result<Documents, String> {
+    Ok(Documents {
+        user: document(storages, custom.user.as_ref()).await?,
+        network: document(storages, custom.network.as_ref()).await?,
+        meta: document(storages, custom.meta.as_ref()).await?,
+        vendor: document(storages, custom.vendor.as_ref()).await?,
+    })
+}
+
+async fn document(
+    storages: &Storages,
+    volume: Option<&VolumeId>,
+) -> std::result::Result<Option<String>, String> {
+    let Some(volume) = volume else {
+        return Ok(None);
+    };
+    let storage = storages.holding(volume.storage(), ContentKind::Snippets);
+    let storage = storage.map_err(|error| error.to_string())?;
+    let found = storage.volume(volume).await;
+    let found = found.map_err(|error| error.to_string())?;
+    if found.content != ContentKind::Snippets {
+        let wanted = "use one of content kind snippets, e.g. local:snippets/user.yaml";
+        return Err(format!("'{volume}' is no snippet: {wanted}"));
+    }
+    let file = storage.open(volume, Access::Read).await;
+    let file = file.map_err(|error| error.to_string())?;
+    let reading = tokio::task::spawn_blocking(move || {
+        let mut text = String::new();
+        file.take(LONGEST_DOCUMENT + 1).read_to_string(&mut text)?;
+        Ok::<_, std::io::Error>(text)
+    });
+    let read = reading.await.map_err(|error| error.to_string())?;
+    let text = read.map_err(|error| format!("reading {volume}: {error}"))?;
+    match text.len() as u64 > LONGEST_DOCUMENT {
+        true => Err(format!(
+            "'{volume}' is longer than {LONGEST_DOCUMENT} bytes"
+        )),
+        false => Ok(Some(text)),
+    }
 }
 
 /// What runs, once its guest has been told what `stored` says to cloud-init.
@@ -69,13 +119,24 @@ fn told(running: &QemuConfig, stored: &QemuConfig) -> Result<QemuConfig> {
 }
 
 impl Node {
+    /// What a machine with this configuration tells cloud-init, its owner's own documents included.
+    pub async fn cloudinit_seed(&self, vmid: Vmid, config: &QemuConfig) -> Result<Seed> {
+        let seed = seed(vmid, config);
+        let Some(custom) = &config.cicustom else {
+            return Ok(seed);
+        };
+        let own = own_documents(&self.storages, custom).await;
+        let own = own.map_err(|text| Error::failed(format_args!("cicustom: {text}")))?;
+        Ok(seed.with(own))
+    }
+
     /// Writes the disc in a machine's drive of cloud-init, if it has one; nobody may have it open. An
     /// interruption leaves one that the next start writes again.
     pub async fn write_cloudinit(&self, vmid: Vmid, config: &QemuConfig) -> Result<()> {
         let Some((key, volume)) = config.cloudinit_drive() else {
             return Ok(());
         };
-        let mut disc = seed(vmid, config).disc();
+        let mut disc = self.cloudinit_seed(vmid, config).await?.disc();
         let size = usize::try_from(DRIVE_SIZE.bytes()).map_err(Error::failed)?;
         if disc.len() > size {
             return Err(Error::param(&key, "its settings are too long for a disc"));

@@ -28,6 +28,7 @@ pub use parsed::{AllGuests, Parsed};
 use crate::auth::ChangeError;
 use crate::state::Node;
 use basalt_api::{Error, Result};
+use basalt_metrics::Object;
 use basalt_model::field::FieldErrors;
 use basalt_model::guest::{GuestConfig, GuestKind, GuestRecord, Lock, Suspended};
 use basalt_model::pool::PoolId;
@@ -36,6 +37,7 @@ use basalt_model::vmid::Vmid;
 use basalt_store::{Expect, Stored, Transaction};
 use basalt_tasks::{GuestLock, TaskContext};
 use std::fmt::Display;
+use std::sync::Arc;
 
 /// Guests are kept under their numbers behind this.
 const GUESTS: &str = "guests/";
@@ -85,6 +87,7 @@ pub fn names_volume(record: &GuestRecord, is_meant: &dyn Fn(&VolumeId) -> bool) 
     let uses = match &record.config {
         GuestConfig::Qemu(config) => {
             let disks = config.disks();
+            let custom = config.cicustom.iter().flat_map(|custom| custom.volumes());
             let boots = [&config.kernel, &config.initrd];
             let variables = config.efidisk0.as_ref();
             let variables = variables.and_then(|disk| disk.file.volume());
@@ -95,7 +98,8 @@ pub fn names_volume(record: &GuestRecord, is_meant: &dyn Fn(&VolumeId) -> bool) 
                 .any(|(_, disk)| disk.file.volume().is_some_and(is_meant))
                 || {
                     let boots = boots.into_iter().flatten();
-                    boots.chain(variables).chain(tpm).any(is_meant)
+                    let others = boots.chain(variables).chain(tpm);
+                    others.chain(custom).any(is_meant)
                 }
         }
         GuestConfig::Lxc(config) => config
@@ -229,7 +233,14 @@ impl Node {
             pools.forget_guest(vmid);
             Ok(())
         });
-        Ok(done.await?)
+        done.await?;
+        // Another guest of this number begins anew.
+        let (histories, object) = (Arc::clone(&self.histories), Object::Guest(vmid.get()));
+        let forgetting = tokio::task::spawn_blocking(move || histories.forget(&object));
+        if let Ok(Err(error)) = forgetting.await {
+            tracing::warn!(%error, %vmid, "its history stays until the next look");
+        }
+        Ok(())
     }
 }
 

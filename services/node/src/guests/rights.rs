@@ -86,8 +86,8 @@ fn of_machine(name: &str, is_disc: bool) -> Privilege {
         "cores" | "sockets" | "cpu" | "numa" => Privilege::VmConfigCpu,
         "memory" | "balloon" => Privilege::VmConfigMemory,
         "net" => Privilege::VmConfigNetwork,
-        "cipassword" | "citype" | "ciupgrade" | "ciuser" | "ipconfig" | "nameserver"
-        | "searchdomain" | "sshkeys" => Privilege::VmConfigCloudinit,
+        "cicustom" | "cipassword" | "citype" | "ciupgrade" | "ciuser" | "ipconfig"
+        | "nameserver" | "searchdomain" | "sshkeys" => Privilege::VmConfigCloudinit,
         "acpi" | "bios" | "cmdline" | "initrd" | "kernel" | "kvm" | "machine" | "scsihw"
         | "serial" | "smbios" | "tablet" | "vga" => Privilege::VmConfigHwType,
         _ => Privilege::VmConfigOptions,

@@ -1,6 +1,6 @@
 //! Virtual machines: settling a configuration, making, starting.
 
-use super::cloudinit::settle as settle_cloudinit;
+use super::cloudinit::{own_documents, settle as settle_cloudinit};
 use super::volumes::{self, NewVolume, Part, Planner, check_content, note};
 use super::{Report, no_errors, title};
 use crate::state::Node;
@@ -152,6 +152,12 @@ pub async fn settle(
         note(&mut errors, &key, settled);
     }
     settle_cloudinit(&mut errors, config, old);
+    if let Some(custom) = &config.cicustom
+        && old.and_then(|old| old.cicustom.as_ref()) != Some(custom)
+        && let Err(text) = own_documents(storages, custom).await
+    {
+        errors.add("cicustom", text);
+    }
     if let Some(disk) = &mut config.efidisk0 {
         let state = State::of_firmware(disk, old);
         let settled = state.settle(storages, &mut planner, vmid).await;

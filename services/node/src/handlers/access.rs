@@ -46,18 +46,22 @@ async fn login(call: &Call, login: Login) -> Result<Ticket> {
         page: call.page.as_ref(),
     };
     let answer = access.login(attempt).await;
-    let entry = Noted::new(
-        &user.clone().into(),
-        call.from,
-        "login",
-        answer.as_ref().err(),
-    );
-    call.core.audit.note(&entry);
+    note_login(call, user, &answer);
     let entry = answer?;
     if let Entry::Done(user) = &entry {
         verify(&access.snapshot(), user, &login)?;
     }
     Ok(ticket(access, entry))
+}
+
+/// Notes how a login went.
+pub(super) fn note_login(call: &Call, user: Userid, answer: &Result<Entry>) {
+    let what = match answer {
+        Ok(Entry::Due(..)) => "login: the second factor is due",
+        Ok(Entry::Done(_)) | Err(_) => "login",
+    };
+    let entry = Noted::new(&user.into(), call.from, what, answer.as_ref().err());
+    call.core.audit.note(&entry);
 }
 
 /// What somebody is given who got so far.
@@ -199,6 +203,5 @@ async fn set_password(call: &Call, change: PasswordChange) -> Result<()> {
             Ok(())
         })
         .await?;
-    tracing::info!(target: "audit", by = %call.auth(), user = %user, "password changed");
     Ok(())
 }

@@ -80,7 +80,6 @@ async fn create(call: &Call, new: RoleNew) -> Result<()> {
         let text = "starts with a letter, but not with PVE, and has letters, digits, '.-_'";
         return Err(Error::param("roleid", text));
     }
-    tracing::info!(target: "audit", by = %call.auth(), role = name, "role created");
     let done = call.core.access.change(move |config| {
         if config.role(&name).is_some() {
             return Err(Error::exists(format_args!("role '{name}'")));
@@ -103,7 +102,6 @@ fn own<'a>(config: &'a mut AccessConfig, name: &str) -> Result<&'a mut BTreeSet<
 
 async fn update(call: &Call, change: RoleChange) -> Result<()> {
     let mut new = privileges(change.privs.as_deref())?;
-    tracing::info!(target: "audit", by = %call.auth(), role = change.roleid, "role changed");
     let done = call.core.access.change(move |config| {
         let role = own(config, &change.roleid)?;
         if change.append.unwrap_or(false) {
@@ -117,7 +115,6 @@ async fn update(call: &Call, change: RoleChange) -> Result<()> {
 }
 
 async fn delete(call: &Call, path: RolePath) -> Result<()> {
-    tracing::info!(target: "audit", by = %call.auth(), role = path.roleid, "role deleted");
     let done = call.core.access.change(move |config| {
         own(config, &path.roleid)?;
         config.roles.remove(&path.roleid);
@@ -164,10 +161,6 @@ async fn change(call: &Call, change: AclChange) -> Result<()> {
             "name at least one of users, groups and tokens",
         ));
     }
-    tracing::info!(
-        target: "audit", by = %call.auth(), path = change.path, roles = change.roles,
-        subjects = ?subjects, delete = change.delete.unwrap_or(false), "permissions changed"
-    );
     call.core
         .access
         .change(move |config| apply(config, &change, &subjects))

@@ -35,7 +35,6 @@ async fn bring(call: Call, params: CertificateNew) -> Result<Certificate> {
         custom::install(&state, &chain, key.as_deref(), force)
     })
     .await?;
-    tracing::info!(target: "audit", by = %call.auth(), "certificate brought");
     reload(&call, params.restart).await?;
     certificate::read(&call.node.settings.state)
 }
@@ -43,7 +42,6 @@ async fn bring(call: Call, params: CertificateNew) -> Result<Certificate> {
 async fn remove(call: Call, params: CertificateRemoval) -> Result<()> {
     call.node.check_name(&params.node)?;
     change(&call, |state| custom::remove(&state)).await?;
-    tracing::info!(target: "audit", by = %call.auth(), "certificate removed");
     reload(&call, params.restart).await
 }
 

@@ -325,7 +325,6 @@ async fn set_options(call: Call, params: ClusterOptionsChange) -> Result<()> {
         .commit(change)
         .await
         .map_err(Error::failed)?;
-    tracing::info!(target: "audit", by = %call.auth(), ?options, "cluster options changed");
     Ok(())
 }
 

@@ -9,13 +9,13 @@ use crate::router::Router;
 use basalt_api::methods::nodes::{
     Child, NetworkFilter, NetworkGet, NetworkInterface, NetworkList, NetworkPath, NetworkQuery,
     NodeCommand, NodeConfig, NodeConfigGet, NodeConfigPut, NodeConfigQuery, NodeConfigSet,
-    NodeConfigShown, NodeDns, NodeDnsGet, NodeEntry, NodeIndex, NodeList, NodePower, NodeState,
-    NodeStatus, NodeStatusGet, NodeSubscription, NodeTime, NodeTimeGet, NodeTimePut, NodeTimeSet,
-    PowerCommand, Subscription,
+    NodeConfigShown, NodeDns, NodeDnsGet, NodeDnsPut, NodeDnsSet, NodeEntry, NodeIndex, NodeList,
+    NodePower, NodeState, NodeStatus, NodeStatusGet, NodeSubscription, NodeTime, NodeTimeGet,
+    NodeTimePut, NodeTimeSet, PowerCommand, Subscription,
 };
 use basalt_api::methods::{NoParams, NodePath};
 use basalt_api::{Error, Result, registry};
-use basalt_model::host::{Addressing, HostConfig, TimeZone};
+use basalt_model::host::{Addressing, HostConfig, HostDns, SearchDomain, TimeZone};
 use basalt_network::interfaces::{self, Interface, Kind};
 use basalt_store::{Expect, Transaction};
 use basalt_unit::HostStop;
@@ -34,6 +34,7 @@ pub fn register(router: &mut Router) {
     router.on::<NodeTimeGet, _, _, _>(time);
     router.on::<NodeTimePut, _, _, _>(set_time);
     router.on::<NodeDnsGet, _, _, _>(dns);
+    router.on::<NodeDnsPut, _, _, _>(set_dns);
     router.on::<NodeSubscription, _, _, _>(subscription);
     router.on::<NetworkList, _, _, _>(network);
     router.on::<NetworkGet, _, _, _>(network_one);
@@ -172,7 +173,6 @@ async fn set_time(call: Call, params: NodeTimeSet) -> Result<()> {
         .timezone
         .parse()
         .map_err(|e| Error::param("timezone", e))?;
-    tracing::info!(target: "audit", by = %call.auth(), %zone, "time zone changed");
     let state = call.node.settings.state.clone();
     let setting = tokio::task::spawn_blocking(move || host_config::set_time_zone(&state, zone));
     setting.await.map_err(Error::failed)?
@@ -180,7 +180,69 @@ async fn set_time(call: Call, params: NodeTimeSet) -> Result<()> {
 
 async fn dns(call: Call, params: NodePath) -> Result<NodeDns> {
     call.node.check_name(&params.node)?;
-    Ok(host_dns())
+    let mut shown = host_dns();
+    // What was set holds, though programs are told of it a moment later.
+    let own = host_config::read(&call.node.settings.state).and_then(|host| host.dns);
+    if let Some(own) = own {
+        shown.search = own.search.map(String::from).or(shown.search);
+        if !own.servers.is_empty() {
+            let mut servers = own.servers.iter().map(ToString::to_string);
+            [shown.dns1, shown.dns2, shown.dns3] = std::array::from_fn(|_| servers.next());
+        }
+    }
+    Ok(shown)
+}
+
+async fn set_dns(call: Call, params: NodeDnsSet) -> Result<()> {
+    call.node.check_name(&params.node)?;
+    let dns = dns_from(&params)?;
+    let (state, kept) = (call.node.settings.state.clone(), dns.clone());
+    let setting = tokio::task::spawn_blocking(move || host_config::set_dns(&state, kept));
+    let bridge = setting.await.map_err(Error::failed)??;
+    let all = interfaces::list().map_err(Error::failed)?;
+    let index = all.iter().find(|one| one.name == bridge);
+    let index = index.and_then(|one| i32::try_from(one.index).ok());
+    // Without its bridge the host has no network, and starts it with the new name servers.
+    let Some(index) = index else {
+        return Ok(());
+    };
+    let search = dns.search.as_ref().map(SearchDomain::as_str);
+    let told = call
+        .node
+        .units
+        .set_name_servers(index, &dns.servers, search);
+    told.await.map_err(|error| {
+        let text = "kept, and in force when the network starts again, but not now";
+        Error::failed(format_args!("{text}: {error}"))
+    })
+}
+
+/// The name servers that were asked for, without gaps.
+fn dns_from(params: &NodeDnsSet) -> Result<HostDns> {
+    let mut servers = Vec::new();
+    let mut gap = false;
+    for (name, server) in [
+        ("dns1", params.dns1),
+        ("dns2", params.dns2),
+        ("dns3", params.dns3),
+    ] {
+        match server {
+            None => gap = true,
+            Some(_) if gap => {
+                return Err(Error::param(name, "is set, but not the one before it"));
+            }
+            Some(server) if server.is_unspecified() || server.is_multicast() => {
+                return Err(Error::param(name, "is no address of a server"));
+            }
+            Some(server) => servers.push(server),
+        }
+    }
+    let search = params.search.trim();
+    let search = (!search.is_empty()).then(|| search.parse::<SearchDomain>());
+    Ok(HostDns {
+        search: search.transpose().map_err(|e| Error::param("search", e))?,
+        servers,
+    })
 }
 
 /// How this host resolves names.
@@ -320,6 +382,32 @@ mod tests {
         assert_eq!(dns.search.as_deref(), Some("example.org"));
         assert_eq!(dns.dns1.as_deref(), Some("192.0.2.1"));
         assert_eq!((dns.dns2.as_deref(), dns.dns3), (Some("::1"), None));
+    }
+
+    #[test]
+    fn name_servers_have_no_gaps() {
+        let wanted = |search: &str, servers: [Option<&str>; 3]| {
+            let [dns1, dns2, dns3] = servers.map(|text| text.map(|text| text.parse().unwrap()));
+            dns_from(&NodeDnsSet {
+                node: "n1".into(),
+                search: search.into(),
+                dns1,
+                dns2,
+                dns3,
+            })
+        };
+        let dns = wanted("Example.org", [Some("192.0.2.1"), Some("::1"), None]).unwrap();
+        assert_eq!(dns.search.unwrap().as_str(), "example.org");
+        assert_eq!(dns.servers.len(), 2);
+        assert_eq!(wanted("", [None; 3]).unwrap(), HostDns::default());
+        for (search, servers, name) in [
+            ("a b", [None; 3], "search"),
+            ("a", [None, Some("192.0.2.1"), None], "dns2"),
+            ("a", [Some("0.0.0.0"), None, None], "dns1"),
+        ] {
+            let error = wanted(search, servers).unwrap_err();
+            assert!(error.errors.contains_key(name), "{error}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Logins at OpenID Connect providers.
 
-use super::access::ticket;
+use super::access::{note_login, ticket};
 use crate::auth::openid::Back;
 use crate::call::Call;
 use crate::router::Router;
@@ -28,5 +28,7 @@ async fn end(call: &Call, login: OpenIdEnd) -> Result<Ticket> {
         from: call.from,
         page: call.page.as_ref(),
     };
-    Ok(ticket(access, access.openid_end(back).await?))
+    let (user, answer) = access.openid_end(back).await;
+    note_login(call, user, &answer);
+    Ok(ticket(access, answer?))
 }

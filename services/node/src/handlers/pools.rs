@@ -92,19 +92,17 @@ fn names_one_of(found: &Resource, storages: &std::collections::BTreeSet<StorageI
 /// Changes pools.
 async fn change(
     call: &Call,
-    what: &str,
     id: PoolId,
     change: impl FnOnce(&PoolId, &mut Pools) -> Result<()>,
 ) -> Result<()> {
     let access = &call.core.access;
     let done = access.change_with(Transaction::new(), |_, pools| change(&id, pools));
     done.await?;
-    tracing::info!(target: "audit", by = %call.auth(), pool = %id, "{what}");
     Ok(())
 }
 
 async fn create(call: &Call, new: PoolNew) -> Result<()> {
-    change(call, "pool created", new.poolid, |id, pools| {
+    change(call, new.poolid, |id, pools| {
         pools.create(id.clone(), new.comment).map_err(Error::failed)
     })
     .await
@@ -120,7 +118,6 @@ async fn delete(call: &Call, path: PoolPath) -> Result<()> {
             Ok(())
         });
     done.await?;
-    tracing::info!(target: "audit", by = %call.auth(), pool = %path.poolid, "pool deleted");
     Ok(())
 }
 
@@ -168,7 +165,7 @@ async fn update(call: &Call, params: PoolChange) -> Result<()> {
         }
     }
     let comment = params.comment;
-    change(call, "pool changed", params.poolid, |id, pools| {
+    change(call, params.poolid, |id, pools| {
         pools.get(id).map_err(Error::failed)?;
         if let Some(comment) = comment {
             pools.describe(id, comment).map_err(Error::failed)?;

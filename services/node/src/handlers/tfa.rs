@@ -134,7 +134,6 @@ async fn may_change(call: &Call, user: &Userid, password: Option<&str>) -> Resul
 async fn change<T>(
     call: &Call,
     user: &Userid,
-    what: &str,
     change: impl FnOnce(&mut Stored) -> Result<T>,
 ) -> Result<T> {
     let done = call.core.access.change_parts(Transaction::new(), |parts| {
@@ -143,9 +142,7 @@ async fn change<T>(
         }
         change(parts.factors.of_mut(user))
     });
-    let done = done.await?;
-    tracing::info!(target: "audit", by = %call.auth(), %user, "{what}");
-    Ok(done)
+    Ok(done.await?)
 }
 
 /// The secret of a generator, and the code that proves it.
@@ -175,7 +172,7 @@ async fn create(call: &Call, new: FactorNew) -> Result<FactorMade> {
         FactorType::Totp => {
             let realm = call.access.realms.get(new.userid.realm()).ok();
             let (secret, code) = generator(realm, &new)?;
-            let id = change(call, &new.userid, "second factor added", |stored| {
+            let id = change(call, &new.userid, |stored| {
                 let added = stored.add_totp(about, secret, &code);
                 added.ok_or_else(|| Error::param("value", "is not the present code"))
             });
@@ -189,7 +186,7 @@ async fn create(call: &Call, new: FactorNew) -> Result<FactorMade> {
             refuse("totp", new.totp.is_some())?;
             refuse("value", new.value.is_some())?;
             refuse("challenge", new.challenge.is_some())?;
-            let codes = change(call, &new.userid, "recovery codes made", |stored| {
+            let codes = change(call, &new.userid, |stored| {
                 let codes = stored.add_recovery(about);
                 codes.ok_or_else(|| Error::exists("second factor 'recovery'"))
             });
@@ -247,7 +244,7 @@ async fn security_key(call: &Call, new: &FactorNew, about: About) -> Result<Fact
     ours.map_err(|error| Error::param("challenge", error))?;
     let key = Credential::registered(value, challenge, page);
     let key = key.map_err(|error| Error::param("value", error))?;
-    let id = change(call, user, "security key added", |stored| {
+    let id = change(call, user, |stored| {
         if !stored.has_room() {
             let text = "there are as many security keys as there can be: remove one first";
             return Err(Error::param("type", text));
@@ -260,7 +257,7 @@ async fn security_key(call: &Call, new: &FactorNew, about: About) -> Result<Fact
 
 async fn update(call: &Call, new: FactorChange) -> Result<()> {
     may_change(call, &new.userid, new.password.as_deref()).await?;
-    change(call, &new.userid, "second factor changed", |stored| {
+    change(call, &new.userid, |stored| {
         let about = stored
             .about_mut(&new.id)
             .ok_or_else(|| no_factor(&new.id))?;
@@ -275,21 +272,15 @@ async fn update(call: &Call, new: FactorChange) -> Result<()> {
 
 async fn delete(call: &Call, removal: FactorRemoval) -> Result<()> {
     may_change(call, &removal.userid, removal.password.as_deref()).await?;
-    change(
-        call,
-        &removal.userid,
-        "second factor removed",
-        |stored| match stored.remove(&removal.id) {
+    change(call, &removal.userid, |stored| {
+        match stored.remove(&removal.id) {
             true => Ok(()),
             false => Err(no_factor(&removal.id)),
-        },
-    )
+        }
+    })
     .await
 }
 
 async fn unlock(call: &Call, path: UserPath) -> Result<bool> {
-    change(call, &path.userid, "time-based codes unlocked", |stored| {
-        Ok(stored.unlock())
-    })
-    .await
+    change(call, &path.userid, |stored| Ok(stored.unlock())).await
 }

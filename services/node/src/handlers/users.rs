@@ -40,10 +40,6 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split([',', ';', ' ']).filter(|word| !word.is_empty())
 }
 
-fn audit(call: &Call, what: &str, id: impl std::fmt::Display) {
-    tracing::info!(target: "audit", by = %call.auth(), %id, "{what}");
-}
-
 fn no_user(user: &Userid) -> Error {
     Error::not_found(format_args!("user '{user}'"))
 }
@@ -151,7 +147,7 @@ async fn create(call: &Call, new: UserNew) -> Result<()> {
         config.users.insert(key.clone(), user);
         groups.map_or(Ok(()), |groups| set_groups(config, &key, &groups, false))
     });
-    change.await.inspect(|()| audit(call, "user created", &id))
+    change.await
 }
 
 async fn update(call: &Call, change: UserChange) -> Result<()> {
@@ -174,7 +170,7 @@ async fn update(call: &Call, change: UserChange) -> Result<()> {
             set_groups(config, &change.userid, &groups, append)
         })
     });
-    done.await.inspect(|()| audit(call, "user changed", &id))
+    done.await
 }
 
 fn set_groups(config: &mut AccessConfig, user: &Userid, groups: &str, append: bool) -> Result<()> {
@@ -210,7 +206,7 @@ async fn delete(call: &Call, path: UserPath) -> Result<()> {
         }
         Ok(())
     });
-    done.await.inspect(|()| audit(call, "user deleted", &id))
+    done.await
 }
 
 fn tokens(call: &Call, path: &UserPath) -> Result<Vec<TokenEntry>> {
@@ -255,7 +251,6 @@ async fn token_create(call: &Call, new: TokenNew) -> Result<TokenSecret> {
         Ok(())
     });
     done.await?;
-    audit(call, "token created", &full);
     Ok(TokenSecret {
         full_tokenid: full.to_string(),
         info,
@@ -265,7 +260,6 @@ async fn token_create(call: &Call, new: TokenNew) -> Result<TokenSecret> {
 
 async fn token_update(call: &Call, change: TokenChange) -> Result<TokenInfo> {
     let new = change.token;
-    let id = format!("{}!{}", new.userid, new.tokenid);
     let delete = change.delete.unwrap_or_default();
     let done = call.core.access.change(move |config| {
         let user = find_mut(config, &new.userid)?;
@@ -287,14 +281,11 @@ async fn token_update(call: &Call, change: TokenChange) -> Result<TokenInfo> {
         info.comment = new.comment.or(info.comment.take());
         Ok(info.clone())
     });
-    let info = done.await?;
-    audit(call, "token changed", id);
-    Ok(info)
+    done.await
 }
 
 async fn token_delete(call: &Call, path: TokenPath) -> Result<()> {
-    let id = format!("{}!{}", path.userid, path.tokenid);
-    let full = id.clone();
+    let full = format!("{}!{}", path.userid, path.tokenid);
     let done = call.core.access.change(move |config| {
         let user = find_mut(config, &path.userid)?;
         user.tokens
@@ -303,7 +294,7 @@ async fn token_delete(call: &Call, path: TokenPath) -> Result<()> {
         config.forget(AclKind::Token, &full);
         Ok(())
     });
-    done.await.inspect(|()| audit(call, "token deleted", id))
+    done.await
 }
 
 fn groups(call: &Call) -> Vec<GroupEntry> {
@@ -340,7 +331,6 @@ async fn group_create(call: &Call, new: GroupChange) -> Result<()> {
         let text = "starts with a letter and has letters, digits, '.', '-' and '_'";
         return Err(Error::param("groupid", text));
     }
-    let id = new.groupid.clone();
     let done = call.core.access.change(move |config| {
         if config.groups.contains_key(&new.groupid) {
             return Err(Error::exists(format_args!("group '{}'", new.groupid)));
@@ -352,22 +342,20 @@ async fn group_create(call: &Call, new: GroupChange) -> Result<()> {
         config.groups.insert(new.groupid, group);
         Ok(())
     });
-    done.await.inspect(|()| audit(call, "group created", id))
+    done.await
 }
 
 async fn group_update(call: &Call, change: GroupChange) -> Result<()> {
-    let id = change.groupid.clone();
     let done = call.core.access.change(move |config| {
         let group = config.groups.get_mut(&change.groupid);
         let group = group.ok_or_else(|| no_group(&change.groupid))?;
         group.comment = change.comment.or(group.comment.take());
         Ok(())
     });
-    done.await.inspect(|()| audit(call, "group changed", id))
+    done.await
 }
 
 async fn group_delete(call: &Call, path: GroupPath) -> Result<()> {
-    let id = path.groupid.clone();
     let done = call.core.access.change(move |config| {
         config
             .groups
@@ -377,5 +365,5 @@ async fn group_delete(call: &Call, path: GroupPath) -> Result<()> {
         config.forget_path(&format!("/access/groups/{}", path.groupid));
         Ok(())
     });
-    done.await.inspect(|()| audit(call, "group deleted", id))
+    done.await
 }

@@ -97,3 +97,57 @@ async fn a_drive_of_cloud_init_says_what_is_configured() {
     assert!(none.line.contains("has no drive of cloud-init"), "{none:?}");
     assert_eq!(none.body["data"], json!(null));
 }
+
+#[tokio::test]
+async fn documents_of_ones_own_are_told_and_wrong_ones_refused() {
+    let rig = Rig::start().await;
+    let snippets = rig.path("vz/snippets");
+    std::fs::create_dir_all(&snippets).unwrap();
+    std::fs::write(
+        snippets.join("user.yaml"),
+        "#cloud-config\npackages: [nginx]\n",
+    )
+    .unwrap();
+    std::fs::write(snippets.join("binary.yaml"), [0xff, 0xfe]).unwrap();
+    std::fs::write(snippets.join("long.yaml"), "x".repeat((512 << 10) + 1)).unwrap();
+    std::fs::create_dir_all(rig.path("vz/template/iso")).unwrap();
+    std::fs::write(rig.path("vz/template/iso/a.iso"), "x").unwrap();
+    let content = "PUT /storage/local";
+    rig.ask(content, ROOT, "content=images,iso,snippets")
+        .await
+        .data();
+    let form = "vmid=100&ide2=local:cloudinit&cicustom=user%3Dlocal:snippets/user.yaml";
+    let made = rig.ask("POST /nodes/n1/qemu", ROOT, form).await;
+    assert_eq!(rig.wait(made.data()).await, "OK");
+    assert_eq!(
+        config(&rig).await["cicustom"],
+        "user=local:snippets/user.yaml"
+    );
+    assert_eq!(
+        dump(&rig, "user").await,
+        "#cloud-config\npackages: [nginx]\n"
+    );
+    let disc = std::fs::read(rig.path(DRIVE)).unwrap();
+    let text = b"packages: [nginx]";
+    assert!(disc.windows(text.len()).any(|part| part == text));
+    for (value, said) in [
+        ("local:snippets/none.yaml", "does not exist"),
+        ("local:snippets/binary.yaml", "UTF-8"),
+        ("local:snippets/long.yaml", "longer than"),
+        ("local:iso/a.iso", "is no snippet"),
+        ("other:snippets/user.yaml", "does not exist"),
+    ] {
+        let form = format!("cicustom=vendor%3D{value}");
+        let refused = rig.ask(&format!("PUT {CONFIG}"), ROOT, &form).await;
+        let text = refused.body["errors"]["cicustom"].as_str();
+        assert!(
+            text.is_some_and(|text| text.contains(said)),
+            "{value}: {refused:?}"
+        );
+    }
+    // Gone meanwhile: the start would say so, and so does who asks.
+    std::fs::remove_file(snippets.join("user.yaml")).unwrap();
+    let line = "GET /nodes/n1/qemu/100/cloudinit/dump?type=user";
+    let gone = rig.ask(line, ROOT, "").await;
+    assert!(gone.line.contains("cicustom"), "{gone:?}");
+}

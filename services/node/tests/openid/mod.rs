@@ -105,6 +105,12 @@ async fn what_a_provider_may_not_decide_is_refused() {
         .await
         .data();
     login(&rig, &provider, "bob").await.data();
+    let log = rig.ask("GET /cluster/log", ROOT, "").await.data().clone();
+    let entries = log.as_array().unwrap().iter();
+    let logins: Vec<_> = entries.filter(|e| e["user"] == "bob@sso").collect();
+    assert_eq!(logins[0]["msg"], "login from 192.0.2.1");
+    let refused = logins[1]["msg"].as_str().unwrap();
+    assert!(refused.contains("no account"), "{refused}");
     // A second factor is demanded, whatever the provider asked for.
     rig.ask(realm, ROOT, "tfa=type%3Doath").await.data();
     let refused = login(&rig, &provider, "bob").await;

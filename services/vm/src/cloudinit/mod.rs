@@ -28,6 +28,19 @@ pub struct Resolver {
     pub domains: Vec<String>,
 }
 
+/// Documents of a person's own.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Documents {
+    /// In the place of `user-data`.
+    pub user: Option<String>,
+    /// In the place of `network-config`.
+    pub network: Option<String>,
+    /// In the place of `meta-data`.
+    pub meta: Option<String>,
+    /// `vendor-data`.
+    pub vendor: Option<String>,
+}
+
 /// The documents.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Seed {
@@ -37,6 +50,8 @@ pub struct Seed {
     pub network: String,
     /// `meta-data`.
     pub meta: String,
+    /// `vendor-data`, which only a person makes.
+    pub vendor: Option<String>,
 }
 
 impl Seed {
@@ -48,14 +63,24 @@ impl Seed {
             yaml::text(&user(vmid, config, &resolver))
         );
         let network = yaml::text(&network(config, &resolver));
-        let digest = hex::encode(Sha256::digest(
-            [user.as_bytes(), network.as_bytes()].concat(),
-        ));
-        let meta = yaml::text(&json!({"instance-id": &digest[..ID_LENGTH]}));
         Self {
+            meta: meta(&user, &network, ""),
             user,
             network,
-            meta,
+            vendor: None,
+        }
+    }
+
+    /// The same with a person's own documents, as far as there are any.
+    pub fn with(self, own: Documents) -> Self {
+        let user = own.user.unwrap_or(self.user);
+        let network = own.network.unwrap_or(self.network);
+        let made = || meta(&user, &network, own.vendor.as_deref().unwrap_or_default());
+        Self {
+            meta: own.meta.unwrap_or_else(made),
+            user,
+            network,
+            vendor: own.vendor,
         }
     }
 
@@ -66,13 +91,22 @@ impl Seed {
             short,
             content: text.as_bytes().to_vec(),
         };
-        let files = [
+        let mut files = vec![
             file("meta-data", "METADATA", &self.meta),
             file("network-config", "NETCONF", &self.network),
             file("user-data", "USERDATA", &self.user),
         ];
+        let vendor = self.vendor.as_deref();
+        files.extend(vendor.map(|text| file("vendor-data", "VENDDATA", text)));
         iso::image(LABEL, &files)
     }
+}
+
+/// `meta-data`: an instance whose id is a digest of the other documents.
+fn meta(user: &str, network: &str, vendor: &str) -> String {
+    let whole = [user, network, vendor].concat();
+    let digest = hex::encode(Sha256::digest(whole.as_bytes()));
+    yaml::text(&json!({"instance-id": &digest[..ID_LENGTH]}))
 }
 
 fn resolver(config: &QemuConfig, host: &Resolver) -> Resolver {
@@ -229,5 +263,32 @@ mod tests {
         assert_eq!(seed(settings, &host).meta, told.meta);
         let other = seed(json!({"name": "web"}), &host);
         assert_ne!(other.meta, told.meta);
+    }
+
+    #[test]
+    fn documents_of_ones_own_stand_in_for_those_that_are_made() {
+        let made = seed(json!({"name": "web"}), &Resolver::default());
+        assert_eq!(made.clone().with(Documents::default()).meta, made.meta);
+        let own = Documents {
+            user: Some("#cloud-config\npackages: [nginx]\n".into()),
+            vendor: Some("#cloud-config\ntimezone: UTC\n".into()),
+            ..Documents::default()
+        };
+        let told = made.clone().with(own.clone());
+        assert_eq!(
+            (Some(&told.user), &told.vendor),
+            (own.user.as_ref(), &own.vendor)
+        );
+        assert_eq!(told.network, made.network);
+        assert_ne!(told.meta, made.meta);
+        let disc = told.disc();
+        let has = |text: &str| disc.windows(text.len()).any(|part| part == text.as_bytes());
+        assert!(has("packages: [nginx]") && has("timezone: UTC"));
+        let meta = Some("instance-id: mine\n".to_owned());
+        let named = told.with(Documents {
+            meta: meta.clone(),
+            ..Documents::default()
+        });
+        assert_eq!(Some(named.meta), meta);
     }
 }

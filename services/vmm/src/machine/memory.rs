@@ -49,7 +49,8 @@ pub fn reserve(bytes: u64) -> Result<Arc<Memory>, Error> {
 
 /// The same, with room for memory that may come.
 pub fn reserve_with_room(bytes: u64, room: Option<Span>) -> Result<Arc<Memory>, Error> {
-    let memory = Memory::from_ranges(&with_room(bytes, room)).map_err(|e| Error::Reserve(bytes, e))?;
+    let memory =
+        Memory::from_ranges(&with_room(bytes, room)).map_err(|e| Error::Reserve(bytes, e))?;
     Ok(Arc::new(memory))
 }
 

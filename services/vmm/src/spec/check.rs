@@ -75,9 +75,11 @@ pub(super) fn bounds(spec: &MachineSpec) -> Result<(), Error> {
 
 /// Checks the shared directories, which take places that disks leave.
 fn shares(spec: &MachineSpec) -> Result<(), Error> {
-    let room = MAX_SHARES.min(MAX_DISKS.saturating_sub(spec.disks.len()));
+    // The last place of disks is no share's.
+    let places = MAX_DISKS - 1;
+    let room = MAX_SHARES.min(places.saturating_sub(spec.disks.len()));
     if let Some(share) = spec.shares.get(room) {
-        let most = format!("more than {MAX_SHARES}, or than {MAX_DISKS} with the disks");
+        let most = format!("more than {MAX_SHARES}, or than {places} with the disks");
         return Err(invalid(&share.id, most));
     }
     if let Some(share) = spec.shares.first().filter(|_| spec.restore.is_some()) {
