@@ -33,7 +33,7 @@ pub struct DirMappingNew {
     #[schemars(length(max = 4096))]
     pub description: Option<String>,
     /// Where it lies: `node=NAME,path=/DIRECTORY`, once for each node.
-    pub map: Vec<DirEntry>,
+    pub map: Vec<String>,
 }
 
 /// A changed mapping of a directory.

@@ -12,7 +12,7 @@ use basalt_api::methods::mapping::{
 use basalt_api::methods::nodes::Child;
 use basalt_api::{Error, Result, registry};
 use basalt_model::access::Privilege;
-use basalt_model::mapping::{DirMapping, MappingId};
+use basalt_model::mapping::{DirEntry, DirMapping, MappingId};
 use basalt_store::{Expect, Stored, Transaction};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -109,9 +109,12 @@ fn check(mapping: &DirMapping) -> Result<()> {
 }
 
 async fn create(call: Call, params: DirMappingNew) -> Result<()> {
+    let wrong = |text| Error::param("map", text);
+    let entries = params.map.iter();
+    let entries = entries.map(|entry| entry.parse::<DirEntry>().map_err(wrong));
     let mapping = DirMapping {
         description: params.description,
-        map: params.map,
+        map: entries.collect::<Result<_>>()?,
     };
     check(&mapping)?;
     if call.node.dir_mapping(&params.id)?.is_some() {
