@@ -124,7 +124,8 @@ mod tests {
                     .find_map(|l| l.strip_prefix("content-length: "));
                 let length: usize = length.unwrap().parse().unwrap();
                 if bytes.len() == end + 4 + length {
-                    let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
+                    let rest = "Connection: close\r\nContent-Length: 0\r\n\r\n";
+                    let answer = format!("HTTP/1.1 {status}\r\n{rest}");
                     stream.write_all(answer.as_bytes()).unwrap();
                     return (head, bytes.split_off(end + 4));
                 }

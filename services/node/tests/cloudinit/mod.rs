@@ -127,6 +127,8 @@ async fn documents_of_ones_own_are_told_and_wrong_ones_refused() {
         dump(&rig, "user").await,
         "#cloud-config\npackages: [nginx]\n"
     );
+    let written = rig.ask("PUT /nodes/n1/qemu/100/cloudinit", ROOT, "").await;
+    assert_eq!(*written.data(), Value::Null);
     let disc = std::fs::read(rig.path(DRIVE)).unwrap();
     let text = b"packages: [nginx]";
     assert!(disc.windows(text.len()).any(|part| part == text));
