@@ -77,7 +77,7 @@ export function AddGenerator({ userid, onClose }: { userid: string; onClose: () 
         />
         <div className="stack-tight">
           <span>Or type this secret into the app:</span>
-          <ClipboardCopy isReadOnly hoverTip="Copy" clickTip="Copied" textAriaLabel="Secret">
+          <ClipboardCopy variant="inline-compact" isCode isBlock hoverTip="Copy the secret" clickTip="Copied">
             {grouped(generator.secret)}
           </ClipboardCopy>
         </div>

@@ -2,6 +2,7 @@
 import {
   Alert,
   Button,
+  Form,
   Label,
   Modal,
   ModalBody,
@@ -102,19 +103,21 @@ function SyncForm({ realm, defaults, onClose }: SyncFormProps) {
       <ModalBody>
         <div className="stack">
           {job.error && <ErrorNote title="That was refused" error={job.error} />}
-          {SYNC_SETTINGS.map((setting) => (
-            <SettingField
-              key={setting.key}
-              setting={setting}
-              value={form.value(setting)}
-              complaint={form.complaint(setting)}
-              isDisabled={pending}
-              onChange={(value) => {
-                form.set(setting, value);
-                setRun(undefined);
-              }}
-            />
-          ))}
+          <Form noValidate onSubmit={(event) => event.preventDefault()}>
+            {SYNC_SETTINGS.map((setting) => (
+              <SettingField
+                key={setting.key}
+                setting={setting}
+                value={form.value(setting)}
+                complaint={form.complaint(setting)}
+                isDisabled={pending}
+                onChange={(value) => {
+                  form.set(setting, value);
+                  setRun(undefined);
+                }}
+              />
+            ))}
+          </Form>
           {run && <RunResult key={run.upid} run={run} onEnd={() => setBusy(false)} />}
         </div>
       </ModalBody>

@@ -69,8 +69,8 @@ export function CloudInitTab({ at, running }: CloudInitTabProps) {
 function NoDrive({ at, config }: { at: GuestRef; config: GuestConfig }) {
   const may = useMay();
   const free = freeDrive(config);
-  const because = !may("vms", "VM.Config.Cdrom")
-    ? "your account lacks the privilege VM.Config.Cdrom"
+  const because = !may("vms", "VM.Config.CDROM")
+    ? "your account lacks the privilege VM.Config.CDROM"
     : free === undefined
       ? "all IDE places are taken: remove a drive first"
       : undefined;
@@ -119,9 +119,9 @@ function DrivePanel({ at, config, drive, running }: DrivePanelProps) {
   const because = may("vms", "VM.Config.Cloudinit")
     ? undefined
     : "your account lacks the privilege VM.Config.Cloudinit";
-  const noDrives = may("vms", "VM.Config.Cdrom")
+  const noDrives = may("vms", "VM.Config.CDROM")
     ? undefined
-    : "your account lacks the privilege VM.Config.Cdrom";
+    : "your account lacks the privilege VM.Config.CDROM";
 
   async function remove(): Promise<void> {
     await api.put("/nodes/{node}/qemu/{vmid}/config", { ...where, delete: drive });

@@ -127,12 +127,13 @@ export function newest(data: RrdData, field: string): number | undefined {
   return data.fields[field]?.findLast((value) => value !== null) ?? undefined;
 }
 
-/** The graphs for which there is anything to draw. */
+/** The graphs for which there is anything to draw: none of the swap space of a node that has none. */
 export function drawable(kind: RrdSource["kind"], data: RrdData): Chart[] {
   return CHARTS[kind]
     .map((chart) => ({
       ...chart,
       lines: chart.lines.filter(({ field }) => data.fields[field] !== undefined),
     }))
-    .filter((chart) => chart.lines.length > 0);
+    .filter((chart) => chart.lines.length > 0)
+    .filter((chart) => chart.top === undefined || newest(data, chart.top) !== 0);
 }

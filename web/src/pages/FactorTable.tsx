@@ -53,7 +53,7 @@ export function FactorTable({ rows, owners, because }: FactorTableProps) {
                 {factor.enable ? "in use" : "switched off"}
               </Label>
             </Td>
-            <Td isActionCell>
+            <Td isActionCell modifier="nowrap">
               <FactorActions userid={userid} factor={factor} because={because(userid)} />
             </Td>
           </Tr>

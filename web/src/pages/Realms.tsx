@@ -82,7 +82,7 @@ function Row({ realm }: { realm: Realm }) {
         {realm.comment ?? "–"}
       </Td>
       <Td dataLabel="Second factor">{realm.tfa ? "everybody must have one" : "each user decides"}</Td>
-      <Td isActionCell>
+      <Td isActionCell modifier="nowrap">
         <RowActions realm={realm} />
       </Td>
     </Tr>
