@@ -41,6 +41,8 @@ export default defineConfig({
     include: ["tests/**/*.test.{ts,tsx}"],
     setupFiles: ["tests/setup.ts"],
     css: false,
+    // Builds run beside the tests.
+    testTimeout: 60_000,
     server: { deps: { inline: [/@patternfly/] } },
   },
 });

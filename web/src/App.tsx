@@ -10,6 +10,7 @@ import { Layout } from "./shell/Layout";
 
 const ApiPage = lazy(() => import("./pages/ApiPage"));
 const DatacenterPage = lazy(() => import("./pages/DatacenterPage"));
+const FactorsPage = lazy(() => import("./pages/FactorsPage"));
 const NodePage = lazy(() => import("./pages/NodePage"));
 const StoragePage = lazy(() => import("./pages/StoragePage"));
 const GuestPage = lazy(() => import("./guest/GuestPage"));
@@ -21,6 +22,8 @@ const router = createBrowserRouter([
     element: <Layout />,
     children: [
       { index: true, element: <DatacenterPage /> },
+      { path: "datacenter/:tab?", element: <DatacenterPage /> },
+      { path: "factors", element: <FactorsPage /> },
       { path: "api", element: <ApiPage /> },
       { path: "nodes/:node/storage/:storage/:tab?", element: <StoragePage /> },
       { path: "nodes/:node/:type/:vmid/:tab?", element: <GuestPage /> },

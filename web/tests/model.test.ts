@@ -3,12 +3,13 @@ import type { Resource, Task } from "../src/api/types";
 import { splitInventory } from "../src/api/queries";
 import { ticketUser } from "../src/api/session";
 import { TaskWatch, type Ended } from "../src/api/watch";
-import { changeParams, deviceRows, optionSettings, sizeSettings } from "../src/model/config";
+import { deviceRows, optionSettings, sizeSettings } from "../src/model/config";
 import { bytes, duration, percent } from "../src/model/format";
 import { whyNot } from "../src/model/guest";
 import { counterRate, History } from "../src/model/history";
 import { parseProps, printProps } from "../src/model/propstring";
 import { binaryFrame, greeting, inputFrame, readHandshake, resizeFrame } from "../src/model/termproxy";
+import { changeParams } from "../src/model/settings";
 import { parseUpid, taskOutcome, taskTitle } from "../src/model/upid";
 import { guessKind, splitVolid } from "../src/model/volume";
 import { findHits } from "../src/shell/GlobalSearch";
@@ -229,7 +230,7 @@ describe("configuration changes", () => {
   });
 
   it("leave devices to be read", () => {
-    expect(deviceRows(config)).toEqual([{ key: "net0", value: "virtio,bridge=vmbr0" }]);
+    expect(deviceRows("qemu", config)).toEqual([{ key: "net0", value: "virtio,bridge=vmbr0" }]);
   });
 });
 

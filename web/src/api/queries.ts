@@ -6,7 +6,8 @@ import { QueryClient, queryOptions, useQuery, type Query } from "@tanstack/react
 import { asGuest, byVmid, type Guest, type GuestRef } from "../model/guest";
 import { History } from "../model/history";
 import type { ContentKind } from "../model/volume";
-import { api } from "./client";
+import { readRrd, type RrdSource, type Timeframe } from "../model/rrd";
+import { api, getAny } from "./client";
 import { ApiError } from "./error";
 import type { GuestStatus, NodeStatus, Resource, Volume } from "./types";
 
@@ -105,6 +106,48 @@ export const queries = {
       queryFn: ({ signal }) => api.get("/access/domains", {}, signal),
       staleTime: Infinity,
     }),
+  realm: (realm: string) =>
+    queryOptions({
+      queryKey: ["realms", realm],
+      queryFn: ({ signal }) => api.get("/access/domains/{realm}", { realm }, signal),
+      gcTime: 0,
+      staleTime: 0,
+      refetchOnWindowFocus: false,
+      retry: false,
+    }),
+  cpuModels: (node: string) =>
+    queryOptions({
+      queryKey: ["node", node, "cpus"],
+      queryFn: ({ signal }) => api.get("/nodes/{node}/capabilities/qemu/cpu", { node }, signal),
+      staleTime: Infinity,
+      retry: false,
+    }),
+  factors: (userid: string) =>
+    queryOptions({
+      queryKey: ["factors", userid],
+      queryFn: ({ signal }) => api.get("/access/tfa/{userid}", { userid }, signal),
+      retry: false,
+    }),
+  allFactors: () =>
+    queryOptions({
+      queryKey: ["factors"],
+      queryFn: ({ signal }) => api.get("/access/tfa", {}, signal),
+      retry: false,
+    }),
+  users: () =>
+    queryOptions({
+      queryKey: ["users"],
+      queryFn: ({ signal }) => api.get("/access/users", {}, signal),
+      staleTime: 30_000,
+      retry: false,
+    }),
+  auditLog: (max: number) =>
+    queryOptions({
+      queryKey: ["log", max],
+      queryFn: ({ queryKey, signal }) => timed(queryKey, () => api.get("/cluster/log", { max }, signal)),
+      refetchInterval: paced(SLOW_MS),
+      placeholderData: (before) => before,
+    }),
   version: () =>
     queryOptions({
       queryKey: ["version"],
@@ -145,6 +188,33 @@ export const queries = {
       queryFn: ({ queryKey, signal }) =>
         timed(queryKey, () => api.get("/nodes/{node}/tasks", { node, limit: 100, source: "all" }, signal)),
       refetchInterval: paced(SLOW_MS),
+    }),
+  certificates: (node: string) =>
+    queryOptions({
+      queryKey: ["node", node, "certificates"],
+      queryFn: ({ signal }) => api.get("/nodes/{node}/certificates/info", { node }, signal),
+      retry: false,
+    }),
+  time: (node: string) =>
+    queryOptions({
+      queryKey: ["node", node, "time"],
+      queryFn: ({ signal }) => api.get("/nodes/{node}/time", { node }, signal),
+      refetchInterval: paced(SLOW_MS),
+      retry: false,
+    }),
+  dns: (node: string) =>
+    queryOptions({
+      queryKey: ["node", node, "dns"],
+      queryFn: ({ signal }) => api.get("/nodes/{node}/dns", { node }, signal),
+      retry: false,
+    }),
+  hosts: (node: string) =>
+    queryOptions({
+      queryKey: ["node", node, "hosts"],
+      queryFn: ({ signal }) => api.get("/nodes/{node}/hosts", { node }, signal),
+      // Somebody may be typing in it.
+      refetchOnWindowFocus: false,
+      retry: false,
     }),
   updateStatus: (node: string) =>
     queryOptions({
@@ -188,6 +258,18 @@ export const queries = {
         timed(queryKey, () => api.get("/nodes/{node}/storage/{storage}/content", { node, storage }, signal)),
       refetchInterval: paced(SLOW_MS),
     }),
+  rrd: (of: RrdSource, timeframe: Timeframe) =>
+    queryOptions({
+      queryKey: ["rrd", of.template, of.params, timeframe],
+      queryFn: async ({ queryKey, signal }) =>
+        timed(queryKey, async () =>
+          readRrd(await getAny(of.template, { ...of.params, timeframe, cf: "AVERAGE" }, signal)),
+        ),
+      // One sample a minute is the finest there is.
+      refetchInterval: paced(60_000),
+      staleTime: 30_000,
+      retry: false,
+    }),
   nextId: () =>
     queryOptions({
       queryKey: ["nextid"],
@@ -217,6 +299,38 @@ export const queries = {
       queryFn: ({ signal }) =>
         api.get(`/nodes/{node}/${guest.type}/{vmid}/config`, { node: guest.node, vmid: guest.vmid }, signal),
       staleTime: 5000,
+    }),
+  cloudPending: (guest: GuestRef) =>
+    queryOptions({
+      queryKey: ["guest", guest.type, guest.vmid, "cloudinit"],
+      queryFn: ({ signal }) =>
+        api.get("/nodes/{node}/qemu/{vmid}/cloudinit", { node: guest.node, vmid: guest.vmid }, signal),
+      retry: false,
+    }),
+  cloudDocument: (guest: GuestRef, type: "user" | "network" | "meta") =>
+    queryOptions({
+      queryKey: ["guest", guest.type, guest.vmid, "cloudinit", type],
+      queryFn: ({ signal }) =>
+        api.get(
+          "/nodes/{node}/qemu/{vmid}/cloudinit/dump",
+          { node: guest.node, vmid: guest.vmid, type },
+          signal,
+        ),
+      retry: false,
+    }),
+  agentInterfaces: (guest: GuestRef) =>
+    queryOptions({
+      queryKey: ["guest", guest.type, guest.vmid, "agent"],
+      queryFn: ({ queryKey, signal }) =>
+        timed(queryKey, () =>
+          api.get(
+            "/nodes/{node}/qemu/{vmid}/agent/network-get-interfaces",
+            { node: guest.node, vmid: guest.vmid },
+            signal,
+          ),
+        ),
+      refetchInterval: paced(SLOW_MS),
+      retry: false,
     }),
   guestTasks: (guest: GuestRef) =>
     queryOptions({

@@ -177,6 +177,12 @@ export function useSession(): SessionState {
   return useSyncExternalStore(subscribe, () => state);
 }
 
+/** Name of who is logged in, with the realm; empty when nobody is. */
+export function useUser(): string {
+  const current = useSession();
+  return current.phase === "in" ? current.session.username : "";
+}
+
 /** A privilege check for greying out actions; the server decides in the end. Unknown counts as allowed. */
 export function mayI(cap: Capabilities | undefined, area: string, privilege: string): boolean {
   const privileges = cap?.[area];

@@ -1,4 +1,4 @@
-/** Security keys: the challenge that a login brings, and a key's answer to it. Bytes travel as base64url. */
+/** Security keys: adding one, and answering the challenge that a login brings. Bytes travel as base64url. */
 
 interface KeyQuestion {
   publicKey: {
@@ -69,4 +69,53 @@ export async function askKey({ publicKey }: KeyQuestion): Promise<string> {
       signature: toBase64url(signature),
     },
   });
+}
+
+/** What a new key is asked for: `PublicKeyCredentialCreationOptions` with base64url in place of bytes. */
+interface NewKeyQuestion {
+  publicKey: Omit<PublicKeyCredentialCreationOptions, "challenge" | "user" | "excludeCredentials"> & {
+    challenge: string;
+    user: { id: string; name: string; displayName: string };
+    excludeCredentials?: { type: "public-key"; id: string }[];
+  };
+}
+
+/** A new key's answer, with the challenge that it answers. */
+export interface NewKey {
+  challenge: string;
+  value: string;
+}
+
+/** Makes a credential on the user's security key. Throws in plain words when it gives none. */
+export async function makeKey(question: string): Promise<NewKey> {
+  const { publicKey } = JSON.parse(question) as NewKeyQuestion;
+  const asked = navigator.credentials.create({
+    publicKey: {
+      ...publicKey,
+      challenge: fromBase64url(publicKey.challenge),
+      user: { ...publicKey.user, id: fromBase64url(publicKey.user.id) },
+      excludeCredentials: (publicKey.excludeCredentials ?? []).map(({ type, id }) => ({
+        type,
+        id: fromBase64url(id),
+      })),
+    },
+  });
+  const made = await asked.catch((error: unknown) => {
+    if (error instanceof DOMException && error.name === "InvalidStateError")
+      throw new Error("This security key was added before.");
+    return null;
+  });
+  if (!made) throw new Error("The security key gave no answer.");
+  const { id, rawId, type, response } = made as PublicKeyCredential;
+  const { attestationObject, clientDataJSON } = response as AuthenticatorAttestationResponse;
+  const value = {
+    id,
+    type,
+    rawId: toBase64url(rawId),
+    response: {
+      attestationObject: toBase64url(attestationObject),
+      clientDataJSON: toBase64url(clientDataJSON),
+    },
+  };
+  return { challenge: publicKey.challenge, value: JSON.stringify(value) };
 }

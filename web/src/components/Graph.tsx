@@ -18,19 +18,22 @@ export interface GraphProps {
   format: (value: number) => string;
   /** Top of the scale; grows with the values when absent. */
   max?: number | undefined;
+  /** Seconds that are shown at least, even when the samples span less: five minutes when absent. */
+  span?: number;
   /** True for bytes: the scale steps in powers of two. */
   binary?: boolean;
   /** Text beside the title, such as the total. */
   detail?: ReactNode;
 }
 
-function latest(line: Line): number | null {
-  return line.values.at(-1) ?? null;
+/** The value in the head. The newest recorded sample may still be under way, then the one before it counts. */
+function latest(line: Line, recorded: boolean): number | null {
+  return (recorded ? line.values.findLast((value) => value !== null) : line.values.at(-1)) ?? null;
 }
 
 export function Graph(props: GraphProps) {
-  const { title, lines, format, detail } = props;
-  const now = lines.map((line) => ({ label: line.label, value: latest(line) }));
+  const { title, lines, format, detail, span } = props;
+  const now = lines.map((line) => ({ label: line.label, value: latest(line, span !== undefined) }));
   const spoken = now.map(({ label, value }) => `${label} ${value === null ? "unknown" : format(value)}`);
   return (
     <section className="graph" aria-label={title}>

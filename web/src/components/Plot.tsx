@@ -2,6 +2,7 @@
 import { useEffect, useRef } from "react";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
+import { axisTime } from "../model/format";
 import { useDark } from "../shell/theme";
 import type { GraphProps } from "./Graph";
 
@@ -19,6 +20,7 @@ function colours(dark: boolean) {
 
 function options(width: number, dark: boolean, props: GraphProps): uPlot.Options {
   const c = colours(dark);
+  const span = props.span ?? SPAN_SECONDS;
   const font = '12px "Red Hat Text", sans-serif';
   const axis = { stroke: c.text, font, grid: { stroke: c.grid, width: 1 }, ticks: { show: false } };
   return {
@@ -30,12 +32,12 @@ function options(width: number, dark: boolean, props: GraphProps): uPlot.Options
     scales: {
       x: {
         time: true,
-        range: (_plot, min, max) => [Math.min(min ?? 0, (max ?? 0) - SPAN_SECONDS), max ?? 0],
+        range: (_plot, min, max) => [Math.min(min ?? 0, (max ?? 0) - span), max ?? 0],
       },
       y: { range: (_plot, _min, max) => [0, props.max ?? Math.max((max ?? 0) * 1.15, 1)] },
     },
     axes: [
-      { ...axis, space: 80, size: 28, values: (_p, splits) => splits.map(clock) },
+      { ...axis, space: 80, size: 28, values: (_p, splits) => splits.map((time) => axisTime(time, span)) },
       {
         ...axis,
         size: 72,
@@ -57,18 +59,12 @@ function options(width: number, dark: boolean, props: GraphProps): uPlot.Options
   };
 }
 
-function clock(seconds: number): string {
-  const date = new Date(seconds * 1000);
-  const pad = (n: number) => String(n).padStart(2, "0");
-  return `${pad(date.getHours())}:${pad(date.getMinutes())}${date.getSeconds() ? `:${pad(date.getSeconds())}` : ""}`;
-}
-
 export default function Plot(props: GraphProps) {
   const dark = useDark();
   const box = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot>(undefined);
   const latest = useRef(props);
-  const shape = `${props.lines.map((line) => line.label).join()}|${props.max}`;
+  const shape = `${props.lines.map((line) => line.label).join()}|${props.max}|${props.span}`;
 
   useEffect(() => {
     latest.current = props;

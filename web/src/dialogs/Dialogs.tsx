@@ -8,6 +8,13 @@ const CreateContainer = lazy(() => import("./CreateContainer"));
 const UploadDialog = lazy(() => import("./UploadDialog"));
 const UpdateDialog = lazy(() => import("./UpdateDialog"));
 const UpdateSourceDialog = lazy(() => import("./UpdateSourceDialog"));
+const AddFactor = lazy(() => import("./AddFactor"));
+const ChangeFactor = lazy(() => import("./ChangeFactor"));
+const RemoveFactor = lazy(() => import("./RemoveFactor"));
+const RealmDialog = lazy(() => import("./RealmDialog"));
+const SyncDialog = lazy(() => import("./SyncDialog"));
+const StateDiskDialog = lazy(() => import("./StateDiskDialog"));
+const CertificateDialog = lazy(() => import("./CertificateDialog"));
 const TaskDialog = lazy(() => import("./TaskDialog"));
 
 export function Dialogs() {
@@ -29,6 +36,20 @@ function Opened({ dialog }: { dialog: Dialog }) {
       return <UpdateDialog node={dialog.node} onClose={closeDialog} />;
     case "update-source":
       return <UpdateSourceDialog node={dialog.node} onClose={closeDialog} />;
+    case "factor-add":
+      return <AddFactor userid={dialog.userid} type={dialog.type} onClose={closeDialog} />;
+    case "factor-change":
+      return <ChangeFactor userid={dialog.userid} factor={dialog.factor} onClose={closeDialog} />;
+    case "factor-remove":
+      return <RemoveFactor userid={dialog.userid} factor={dialog.factor} onClose={closeDialog} />;
+    case "realm":
+      return <RealmDialog type={dialog.type} realm={dialog.realm} onClose={closeDialog} />;
+    case "realm-sync":
+      return <SyncDialog realm={dialog.realm} onClose={closeDialog} />;
+    case "state-disk":
+      return <StateDiskDialog at={dialog.at} disk={dialog.disk} onClose={closeDialog} />;
+    case "certificate":
+      return <CertificateDialog node={dialog.node} onClose={closeDialog} />;
     case "task":
       return <TaskDialog key={dialog.task.upid} task={dialog.task} onClose={closeDialog} />;
   }

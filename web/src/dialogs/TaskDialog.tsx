@@ -13,7 +13,7 @@ import {
   Skeleton,
   Switch,
 } from "@patternfly/react-core";
-import { useMutation, useQuery, useQueryClient, type QueryClient } from "@tanstack/react-query";
+import { useMutation } from "@tanstack/react-query";
 import { useEffect, useRef, useState, type ReactNode } from "react";
 import { api } from "../api/client";
 import type { LogLine, Task, TaskStatus } from "../api/types";
@@ -21,47 +21,9 @@ import { ErrorNote } from "../components/ErrorNote";
 import { OutcomeLabel } from "../components/OutcomeLabel";
 import { moment } from "../model/format";
 import { exitOutcome, taskTitle } from "../model/upid";
+import { isPlaceholder, useFollowed } from "./followed";
 
 type TaskHead = Pick<Task, "upid" | "node" | "type" | "id" | "user" | "starttime">;
-
-interface Followed {
-  status: TaskStatus;
-  lines: LogLine[];
-}
-
-const PAGE = 500;
-
-/** Asks for the state first and the log after it, so that the log of an ended task is complete. */
-async function follow(client: QueryClient, task: TaskHead, key: readonly unknown[], signal: AbortSignal) {
-  const where = { node: task.node, upid: task.upid };
-  const status = await api.get("/nodes/{node}/tasks/{upid}/status", where, signal);
-  const known = client.getQueryData<Followed>(key)?.lines ?? [];
-  const lines = isPlaceholder(known) ? [] : [...known];
-  for (;;) {
-    const more = await api.get(
-      "/nodes/{node}/tasks/{upid}/log",
-      { ...where, start: lines.length, limit: PAGE },
-      signal,
-    );
-    lines.push(...more);
-    if (more.length < PAGE) return { status, lines };
-  }
-}
-
-/** An empty log is sent as one line that says so; it must not count as the first. */
-function isPlaceholder(lines: readonly LogLine[]): boolean {
-  return lines.length === 1 && lines[0]?.t === "no content";
-}
-
-function useFollowed(task: TaskHead) {
-  const client = useQueryClient();
-  const key = ["task", task.upid];
-  return useQuery({
-    queryKey: key,
-    queryFn: ({ signal }) => follow(client, task, key, signal),
-    refetchInterval: (query) => (query.state.data?.status.status === "stopped" ? false : 1500),
-  });
-}
 
 export default function TaskDialog({ task, onClose }: { task: TaskHead; onClose: () => void }) {
   const followed = useFollowed(task);

@@ -1,6 +1,8 @@
 /** Which dialog is open. One at a time; any part of the page may open one. */
 import { useSyncExternalStore, type ReactNode } from "react";
+import type { Factor, FactorType, RealmType } from "../api/schema";
 import type { Task } from "../api/types";
+import type { GuestRef } from "../model/guest";
 
 export interface Confirm {
   kind: "confirm";
@@ -13,6 +15,9 @@ export interface Confirm {
   run: () => Promise<unknown>;
 }
 
+/** Where a volume goes that keeps a machine's state, or tells cloud-init. */
+export type StateDisk = "efidisk0" | "tpmstate0" | `ide${number}`;
+
 export type Dialog =
   | Confirm
   | { kind: "create-vm"; node?: string | undefined }
@@ -20,6 +25,13 @@ export type Dialog =
   | { kind: "upload"; node: string; storage: string; kinds: string[]; preset?: string | undefined }
   | { kind: "update"; node: string }
   | { kind: "update-source"; node: string }
+  | { kind: "factor-add"; userid: string; type: FactorType }
+  | { kind: "factor-change"; userid: string; factor: Factor }
+  | { kind: "factor-remove"; userid: string; factor: Factor }
+  | { kind: "realm"; type: RealmType; realm?: string | undefined }
+  | { kind: "realm-sync"; realm: string }
+  | { kind: "state-disk"; at: GuestRef; disk: StateDisk }
+  | { kind: "certificate"; node: string }
   | { kind: "task"; task: Pick<Task, "upid" | "node" | "type" | "id" | "user" | "starttime"> };
 
 let open: Dialog | undefined;

@@ -22,18 +22,20 @@ import { ACTION_NAMES, guestPath, kindName, shortName, type Guest, type GuestRef
 import { taskOutcome, taskTitle } from "../model/upid";
 import { openDialog } from "../dialogs/store";
 import NotFoundPage from "../pages/NotFoundPage";
+import { CloudInitTab } from "./CloudInitTab";
 import { ConsoleTab } from "./ConsoleTab";
 import { HardwareTab, OptionsTab } from "./ConfigTabs";
 import { GuestTasks, SummaryTab } from "./SummaryTab";
 import { useGuestActions } from "./useGuestActions";
 
-type TabKey = "summary" | "console" | "hardware" | "resources" | "options" | "tasks";
+type TabKey = "summary" | "console" | "hardware" | "resources" | "cloudinit" | "options" | "tasks";
 
 function tabsOf(type: GuestRef["type"]): { key: TabKey; title: string }[] {
   return [
     { key: "summary", title: "Summary" },
     { key: "console", title: "Console" },
     type === "qemu" ? { key: "hardware", title: "Hardware" } : { key: "resources", title: "Resources" },
+    ...(type === "qemu" ? [{ key: "cloudinit", title: "Cloud-init" } as const] : []),
     { key: "options", title: "Options" },
     { key: "tasks", title: "Tasks" },
   ];
@@ -152,6 +154,8 @@ function TabBody({ tab, at, guest, status }: TabBodyProps) {
     case "hardware":
     case "resources":
       return <HardwareTab at={at} running={guest?.status === "running"} />;
+    case "cloudinit":
+      return <CloudInitTab at={at} running={guest?.status === "running"} />;
     case "options":
       return <OptionsTab at={at} running={guest?.status === "running"} />;
     case "tasks":

@@ -8,12 +8,15 @@ import { Facts } from "../components/Facts";
 import { LoadGraphs } from "../components/LoadGraphs";
 import { Meter } from "../components/Meter";
 import { Panel } from "../components/Panel";
+import { Graphs } from "../components/RecordedGraphs";
 import { StatusText } from "../components/StatusIcon";
 import { TaskTable } from "../components/TaskTable";
 import { bytes, duration, share } from "../model/format";
 import { guestPath, type GuestRef } from "../model/guest";
 import { parseProps } from "../model/propstring";
+import { guestRrd } from "../model/rrd";
 import { isConsoleTask } from "../model/upid";
+import { AgentPanel } from "./AgentPanel";
 
 /** How the guest is doing: load, facts, notes. */
 export function SummaryTab({ at, status }: { at: GuestRef; status: GuestStatus | undefined }) {
@@ -22,7 +25,13 @@ export function SummaryTab({ at, status }: { at: GuestRef; status: GuestStatus |
   const description = config?.description;
   return (
     <>
-      {running && <LoadGraphs source={guestSource(at)} cpus={status.cpus} memory={status.maxmem} />}
+      {status && (
+        <Graphs
+          key={running ? "running" : "stopped"}
+          of={guestRrd(at)}
+          live={running && <LoadGraphs source={guestSource(at)} cpus={status.cpus} memory={status.maxmem} />}
+        />
+      )}
       <div className="columns">
         <Panel title="Guest">
           <Facts
@@ -46,6 +55,7 @@ export function SummaryTab({ at, status }: { at: GuestRef; status: GuestStatus |
             }}
           />
         </Panel>
+        {running && at.type === "qemu" && config && <AgentPanel at={at} config={config} />}
         <Panel title="Notes">
           {description ? (
             <p className="notes">{String(description)}</p>

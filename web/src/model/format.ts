@@ -70,3 +70,41 @@ export function moment(seconds: number | undefined, now = Date.now()): string {
   const today = new Date(now).toDateString() === date.toDateString();
   return (today ? sameDay : anyDay).format(date);
 }
+
+const dayOnly = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric" });
+const dayAndHour = new Intl.DateTimeFormat(undefined, {
+  month: "short",
+  day: "numeric",
+  hour: "2-digit",
+  minute: "2-digit",
+});
+const HOURS_SHOWN = 26 * 3600;
+const DAYS_SHOWN = 9 * 86400;
+
+/** A time (Unix seconds) below a graph that spans `span` seconds: the clock, the day with it, or the day alone. */
+export function axisTime(seconds: number, span: number): string {
+  const date = new Date(seconds * 1000);
+  if (span > DAYS_SHOWN) return dayOnly.format(date);
+  if (span > HOURS_SHOWN) return dayAndHour.format(date);
+  const pad = (n: number) => String(n).padStart(2, "0");
+  const tail = date.getSeconds() ? `:${pad(date.getSeconds())}` : "";
+  return `${pad(date.getHours())}:${pad(date.getMinutes())}${tail}`;
+}
+
+const dayOfYear = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
+
+/** The day of a point in time (Unix seconds), with its year. */
+export function calendarDay(seconds: number): string {
+  return dayOfYear.format(new Date(seconds * 1000));
+}
+
+const anywhere = new Intl.DateTimeFormat(undefined, {
+  dateStyle: "medium",
+  timeStyle: "medium",
+  timeZone: "UTC",
+});
+
+/** Date and time that a clock shows, given as if it showed universal time (Unix seconds). */
+export function wallClock(seconds: number): string {
+  return anywhere.format(new Date(seconds * 1000));
+}

@@ -1,22 +1,36 @@
 import { Skeleton } from "@patternfly/react-core";
-import { Link } from "react-router";
+import { Link, useParams } from "react-router";
 import { useInventory } from "../api/queries";
 import type { Resource } from "../api/types";
 import { CreateButtons } from "../components/CreateButtons";
 import { GuestTable } from "../components/GuestTable";
 import { Meter } from "../components/Meter";
 import { PageHead } from "../components/PageHead";
+import { PageTabs, TAB_PANEL } from "../components/PageTabs";
 import { Panel } from "../components/Panel";
 import { KindIcon, StatusText } from "../components/StatusIcon";
 import { usePageTitle } from "../components/usePageTitle";
 import { bytes, duration, share } from "../model/format";
+import { AllFactors } from "./AllFactors";
+import { AuditLog } from "./AuditLog";
+import NotFoundPage from "./NotFoundPage";
+import { Realms } from "./Realms";
 
-/** Everything at a glance: nodes with their load, then all guests. */
+const TABS = [
+  { key: "summary", title: "Summary" },
+  { key: "realms", title: "Realms" },
+  { key: "factors", title: "Second factors" },
+  { key: "log", title: "Audit log" },
+];
+
+/** What belongs to no single node. */
 export default function DatacenterPage() {
   usePageTitle("Datacenter");
+  const { tab = "summary" } = useParams();
   const { inventory } = useInventory();
   const guests = inventory?.guests ?? [];
   const running = guests.filter((g) => g.status === "running").length;
+  if (!TABS.some((t) => t.key === tab)) return <NotFoundPage />;
   return (
     <>
       <PageHead
@@ -32,18 +46,37 @@ export default function DatacenterPage() {
           </div>
         }
       />
-      <div className="page-body stack">
-        <div className="cards">
-          {inventory
-            ? inventory.nodes.map((node) => <NodeCard key={node.id} node={node} />)
-            : [0].map((i) => <Skeleton key={i} height="9rem" screenreaderText="Loading nodes" />)}
-        </div>
-        {inventory ? (
-          <GuestTable guests={guests} />
+      <PageTabs label="Datacenter" base="/datacenter" tabs={TABS} current={tab} />
+      <div className="page-body stack" id={TAB_PANEL} role="tabpanel" aria-label={tab}>
+        {tab === "realms" ? (
+          <Realms />
+        ) : tab === "factors" ? (
+          <AllFactors />
+        ) : tab === "log" ? (
+          <AuditLog />
         ) : (
-          <Skeleton height="12rem" screenreaderText="Loading guests" />
+          <Summary />
         )}
       </div>
+    </>
+  );
+}
+
+/** Everything at a glance: nodes with their load, then all guests. */
+function Summary() {
+  const { inventory } = useInventory();
+  return (
+    <>
+      <div className="cards">
+        {inventory
+          ? inventory.nodes.map((node) => <NodeCard key={node.id} node={node} />)
+          : [0].map((i) => <Skeleton key={i} height="9rem" screenreaderText="Loading nodes" />)}
+      </div>
+      {inventory ? (
+        <GuestTable guests={inventory.guests} />
+      ) : (
+        <Skeleton height="12rem" screenreaderText="Loading guests" />
+      )}
     </>
   );
 }

@@ -14,14 +14,20 @@ import { PageTabs, TAB_PANEL } from "../components/PageTabs";
 import { Panel } from "../components/Panel";
 import { KindIcon, StatusText } from "../components/StatusIcon";
 import { TaskTable } from "../components/TaskTable";
+import { Graphs } from "../components/RecordedGraphs";
 import { usePageTitle } from "../components/usePageTitle";
 import { bytes, duration, share } from "../model/format";
+import { nodeRrd } from "../model/rrd";
 import { contentKinds, kindLabel } from "../model/volume";
+import { NodeCertificates } from "./NodeCertificates";
+import { NodeSystem } from "./NodeSystem";
 import { FallBackNote, NodeUpdates } from "./NodeUpdates";
 import NotFoundPage from "./NotFoundPage";
 
 const TABS = [
   { key: "summary", title: "Summary" },
+  { key: "system", title: "System" },
+  { key: "certificates", title: "Certificates" },
   { key: "updates", title: "Updates" },
   { key: "tasks", title: "Tasks" },
 ];
@@ -56,6 +62,10 @@ export default function NodePage() {
         {tab !== "updates" && <FallBackNote node={node} />}
         {tab === "tasks" ? (
           <NodeTasks node={node} />
+        ) : tab === "system" ? (
+          <NodeSystem node={node} />
+        ) : tab === "certificates" ? (
+          <NodeCertificates node={node} />
         ) : tab === "updates" ? (
           <NodeUpdates node={node} />
         ) : (
@@ -75,7 +85,12 @@ function Summary({ node }: { node: string }) {
       {error && !status && (
         <ErrorNote title="The node's status cannot be read" error={error} onRetry={() => void refetch()} />
       )}
-      <LoadGraphs source={nodeSource(node)} cpus={status?.cpuinfo?.cpus} memory={status?.memory?.total} />
+      <Graphs
+        of={nodeRrd(node)}
+        live={
+          <LoadGraphs source={nodeSource(node)} cpus={status?.cpuinfo?.cpus} memory={status?.memory?.total} />
+        }
+      />
       <div className="columns">
         <HostFacts node={node} />
         <Storages node={node} />

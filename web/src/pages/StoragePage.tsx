@@ -26,10 +26,12 @@ import { Meter } from "../components/Meter";
 import { PageHead } from "../components/PageHead";
 import { PageTabs, TAB_PANEL } from "../components/PageTabs";
 import { Panel } from "../components/Panel";
+import { Graphs } from "../components/RecordedGraphs";
 import { KindIcon, StatusText } from "../components/StatusIcon";
 import { usePageTitle } from "../components/usePageTitle";
 import { openDialog } from "../dialogs/store";
 import { bytes, moment, percent, share } from "../model/format";
+import { storageRrd } from "../model/rrd";
 import { contentKinds, kindLabel, KINDS, splitVolid, UPLOAD_KINDS, type ContentKind } from "../model/volume";
 import NotFoundPage from "./NotFoundPage";
 
@@ -69,7 +71,10 @@ export default function StoragePage() {
       <PageTabs label="Storage" base={`/nodes/${node}/storage/${storage}`} tabs={TABS} current={tab} />
       <div className="page-body stack" id={TAB_PANEL} role="tabpanel" aria-label={tab}>
         {tab === "summary" ? (
-          <StorageSummary row={row} info={info} kinds={kinds} />
+          <>
+            <Graphs of={storageRrd(node, storage)} />
+            <StorageSummary row={row} info={info} kinds={kinds} />
+          </>
         ) : (
           <Content key={`${node}/${storage}`} node={node} storage={storage} kinds={kinds} />
         )}

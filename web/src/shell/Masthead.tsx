@@ -100,6 +100,9 @@ function UserMenu() {
           {version.data ? `API version ${version.data.version}` : "Basalt"}
         </DropdownItem>
         <Divider component="li" key="divider" />
+        <DropdownItem key="factors" onClick={() => void navigate("/factors")}>
+          Second factors
+        </DropdownItem>
         <DropdownItem key="api" onClick={() => void navigate("/api")}>
           API methods
         </DropdownItem>

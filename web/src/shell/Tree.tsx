@@ -97,8 +97,9 @@ export function treeRows(inventory: Inventory, folded: ReadonlySet<string>): Tre
 
 /** True when the page shown belongs to the row. */
 function isCurrent(row: TreeRow, pathname: string): boolean {
-  if (row.kind === "datacenter") return pathname === "/";
-  if (row.kind === "node") return new RegExp(`^${row.path}(/(summary|tasks))?$`).test(pathname);
+  if (row.kind === "datacenter") return pathname === "/" || pathname.startsWith("/datacenter");
+  // What has more parts is the page of a guest or storage below it.
+  if (row.kind === "node") return new RegExp(`^${row.path}(/[^/]+)?$`).test(pathname);
   return pathname === row.path || pathname.startsWith(`${row.path}/`);
 }
 
