@@ -31,6 +31,8 @@ const UNSAFE: &[(&str, &str)] = &[
     ("UpdateUpload", "writes updates"),
     ("UpdateConfigPut", "asks servers"),
     ("DomainSync", "asks directories"),
+    ("AcmeTos", "asks authorities"),
+    ("AcmeMetaGet", "asks authorities"),
     (
         "TicketCreate",
         "takes seconds on purpose when it is refused",
