@@ -34,6 +34,8 @@ const UNSAFE: &[(&str, &str)] = &[
     ("MetricServerUpdate", "sends figures anywhere"),
     ("NodeDnsPut", "changes the host's name servers"),
     ("DomainSync", "asks directories"),
+    ("AcmeTos", "asks authorities"),
+    ("AcmeMetaGet", "asks authorities"),
     (
         "TicketCreate",
         "takes seconds on purpose when it is refused",

@@ -7,6 +7,8 @@ use crate::secret;
 use anyhow::{Context, Result, bail};
 use basalt_api::endpoint::{Kind, Verb};
 use basalt_api::registry::{Declaration, registry};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint};
 use serde_json::{Map, Value};
@@ -22,10 +24,17 @@ pub const COMMON: [&str; 4] = ["output-format", "no-wait", "socket", FILE];
 /// on a command line, where everybody can read them.
 const SECRETS: [&str; 2] = ["password", "bind-password"];
 /// Parameters that name a file to read instead, for the same reason, or because they are long.
-const FROM_FILES: [(&str, &[&str]); 1] = [(
-    "/nodes/{node}/certificates/custom",
-    &["certificates", "key"],
-)];
+const FROM_FILES: [(&str, &[&str]); 4] = [
+    (
+        "/nodes/{node}/certificates/custom",
+        &["certificates", "key"],
+    ),
+    ("/cluster/acme/account", &["eab-hmac-key"]),
+    ("/cluster/acme/plugins", &["data"]),
+    ("/cluster/acme/plugins/{id}", &["data"]),
+];
+/// Of these, what the method wants in base64 and people write as it is.
+const ENCODED: [&str; 1] = ["data"];
 
 /// One command.
 #[derive(Debug, Clone)]
@@ -355,8 +364,11 @@ fn read_files(template: &str, params: &mut Map<String, Value>) -> Result<()> {
     let names = FROM_FILES.iter().find(|(path, _)| *path == template);
     for name in names.map_or(&[][..], |(_, names)| *names) {
         if let Some(Value::String(file)) = params.get(*name) {
-            let text = std::fs::read_to_string(file)
+            let mut text = std::fs::read_to_string(file)
                 .with_context(|| format!("{name}: cannot read {file}"))?;
+            if ENCODED.contains(name) {
+                text = STANDARD.encode(text);
+            }
             params.insert((*name).to_owned(), text.into());
         }
     }

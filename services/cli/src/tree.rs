@@ -41,6 +41,7 @@ fn nest(command: Command, leaves: Vec<Rest<'_>>, line: &[String]) -> Command {
 pub fn subject(word: &str) -> &str {
     match word {
         "acl" => "permissions",
+        "acme" => "authorities that sign the host's certificate",
         "cert" => "certificates",
         "ct" => "containers",
         "disk" => "disks of the host",

@@ -5,6 +5,7 @@
 //! [`machine`] and [`container`] for what a configuration becomes when it runs.
 
 pub mod access;
+pub mod acme;
 pub mod balloon;
 pub mod container;
 pub mod cpu;

@@ -4,6 +4,7 @@ pub mod custom;
 
 use basalt_api::methods::certificates::Certificate;
 use basalt_api::{Error, Result};
+use basalt_unit::{ServiceOrder, UnitError, Units};
 use sha2::{Digest, Sha256};
 use std::path::Path;
 use x509_parser::pem::parse_x509_pem;
@@ -14,6 +15,14 @@ use x509_parser::public_key::PublicKey;
 pub const FILE: &str = "tls/cert.pem";
 /// The name that clients know it by.
 const NAME: &str = "pve-ssl.pem";
+
+/// Shows the certificate; reloaded, it does so to new connections and keeps the old ones.
+const GATEWAY: &str = "basalt-gateway.service";
+
+/// Lets the gateway show the certificate that is in place now.
+pub async fn reload(units: &Units) -> std::result::Result<(), UnitError> {
+    units.order(GATEWAY, ServiceOrder::Reload).await
+}
 
 /// SHA-256 of a certificate as clients compare it: `AB:CD:…`.
 pub fn fingerprint(der: &[u8]) -> String {

@@ -24,6 +24,9 @@ pub struct Settings {
     /// Folder of the storage `local`.
     #[arg(long, default_value = "/var/lib/vz")]
     pub vz: PathBuf,
+    /// Port that proofs of names are shown on, where authorities see it as port 80.
+    #[arg(long, default_value_t = 80)]
+    pub challenge_port: u16,
     /// Name of the node (default the host's name).
     #[arg(long)]
     pub name: Option<String>,

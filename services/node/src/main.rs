@@ -4,6 +4,7 @@
 //! declarations in `basalt-api`; [`core`] is what every part stands on, [`state`] the managers.
 //! The node listens on a Unix socket only; the gateway is the door to the network.
 
+mod acme;
 mod audit;
 mod auth;
 mod call;
@@ -113,6 +114,7 @@ async fn run(options: Options, last_words: &Path) -> Result<()> {
     let starting = Arc::clone(&node);
     tokio::spawn(async move { starting.autostart().await });
     let sampling = tokio::spawn(figures::sampler::run(Arc::clone(&node)));
+    tokio::spawn(acme::renewal::keep(Arc::clone(&node)));
     let connections = TaskTracker::new();
     loop {
         tokio::select! {

@@ -5,8 +5,11 @@
     reason = "a test stops where something is not as it should be"
 )]
 
+mod acme;
 #[path = "../../access/tests/authenticator/mod.rs"]
 mod authenticator;
+#[path = "../../acme/tests/rig/mod.rs"]
+mod authority;
 mod clients;
 mod cloudinit;
 mod factors;

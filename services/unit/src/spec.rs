@@ -29,6 +29,14 @@ impl Property {
         (self.name, self.value)
     }
 
+    /// A setting that is an open file, e.g. `StandardOutputFileDescriptor`.
+    pub fn descriptor(name: impl Into<String>, file: OwnedFd) -> Self {
+        Self {
+            name: name.into(),
+            value: Value::Fd(Fd::from(file)),
+        }
+    }
+
     /// A setting that is a time span; systemd counts microseconds and names it `…USec`.
     pub fn duration(name: impl Into<String>, span: Duration) -> Self {
         Self::new(name, u64::try_from(span.as_micros()).unwrap_or(u64::MAX))

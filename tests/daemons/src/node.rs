@@ -7,6 +7,7 @@ use basalt_access::config::{AccessConfig, Token, User};
 use basalt_access::password;
 use basalt_api::methods::users::TokenInfo;
 use basalt_store::{SqliteStore, Store, Transaction};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -27,6 +28,8 @@ pub struct Node {
     daemon: Daemon,
     program: PathBuf,
     folder: tempfile::TempDir,
+    /// Where it shows proofs of names.
+    challenge_port: u16,
 }
 
 impl Node {
@@ -45,12 +48,20 @@ impl Node {
         store.commit(things.put("access", &users())?).await?;
         drop(store);
         bus::play(UnixListener::bind(folder.path().join("bus.sock"))?);
-        let daemon = spawn(&program, folder.path(), READY).await?;
+        // Free now, and given to nobody else soon.
+        let challenge_port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let daemon = spawn(&program, folder.path(), challenge_port, READY).await?;
         Ok(Self {
             daemon,
             program,
             folder,
+            challenge_port,
         })
+    }
+
+    /// The port that it shows proofs of names on.
+    pub fn challenge_port(&self) -> u16 {
+        self.challenge_port
     }
 
     /// A file or folder of the node: `state`, `run`, `logs`, `vz` and `node.sock` are there.
@@ -80,13 +91,25 @@ impl Node {
 
     /// Starts a node that was killed again.
     pub async fn restart(&mut self) -> Result<()> {
-        self.daemon = spawn(&self.program, self.folder.path(), READY).await?;
+        self.daemon = spawn(
+            &self.program,
+            self.folder.path(),
+            self.challenge_port,
+            READY,
+        )
+        .await?;
         Ok(())
     }
 
     /// Starts a node that was killed again, and kills it while it starts.
     pub async fn restart_and_kill(&mut self) -> Result<()> {
-        self.daemon = spawn(&self.program, self.folder.path(), BEGUN).await?;
+        self.daemon = spawn(
+            &self.program,
+            self.folder.path(),
+            self.challenge_port,
+            BEGUN,
+        )
+        .await?;
         self.kill()
     }
 
@@ -118,11 +141,11 @@ fn users() -> AccessConfig {
     config
 }
 
-async fn spawn(program: &Path, folder: &Path, sign: &'static str) -> Result<Daemon> {
+async fn spawn(program: &Path, folder: &Path, port: u16, sign: &'static str) -> Result<Daemon> {
     let at = |name: &str| folder.join(name);
     let mut command = Command::new(program);
     command
-        .args(["--name", "n1"])
+        .args(["--name", "n1", "--challenge-port", &port.to_string()])
         .args(["--state".into(), at("state"), "--run".into(), at("run")])
         .args(["--logs".into(), at("logs"), "--vz".into(), at("vz")])
         .args(["--socket".into(), at("node.sock")])

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 pub mod access;
 pub mod acl;
+pub mod acme;
 pub mod agent;
 pub mod bulk;
 pub mod certificates;
@@ -50,6 +51,7 @@ pub const ALL: &[&[Declaration]] = &[
     system::DECLARED,
     hardware::DECLARED,
     certificates::DECLARED,
+    acme::DECLARED,
     tasks::DECLARED,
     update::DECLARED,
     storage::DECLARED,

@@ -4,6 +4,7 @@ use super::{NoParams, NodePath};
 use crate::endpoints;
 use crate::permission::{Permission, perm};
 use basalt_model::access::Privilege::{SysAudit, SysModify, SysPowerMgmt};
+use basalt_model::acme::NodeAcme;
 use basalt_model::guest::HostShutdown;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,7 +14,7 @@ const AUDIT: Permission = perm("/nodes/{node}", &[SysAudit]);
 const MODIFY: Permission = perm("/nodes/{node}", &[SysModify]);
 
 /// Settings of a node.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct NodeConfig {
     /// What happens to running virtual machines that do not say themselves when the node goes
@@ -22,6 +23,9 @@ pub struct NodeConfig {
     /// Free text about the node.
     #[schemars(length(max = 65536))]
     pub description: Option<String>,
+    /// The certificate that the node orders.
+    #[serde(flatten)]
+    pub acme: NodeAcme,
 }
 
 /// Which settings of a node to show.
@@ -30,7 +34,10 @@ pub struct NodeConfigQuery {
     /// Name of the node.
     pub node: String,
     /// Only this one.
-    #[schemars(extend("enum" = ["description", "on-host-shutdown"]))]
+    #[schemars(extend("enum" = [
+        "acme", "acmedomain0", "acmedomain1", "acmedomain2", "acmedomain3", "acmedomain4",
+        "acmedomain5", "description", "on-host-shutdown",
+    ]))]
     pub property: Option<String>,
 }
 

@@ -1,8 +1,9 @@
-//! A certificate that the administrator brings, in the place of the host's own.
+//! A certificate that the administrator brings or orders, in the place of the host's own.
 //!
 //! ```text
 //! tls/cert.pem, tls/key.pem          what the gateway shows
 //! tls/own/cert.pem, tls/own/key.pem  the host's own, while there is another
+//! tls/acme                           name of the ACME account that ordered it, if one did
 //! ```
 //!
 //! The folder is made anew beside the old one and takes its place in one step, so that certificate
@@ -27,14 +28,33 @@ const FOLDER: &str = "tls";
 const NEW: &str = "tls.new";
 /// The host's own certificate, below the folder.
 const OWN: &str = "own";
+/// The account that ordered, below the folder.
+const ACCOUNT: &str = "acme";
 const FILES: [(&str, u32); 2] = [("cert.pem", 0o644), ("key.pem", 0o600)];
 
+/// Whether there is another certificate than the host's own.
+pub fn is_brought(state: &Path) -> bool {
+    state.join(FOLDER).join(OWN).is_dir()
+}
+
+/// The ACME account that ordered the certificate, if one did.
+pub fn account(state: &Path) -> Option<String> {
+    fs::read_to_string(state.join(FOLDER).join(ACCOUNT)).ok()
+}
+
 /// Puts a certificate with its chain and key in place; without a key, the present one must be its
-/// key. One that was brought before is replaced only with `force`.
-pub fn install(state: &Path, chain: &str, key: Option<&str>, force: bool) -> Result<()> {
+/// key. `account` is the ACME account that ordered it. One that was brought before is replaced only
+/// with `force`.
+pub fn install(
+    state: &Path,
+    chain: &str,
+    key: Option<&str>,
+    account: Option<&str>,
+    force: bool,
+) -> Result<()> {
     let _one_at_a_time = CHANGING.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = state.join(FOLDER);
-    let brought = folder.join(OWN).is_dir();
+    let brought = is_brought(state);
     if brought && !force {
         return Err(Error::param(
             "force",
@@ -55,7 +75,11 @@ pub fn install(state: &Path, chain: &str, key: Option<&str>, force: bool) -> Res
         }
         sync_folder(&new.join(OWN))?;
         write(&new.join("cert.pem"), chain.as_bytes(), FILES[0].1)?;
-        write(&new.join("key.pem"), key.as_bytes(), FILES[1].1)
+        write(&new.join("key.pem"), key.as_bytes(), FILES[1].1)?;
+        match account {
+            Some(name) => write(&new.join(ACCOUNT), name.as_bytes(), 0o600),
+            None => Ok(()),
+        }
     })
 }
 
@@ -165,14 +189,16 @@ mod tests {
         let (state, own) = host();
         let state = state.path();
         let ((first, first_key), (second, second_key)) = (pair("a"), pair("b"));
-        install(state, &first, Some(&first_key), false).unwrap();
+        install(state, &first, Some(&first_key), None, false).unwrap();
         assert_eq!(shown(state), first);
-        let refused = install(state, &second, Some(&second_key), false).unwrap_err();
+        let refused = install(state, &second, Some(&second_key), None, false).unwrap_err();
         assert!(refused.errors.contains_key("force"));
-        install(state, &second, Some(&second_key), true).unwrap();
+        install(state, &second, Some(&second_key), Some("le"), true).unwrap();
         assert_eq!(shown(state), second);
+        assert_eq!(account(state).as_deref(), Some("le"));
         // The key is there: the same certificate needs none.
-        install(state, &second, None, true).unwrap();
+        install(state, &second, None, None, true).unwrap();
+        assert_eq!(account(state), None);
         remove(state).unwrap();
         assert_eq!(shown(state), own);
         assert!(remove(state).is_err() && !state.join(NEW).exists());
@@ -188,7 +214,7 @@ mod tests {
             (key.as_str(), key.as_str(), "certificates"),
             (cert.as_str(), "no key", "key"),
         ] {
-            let error = install(state.path(), chain, Some(key), true).unwrap_err();
+            let error = install(state.path(), chain, Some(key), None, true).unwrap_err();
             assert!(error.errors.contains_key(field), "{field}: {error:?}");
         }
         assert_eq!(shown(state.path()), own);
@@ -199,7 +225,7 @@ mod tests {
         let (state, _) = host();
         fs::create_dir_all(state.path().join(NEW).join(OWN)).unwrap();
         let (cert, key) = pair("a");
-        install(state.path(), &cert, Some(&key), false).unwrap();
+        install(state.path(), &cert, Some(&key), None, false).unwrap();
         assert_eq!(shown(state.path()), cert);
     }
 }

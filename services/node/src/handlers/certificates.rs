@@ -9,11 +9,7 @@ use basalt_api::methods::certificates::{
     CertificateRemove,
 };
 use basalt_api::{Error, Result};
-use basalt_unit::ServiceOrder;
 use std::path::PathBuf;
-
-/// Reloaded, it shows the new certificate to new connections and keeps the old ones.
-const GATEWAY: &str = "basalt-gateway.service";
 
 /// Says how these methods are implemented.
 pub fn register(router: &mut Router) {
@@ -32,7 +28,7 @@ async fn bring(call: Call, params: CertificateNew) -> Result<Certificate> {
     let (chain, key) = (params.certificates, params.key);
     let force = params.force.unwrap_or(false);
     change(&call, move |state| {
-        custom::install(&state, &chain, key.as_deref(), force)
+        custom::install(&state, &chain, key.as_deref(), None, force)
     })
     .await?;
     reload(&call, params.restart).await?;
@@ -58,6 +54,6 @@ async fn reload(call: &Call, wanted: Option<bool>) -> Result<()> {
     if !wanted.unwrap_or(false) {
         return Ok(());
     }
-    let reloaded = call.node.units.order(GATEWAY, ServiceOrder::Reload).await;
+    let reloaded = certificate::reload(&call.node.units).await;
     reloaded.map_err(Error::failed)
 }

@@ -4,6 +4,7 @@ use crate::router::Router;
 
 pub mod access;
 pub mod acl;
+pub mod acme;
 pub mod agent;
 pub mod bulk;
 pub mod certificates;
@@ -36,6 +37,7 @@ pub fn router() -> Router {
     realms::register(&mut router);
     tfa::register(&mut router);
     acl::register(&mut router);
+    acme::register(&mut router);
     agent::register(&mut router);
     bulk::register(&mut router);
     certificates::register(&mut router);

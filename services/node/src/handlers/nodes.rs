@@ -15,13 +15,18 @@ use basalt_api::methods::nodes::{
 };
 use basalt_api::methods::{NoParams, NodePath};
 use basalt_api::{Error, Result, registry};
+use basalt_model::acme::{AcmeDomain, NodeAcme};
+use basalt_model::field::index_of;
 use basalt_model::host::{Addressing, HostConfig, HostDns, SearchDomain, TimeZone};
 use basalt_network::interfaces::{self, Interface, Kind};
 use basalt_store::{Expect, Transaction};
 use basalt_unit::HostStop;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
+
+/// How the settings of names of the certificate begin.
+const DOMAIN: &str = "acmedomain";
 
 /// Says how the methods are implemented.
 pub fn register(router: &mut Router) {
@@ -95,16 +100,29 @@ async fn config(call: Call, params: NodeConfigQuery) -> Result<NodeConfigShown> 
     let stored = stored.map_err(Error::failed)?;
     let digest = stored.as_ref().map(|stored| stored.digest.clone());
     let config = stored.map(|stored| stored.value).unwrap_or_default();
-    let wants = |name| params.property.as_deref().is_none_or(|only| only == name);
+    let wants = |name: &str| params.property.as_deref().is_none_or(|only| only == name);
     Ok(NodeConfigShown {
         config: NodeConfig {
             on_host_shutdown: config
                 .on_host_shutdown
                 .filter(|_| wants("on-host-shutdown")),
             description: config.description.filter(|_| wants("description")),
+            acme: NodeAcme {
+                acme: config.acme.acme.filter(|_| wants("acme")),
+                domains: numbered_that(config.acme.domains, wants),
+            },
         },
         digest,
     })
+}
+
+/// The names of the certificate whose setting is wanted.
+fn numbered_that(
+    mut domains: BTreeMap<u8, AcmeDomain>,
+    wants: impl Fn(&str) -> bool,
+) -> BTreeMap<u8, AcmeDomain> {
+    domains.retain(|number, _| wants(&format!("{DOMAIN}{number}")));
+    domains
 }
 
 async fn configure(call: Call, params: NodeConfigSet) -> Result<()> {
@@ -123,6 +141,11 @@ async fn configure(call: Call, params: NodeConfigSet) -> Result<()> {
         match name {
             "on-host-shutdown" => config.on_host_shutdown = None,
             "description" => config.description = None,
+            "acme" => config.acme.acme = None,
+            _ if NodeAcme::knows(name) => {
+                let number = index_of(DOMAIN, name);
+                config.acme.domains.retain(|n, _| Some(*n) != number);
+            }
             _ => {
                 let text = format!("there is no setting '{name}'");
                 return Err(Error::param("delete", text));
@@ -131,6 +154,9 @@ async fn configure(call: Call, params: NodeConfigSet) -> Result<()> {
     }
     config.on_host_shutdown = params.config.on_host_shutdown.or(config.on_host_shutdown);
     config.description = params.config.description.or(config.description);
+    config.acme.acme = params.config.acme.acme.or(config.acme.acme);
+    config.acme.domains.extend(params.config.acme.domains);
+    config.acme.names()?;
     let change = Transaction::new().expect(NODE_CONFIG, expect);
     let change = change.put(NODE_CONFIG, &config).map_err(Error::failed)?;
     call.node

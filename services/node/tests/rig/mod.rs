@@ -59,6 +59,11 @@ impl Rig {
         self.node.restart().await.unwrap();
     }
 
+    /// The port that the node shows proofs of names on.
+    pub fn challenge_port(&self) -> u16 {
+        self.node.challenge_port()
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.node.path(name)
     }
@@ -70,12 +75,23 @@ impl Rig {
             .await
     }
 
+    /// Sends a request as root on the host does, if that is who runs this.
+    pub async fn local(&self, line: &str, form: &str) -> Answer {
+        let kind = "Content-Type: application/x-www-form-urlencoded\r\n";
+        self.exchange(line, kind, form.as_bytes()).await
+    }
+
     pub async fn send(&self, line: &str, headers: &str, body: &[u8]) -> Answer {
+        let headers = format!("X-Basalt-Forwarded: 192.0.2.1\r\n{headers}");
+        self.exchange(line, &headers, body).await
+    }
+
+    async fn exchange(&self, line: &str, headers: &str, body: &[u8]) -> Answer {
         let (verb, path) = line.split_once(' ').unwrap();
         let mut stream = UnixStream::connect(self.path("node.sock")).await.unwrap();
         let head = format!(
             "{verb} /api2/json{path} HTTP/1.1\r\nHost: node\r\nConnection: close\r\n\
-             X-Basalt-Forwarded: 192.0.2.1\r\n{headers}Content-Length: {}\r\n\r\n",
+             {headers}Content-Length: {}\r\n\r\n",
             body.len()
         );
         stream.write_all(head.as_bytes()).await.unwrap();
