@@ -11,6 +11,7 @@ pub mod cpu;
 pub mod disk;
 pub mod field;
 pub mod guest;
+pub mod history;
 pub mod host;
 pub mod hotplug;
 pub mod lxc;

@@ -9,6 +9,7 @@
 mod authenticator;
 mod clients;
 mod cloudinit;
+mod copies;
 mod factors;
 mod host;
 mod keys;

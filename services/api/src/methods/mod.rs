@@ -12,6 +12,7 @@ pub mod acl;
 pub mod agent;
 pub mod bulk;
 pub mod certificates;
+pub mod clone;
 pub mod cluster;
 pub mod guest;
 pub mod hardware;
@@ -52,6 +53,7 @@ pub const ALL: &[&[Declaration]] = &[
     qemu::DECLARED,
     agent::DECLARED,
     lxc::DECLARED,
+    clone::DECLARED,
     snapshots::DECLARED,
     bulk::DECLARED,
     jobs::DECLARED,

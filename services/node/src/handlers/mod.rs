@@ -7,6 +7,7 @@ pub mod acl;
 pub mod agent;
 pub mod bulk;
 pub mod certificates;
+pub mod clone;
 pub mod cluster;
 pub mod hardware;
 pub mod jobs;
@@ -36,6 +37,7 @@ pub fn router() -> Router {
     agent::register(&mut router);
     bulk::register(&mut router);
     certificates::register(&mut router);
+    clone::register(&mut router);
     cluster::register(&mut router);
     hardware::register(&mut router);
     jobs::register(&mut router);
