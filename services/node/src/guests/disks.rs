@@ -33,9 +33,10 @@ pub async fn resize(node: &Node, user: &Authid, params: VmResizeParams) -> Resul
         return Err(Error::param("digest", text));
     }
     if guest.record.config.is_template() {
-        let title = guest.title();
-        let text = format_args!("{title} is a template: clones share its disks").to_string();
-        return Err(Error::failed(text));
+        return Err(Error::failed(format_args!(
+            "{} is a template: clones share its disks",
+            guest.title()
+        )));
     }
     let volume = disk_volume(&guest, &params.disk)?;
     let storage = node.storages.of(&volume).map_err(Error::failed)?;

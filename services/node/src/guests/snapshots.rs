@@ -253,7 +253,11 @@ impl Node {
         if status.state == RunState::Running {
             // With its memory, what the guest has not written yet is not lost.
             if snapshot.vmstate.is_none() && status.agent == Some(true) {
-                still.frozen = self.freeze(vmid, report).await;
+                // Asked, it may be frozen whatever it answers.
+                still.frozen = true;
+                if let Err(error) = self.ask_agent(vmid, Question::FREEZE).await {
+                    report.warn(format_args!("its file systems are not frozen: {error}"));
+                }
             }
             still.paused = true;
         }
@@ -281,21 +285,12 @@ impl Node {
         }
     }
 
-    async fn freeze(&self, vmid: Vmid, report: &Report) -> bool {
-        let frozen = match self.machines.agent(vmid).await {
-            Ok(mut agent) => agent
-                .ask(Question::FREEZE)
-                .await
-                .map_err(|error| error.to_string()),
-            Err(error) => Err(error.to_string()),
-        };
-        if let Err(error) = &frozen {
-            report.warn(format_args!(
-                "the guest's file systems are not frozen: {error}"
-            ));
-        }
-        // One that was asked may be frozen whatever it said.
-        true
+    /// Has the guest's agent freeze its file systems, or let them be written again.
+    async fn ask_agent(&self, vmid: Vmid, question: Question) -> std::result::Result<(), String> {
+        let agent = self.machines.agent(vmid).await;
+        let mut agent = agent.map_err(|error| error.to_string())?;
+        let answer = agent.ask(question).await;
+        answer.map(drop).map_err(|error| error.to_string())
     }
 
     /// Lets a machine go on that stood still.
@@ -305,19 +300,12 @@ impl Node {
         {
             report.warn(format_args!("VM {vmid} does not go on: {error}"));
         }
-        if still.frozen {
-            let thawed = match self.machines.agent(vmid).await {
-                Ok(mut agent) => agent
-                    .ask(Question::THAW)
-                    .await
-                    .map_err(|error| error.to_string()),
-                Err(error) => Err(error.to_string()),
-            };
-            if let Err(error) = thawed {
-                report.warn(format_args!(
-                    "the guest's file systems stay frozen: {error}"
-                ));
-            }
+        if still.frozen
+            && let Err(error) = self.ask_agent(vmid, Question::THAW).await
+        {
+            report.warn(format_args!(
+                "the guest's file systems stay frozen: {error}"
+            ));
         }
     }
 

@@ -10,7 +10,7 @@ const VM: &str = "/nodes/n1/qemu/100";
 /// A machine with a qcow2 disk, variables of firmware, and a drive of cloud-init.
 async fn machine() -> Rig {
     let rig = Rig::start().await;
-    let form = "vmid=100&name=web&virtio0=local:1,format=qcow2&tpmstate0=local:1\
+    let form = "vmid=100&name=web&virtio0=local:1,format%3Dqcow2&tpmstate0=local:1\
                 &ide2=local:cloudinit&net0=virtio&vmgenid=1";
     done(&rig, "POST /nodes/n1/qemu", form).await;
     rig
@@ -62,7 +62,7 @@ async fn a_machine_goes_back_to_what_it_was() {
     let twice = refused(&rig, &take, "snapname=first").await;
     assert!(twice.contains("already used"), "{twice}");
     let change = format!("PUT {VM}/config");
-    let added = "name=shop&virtio1=local:1,format=qcow2";
+    let added = "name=shop&virtio1=local:1,format%3Dqcow2";
     rig.ask(&change, ROOT, added).await.data();
     let tpm = rig.path("vz/images/100/vm-100-disk-1.raw");
     let tpm = File::options().write(true).open(tpm).unwrap();
