@@ -133,6 +133,16 @@ async fn a_disk_goes_back_to_what_it_was_as_often_as_one_wants() {
     assert_eq!(place.read(DISK, Some("second")).await, b"abb\0");
     let listed = storage.list(Some(ContentKind::Images)).await.unwrap();
     assert_eq!(listed.len(), 1, "{listed:?}");
+    let layer = volume("local:100/vm-100-disk-0.qcow2@first");
+    for refused in [
+        storage.remove(&layer).await,
+        storage.open(&layer, Access::Write).await.map(drop),
+    ] {
+        assert!(
+            matches!(refused, Err(StorageError::NoVolume(_))),
+            "{refused:?}"
+        );
+    }
 
     let held = storage.open(&disk, Access::Write).await.unwrap();
     for refused in [

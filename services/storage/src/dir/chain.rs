@@ -367,8 +367,8 @@ impl Inner {
             return Err(no_snapshot(volume, snapshot));
         }
         let held = place.open(volume.name(), Access::Write)?;
-        let apart = place.format == ImageFormat::Raw || found == place.inode(volume.name())?;
-        if !apart {
+        let alone = place.format == ImageFormat::Raw || found == place.inode(volume.name())?;
+        if !alone {
             let lies_on_it = |image: &File| {
                 let below = chain::below(image).context(format!("reading {volume}"))?;
                 Ok::<_, StorageError>(below.as_ref() == Some(&doomed))

@@ -279,7 +279,10 @@ impl Inner {
     }
 
     fn remove(&self, volume: &VolumeId) -> Result<()> {
-        let (_, path) = layout::locate(volume)?;
+        let (content, path) = layout::locate(volume)?;
+        if layout::format(content, volume.name()).is_none() {
+            return Err(StorageError::NoVolume(volume.clone()));
+        }
         // Clones have a template's image by a name of their own, and may go on reading it.
         let access = match volume.is_base() {
             true => Access::Read,
