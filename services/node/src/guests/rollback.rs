@@ -59,14 +59,8 @@ pub async fn spawn(
 /// not used.
 fn gone_back(now: &GuestConfig, snapshot: &Snapshot, vmid: Vmid) -> Result<GuestConfig> {
     let mut map = snapshot.config.to_map();
-    let mut kept: Vec<VolumeId> = Vec::new();
-    kept.extend(
-        snapshot
-            .config
-            .own_volumes(vmid)
-            .into_iter()
-            .map(|(_, volume)| volume),
-    );
+    let then = snapshot.config.own_volumes(vmid).into_iter();
+    let mut kept: Vec<VolumeId> = then.map(|(_, volume)| volume).collect();
     let had = now.own_volumes(vmid).into_iter();
     for (_, volume) in had.filter(|(_, volume)| !basalt_model::qemu::cloudinit::is_drive(volume)) {
         if kept.contains(&volume) {
