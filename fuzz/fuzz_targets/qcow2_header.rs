@@ -2,7 +2,9 @@
 #![no_main]
 
 use basalt_fuzz::files;
-use basalt_storage::qcow2::{convert, header, standalone};
+use basalt_model::disk::ImageFormat;
+use basalt_storage::Image;
+use basalt_storage::qcow2::{chain, convert, header, standalone};
 use libfuzzer_sys::fuzz_target;
 
 /// Largest disk that is copied here.
@@ -11,6 +13,7 @@ const LARGEST: u64 = 8 << 20;
 fuzz_target!(|data: &[u8]| {
     let file = files::with(data);
     let volume = "local:import/a.qcow2".parse().expect("a volume's name");
+    let _ = chain::below(&file);
     let alone = standalone(&file, &volume);
     let Ok(Some(found)) = header(&file) else {
         return;
@@ -21,6 +24,7 @@ fuzz_target!(|data: &[u8]| {
     );
     if alone.is_ok() && found.size <= LARGEST {
         let target = files::of(found.size);
-        let _ = convert((&file, true), (&target, false), &mut |_, _| true);
+        let source = Image::single(file, ImageFormat::Qcow2);
+        let _ = convert(&source, (&target, ImageFormat::Raw), &mut |_, _| true);
     }
 });

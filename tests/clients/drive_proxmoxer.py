@@ -9,8 +9,6 @@ from proxmoxer.tools import Files, Tasks
 
 from common import CT, VM, connect, refused, root, wait
 
-NOT_YET = "is not there yet in Basalt"
-
 
 def main():
     api = root()
@@ -21,7 +19,8 @@ def main():
     logins(api)
     errors(api, node)
     upload(api, name)
-    live(api, node.qemu, name="from-proxmoxer", **VM)
+    qcow2 = dict(VM, virtio0=VM["virtio0"] + ",format=qcow2")
+    live(api, node.qemu, name="from-proxmoxer", **qcow2)
     live(api, node.lxc, hostname="from-proxmoxer", **CT)
     rights(api, name)
 
@@ -119,14 +118,58 @@ def live(api, kind, **config):
     wait(api, guest.status.stop.post())
     assert guest.status.current.get()["status"] == "stopped"
 
-    # Not there yet, and said so.
-    target = int(api.cluster.nextid.get())
-    refused(lambda: guest.clone.post(newid=target), 501, NOT_YET)
-    refused(lambda: guest.snapshot.post(snapname="before"), 501, NOT_YET)
+    if "rootfs" in config:
+        # A raw image in a directory.
+        refused(lambda: guest.snapshot.post(snapname="before"), 500, "snapshot feature")
+    else:
+        snapshots(api, guest)
+    clones(api, kind, guest)
 
     wait(api, guest.delete(purge=1))
     assert vmid not in [int(guest["vmid"]) for guest in kind.get()], "still listed"
     print(f"{vmid}: created, started, stopped, deleted at {time.strftime('%X')}")
+
+
+def snapshots(api, guest):
+    """A guest goes back to what it was configured to be, and its snapshots are listed as a tree."""
+    wait(api, guest.snapshot.post(snapname="before", description="by proxmoxer"))
+    guest.config.put(description="changed again")
+    listed = {entry["name"]: entry for entry in guest.snapshot.get()}
+    assert listed["before"]["snaptime"] > 0 and listed["current"]["parent"] == "before", listed
+    again = lambda: guest.snapshot.post(snapname="before")
+    refused(again, 500, "already used")
+    before = guest.snapshot("before")
+    before.config.put(description="told later")
+    assert before.config.get()["description"].strip() == "told later"
+    assert guest.config.get(snapshot="before")["memory"] == guest.config.get()["memory"]
+    wait(api, before.rollback.post())
+    assert guest.config.get()["description"].strip() == "changed by proxmoxer"
+    wait(api, before.delete())
+    assert [entry["name"] for entry in guest.snapshot.get()] == ["current"]
+
+
+def clones(api, kind, guest):
+    """A full clone, a template of it, and a clone that shares its disk where that can be."""
+    copy = int(api.cluster.nextid.get())
+    wait(api, guest.clone.post(newid=copy, full=1))
+    address = lambda one: one.config.get()["net0"]
+    assert address(guest) != address(kind(copy)), "two guests with one address"
+    refused(lambda: guest.clone.post(newid=copy), 500, "already exists")
+    made = kind(copy).template.post()
+    if made is not None:
+        wait(api, made)
+    assert kind(copy).config.get()["template"] == 1
+    started = Tasks.blocking_status(api, kind(copy).status.start.post())
+    assert "template" in started["exitstatus"], started
+    shared = int(api.cluster.nextid.get())
+    if kind(copy).feature.get(feature="clone")["hasFeature"]:
+        wait(api, kind(copy).clone.post(newid=shared))
+    else:
+        refused(lambda: kind(copy).clone.post(newid=shared), 500, "Linked clone feature")
+        wait(api, kind(copy).clone.post(newid=shared, full=1))
+    assert address(kind(shared)) != address(kind(copy))
+    for vmid in (copy, shared):
+        wait(api, kind(vmid).delete())
 
 
 def tasks(api, upid, vmid):

@@ -3,13 +3,15 @@
 //! A guest is stored as a [`GuestRecord`] of its configuration; see [`crate::qemu`] and
 //! [`crate::lxc`] for the two kinds of configuration.
 
+use crate::field::FieldErrors;
+use crate::history::History;
 use crate::lxc::LxcConfig;
 use crate::qemu::QemuConfig;
 use crate::storage::VolumeId;
 use crate::vmid::Vmid;
 use crate::words;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use std::fmt;
 use std::str::FromStr;
 
@@ -44,6 +46,16 @@ words! {
         Suspending = "suspending",
         /// Its state is saved, and its next start goes on from there.
         Suspended = "suspended",
+        /// The guest is being made from another one; if that is interrupted, it is removed.
+        Clone = "clone",
+        /// A snapshot is being taken; if that is interrupted, it is removed.
+        Snapshot = "snapshot",
+        /// A snapshot is being removed; if that is interrupted, it goes on.
+        SnapshotDelete = "snapshot-delete",
+        /// The guest goes back to what it was; if that is interrupted, it goes on.
+        Rollback = "rollback",
+        /// The guest becomes a template; if that is interrupted, it goes on.
+        Template = "template",
     }
 }
 
@@ -113,7 +125,7 @@ impl GuestConfig {
             Self::Qemu(config) => (config.onboot, config.startup),
             Self::Lxc(config) => (config.onboot, config.startup),
         };
-        (onboot == Some(true)).then(|| startup.unwrap_or_default())
+        (onboot == Some(true) && !self.is_template()).then(|| startup.unwrap_or_default())
     }
 
     /// Order and delays of start and stop with the host, whether it starts with it or not.
@@ -123,6 +135,31 @@ impl GuestConfig {
             Self::Lxc(config) => config.startup,
         }
         .unwrap_or_default()
+    }
+
+    /// Whether it is a template.
+    pub fn is_template(&self) -> bool {
+        let template = match self {
+            Self::Qemu(config) => config.template,
+            Self::Lxc(config) => config.template,
+        };
+        template == Some(true)
+    }
+
+    /// The settings.
+    pub fn to_map(&self) -> Map<String, Value> {
+        match self {
+            Self::Qemu(config) => config.to_map(),
+            Self::Lxc(config) => config.to_map(),
+        }
+    }
+
+    /// A configuration of the same kind with these settings.
+    pub fn with_map(&self, map: &Map<String, Value>) -> Result<Self, FieldErrors> {
+        Ok(match self {
+            Self::Qemu(_) => Self::Qemu(Box::new(QemuConfig::from_map(map)?)),
+            Self::Lxc(_) => Self::Lxc(Box::new(LxcConfig::from_map(map)?)),
+        })
     }
 
     /// Whether removal is refused.
@@ -159,6 +196,9 @@ pub struct GuestRecord {
     /// The state that the guest goes on from, while it is [`Lock::Suspended`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspended: Option<Suspended>,
+    /// What it was at earlier times.
+    #[serde(default, skip_serializing_if = "History::is_empty")]
+    pub history: History,
 }
 
 /// A guest whose state lies on a storage.
@@ -191,6 +231,15 @@ impl GuestRecord {
             lock: None,
             making: Vec::new(),
             suspended: None,
+            history: History::default(),
+        }
+    }
+
+    /// The same guest with another configuration, and nothing that holds it.
+    pub fn free(&self, config: GuestConfig) -> Self {
+        Self {
+            history: self.history.clone(),
+            ..Self::new(config)
         }
     }
 }

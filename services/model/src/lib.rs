@@ -12,6 +12,7 @@ pub mod cpu;
 pub mod disk;
 pub mod field;
 pub mod guest;
+pub mod history;
 pub mod host;
 pub mod hotplug;
 pub mod lxc;

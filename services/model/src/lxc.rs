@@ -45,6 +45,9 @@ config! {
         startup "startup": Startup,
         /// Refuse to remove the guest.
         protection "protection": bool,
+        /// Whether it is a template: it never runs, and clones share its volume. A container becomes one
+        /// by a method of its own.
+        template "template": bool,
         /// Features, e.g. `nesting=1`.
         features "features": Features,
         /// Console; always on.

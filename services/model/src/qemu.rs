@@ -63,6 +63,9 @@ config! {
         on_host_shutdown "on-host-shutdown": HostShutdown,
         /// Refuse to remove the guest or its disks.
         protection "protection": bool,
+        /// Whether it is a template: it never runs, and clones share its disks. A machine becomes one by
+        /// a method of its own.
+        template "template": bool,
         /// What changes at once while the machine runs, e.g. `network,disk` (default
         /// `network,disk,usb`); `0` leaves all to the next start.
         hotplug "hotplug": Hotplug,

@@ -171,6 +171,22 @@ impl VolumeId {
         self.path.rsplit('/').next().unwrap_or(&self.path)
     }
 
+    /// Whether it is a disk of a template: `base-100-disk-0`.
+    pub fn is_base(&self) -> bool {
+        self.name().starts_with(BASE)
+    }
+
+    /// What a guest's disk is called when the guest became a template; none if it is called
+    /// like nothing that could.
+    pub fn as_base(&self) -> Option<Self> {
+        let rest = self.name().strip_prefix(DISK)?;
+        let name = match self.path.split_once('/') {
+            Some((directory, _)) => format!("{directory}/{BASE}{rest}"),
+            None => format!("{BASE}{rest}"),
+        };
+        Self::new(self.storage.clone(), name)
+    }
+
     /// The guest it belongs to, going by its path: `100/vm-100-disk-0.raw` and `vm-100-disk-0` are
     /// 100's.
     pub fn owner(&self) -> Option<Vmid> {
@@ -181,9 +197,14 @@ impl VolumeId {
     }
 }
 
+/// Begins the names of guests' volumes.
+const DISK: &str = "vm-";
+/// Begins the names of templates' disks.
+const BASE: &str = "base-";
+
 /// The guest that a volume without a directory belongs to: `vm-100-disk-0`, `base-100-disk-0`.
 fn owner_in_name(name: &str) -> Option<Vmid> {
-    let rest = ["vm-", "base-"]
+    let rest = [DISK, BASE]
         .iter()
         .find_map(|prefix| name.strip_prefix(prefix))?;
     rest.split_once('-')?.0.parse().ok()
@@ -417,6 +438,13 @@ mod tests {
         let owner = |text: &str| text.parse::<VolumeId>().unwrap().owner();
         assert_eq!(owner("pool:vm-100-disk-0"), Vmid::new(100));
         assert_eq!(owner("pool:base-101-disk-0"), Vmid::new(101));
+        let base = |text: &str| text.parse::<VolumeId>().unwrap().as_base();
+        let of_files = base("local:100/vm-100-disk-0.qcow2").unwrap();
+        assert_eq!(of_files.to_string(), "local:100/base-100-disk-0.qcow2");
+        let of_devices = base("pool:vm-100-disk-0").unwrap();
+        assert_eq!(of_devices.to_string(), "pool:base-100-disk-0");
+        assert!(of_devices.is_base() && of_files.is_base());
+        assert_eq!(base("local:iso/a.iso"), None);
         for nobodys in [
             "pool:root",
             "pool:vm-1-disk-0",

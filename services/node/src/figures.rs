@@ -266,7 +266,7 @@ fn stopped(guest: &Guest) -> GuestStatus {
             .tags()
             .map(ToString::to_string)
             .filter(|tags| !tags.is_empty()),
-        template: None,
+        template: config.is_template().then_some(true),
         serial,
     }
 }

@@ -12,6 +12,7 @@ mod authenticator;
 mod authority;
 mod clients;
 mod cloudinit;
+mod copies;
 mod factors;
 mod host;
 mod keys;

@@ -2,13 +2,14 @@
 //! data, so that holes stay holes.
 
 use crate::error::{Context, Result, StorageError};
-use crate::qcow2;
+use crate::{Image, qcow2};
 use basalt_model::disk::ImageFormat;
 use basalt_model::storage::VolumeId;
 use rustix::fs::SeekFrom;
 use rustix::io::Errno;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
+use std::time::{Duration, Instant};
 
 /// How often progress is told and a request to stop is heard, in bytes.
 const STEP: u64 = 16 << 20;
@@ -19,6 +20,41 @@ const LARGEST: u64 = 128 << 40;
 
 /// What the copy tells whoever waits for it; `false` stops it.
 pub type Progress<'a> = &'a mut (dyn FnMut(u64, u64) -> bool + Send);
+
+/// Keeps a copy from being faster than it may be.
+#[derive(Debug)]
+pub struct Pace {
+    limit: Option<u64>,
+    began: Instant,
+    place: u64,
+    copied: u64,
+}
+
+impl Pace {
+    /// At most `limit` bytes a second; none is no limit.
+    pub fn new(limit: Option<u64>) -> Self {
+        Self {
+            limit: limit.filter(|limit| *limit > 0),
+            began: Instant::now(),
+            place: 0,
+            copied: 0,
+        }
+    }
+
+    /// Waits until it is time for what comes after `place`. Holes take no time: of what lies between
+    /// two places at most one step was copied.
+    pub fn keep(&mut self, place: u64) {
+        self.copied += place.saturating_sub(self.place).min(STEP);
+        self.place = place;
+        let Some(limit) = self.limit else {
+            return;
+        };
+        let due = Duration::from_secs_f64(self.copied as f64 / limit as f64);
+        if let Some(early) = due.checked_sub(self.began.elapsed()) {
+            std::thread::sleep(early);
+        }
+    }
+}
 
 /// What an image is, and how large its disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,16 +112,13 @@ pub fn raw(source: &File, volume: &VolumeId) -> Result<Source> {
 
 /// Copies a disk of one format to a new one of another; see [`fill`].
 pub fn convert(
-    (source, from): (&File, ImageFormat),
+    source: &Image,
     (target, to): (&File, ImageFormat),
     progress: Progress<'_>,
 ) -> Result<()> {
-    match (from, to) {
-        (ImageFormat::Raw, ImageFormat::Raw) => fill(source, target, progress),
-        _ => {
-            let is_qcow2 = |format: ImageFormat| format == ImageFormat::Qcow2;
-            qcow2::convert((source, is_qcow2(from)), (target, is_qcow2(to)), progress)
-        }
+    match (source.top.format, to) {
+        (ImageFormat::Raw, ImageFormat::Raw) => fill(&source.top.file, target, progress),
+        _ => qcow2::convert(source, (target, to), progress),
     }
 }
 

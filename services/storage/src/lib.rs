@@ -4,7 +4,7 @@
 //! the trait: [`dir`] is a directory of the host, [`lvmthin`] a thin pool of LVM, [`zfs`] a
 //! dataset of a ZFS pool. What is the same
 //! for every driver stands beside them: [`copy`] fills a volume from another one, [`rootfs`] makes
-//! and mounts the file system of a container's root.
+//! and mounts the file system of a container's root, [`qcow2::chain`] lays images on one another.
 //!
 //! A volume that is in use is locked (`flock`) by whoever opened it; the lock travels with the
 //! descriptor to the guest's process and ends with it, whatever happens to us.
@@ -75,6 +75,45 @@ pub struct Volume {
     pub changed: u64,
 }
 
+/// When a disk can have snapshots made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Snapshots {
+    /// It cannot.
+    Never,
+    /// While nobody has it open.
+    WhenUnused,
+    /// Whenever one wants.
+    Always,
+}
+
+/// One image of a chain, opened and locked.
+#[derive(Debug)]
+pub struct Layer {
+    /// The file or device.
+    pub file: File,
+    /// What its bytes mean.
+    pub format: ImageFormat,
+}
+
+/// A disk that is opened for reading.
+#[derive(Debug)]
+pub struct Image {
+    /// Its own image.
+    pub top: Layer,
+    /// The images below that, nearest first.
+    pub below: Vec<Layer>,
+}
+
+impl Image {
+    /// An image that stands alone.
+    pub fn single(file: File, format: ImageFormat) -> Self {
+        Self {
+            top: Layer { file, format },
+            below: Vec::new(),
+        }
+    }
+}
+
 /// One storage. The methods wait for disks and so are asynchronous; none holds a lock between
 /// calls.
 #[async_trait]
@@ -115,7 +154,28 @@ pub trait Storage: Send + Sync + std::fmt::Debug {
     /// open is grown by who has it.
     async fn resize(&self, volume: &VolumeId, size: DiskSize) -> Result<()>;
 
-    /// Keeps what a disk is now under a name.
+    /// Opens what a disk is, or was at a snapshot, for reading.
+    async fn image(&self, volume: &VolumeId, snapshot: Option<&SnapshotName>) -> Result<Image>;
+    /// Opens the images below a disk's own, nearest first.
+    async fn layers(&self, _volume: &VolumeId) -> Result<Vec<Layer>> {
+        Ok(Vec::new())
+    }
+    /// Makes a disk that nobody has open that of a template, and gives its new name. Where that was
+    /// done before, it does nothing more.
+    async fn make_base(&self, volume: &VolumeId) -> Result<VolumeId>;
+    /// The format of the disks that [`Self::copy`] makes.
+    fn copy_format(&self) -> ImageFormat {
+        ImageFormat::Raw
+    }
+    /// Whether a disk can have snapshots, and take one while somebody has it open.
+    fn snapshots_of(&self, _volume: &VolumeId) -> Snapshots {
+        Snapshots::Never
+    }
+    /// The snapshots that a disk has.
+    async fn snapshots(&self, _volume: &VolumeId) -> Result<Vec<SnapshotName>> {
+        Ok(Vec::new())
+    }
+    /// Keeps what a disk is now under a name. What was written is in it, whoever has the disk open.
     async fn snapshot(&self, volume: &VolumeId, _snapshot: &SnapshotName) -> Result<()> {
         Err(StorageError::NoSnapshots(volume.storage().clone()))
     }
@@ -129,7 +189,7 @@ pub trait Storage: Send + Sync + std::fmt::Debug {
         Err(StorageError::NoSnapshots(volume.storage().clone()))
     }
     /// Makes the new disk `target` from what `source` is, or was at a snapshot; at once, because
-    /// they share what does not differ.
+    /// they share what does not differ. In a directory `source` must be a template's disk.
     async fn copy(
         &self,
         source: &VolumeId,

@@ -1,11 +1,15 @@
-//! qcow2 images: made, measured, grown, and copied to and from.
+//! qcow2 images: made, measured, grown, and copied to and from; [`chain`] lays one on another.
 //!
 //! An image's header may name files, an image below it or one for its data. Nothing here follows
 //! such a name, and an image from outside that has one is refused: whoever wrote the image chose
 //! the name, and the file behind it belongs to somebody else.
 
+pub mod chain;
+
 use crate::copy::Progress;
 use crate::error::{Context, Result, StorageError};
+use crate::{Image, Layer};
+use basalt_model::disk::ImageFormat;
 use basalt_model::storage::VolumeId;
 use imago::file::File as Opened;
 use imago::format::PreallocateMode;
@@ -93,41 +97,70 @@ pub fn create(file: &File, size: u64) -> io::Result<()> {
     file.sync_all()
 }
 
-fn qcow2(file: &File, write: bool) -> io::Result<FormatAccess<Opened>> {
+/// A disk that is read or written, on top of `below`, nearest first.
+fn access(
+    top: &File,
+    format: ImageFormat,
+    below: &[Layer],
+    write: bool,
+) -> io::Result<FormatAccess<Opened>> {
+    let mut lower = None;
+    for layer in below.iter().rev() {
+        lower = Some(single(&layer.file, layer.format, lower, false)?);
+    }
+    single(top, format, lower, write)
+}
+
+fn single(
+    file: &File,
+    format: ImageFormat,
+    below: Option<FormatAccess<Opened>>,
+    write: bool,
+) -> io::Result<FormatAccess<Opened>> {
+    if format == ImageFormat::Raw {
+        if below.is_some() {
+            return Err(io::Error::other("a raw image cannot lie on top of another"));
+        }
+        let raw = Raw::builder(opened(file)?)
+            .write(write)
+            .open(DenyImplicitOpenGate::default())?;
+        return Ok(FormatAccess::new(raw));
+    }
+    let names_one = header(file)?.is_some_and(|header| header.has_backing);
+    if names_one != below.is_some() {
+        return Err(io::Error::other(
+            "the image below it is not the one that it names",
+        ));
+    }
     let image = Qcow2::<Opened>::builder(opened(file)?)
         .write(write)
+        .backing(below)
+        .data_file(None)
         .open(DenyImplicitOpenGate::default())?;
+    if image.requires_external_data_file() {
+        return Err(io::Error::other("its data lies in another file"));
+    }
     Ok(FormatAccess::new(image))
 }
 
-/// Grows the disk in an image that stands alone and that nobody has open.
-pub fn grow(file: &File, size: u64) -> io::Result<()> {
-    let image = qcow2(file, true)?;
+/// Grows the disk in an image that nobody has open, and that lies on `below`.
+pub fn grow(file: &File, below: &[Layer], size: u64) -> io::Result<()> {
+    let image = access(file, ImageFormat::Qcow2, below, true)?;
     image.resize_grow(size, PreallocateMode::None)?;
     image.flush()?;
     image.sync()
 }
 
-/// A disk that is copied from or to.
-fn access(file: &File, is_qcow2: bool, write: bool) -> io::Result<FormatAccess<Opened>> {
-    if is_qcow2 {
-        return qcow2(file, write);
-    }
-    let raw = Raw::builder(opened(file)?)
-        .write(write)
-        .open(DenyImplicitOpenGate::default())?;
-    Ok(FormatAccess::new(raw))
-}
-
 /// Copies all of a disk to the start of another one, which must be at least as large and read as
 /// zeros, when one of the two is a qcow2 image; waits for the disk.
 pub fn convert(
-    (source, source_is_qcow2): (&File, bool),
-    (target, target_is_qcow2): (&File, bool),
+    source: &Image,
+    (target, format): (&File, ImageFormat),
     progress: Progress<'_>,
 ) -> Result<()> {
-    let from = access(source, source_is_qcow2, false).context("opening an image")?;
-    let to = access(target, target_is_qcow2, true).context("opening a disk")?;
+    let top = &source.top;
+    let from = access(&top.file, top.format, &source.below, false).context("opening an image")?;
+    let to = access(target, format, &[], true).context("opening a disk")?;
     let size = from.size();
     let mut buffer = vec![0; STEP as usize];
     let mut place = 0;
@@ -182,7 +215,7 @@ mod tests {
         let file = image(5 << 20);
         let found = standalone(&file, &id()).unwrap().unwrap();
         assert_eq!(found.size, 5 << 20);
-        grow(&file, 9 << 30).unwrap();
+        grow(&file, &[], 9 << 30).unwrap();
         assert_eq!(header(&file).unwrap().unwrap().size, 9 << 30);
         assert!(file.metadata().unwrap().len() < 2 << 20);
     }
@@ -194,18 +227,23 @@ mod tests {
         raw.write_all_at(&[7; 100_000], 3 << 20).unwrap();
         raw.write_all_at(&[9; 512], (64 << 20) - 512).unwrap();
         let packed = image(64 << 20);
-        convert((&raw, false), (&packed, true), &mut |_, _| true).unwrap();
+        let convert = |(from, format): (&File, ImageFormat), to: (&File, ImageFormat), goes_on| {
+            let source = Image::single(from.try_clone().unwrap(), format);
+            super::convert(&source, to, &mut |_, _| goes_on)
+        };
+        use ImageFormat::{Qcow2, Raw};
+        convert((&raw, Raw), (&packed, Qcow2), true).unwrap();
         assert!(packed.metadata().unwrap().len() < 4 << 20);
         let back = tempfile::tempfile().unwrap();
         back.set_len(64 << 20).unwrap();
-        convert((&packed, true), (&back, false), &mut |_, _| true).unwrap();
+        convert((&packed, Qcow2), (&back, Raw), true).unwrap();
         let (mut a, mut b) = (vec![0; 64 << 20], vec![0; 64 << 20]);
         raw.read_exact_at(&mut a, 0).unwrap();
         back.read_exact_at(&mut b, 0).unwrap();
         assert!(a == b);
         use std::os::unix::fs::MetadataExt;
         assert!(back.metadata().unwrap().blocks() * 512 < 4 << 20);
-        let stopped = convert((&packed, true), (&back, false), &mut |_, _| false);
+        let stopped = convert((&packed, Qcow2), (&back, Raw), false);
         assert!(matches!(stopped, Err(StorageError::Cancelled)));
     }
 
@@ -231,6 +269,8 @@ mod tests {
         file.write_all_at(MAGIC, 0).unwrap();
         // Noise after the magic: an answer or a refusal, never a crash.
         let _ = standalone(&file, &id());
-        assert!(convert((&file, true), (&image(1 << 20), true), &mut |_, _| true).is_err());
+        let noise = Image::single(file, ImageFormat::Qcow2);
+        let target = image(1 << 20);
+        assert!(convert(&noise, (&target, ImageFormat::Qcow2), &mut |_, _| true).is_err());
     }
 }

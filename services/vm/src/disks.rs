@@ -2,7 +2,7 @@
 
 use crate::error::{Result, VmError};
 use crate::resolve::{Slots, volume};
-use basalt_model::disk::{ImageFormat, Optical};
+use basalt_model::disk::{Backing, ImageFormat, Optical};
 use basalt_model::field::FieldErrors;
 use basalt_model::machine::{Disk, MAX_QUEUES};
 use basalt_model::qemu::disk::DiskDiscard;
@@ -76,11 +76,18 @@ pub(crate) async fn open(
         _ => ImageFormat::Raw,
     };
     let image = slots.add(volume(storages, &key, source, access).await?);
+    let below = storage.layers(source).await.map_err(failed)?;
+    let below = below.into_iter().map(|layer| Backing {
+        image: slots.add(layer.file),
+        format: layer.format,
+    });
+    let backing = below.collect();
     let serial = disk.serial.as_ref();
     // Queues beyond the processors would never be used.
     let queues = u16::try_from(config.max_vcpus()).unwrap_or(MAX_QUEUES);
     Ok(Disk {
         format,
+        backing,
         readonly,
         serial: serial.map_or_else(String::new, ToString::to_string),
         cache: disk.cache_mode(),

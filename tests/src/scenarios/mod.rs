@@ -13,6 +13,7 @@ mod by_hand;
 mod cli;
 mod clients;
 mod combinations;
+mod copies;
 mod daemons;
 mod debian;
 mod disks;
@@ -126,6 +127,7 @@ pub const ALL: &[Scenario] = &[
     ),
     scenario("daemons_restart_under_running_guests", daemons::restarts),
     scenario("disks_grow_change_and_survive_a_full_host", disks::life),
+    long("guests_are_copied_and_go_back", copies::life),
     long("guest_agent_answers_and_shuts_down", agent::life),
     long("packets_are_moved_by_the_kernel", vhost::moves),
     long("directories_are_shared_with_a_guest", shares::exchanges),

@@ -1,5 +1,6 @@
 //! Guests' disks in a pool that was chosen at the installation.
 
+use super::copies;
 use super::mirror::{self, SECOND, SECOND_SERIAL};
 use crate::api::{Api, NODE, refusal};
 use crate::appliance::Appliance;
@@ -51,6 +52,7 @@ pub fn holds_guests(lab: &mut Lab<'_>) -> Result<()> {
         console.run(&format!("echo {word} > /root/word && sync"), MINUTE)?;
         refused_while_used(&api, guest)?;
     }
+    copies::in_pool(&api, vm)?;
     let used = space(&api)?["used"].as_u64().unwrap_or(0);
     ensure!(used > 0, "the pool does not tell that it is used");
 

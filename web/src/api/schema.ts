@@ -1208,6 +1208,9 @@ export type WithDigest = {
   "on-host-shutdown"?: "shutdown" | "suspend";
   /** Refuse to remove the guest or its disks. */
   protection?: Flag;
+  /** Whether it is a template: it never runs, and clones share its disks. A machine becomes one by
+   *  a method of its own. */
+  template?: Flag;
   /** What changes at once while the machine runs, e.g. `network,disk` (default
    *  `network,disk,usb`); `0` leaves all to the next start. */
   hotplug?: string;
@@ -1473,6 +1476,9 @@ export type WithDigest2 = {
   startup?: string;
   /** Refuse to remove the guest. */
   protection?: Flag;
+  /** Whether it is a template: it never runs, and clones share its volume. A container becomes one
+   *  by a method of its own. */
+  template?: Flag;
   /** Features, e.g. `nesting=1`. */
   features?: string;
   /** Console; always on. */
@@ -1513,16 +1519,200 @@ export type CtAddress = {
   prefix: number;
 };
 
+/** Whether a guest has a feature. */
+export type FeatureAnswer = {
+  /** Whether it has. */
+  hasFeature: Flag;
+  /** The nodes on which it has; virtual machines only. */
+  nodes?: Array<string>;
+};
+
 /** A state of a guest. */
 export type SnapshotEntry = {
   /** Name; `current` is the guest as it is now. */
   name: string;
   /** Description. */
   description: string;
+  /** The snapshot that it began from. */
+  parent?: string;
+  /** When it was, in seconds since 1970; not of `current`. */
+  snaptime?: number;
+  /** Whether it has the memory of the virtual machine; not of `current`. */
+  vmstate?: Flag;
+  /** What is being done with it, or was not finished: `prepare` or `delete`. */
+  snapstate?: string;
   /** Whether the guest runs, of `current`. */
   running?: Flag;
   /** Digest of the configuration, of `current`. */
   digest?: string;
+};
+
+/** What a guest was configured to be. */
+export type SnapshotConfig = {
+  /** When that was, in seconds since 1970. */
+  snaptime: number;
+  /** The snapshot that it began from. */
+  parent?: string;
+  /** Name, a DNS name. */
+  name?: string;
+  /** Free text shown with the guest. */
+  description?: string;
+  /** Tags, separated by ';'. */
+  tags?: string;
+  /** Memory in MiB (default 512). */
+  memory?: number;
+  /** Cores per socket (default 1). */
+  cores?: number;
+  /** Sockets (default 1). */
+  sockets?: number;
+  /** Processors that are there at the start (default: all that cores and sockets make). More of
+   *  them can come while the machine runs, or some go, if `hotplug` has `cpu`. */
+  vcpus?: number;
+  /** Processors: `host` (default), or a level that is the same on other hosts, `x86-64-v2-AES`,
+   *  `x86-64-v3` or `x86-64-v4`; `flags=+pcid;-aes` adds and removes features, `hidden=1` hides KVM. */
+  cpu?: string;
+  /** Start with the host. */
+  onboot?: Flag;
+  /** Order and delays of the start with the host. */
+  startup?: string;
+  /** What happens to it when the host goes down (default: as the node says). */
+  "on-host-shutdown"?: "shutdown" | "suspend";
+  /** Refuse to remove the guest or its disks. */
+  protection?: Flag;
+  /** Whether it is a template: it never runs, and clones share its disks. A machine becomes one by
+   *  a method of its own. */
+  template?: Flag;
+  /** What changes at once while the machine runs, e.g. `network,disk` (default
+   *  `network,disk,usb`); `0` leaves all to the next start. */
+  hotplug?: string;
+  /** Firmware. A machine without `kernel` boots UEFI (OVMF), whatever is set here: `seabios`, which
+   *  clients send by default, is taken and means the same. */
+  bios?: "seabios" | "ovmf";
+  /** Where the firmware keeps its variables: `STORAGE:1` for a new volume (its size does not
+   *  matter), or a volume. Without it they are lost when the machine is switched off. */
+  efidisk0?: string;
+  /** A trusted platform module (TPM 2.0), and where it keeps its state: `STORAGE:1` for a new volume
+   *  (its size does not matter), or a volume. */
+  tpmstate0?: string;
+  /** What the machine says it is: `uuid=…[,manufacturer=…][,product=…]…`; a UUID is made up for a
+   *  machine that is created without. */
+  smbios1?: string;
+  /** Identity that says whether the machine was rolled back; no effect. */
+  vmgenid?: string;
+  /** Kernel to boot: a volume of content kind `kernel`. */
+  kernel?: string;
+  /** Initial RAM disk for the kernel: a volume of content kind `kernel`. */
+  initrd?: string;
+  /** Command line of the kernel (default `console=ttyS0 root=/dev/vda rw`). */
+  cmdline?: string;
+  /** Boot order, e.g. `order=virtio0;net0`: the first disk named becomes /dev/vda, and firmware
+   *  tries the devices in this order. */
+  boot?: string;
+  /** Kind of guest system, e.g. `l26`; no effect. */
+  ostype?: string;
+  /** Serial port; `socket`, the console, is always there. */
+  serial0?: "socket";
+  /** Disk controller; no effect: disks are virtio block devices. */
+  scsihw?: string;
+  /** Guest agent: with `1` the guest has its port, and shutdowns go through an agent that answers. */
+  agent?: string;
+  /** Memory in MiB that the guest is asked to make do with, through its balloon (default: all of
+   *  `memory`); `0` for no balloon. */
+  balloon?: number;
+  /** Memory nodes; no effect. */
+  numa?: Flag;
+  /** Pointer that knows its place on the screen (default on). */
+  tablet?: Flag;
+  /** Screen: `std`, `virtio`, or `none` and `serial0` for none (default `std`). */
+  vga?: string;
+  /** Machine type; no effect: there is one. */
+  machine?: string;
+  /** Power button events; always on. */
+  acpi?: "1";
+  /** Hardware virtualization; always on. */
+  kvm?: "1";
+  /** cloud-init: the user that it makes (default: the one of the guest's image). */
+  ciuser?: string;
+  /** cloud-init: that user's password, or its hash; only the hash is kept, and never shown. */
+  cipassword?: string;
+  /** cloud-init: that user's public keys of OpenSSH, percent-encoded. */
+  sshkeys?: string;
+  /** cloud-init: bring the guest's packages up to date at its first boot (default on). */
+  ciupgrade?: Flag;
+  /** cloud-init: how it is told; only `nocloud`. */
+  citype?: "nocloud";
+  /** cloud-init: name servers, separated by blanks; default those of the host. */
+  nameserver?: string;
+  /** cloud-init: DNS search domain; default that of the host. */
+  searchdomain?: string;
+  /** Disk: `STORAGE:GIB` for a new one, or a volume; `import-from=` copies one. */
+  [key: `virtio${number}`]: string | undefined;
+  /** Disk, served as a virtio block device. */
+  [key: `scsi${number}`]: string | undefined;
+  /** Disk, served as a virtio block device. */
+  [key: `sata${number}`]: string | undefined;
+  /** Disk, served as a virtio block device; `none,media=cdrom` is an empty drive, and
+   *  `STORAGE:cloudinit` one with the settings of cloud-init. */
+  [key: `ide${number}`]: string | undefined;
+  /** Network card: `virtio[=MAC],bridge=vmbr0`. */
+  [key: `net${number}`]: string | undefined;
+  /** cloud-init: addresses of the network card of the same number (default `ip=dhcp`). */
+  [key: `ipconfig${number}`]: string | undefined;
+  /** Volume of the machine that no disk uses. */
+  [key: `unused${number}`]: string | undefined;
+};
+
+/** What a guest was configured to be. */
+export type SnapshotConfig2 = {
+  /** When that was, in seconds since 1970. */
+  snaptime: number;
+  /** The snapshot that it began from. */
+  parent?: string;
+  /** Host name (default CT and its number). */
+  hostname?: string;
+  /** Free text shown with the guest. */
+  description?: string;
+  /** Tags, separated by ';'. */
+  tags?: string;
+  /** Memory in MiB (default 512). */
+  memory?: number;
+  /** Swap in MiB (default 512). */
+  swap?: number;
+  /** Cores it may use (default all). */
+  cores?: number;
+  /** Processor time it may use, in cores; 0 is no limit. */
+  cpulimit?: number;
+  /** Its share of processor time against other guests (default 100). */
+  cpuunits?: number;
+  /** Root file system: `STORAGE:GIB` for a new one. */
+  rootfs?: string;
+  /** Kind of distribution inside; no effect. */
+  ostype?: string;
+  /** Architecture; only amd64. */
+  arch?: "amd64";
+  /** Always 1: container root is an ordinary user of the host. */
+  unprivileged?: Flag;
+  /** Start with the host. */
+  onboot?: Flag;
+  /** Order and delays of the start with the host. */
+  startup?: string;
+  /** Refuse to remove the guest. */
+  protection?: Flag;
+  /** Whether it is a template: it never runs, and clones share its volume. A container becomes one
+   *  by a method of its own. */
+  template?: Flag;
+  /** Features, e.g. `nesting=1`. */
+  features?: string;
+  /** Console; always on. */
+  console?: "1";
+  /** Name servers, separated by blanks; default those of the host. */
+  nameserver?: string;
+  /** DNS search domain; default that of the host. */
+  searchdomain?: string;
+  /** Network card: `name=eth0,bridge=vmbr0,ip=dhcp`. */
+  [key: `net${number}`]: string | undefined;
+  /** Volume of the container that it does not use. */
+  [key: `unused${number}`]: string | undefined;
 };
 
 /** A guest that no backup job covers. */
@@ -3298,6 +3488,9 @@ export interface Methods {
       "on-host-shutdown"?: "shutdown" | "suspend";
       /** Refuse to remove the guest or its disks. */
       protection?: Flag;
+      /** Whether it is a template: it never runs, and clones share its disks. A machine becomes one by
+       *  a method of its own. */
+      template?: Flag;
       /** What changes at once while the machine runs, e.g. `network,disk` (default
        *  `network,disk,usb`); `0` leaves all to the next start. */
       hotplug?: string;
@@ -3410,6 +3603,8 @@ export interface Methods {
       vmid: number;
       /** The configuration that runs, rather than the one of the next start. */
       current?: Flag;
+      /** The configuration of this snapshot. */
+      snapshot?: string;
     };
     output: WithDigest;
   };
@@ -3451,6 +3646,9 @@ export interface Methods {
       "on-host-shutdown"?: "shutdown" | "suspend";
       /** Refuse to remove the guest or its disks. */
       protection?: Flag;
+      /** Whether it is a template: it never runs, and clones share its disks. A machine becomes one by
+       *  a method of its own. */
+      template?: Flag;
       /** What changes at once while the machine runs, e.g. `network,disk` (default
        *  `network,disk,usb`); `0` leaves all to the next start. */
       hotplug?: string;
@@ -3575,6 +3773,9 @@ export interface Methods {
       "on-host-shutdown"?: "shutdown" | "suspend";
       /** Refuse to remove the guest or its disks. */
       protection?: Flag;
+      /** Whether it is a template: it never runs, and clones share its disks. A machine becomes one by
+       *  a method of its own. */
+      template?: Flag;
       /** What changes at once while the machine runs, e.g. `network,disk` (default
        *  `network,disk,usb`); `0` leaves all to the next start. */
       hotplug?: string;
@@ -4214,6 +4415,9 @@ export interface Methods {
       startup?: string;
       /** Refuse to remove the guest. */
       protection?: Flag;
+      /** Whether it is a template: it never runs, and clones share its volume. A container becomes one
+       *  by a method of its own. */
+      template?: Flag;
       /** Features, e.g. `nesting=1`. */
       features?: string;
       /** Console; always on. */
@@ -4255,6 +4459,8 @@ export interface Methods {
       vmid: number;
       /** The configuration that runs, rather than the one of the next start. */
       current?: Flag;
+      /** The configuration of this snapshot. */
+      snapshot?: string;
     };
     output: WithDigest2;
   };
@@ -4299,6 +4505,9 @@ export interface Methods {
       startup?: string;
       /** Refuse to remove the guest. */
       protection?: Flag;
+      /** Whether it is a template: it never runs, and clones share its volume. A container becomes one
+       *  by a method of its own. */
+      template?: Flag;
       /** Features, e.g. `nesting=1`. */
       features?: string;
       /** Console; always on. */
@@ -4406,6 +4615,114 @@ export interface Methods {
     };
     output: ConsoleTicket;
   };
+  /** Makes a copy of a virtual machine or of a template. */
+  "POST /nodes/{node}/qemu/{vmid}/clone": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
+      /** Number of the clone, free in the whole cluster. */
+      newid: number;
+      /** Name of the clone. */
+      name?: string;
+      /** Description of the clone (default: the one of the guest). */
+      description?: string;
+      /** Pool to put the clone into. */
+      pool?: string;
+      /** The snapshot that is cloned, rather than what the guest is now. */
+      snapname?: string;
+      /** Copy every disk in full. A guest that is no template always is; of a template, the clone
+       * shares the disks otherwise. */
+      full?: Flag;
+      /** Storage of full copies (default: each stays on the storage of its disk). */
+      storage?: string;
+      /** Format of full copies (default: as the disk's, where the storage has it). */
+      format?: "raw" | "qcow2";
+      /** Node that gets the clone; only this one. */
+      target?: string;
+      /** Most KiB a second that are copied; 0 is no limit. */
+      bwlimit?: number;
+    };
+    output: string;
+  };
+  /** Turns a virtual machine into a template: it is never started again, and clones share its disks. */
+  "POST /nodes/{node}/qemu/{vmid}/template": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
+    };
+    output: string;
+  };
+  /** Says whether the disks of a virtual machine allow something. */
+  "GET /nodes/{node}/qemu/{vmid}/feature": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
+      /** What it is asked for. */
+      feature: "snapshot" | "clone" | "copy";
+      /** The snapshot that is meant, rather than what the guest is now. */
+      snapname?: string;
+    };
+    output: FeatureAnswer;
+  };
+  /** Makes a copy of a container or of a template. */
+  "POST /nodes/{node}/lxc/{vmid}/clone": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
+      /** Number of the clone, free in the whole cluster. */
+      newid: number;
+      /** Host name of the clone. */
+      hostname?: string;
+      /** Description of the clone (default: the one of the guest). */
+      description?: string;
+      /** Pool to put the clone into. */
+      pool?: string;
+      /** The snapshot that is cloned, rather than what the guest is now. */
+      snapname?: string;
+      /** Copy every volume in full. A guest that is no template always is; of a template, the clone
+       * shares the volumes otherwise. */
+      full?: Flag;
+      /** Storage of full copies (default: each stays on the storage of its volume). */
+      storage?: string;
+      /** Node that gets the clone; only this one. */
+      target?: string;
+      /** Most KiB a second that are copied; 0 is no limit. */
+      bwlimit?: number;
+    };
+    output: string;
+  };
+  /** Turns a container into a template: it is never started again, and clones share its volumes. */
+  "POST /nodes/{node}/lxc/{vmid}/template": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
+    };
+    output: null;
+  };
+  /** Says whether the volumes of a container allow something. */
+  "GET /nodes/{node}/lxc/{vmid}/feature": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
+      /** What it is asked for. */
+      feature: "snapshot" | "clone" | "copy";
+      /** The snapshot that is meant, rather than what the guest is now. */
+      snapname?: string;
+    };
+    output: FeatureAnswer;
+  };
   /** Lists the snapshots of a virtual machine; the last is what it is now. */
   "GET /nodes/{node}/qemu/{vmid}/snapshot": {
     params: {
@@ -4416,6 +4733,76 @@ export interface Methods {
     };
     output: Array<SnapshotEntry>;
   };
+  /** Takes a snapshot of a virtual machine, which may run. */
+  "POST /nodes/{node}/qemu/{vmid}/snapshot": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
+      /** Name of the snapshot. */
+      snapname: string;
+      /** Free text about it. */
+      description?: string;
+      /** With the memory of a machine that runs. */
+      vmstate?: Flag;
+    };
+    output: string;
+  };
+  /** Removes a snapshot of a virtual machine. */
+  "DELETE /nodes/{node}/qemu/{vmid}/snapshot/{snapname}": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
+      /** Name of the snapshot. */
+      snapname: string;
+      /** Forget it even if a storage cannot remove its part. */
+      force?: Flag;
+    };
+    output: string;
+  };
+  /** Makes a virtual machine what it was at a snapshot; what it is now is lost. */
+  "POST /nodes/{node}/qemu/{vmid}/snapshot/{snapname}/rollback": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
+      /** Name of the snapshot. */
+      snapname: string;
+      /** Start the guest afterwards. A snapshot with memory goes on by itself. */
+      start?: Flag;
+    };
+    output: string;
+  };
+  /** Shows what a virtual machine was configured to be at a snapshot. */
+  "GET /nodes/{node}/qemu/{vmid}/snapshot/{snapname}/config": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
+      /** Name of the snapshot. */
+      snapname: string;
+    };
+    output: SnapshotConfig;
+  };
+  /** Changes the description of a snapshot of a virtual machine. */
+  "PUT /nodes/{node}/qemu/{vmid}/snapshot/{snapname}/config": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
+      /** Name of the snapshot. */
+      snapname: string;
+      /** Free text about it. */
+      description?: string;
+    };
+    output: null;
+  };
   /** Lists the snapshots of a container; the last is what it is now. */
   "GET /nodes/{node}/lxc/{vmid}/snapshot": {
     params: {
@@ -4425,6 +4812,74 @@ export interface Methods {
       vmid: number;
     };
     output: Array<SnapshotEntry>;
+  };
+  /** Takes a snapshot of a container, which may run. */
+  "POST /nodes/{node}/lxc/{vmid}/snapshot": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
+      /** Name of the snapshot. */
+      snapname: string;
+      /** Free text about it. */
+      description?: string;
+    };
+    output: string;
+  };
+  /** Removes a snapshot of a container. */
+  "DELETE /nodes/{node}/lxc/{vmid}/snapshot/{snapname}": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
+      /** Name of the snapshot. */
+      snapname: string;
+      /** Forget it even if a storage cannot remove its part. */
+      force?: Flag;
+    };
+    output: string;
+  };
+  /** Makes a container what it was at a snapshot; what it is now is lost. */
+  "POST /nodes/{node}/lxc/{vmid}/snapshot/{snapname}/rollback": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
+      /** Name of the snapshot. */
+      snapname: string;
+      /** Start the guest afterwards. A snapshot with memory goes on by itself. */
+      start?: Flag;
+    };
+    output: string;
+  };
+  /** Shows what a container was configured to be at a snapshot. */
+  "GET /nodes/{node}/lxc/{vmid}/snapshot/{snapname}/config": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
+      /** Name of the snapshot. */
+      snapname: string;
+    };
+    output: SnapshotConfig2;
+  };
+  /** Changes the description of a snapshot of a container. */
+  "PUT /nodes/{node}/lxc/{vmid}/snapshot/{snapname}/config": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
+      /** Name of the snapshot. */
+      snapname: string;
+      /** Free text about it. */
+      description?: string;
+    };
+    output: null;
   };
   /** Starts guests of a node in their order. */
   "POST /nodes/{node}/startall": {

@@ -1,5 +1,6 @@
 //! Types that the declarations of virtual machines and containers share.
 
+use basalt_model::storage::SnapshotName;
 use basalt_model::vmid::Vmid;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -78,6 +79,8 @@ pub struct ConfigQuery {
     pub vmid: Vmid,
     /// The configuration that runs, rather than the one of the next start.
     pub current: Option<bool>,
+    /// The configuration of this snapshot.
+    pub snapshot: Option<SnapshotName>,
 }
 
 /// A configuration with its digest.

@@ -13,6 +13,7 @@ pub mod acme;
 pub mod agent;
 pub mod bulk;
 pub mod certificates;
+pub mod clone;
 pub mod cluster;
 pub mod figures;
 pub mod guest;
@@ -58,6 +59,7 @@ pub const ALL: &[&[Declaration]] = &[
     qemu::DECLARED,
     agent::DECLARED,
     lxc::DECLARED,
+    clone::DECLARED,
     snapshots::DECLARED,
     bulk::DECLARED,
     jobs::DECLARED,

@@ -49,7 +49,7 @@ impl Change {
         vmid: Vmid,
     ) -> Result<(Map<String, Value>, Vec<VolumeId>)> {
         let own = before.own_volumes(vmid);
-        let mut map = to_map(before);
+        let mut map = before.to_map();
         let mut dropped = Vec::new();
         for name in &self.delete {
             if !knows(before.kind(), name) {
@@ -114,22 +114,12 @@ impl Change {
 
 /// A configuration without the unused volumes that are gone.
 fn without(config: &GuestConfig, gone: &[VolumeId]) -> Result<GuestConfig> {
-    let mut map = to_map(config);
+    let mut map = config.to_map();
     map.retain(|name, value| {
         let is = |volume: &VolumeId| value.as_str() == Some(volume.to_string().as_str());
         !(name.starts_with("unused") && gone.iter().any(is))
     });
-    Ok(match config {
-        GuestConfig::Qemu(_) => GuestConfig::Qemu(Box::new(QemuConfig::from_map(&map)?)),
-        GuestConfig::Lxc(_) => GuestConfig::Lxc(Box::new(LxcConfig::from_map(&map)?)),
-    })
-}
-
-fn to_map(config: &GuestConfig) -> Map<String, Value> {
-    match config {
-        GuestConfig::Qemu(config) => config.to_map(),
-        GuestConfig::Lxc(config) => config.to_map(),
-    }
+    Ok(config.with_map(&map)?)
 }
 
 fn knows(kind: GuestKind, name: &str) -> bool {
@@ -169,6 +159,13 @@ impl Node {
         let (config, new) = self.settle(before, map, vmid).await?;
         let kept = config.own_volumes(vmid);
         dropped.retain(|volume| kept.iter().all(|(_, named)| named != volume));
+        let kept_for =
+            |volume: &VolumeId| guest.record.history.names_volume(&|named| named == volume);
+        if let Some(volume) = dropped.iter().find(|volume| kept_for(volume)) {
+            return Err(Error::failed(format_args!(
+                "'{volume}' belongs to a snapshot: remove that first"
+            )));
+        }
         for volume in &dropped {
             let storage = self.storages.of(volume).map_err(Error::failed)?;
             match storage.remove(volume).await {
@@ -177,7 +174,7 @@ impl Node {
                 Err(error) => return Err(Error::failed(error)),
             }
         }
-        let record = GuestRecord::new(config);
+        let record = guest.record.free(config);
         self.store_change(&guest, record.clone(), &new, report)
             .await?;
         match self.change_running(vmid, &record, report).await {
@@ -291,8 +288,8 @@ const AT_ONCE: [&str; 9] = [
 
 /// Every setting with the value that runs and, where it differs, the one of the next start.
 pub fn pending(stored: &GuestConfig, running: Option<&GuestConfig>) -> Vec<PendingEntry> {
-    let stored = to_map(stored);
-    let runs = running.map_or_else(|| stored.clone(), to_map);
+    let stored = stored.to_map();
+    let runs = running.map_or_else(|| stored.clone(), GuestConfig::to_map);
     let text = |value: &Value| match value {
         Value::String(text) => text.clone(),
         Value::Bool(value) => u8::from(*value).to_string(),

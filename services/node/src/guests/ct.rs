@@ -1,6 +1,6 @@
 //! Containers: settling a configuration, making, starting.
 
-use super::vm::check_bridge;
+use super::vm::{check_bridge, check_template};
 use super::volumes::{self, NewVolume, Planner, check_content, note};
 use super::{Report, ct_root, no_errors, title};
 use crate::state::Node;
@@ -57,10 +57,9 @@ pub async fn create(node: &Node, user: &Authid, params: CtNew) -> Result<Upid> {
     let pool = params.pool.clone();
     let (config, making) = plan(node, params).await?;
     let record = GuestRecord {
-        config: GuestConfig::Lxc(Box::new(config)),
         lock: Some(Lock::Create),
         making: vec![making.root.id.clone()],
-        suspended: None,
+        ..GuestRecord::new(GuestConfig::Lxc(Box::new(config)))
     };
     node.insert_guest(vmid, &record, pool.as_ref()).await?;
     let task = NewTask {
@@ -131,7 +130,7 @@ async fn plan(node: &Node, params: CtNew) -> Result<(LxcConfig, Making)> {
         .plan(&storage, ContentKind::Rootdir, size, ImageFormat::Raw, None)
         .await;
     let root = note(&mut errors, "rootfs", root);
-    if let Err(wrong) = settle_nets(&mut config, None) {
+    if let Err(wrong) = settle_rest(&mut config, None) {
         wrong
             .0
             .into_iter()
@@ -174,14 +173,15 @@ pub fn settle(config: &mut LxcConfig, old: Option<&LxcConfig>) -> Result<()> {
             "the root volume of a container cannot be replaced",
         ));
     }
-    settle_nets(config, old).map_err(Error::from)
+    settle_rest(config, old).map_err(Error::from)
 }
 
-fn settle_nets(
+fn settle_rest(
     config: &mut LxcConfig,
     old: Option<&LxcConfig>,
 ) -> std::result::Result<(), FieldErrors> {
     let mut errors = FieldErrors::default();
+    check_template(&mut errors, config.template, old.map(|old| old.template));
     let mut names: Vec<String> = Vec::new();
     for (index, net) in &mut config.net {
         let field = format!("net{index}");
@@ -272,6 +272,9 @@ impl Node {
     pub async fn start_ct(&self, vmid: Vmid, report: &Report) -> Result<()> {
         let guest = self.guest(GuestKind::Lxc, vmid)?;
         guest.check_unlocked()?;
+        if guest.record.config.is_template() {
+            return Err(Error::failed("you can't start a CT if it's a template"));
+        }
         let GuestConfig::Lxc(config) = &guest.record.config else {
             return Err(Error::not_found(title(GuestKind::Lxc, vmid)));
         };
@@ -440,7 +443,7 @@ mod tests {
             "net1": "name=eth0,bridge=nosuchbr0,ip6=2001:db8::1/64",
             "net2": "name=eth2",
         }));
-        let errors = settle_nets(&mut config, None).unwrap_err();
+        let errors = settle_rest(&mut config, None).unwrap_err();
         let fields: Vec<&str> = errors.0.keys().map(String::as_str).collect();
         assert_eq!(fields, ["net0", "net1", "net2"]);
         assert!(errors.0["net0"].contains("nosuchbr0"));

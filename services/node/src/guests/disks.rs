@@ -32,6 +32,12 @@ pub async fn resize(node: &Node, user: &Authid, params: VmResizeParams) -> Resul
         let text = "the configuration was changed meanwhile: read it again";
         return Err(Error::param("digest", text));
     }
+    if guest.record.config.is_template() {
+        return Err(Error::failed(format_args!(
+            "{} is a template: clones share its disks",
+            guest.title()
+        )));
+    }
     let volume = disk_volume(&guest, &params.disk)?;
     let storage = node.storages.of(&volume).map_err(Error::failed)?;
     let now = storage.volume(&volume).await.map_err(Error::failed)?.size;

@@ -7,19 +7,24 @@
 
 pub mod bulk;
 pub mod change;
+pub mod clone;
 pub mod cloudinit;
 pub mod ct;
 mod ct_net;
 pub mod ct_root;
 pub mod disks;
+pub mod features;
 pub mod live;
 mod parsed;
 pub mod power;
 pub mod recover;
 pub mod remove;
 pub mod rights;
+pub mod rollback;
 pub mod shares;
+pub mod snapshots;
 pub mod suspend;
+pub mod template;
 pub mod vm;
 pub mod volumes;
 
@@ -32,7 +37,7 @@ use basalt_metrics::Object;
 use basalt_model::field::FieldErrors;
 use basalt_model::guest::{GuestConfig, GuestKind, GuestRecord, Lock, Suspended};
 use basalt_model::pool::PoolId;
-use basalt_model::storage::VolumeId;
+use basalt_model::storage::{SnapshotName, VolumeId};
 use basalt_model::vmid::Vmid;
 use basalt_store::{Expect, Stored, Transaction};
 use basalt_tasks::{GuestLock, TaskContext};
@@ -68,6 +73,14 @@ impl Guest {
     pub fn suspended(&self) -> Option<&Suspended> {
         let saved = self.record.suspended.as_ref();
         saved.filter(|_| self.record.lock == Some(Lock::Suspended))
+    }
+
+    /// What it is configured to be, or was at a snapshot.
+    pub fn config_at(&self, snapshot: Option<&SnapshotName>) -> Result<&GuestConfig> {
+        let Some(name) = snapshot else {
+            return Ok(&self.record.config);
+        };
+        snapshots::find(self, name).map(|snapshot| &snapshot.config)
     }
 
     /// Refuses work while something interrupted or unfinished holds the guest.
@@ -109,7 +122,7 @@ pub fn names_volume(record: &GuestRecord, is_meant: &dyn Fn(&VolumeId) -> bool) 
             .is_some_and(is_meant),
     };
     let state = record.suspended.iter().map(|suspended| &suspended.vmstate);
-    uses || record.making.iter().chain(state).any(is_meant)
+    uses || record.history.names_volume(is_meant) || record.making.iter().chain(state).any(is_meant)
 }
 
 /// How messages and locks name a guest, e.g. `VM 100`.

@@ -47,7 +47,7 @@ impl Node {
         let report = Report::Journal;
         let named = guest.record.config.own_volumes(guest.vmid);
         match guest.record.lock {
-            Some(Lock::Create) => {
+            Some(Lock::Create | Lock::Clone) => {
                 tracing::warn!(
                     guest = guest.title(),
                     "its creation was interrupted: removed"
@@ -62,6 +62,24 @@ impl Node {
                 );
                 self.stop_guest(guest.kind(), guest.vmid).await?;
                 self.remove_stopped(&guest, false, &report).await
+            }
+            Some(Lock::Snapshot | Lock::SnapshotDelete) => {
+                tracing::warn!(guest = guest.title(), "work on a snapshot was interrupted");
+                self.undo_snapshots(guest, &report).await
+            }
+            Some(Lock::Rollback) => {
+                tracing::warn!(
+                    guest = guest.title(),
+                    "its rollback was interrupted: finished"
+                );
+                self.stop_guest(guest.kind(), guest.vmid).await?;
+                self.finish_rollback(guest.vmid, &guest.record, &report)
+                    .await
+            }
+            Some(Lock::Template) => {
+                tracing::warn!(guest = guest.title(), "it becomes a template: finished");
+                self.finish_template(guest.vmid, &guest.record, &report)
+                    .await
             }
             Some(Lock::Suspending) => {
                 tracing::warn!(
@@ -84,8 +102,11 @@ impl Node {
                 let mut making = guest.record.making;
                 making.retain(|volume| !named.iter().any(|(_, known)| known == volume));
                 volumes::discard(&self.storages, &making, &report).await;
-                self.put_guest(guest.vmid, &GuestRecord::new(guest.record.config))
-                    .await
+                let record = GuestRecord {
+                    making: Vec::new(),
+                    ..guest.record
+                };
+                self.put_guest(guest.vmid, &record).await
             }
         }
     }

@@ -78,7 +78,10 @@ impl Node {
             .suspended
             .into_iter()
             .map(|suspended| suspended.vmstate);
-        let mut doomed: Vec<VolumeId> = own.chain(record.making).chain(state).collect();
+        let memories = record.history.snapshots.into_values();
+        let memories = memories.filter_map(|snapshot| snapshot.vmstate);
+        let others = record.making.into_iter().chain(state).chain(memories);
+        let mut doomed: Vec<VolumeId> = own.chain(others).collect();
         if unreferenced {
             doomed.extend(self.volumes_of(guest.vmid).await?);
         }

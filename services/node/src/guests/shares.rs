@@ -49,7 +49,7 @@ pub fn find_directory(path: &str) -> std::result::Result<PathBuf, String> {
 pub fn must_not_share(config: &QemuConfig) -> Result<()> {
     match config.virtiofs.keys().next() {
         Some(index) => Err(Error::failed(format_args!(
-            "virtiofs{index}: a machine that shares a directory cannot be suspended to disk"
+            "virtiofs{index}: the memory of a machine that shares a directory cannot be kept"
         ))),
         None => Ok(()),
     }

@@ -25,6 +25,7 @@ use basalt_model::vmid::Vmid;
 use basalt_storage::{Access, StorageError};
 use basalt_tasks::NewTask;
 use rustix::fs::FlockOperation;
+use std::fs::File;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Where the settings of this node are kept.
@@ -151,7 +152,7 @@ impl Node {
         Ok(())
     }
 
-    async fn save_state(
+    pub(super) async fn save_state(
         &self,
         vmid: Vmid,
         vmstate: &VolumeId,
@@ -211,20 +212,12 @@ impl Node {
                 "{error}; its state is kept in '{vmstate}', and stopping VM {vmid} discards it"
             ))
         };
-        let storage = self.storages.of(vmstate).map_err(|e| kept(&e))?;
-        let file = storage.open(vmstate, Access::Read).await;
-        let file = file.map_err(|e| kept(&e))?;
-        let held = file.try_clone().map_err(|e| kept(&e))?;
-        let (storages, network) = (&self.storages, &self.network);
-        let machine = basalt_vm::resolve(vmid, config, storages, network, &self.run_machines).await;
-        let mut machine = machine.map_err(|e| kept(&e))?;
-        machine.restore_from(file);
         report.log(format_args!("going on from the state in '{vmstate}'"));
-        let started = self.machines.start(vmid, machine).await;
-        started.map_err(|e| kept(&e))?;
+        let held = self.start_from_state(vmid, config, vmstate).await;
+        let held = held.map_err(|error| kept(&error))?;
         let record = GuestRecord {
             making: vec![vmstate.clone()],
-            ..GuestRecord::new(guest.record.config.clone())
+            ..guest.record.free(guest.record.config.clone())
         };
         if let Err(error) = self.put_guest(vmid, &record).await {
             self.stop_guest(KIND, vmid).await?;
@@ -243,11 +236,32 @@ impl Node {
     }
 
     /// Bytes of memory of a machine that runs: its guest may have more than it is to have, for a while.
-    async fn memory_to_save(&self, vmid: Vmid, config: &QemuConfig) -> u64 {
+    pub(super) async fn memory_to_save(&self, vmid: Vmid, config: &QemuConfig) -> u64 {
         let configured = config.memory_mib() << 20;
         let status = self.machines.status(vmid).await.ok();
         let memory = status.and_then(|status| status.memory);
         memory.map_or(configured, |memory| memory.wanted.max(memory.present))
+    }
+
+    /// Starts a machine from the state in a volume: it stands until it is resumed. Gives the descriptor
+    /// by which the volume is locked.
+    pub(super) async fn start_from_state(
+        &self,
+        vmid: Vmid,
+        config: &QemuConfig,
+        vmstate: &VolumeId,
+    ) -> Result<File> {
+        let storage = self.storages.of(vmstate).map_err(Error::failed)?;
+        let file = storage.open(vmstate, Access::Read).await;
+        let file = file.map_err(Error::failed)?;
+        let held = file.try_clone().map_err(Error::failed)?;
+        let (storages, network) = (&self.storages, &self.network);
+        let machine = basalt_vm::resolve(vmid, config, storages, network, &self.run_machines).await;
+        let mut machine = machine.map_err(Error::failed)?;
+        machine.restore_from(file);
+        let started = self.machines.start(vmid, machine).await;
+        started.map_err(Error::failed)?;
+        Ok(held)
     }
 
     /// Lets a machine run that was built from the state in `record.making`, which is used up.
@@ -261,7 +275,7 @@ impl Node {
             self.order(vmid, &Request::Resume).await?;
         }
         volumes::discard(&self.storages, &record.making, report).await;
-        self.put_guest(vmid, &GuestRecord::new(record.config.clone()))
+        self.put_guest(vmid, &record.free(record.config.clone()))
             .await
     }
 
@@ -278,7 +292,7 @@ impl Node {
         };
         let record = GuestRecord {
             making: vec![suspended.vmstate.clone()],
-            ..GuestRecord::new(guest.record.config.clone())
+            ..guest.record.free(guest.record.config.clone())
         };
         self.put_guest(vmid, &record).await?;
         self.finish_resume(vmid, &record, report).await
@@ -301,7 +315,7 @@ impl Node {
             }
         }
         volumes::discard(&self.storages, &guest.record.making, &report).await;
-        let record = GuestRecord::new(guest.record.config.clone());
+        let record = guest.record.free(guest.record.config.clone());
         if let Err(error) = self.put_guest(vmid, &record).await {
             tracing::error!(%error, guest = guest.title(), "stays locked");
         }
@@ -311,14 +325,18 @@ impl Node {
 /// The name of a state beside `disk`: `100/vm-100-disk-0.raw` gives
 /// `100/vm-100-state-suspend-2026-11-28.raw`, and one more than the first of a day a number.
 fn state_name(disk: &VolumeId, date: &str, number: u32) -> Option<VolumeId> {
-    let (before, after) = disk.path().split_once("-disk-")?;
-    let ending = after.trim_start_matches(|c: char| c.is_ascii_digit());
     let more = match number {
         0 => String::new(),
         number => format!("-{number}"),
     };
-    let path = format!("{before}{STATE}{date}{more}{ending}");
-    VolumeId::new(disk.storage().clone(), path)
+    beside(disk, &format!("{STATE}{date}{more}"))
+}
+
+/// The name of a volume of the same guest, with `what` in the place of the disk's number.
+pub fn beside(disk: &VolumeId, what: &str) -> Option<VolumeId> {
+    let (before, after) = disk.path().split_once("-disk-")?;
+    let ending = after.trim_start_matches(|c: char| c.is_ascii_digit());
+    VolumeId::new(disk.storage().clone(), format!("{before}{what}{ending}"))
 }
 
 /// Today's date in universal time, e.g. `2026-11-28`.

@@ -30,10 +30,9 @@ pub async fn create(node: &Node, user: &Authid, params: VmNew) -> Result<Upid> {
     let mut config = params.config;
     let new = settle(&node.storages, vmid, &mut config, None).await?;
     let record = GuestRecord {
-        config: GuestConfig::Qemu(Box::new(config)),
         lock: Some(Lock::Create),
         making: new.iter().map(|volume| volume.id.clone()).collect(),
-        suspended: None,
+        ..GuestRecord::new(GuestConfig::Qemu(Box::new(config)))
     };
     node.insert_guest(vmid, &record, params.pool.as_ref())
         .await?;
@@ -89,6 +88,9 @@ impl Node {
             return self.resume_from_disk(&guest, suspended, report).await;
         }
         guest.check_unlocked()?;
+        if guest.record.config.is_template() {
+            return Err(Error::failed("you can't start a vm if it's a template"));
+        }
         let GuestConfig::Qemu(config) = &guest.record.config else {
             return Err(Error::not_found(title(GuestKind::Qemu, vmid)));
         };
@@ -168,6 +170,7 @@ pub async fn settle(
         let settled = state.settle(storages, &mut planner, vmid).await;
         note(&mut errors, "tpmstate0", settled);
     }
+    check_template(&mut errors, config.template, old.map(|old| old.template));
     let most = config.max_vcpus();
     if config.vcpus.is_some_and(|vcpus| vcpus.get() > most) {
         errors.add(
@@ -207,6 +210,16 @@ pub async fn settle(
     }
     no_errors(errors)?;
     Ok(planner.finish())
+}
+
+/// Notes that a setting cannot make a template of a guest, or a guest of one: its volumes have other
+/// names.
+pub fn check_template(errors: &mut FieldErrors, new: Option<bool>, old: Option<Option<bool>>) {
+    let is = |template: Option<bool>| template == Some(true);
+    if is(new) != is(old.flatten()) {
+        let text = "a guest becomes a template by POST …/template, and then stays one";
+        errors.add("template", text);
+    }
 }
 
 /// Notes a bridge that the host does not have.
@@ -347,7 +360,7 @@ impl<'a> State<'a> {
 }
 
 /// A UUID nobody else has.
-fn random_identity() -> Result<Smbios> {
+pub fn random_identity() -> Result<Smbios> {
     const SOURCE: &str = "/proc/sys/kernel/random/uuid";
     let text = std::fs::read_to_string(SOURCE)
         .map_err(|error| Error::failed(format_args!("{SOURCE}: {error}")))?;

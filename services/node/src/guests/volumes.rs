@@ -8,7 +8,7 @@ use basalt_model::machine::TPM_STATE_SIZE;
 use basalt_model::qemu::cloudinit;
 use basalt_model::storage::{ContentKind, DiskSize, StorageId, VolumeId};
 use basalt_model::vmid::Vmid;
-use basalt_storage::{Access, StorageError, Storages, copy};
+use basalt_storage::{Access, Image, StorageError, Storages, copy};
 use basalt_vm::firmware;
 use std::fs::File;
 use std::time::Duration;
@@ -179,9 +179,11 @@ async fn import_source(
     let found = storage.volume(source).await.map_err(text)?;
     let file = storage.open(source, Access::Read).await.map_err(text)?;
     match (found.content, found.format) {
-        (ContentKind::Import, _) | (ContentKind::Images, "qcow2") => {
-            copy::probe(&file, source).map_err(text)
-        }
+        (ContentKind::Import, _) => copy::probe(&file, source).map_err(text),
+        (ContentKind::Images, "qcow2") => Ok(copy::Source {
+            format: ImageFormat::Qcow2,
+            size: found.size,
+        }),
         (ContentKind::Images, _) => copy::raw(&file, source).map_err(text),
         (content, _) => Err(format!(
             "import-from: '{source}' is no disk image but {content}"
@@ -249,28 +251,34 @@ pub async fn make(storages: &Storages, new: &[NewVolume], report: &Report) -> Re
                 .await
                 .map_err(Error::failed)?;
             let from = storages.of(source).map_err(Error::failed)?;
-            let from = from
-                .open(source, Access::Read)
-                .await
-                .map_err(Error::failed)?;
-            let from = (from, found.format);
-            fill(storages, from, &volume.id, report.clone()).await?;
+            let from = match source.owner() {
+                Some(_) => from.image(source, None).await,
+                // What came from outside stands alone; that was looked at.
+                None => from
+                    .open(source, Access::Read)
+                    .await
+                    .map(|file| Image::single(file, found.format)),
+            };
+            let from = from.map_err(Error::failed)?;
+            fill(storages, from, &volume.id, report, None).await?;
         }
         if let Some(template) = volume.template {
             let from = File::open(template)
                 .map_err(|error| Error::failed(format_args!("{template}: {error}")))?;
-            let from = (from, ImageFormat::Raw);
-            fill(storages, from, &volume.id, report.clone()).await?;
+            let from = Image::single(from, ImageFormat::Raw);
+            fill(storages, from, &volume.id, report, None).await?;
         }
     }
     Ok(())
 }
 
-async fn fill(
+/// Copies an image into a new disk, at no more than `limit` bytes a second.
+pub async fn fill(
     storages: &Storages,
-    (from, from_format): (File, ImageFormat),
+    from: Image,
     target: &VolumeId,
-    report: Report,
+    report: &Report,
+    limit: Option<u64>,
 ) -> Result<()> {
     let format = format_of(storages, target).await.map_err(Error::failed)?;
     let to = storages.of(target).map_err(Error::failed)?;
@@ -278,9 +286,12 @@ async fn fill(
         .open(target, Access::Write)
         .await
         .map_err(Error::failed)?;
+    let report = report.clone();
     let copying = tokio::task::spawn_blocking(move || {
-        copy::convert((&from, from_format), (&to, format), &mut |done, total| {
+        let mut pace = copy::Pace::new(limit);
+        copy::convert(&from, (&to, format), &mut |done, total| {
             report.progress(done, total);
+            pace.keep(done);
             !report.is_cancelled()
         })
     });

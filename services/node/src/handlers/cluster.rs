@@ -156,7 +156,7 @@ fn guest(call: &Call, kind: ResourceKind, status: GuestStatus) -> Resource {
         pool: call.access.pools.of_guest(status.vmid).cloned(),
         name: Some(status.name),
         vmid: Some(status.vmid),
-        template: Some(false),
+        template: Some(status.template == Some(true)),
         lock: status.lock,
         tags: status.tags,
         cpu: Some(status.cpu),

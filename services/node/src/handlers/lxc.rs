@@ -81,11 +81,15 @@ async fn delete(call: Call, params: GuestDelete) -> Result<Upid> {
 async fn config(call: Call, params: ConfigQuery) -> Result<WithDigest<LxcConfig>> {
     call.node.check_name(&params.node)?;
     let guest = call.node.guest(KIND, params.vmid)?;
-    let running = match params.current {
-        Some(true) => call.node.running_config(KIND, params.vmid),
-        _ => None,
+    let config = match (params.snapshot, params.current) {
+        (Some(name), _) => guest.config_at(Some(&name))?.clone(),
+        (None, Some(true)) => call
+            .node
+            .running_config(KIND, params.vmid)
+            .unwrap_or(guest.record.config),
+        (None, _) => guest.record.config,
     };
-    match running.unwrap_or(guest.record.config) {
+    match config {
         GuestConfig::Lxc(config) => Ok(WithDigest {
             digest: guest.digest,
             config: *config,

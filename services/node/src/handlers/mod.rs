@@ -8,6 +8,7 @@ pub mod acme;
 pub mod agent;
 pub mod bulk;
 pub mod certificates;
+pub mod clone;
 pub mod cluster;
 pub mod figures;
 pub mod hardware;
@@ -41,6 +42,7 @@ pub fn router() -> Router {
     agent::register(&mut router);
     bulk::register(&mut router);
     certificates::register(&mut router);
+    clone::register(&mut router);
     cluster::register(&mut router);
     figures::register(&mut router);
     hardware::register(&mut router);

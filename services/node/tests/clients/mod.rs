@@ -104,9 +104,6 @@ async fn what_watches_a_host_finds_no_jobs_and_no_snapshots() {
             other.line.contains(&format!("{title} does not exist")),
             "{other:?}"
         );
-        let make = format!("POST /nodes/n1/{path}/snapshot");
-        let make = rig.ask(&make, ROOT, "snapname=before").await;
-        assert_eq!(make.status(), 501, "{make:?}");
     }
 }
 

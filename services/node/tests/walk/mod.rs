@@ -28,6 +28,8 @@ fn sample(name: &str) -> &'static str {
     match name {
         "node" => "n1",
         "vmid" => "100",
+        "newid" => "101",
+        "snapname" => "first",
         "storage" => "local",
         "volume" => "local:iso/a.iso",
         "userid" => "root@pam",

@@ -3,15 +3,18 @@
 //! The directory is opened once; every file is then reached from that descriptor, without
 //! symbolic links, so nothing outside can be reached whatever a volume is called.
 
+mod chain;
 pub mod layout;
 
 use crate::error::{Context, Result, StorageError};
 use crate::open::{beneath, locked};
 use crate::upload::Upload;
-use crate::{Access, Space, Storage, Volume, qcow2};
+use crate::{Access, Image, Layer, Snapshots, Space, Storage, Volume, qcow2};
 use async_trait::async_trait;
 use basalt_model::disk::ImageFormat;
-use basalt_model::storage::{ContentKind, DiskSize, StorageId, VolumeId, is_plain_name};
+use basalt_model::storage::{
+    ContentKind, DiskSize, SnapshotName, StorageId, VolumeId, is_plain_name,
+};
 use basalt_model::vmid::Vmid;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
@@ -147,7 +150,8 @@ impl Inner {
         }
         if found.format == "qcow2" {
             let file = locked(&self.root, &path, volume, Access::Write)?;
-            return qcow2::grow(&file, size.bytes()).context(what());
+            let below = self.layers(volume, &file)?;
+            return qcow2::grow(&file, &below, size.bytes()).context(what());
         }
         let file = beneath(&self.root, &path, OFlags::RDWR | OFlags::NONBLOCK);
         let file = file.context(what())?;
@@ -205,7 +209,10 @@ impl Inner {
         // Disks of different formats have different numbers too.
         let stem = |number| format!("vm-{owner}-disk-{number}.");
         let is_taken = |stem: &str| {
-            names.iter().any(|known| known.starts_with(stem))
+            // A template's disk has the number that it had before.
+            let base = stem.replacen("vm-", "base-", 1);
+            let is_its = |known: &String| known.starts_with(stem) || known.starts_with(&base);
+            names.iter().any(is_its)
                 || taken
                     .iter()
                     .any(|id| *id.storage() == self.id && id.name().starts_with(stem))
@@ -228,11 +235,8 @@ impl Inner {
                 reason,
             });
         };
+        self.make_directory(volume)?;
         let directory = format!("images/{owner}");
-        match rustix::fs::mkdirat(&self.root, &directory, Mode::from_raw_mode(0o750)) {
-            Ok(()) | Err(Errno::EXIST) => {}
-            Err(error) => return Err(error).context(what()),
-        }
         let directory = self.directory(&directory).context(what())?;
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC;
         let mode = Mode::from_raw_mode(0o640);
@@ -255,6 +259,18 @@ impl Inner {
         Ok(())
     }
 
+    /// Makes the directory of a guest's disks.
+    fn make_directory(&self, volume: &VolumeId) -> Result<()> {
+        let Some(owner) = volume.owner() else {
+            return Ok(());
+        };
+        let mode = Mode::from_raw_mode(0o750);
+        match rustix::fs::mkdirat(&self.root, format!("images/{owner}"), mode) {
+            Ok(()) | Err(Errno::EXIST) => Ok(()),
+            Err(error) => Err(error).context(format!("making {volume}")),
+        }
+    }
+
     fn unlink(&self, path: &str) -> rustix::io::Result<()> {
         let (parent, name) = path.rsplit_once('/').unwrap_or((".", path));
         let directory = self.directory(parent)?;
@@ -263,9 +279,21 @@ impl Inner {
     }
 
     fn remove(&self, volume: &VolumeId) -> Result<()> {
-        let (_, path) = layout::locate(volume)?;
+        let (content, path) = layout::locate(volume)?;
+        if layout::format(content, volume.name()).is_none() {
+            return Err(StorageError::NoVolume(volume.clone()));
+        }
+        // Clones have a template's image by a name of their own, and may go on reading it.
+        let access = match volume.is_base() {
+            true => Access::Read,
+            false => Access::Write,
+        };
         // Held until the file is gone, so that nobody begins to use it meanwhile.
-        let _held = locked(&self.root, &path, volume, Access::Write)?;
+        let held = locked(&self.root, &path, volume, access);
+        if matches!(held, Ok(_) | Err(StorageError::NoVolume(_))) {
+            self.remove_layers(volume)?;
+        }
+        let _held = held?;
         self.unlink(&path).context(format!("removing {volume}"))?;
         if let Some(owner) = volume.owner() {
             // The last disk takes its directory along; others still there keep it.
@@ -341,10 +369,79 @@ impl Storage for DirStorage {
     async fn open(&self, volume: &VolumeId, access: Access) -> Result<File> {
         let volume = volume.clone();
         self.blocking(move |inner| {
-            let (_, path) = layout::locate(&volume)?;
+            let (content, path) = layout::locate(&volume)?;
+            if layout::format(content, volume.name()).is_none() {
+                return Err(StorageError::NoVolume(volume));
+            }
             locked(&inner.root, &path, &volume, access)
         })
         .await
+    }
+
+    async fn image(&self, volume: &VolumeId, snapshot: Option<&SnapshotName>) -> Result<Image> {
+        let (volume, snapshot) = (volume.clone(), snapshot.cloned());
+        self.blocking(move |inner| inner.image(&volume, snapshot.as_ref()))
+            .await
+    }
+
+    async fn layers(&self, volume: &VolumeId) -> Result<Vec<Layer>> {
+        let volume = volume.clone();
+        self.blocking(move |inner| inner.layers_of(&volume)).await
+    }
+
+    async fn make_base(&self, volume: &VolumeId) -> Result<VolumeId> {
+        let volume = volume.clone();
+        self.blocking(move |inner| inner.make_base(&volume)).await
+    }
+
+    fn copy_format(&self) -> ImageFormat {
+        ImageFormat::Qcow2
+    }
+
+    fn snapshots_of(&self, volume: &VolumeId) -> Snapshots {
+        self.0.snapshots_of(volume)
+    }
+
+    async fn snapshots(&self, volume: &VolumeId) -> Result<Vec<SnapshotName>> {
+        let volume = volume.clone();
+        self.blocking(move |inner| inner.snapshots(&volume)).await
+    }
+
+    async fn snapshot(&self, volume: &VolumeId, snapshot: &SnapshotName) -> Result<()> {
+        let (volume, snapshot) = (volume.clone(), snapshot.clone());
+        self.blocking(move |inner| inner.snapshot(&volume, &snapshot))
+            .await
+    }
+
+    async fn remove_snapshot(&self, volume: &VolumeId, snapshot: &SnapshotName) -> Result<()> {
+        let (volume, snapshot) = (volume.clone(), snapshot.clone());
+        self.blocking(move |inner| inner.remove_snapshot(&volume, &snapshot))
+            .await
+    }
+
+    async fn roll_back(&self, volume: &VolumeId, snapshot: &SnapshotName) -> Result<()> {
+        let (volume, snapshot) = (volume.clone(), snapshot.clone());
+        self.blocking(move |inner| inner.roll_back(&volume, &snapshot))
+            .await
+    }
+
+    async fn copy(
+        &self,
+        source: &VolumeId,
+        snapshot: Option<&SnapshotName>,
+        target: &VolumeId,
+    ) -> Result<()> {
+        if let Some(snapshot) = snapshot {
+            return Err(StorageError::Unfit {
+                volume: source.clone(),
+                reason: format!(
+                    "in a directory nothing can share what it was at '{snapshot}': copy it in full"
+                ),
+            });
+        }
+        let (source, target) = (source.clone(), target.clone());
+        self.blocking(move |inner| inner.copy(&source, &target))
+            .await
     }
 
     async fn upload(&self, content: ContentKind, name: &str) -> Result<Upload> {

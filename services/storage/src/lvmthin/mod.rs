@@ -14,8 +14,9 @@ mod tool;
 use crate::error::{Context, Result, StorageError};
 use crate::open::locked_device;
 use crate::upload::Upload;
-use crate::{Access, Space, Storage, Volume};
+use crate::{Access, Image, Snapshots, Space, Storage, Volume};
 use async_trait::async_trait;
+use basalt_model::disk::ImageFormat;
 use basalt_model::storage::{ContentKind, DiskSize, LvmName, SnapshotName, StorageId, VolumeId};
 use basalt_model::vmid::Vmid;
 use report::LogicalVolume;
@@ -130,8 +131,9 @@ impl LvmThinStorage {
     ) -> Option<VolumeId> {
         let name = |number| format!("vm-{owner}-disk-{number}");
         let is_taken = |name: &String| {
+            let base = name.replacen("vm-", "base-", 1);
             // Whatever lies in the group, be it in another pool, has used its name up.
-            all.iter().any(|lv| lv.name == *name)
+            all.iter().any(|lv| lv.name == *name || lv.name == base)
                 || taken
                     .iter()
                     .any(|id| *id.storage() == self.id && id.path() == name)
@@ -181,6 +183,27 @@ impl LvmThinStorage {
 
     async fn has(&self, lv: &str) -> Result<bool> {
         Ok(self.all().await?.iter().any(|found| found.name == lv))
+    }
+
+    /// The snapshots of a volume, by their logical volumes.
+    async fn snapshot_lvs(&self, lv: &LvmName) -> Result<Vec<String>> {
+        let start = format!("snap_{lv}_");
+        let names = self.all().await?.into_iter().map(|found| found.name);
+        Ok(names.filter(|name| name.starts_with(&start)).collect())
+    }
+
+    /// Brings to the disk what programs wrote into a device that is there: a snapshot is of the disk.
+    async fn write_out(&self, lv: &LvmName, volume: &VolumeId) -> Result<()> {
+        let device = self.device(lv);
+        if !device.exists() {
+            return Ok(());
+        }
+        let what = format!("writing {volume}");
+        let syncing = tokio::task::spawn_blocking(move || File::open(device)?.sync_all());
+        let synced = syncing
+            .await
+            .unwrap_or_else(|e| Err(std::io::Error::other(e)));
+        synced.context(what)
     }
 
     /// Makes a volume that begins as what `from` is and shares its blocks until they differ.
@@ -282,8 +305,67 @@ impl Storage for LvmThinStorage {
         let lv = self.known(volume)?;
         self.volume(volume).await?;
         self.check_unused(&lv, volume).await?;
-        let full = self.full(lv.as_str());
-        tool::change("lvremove", &["--yes", "--quiet", &full]).await
+        let mut doomed: Vec<String> = self.snapshot_lvs(&lv).await?;
+        // The volume last: until then it can be found, and the removal repeated.
+        doomed.push(lv.to_string());
+        for name in doomed {
+            let full = self.full(&name);
+            tool::change("lvremove", &["--yes", "--quiet", &full]).await?;
+        }
+        Ok(())
+    }
+
+    async fn image(&self, volume: &VolumeId, snapshot: Option<&SnapshotName>) -> Result<Image> {
+        let Some(snapshot) = snapshot else {
+            let file = self.open(volume, Access::Read).await?;
+            return Ok(Image::single(file, ImageFormat::Raw));
+        };
+        let name = self.snapshot_lv(&self.known(volume)?, snapshot);
+        if !self.has(&name).await? {
+            return Err(no_snapshot(volume, snapshot));
+        }
+        let full = self.full(&name);
+        let activate = ["--activate", "y", "--ignoreactivationskip", full.as_str()];
+        tool::change("lvchange", &activate).await?;
+        let device = self.devices.join(self.vgname.as_str()).join(&name);
+        let file = self.lock(&device, volume, Access::Read).await?;
+        Ok(Image::single(file, ImageFormat::Raw))
+    }
+
+    async fn make_base(&self, volume: &VolumeId) -> Result<VolumeId> {
+        let lv = self.known(volume)?;
+        let unfit = |reason: String| StorageError::Unfit {
+            volume: volume.clone(),
+            reason,
+        };
+        let base = volume.as_base();
+        let base = base.ok_or_else(|| unfit(NAMING.to_owned()))?;
+        let to = self.nameable(&base)?;
+        if !self.has(lv.as_str()).await? && self.has(to.as_str()).await? {
+            return Ok(base);
+        }
+        self.volume(volume).await?;
+        self.check_unused(&lv, volume).await?;
+        if let Some(snapshot) = self.snapshots(volume).await?.first() {
+            return Err(unfit(format!(
+                "it has the snapshot '{snapshot}': remove that first"
+            )));
+        }
+        let names = ["--quiet", self.vgname.as_str(), lv.as_str(), to.as_str()];
+        tool::change("lvrename", &names).await?;
+        Ok(base)
+    }
+
+    fn snapshots_of(&self, _volume: &VolumeId) -> Snapshots {
+        Snapshots::Always
+    }
+
+    async fn snapshots(&self, volume: &VolumeId) -> Result<Vec<SnapshotName>> {
+        let lv = self.known(volume)?;
+        let names = self.snapshot_lvs(&lv).await?;
+        let prefix = format!("snap_{lv}_");
+        let names = names.iter().filter_map(|name| name.strip_prefix(&prefix));
+        Ok(names.filter_map(|name| name.parse().ok()).collect())
     }
 
     async fn open(&self, volume: &VolumeId, access: Access) -> Result<File> {
@@ -318,6 +400,7 @@ impl Storage for LvmThinStorage {
     async fn snapshot(&self, volume: &VolumeId, snapshot: &SnapshotName) -> Result<()> {
         let lv = self.known(volume)?;
         self.volume(volume).await?;
+        self.write_out(&lv, volume).await?;
         let (name, full) = (self.snapshot_lv(&lv, snapshot), self.full(lv.as_str()));
         // It has no device until somebody wants one: a host with many snapshots starts no slower.
         let arguments = [

@@ -16,8 +16,9 @@ mod tool;
 use crate::error::{Context, Result, StorageError};
 use crate::open::locked_device;
 use crate::upload::Upload;
-use crate::{Access, Space, Storage, Volume};
+use crate::{Access, Image, Snapshots, Space, Storage, Volume};
 use async_trait::async_trait;
+use basalt_model::disk::ImageFormat;
 use basalt_model::storage::{
     ContentKind, DiskSize, SnapshotName, StorageId, VolumeId, ZfsBlockSize, ZfsName,
 };
@@ -110,8 +111,10 @@ impl ZfsStorage {
 
     fn first_free(&self, owner: Vmid, all: &[Dataset], taken: &[VolumeId]) -> Option<VolumeId> {
         let is_taken = |id: &VolumeId| {
-            let name = self.dataset(id);
-            all.iter().any(|found| Some(&found.name) == name.as_ref()) || taken.contains(id)
+            let base = id.as_base().and_then(|base| self.dataset(&base));
+            let names = [self.dataset(id), base];
+            let is_its = |found: &Dataset| names.iter().flatten().any(|name| *name == found.name);
+            all.iter().any(is_its) || taken.contains(id)
         };
         (0u32..)
             .filter_map(|number| {
@@ -317,6 +320,55 @@ impl Storage for ZfsStorage {
         self.lock(&device, volume, access).await
     }
 
+    async fn image(&self, volume: &VolumeId, snapshot: Option<&SnapshotName>) -> Result<Image> {
+        let Some(snapshot) = snapshot else {
+            let file = self.open(volume, Access::Read).await?;
+            return Ok(Image::single(file, ImageFormat::Raw));
+        };
+        let (found, snapshots) = self.with_snapshots(volume).await?;
+        let name = format!("{}@{snapshot}", found.name);
+        if !snapshots.iter().any(|known| known.name == name) {
+            return Err(no_snapshot(volume, snapshot));
+        }
+        // Its snapshots have no devices before somebody wants one.
+        tool::run(&["set", "snapdev=visible", &found.name]).await?;
+        let device = self.wait_for_device(volume, &name).await?;
+        let file = self.lock(&device, volume, Access::Read).await?;
+        Ok(Image::single(file, ImageFormat::Raw))
+    }
+
+    async fn make_base(&self, volume: &VolumeId) -> Result<VolumeId> {
+        let dataset = self.known(volume)?;
+        let base = volume.as_base();
+        let base = base.ok_or_else(|| unfit(volume, NAMING.to_owned()))?;
+        let to = self.nameable(&base)?;
+        let all = self.all().await?;
+        let is_there = |name: &str| all.iter().any(|found| found.name == name);
+        if !is_there(&dataset) && is_there(&to) {
+            return Ok(base);
+        }
+        if let Some(snapshot) = self.snapshots(volume).await?.first() {
+            let reason = format!("it has the snapshot '{snapshot}': remove that first");
+            return Err(unfit(volume, reason));
+        }
+        self.check_unused(&dataset, volume).await?;
+        tool::run_when_free(&["rename", &dataset, &to]).await?;
+        self.wait_for_device(&base, &to).await?;
+        Ok(base)
+    }
+
+    fn snapshots_of(&self, _volume: &VolumeId) -> Snapshots {
+        Snapshots::Always
+    }
+
+    async fn snapshots(&self, volume: &VolumeId) -> Result<Vec<SnapshotName>> {
+        let (_, snapshots) = self.with_snapshots(volume).await?;
+        let names = snapshots
+            .iter()
+            .filter_map(|found| found.name.split('@').nth(1));
+        Ok(names.filter_map(|name| name.parse().ok()).collect())
+    }
+
     async fn upload(&self, content: ContentKind, _name: &str) -> Result<Upload> {
         Err(StorageError::WrongContent {
             storage: self.id.clone(),
@@ -340,6 +392,15 @@ impl Storage for ZfsStorage {
         let name = format!("{}@{snapshot}", found.name);
         if snapshots.iter().any(|known| known.name == name) {
             return Err(StorageError::Exists(volume.clone()));
+        }
+        let device = self.device(&found.name);
+        if device.exists() {
+            // What programs wrote into the device is to be in it.
+            let syncing = tokio::task::spawn_blocking(move || File::open(device)?.sync_all());
+            let synced = syncing
+                .await
+                .unwrap_or_else(|e| Err(std::io::Error::other(e)));
+            synced.context(format!("writing {volume}"))?;
         }
         tool::run(&["snapshot", &name]).await.map(drop)
     }
