@@ -618,9 +618,13 @@ export type NodeConfigShown = {
   "on-host-shutdown"?: "shutdown" | "suspend";
   /** Free text about the node. */
   description?: string;
+  /** Who orders the node's certificate, and names that are proved by a page on port 80. */
+  acme?: string;
   /** Changes whenever the settings do; give it back with a change to be sure that nobody changed
    * them in between. */
   digest?: string;
+  /** A name of the node's certificate, and which plugin proves it. */
+  [key: `acmedomain${number}`]: string | undefined;
 };
 
 /** The time of a node. */
@@ -878,6 +882,79 @@ export type Certificate = {
   "public-key-bits": number;
   /** The certificate itself. */
   pem: string;
+};
+
+/** An account in a list. */
+export type AcmeAccountEntry = {
+  /** Name. */
+  name: string;
+};
+
+/** An account. */
+export type AcmeAccount = {
+  /** What the authority says about it. */
+  account: Record<string, never>;
+  /** Address of the authority's directory. */
+  directory: string;
+  /** Address of the account. */
+  location: string;
+  /** Address of the terms of service that were agreed to. */
+  tos?: string;
+};
+
+/** What an authority says about itself. */
+export type AcmeMeta = {
+  /** Names that CAA records know it by. */
+  caaIdentities?: Array<string>;
+  /** Whether it takes only accounts of its customers. */
+  externalAccountRequired?: Flag;
+  /** Address of its terms of service. */
+  termsOfService?: string;
+  /** Address of a page about it. */
+  website?: string;
+};
+
+/** A well-known authority. */
+export type AcmeDirectory = {
+  /** Name. */
+  name: string;
+  /** Address of its directory. */
+  url: string;
+};
+
+/** A hook that plugins can use. */
+export type AcmeChallengeSchema = {
+  /** What `api` of a plugin says. */
+  id: string;
+  /** Name. */
+  name: string;
+  /** What its data may have; hooks do not say. */
+  schema: Record<string, never>;
+  /** Always `dns`. */
+  type: AcmePluginType;
+};
+
+/** How a plugin proves names. */
+export type AcmePluginType = "dns" | "standalone";
+
+/** A plugin. */
+export type AcmePlugin = {
+  /** Name. */
+  plugin: string;
+  /** How it proves names. */
+  type: AcmePluginType;
+  /** The hook that sets records: the name of a program in /var/lib/basalt/acme/hooks. */
+  api?: string;
+  /** What the hook is given on its standard input: lines KEY=value, in base64. */
+  data?: string;
+  /** Do not use it. */
+  disable?: Flag;
+  /** Nodes that may use it, separated by commas (default all). */
+  nodes?: string;
+  /** Seconds until everybody can see a record (default 30). */
+  "validation-delay"?: number;
+  /** Changes whenever the plugin does. */
+  digest: string;
 };
 
 /** A task in a list. */
@@ -1559,7 +1636,8 @@ export type SnapshotConfig = {
   description?: string;
   /** Tags, separated by ';'. */
   tags?: string;
-  /** Memory in MiB (default 512). */
+  /** Memory in MiB (default 512). More can come while the machine runs, and go again, if it was started
+   *  with `memory` in `hotplug` and its guest knows virtio-mem. */
   memory?: number;
   /** Cores per socket (default 1). */
   cores?: number;
@@ -1639,6 +1717,9 @@ export type SnapshotConfig = {
   sshkeys?: string;
   /** cloud-init: bring the guest's packages up to date at its first boot (default on). */
   ciupgrade?: Flag;
+  /** cloud-init: documents of one's own in the place of those that are made of the other
+   *  settings: `user=VOLUME,network=VOLUME,meta=VOLUME,vendor=VOLUME`, each a snippet. */
+  cicustom?: string;
   /** cloud-init: how it is told; only `nocloud`. */
   citype?: "nocloud";
   /** cloud-init: name servers, separated by blanks; default those of the host. */
@@ -1660,6 +1741,8 @@ export type SnapshotConfig = {
   [key: `ipconfig${number}`]: string | undefined;
   /** Volume of the machine that no disk uses. */
   [key: `unused${number}`]: string | undefined;
+  /** Directory of the host that the guest mounts by the name of its mapping: `MAPPING[,cache=…]`. */
+  [key: `virtiofs${number}`]: string | undefined;
 };
 
 /** What a guest was configured to be. */
@@ -2784,7 +2867,7 @@ export interface Methods {
       /** Name of the node. */
       node: string;
       /** Only this one. */
-      property?: "description" | "on-host-shutdown";
+      property?: "acme" | "acmedomain0" | "acmedomain1" | "acmedomain2" | "acmedomain3" | "acmedomain4" | "acmedomain5" | "description" | "on-host-shutdown";
     };
     output: NodeConfigShown;
   };
@@ -2798,10 +2881,14 @@ export interface Methods {
       "on-host-shutdown"?: "shutdown" | "suspend";
       /** Free text about the node. */
       description?: string;
+      /** Who orders the node's certificate, and names that are proved by a page on port 80. */
+      acme?: string;
       /** Settings to put back to their defaults, separated by commas. */
       delete?: string;
       /** Refuse the change if the settings have another digest. */
       digest?: string;
+      /** A name of the node's certificate, and which plugin proves it. */
+      [key: `acmedomain${number}`]: string | undefined;
     };
     output: null;
   };
@@ -3111,6 +3198,178 @@ export interface Methods {
       node: string;
     };
     output: Array<Certificate>;
+  };
+  /** Lists the accounts at authorities. */
+  "GET /cluster/acme/account": {
+    params: Record<string, never>;
+    output: Array<AcmeAccountEntry>;
+  };
+  /** Makes an account at an authority. */
+  "POST /cluster/acme/account": {
+    params: {
+      /** Its name here (default `default`). */
+      name?: string;
+      /** Mail addresses where the authority can reach somebody, separated by commas. */
+      contact: string;
+      /** Address of the authority's directory, `https://…` (default that of Let's Encrypt). */
+      directory?: string;
+      /** Address of the terms of service that you agree to, as the authority gives it. */
+      tos_url?: string;
+      /** Name of the key that the authority gave you for this, if it wants one. */
+      "eab-kid"?: string;
+      /** The key, in base64 for addresses; used once and not kept. */
+      "eab-hmac-key"?: string;
+    };
+    output: string;
+  };
+  /** Shows an account. */
+  "GET /cluster/acme/account/{name}": {
+    params: {
+      /** Name of the account. */
+      name: string;
+    };
+    output: AcmeAccount;
+  };
+  /** Tells the authority who can be reached about an account, and reads the account anew. */
+  "PUT /cluster/acme/account/{name}": {
+    params: {
+      /** Name of the account. */
+      name: string;
+      /** Mail addresses where the authority can reach somebody, separated by commas; without, the
+       * authority is only asked for the account as it is. */
+      contact?: string;
+    };
+    output: string;
+  };
+  /** Ends an account at its authority and forgets it. */
+  "DELETE /cluster/acme/account/{name}": {
+    params: {
+      /** Name of the account. */
+      name: string;
+    };
+    output: string;
+  };
+  /** Shows where the terms of service of an authority are. */
+  "GET /cluster/acme/tos": {
+    params: {
+      /** Address of its directory, `https://…` (default that of Let's Encrypt). One that is neither
+       * well known nor that of an account takes Sys.Modify. */
+      directory?: string;
+    };
+    output: unknown;
+  };
+  /** Shows what an authority says about itself. */
+  "GET /cluster/acme/meta": {
+    params: {
+      /** Address of its directory, `https://…` (default that of Let's Encrypt). One that is neither
+       * well known nor that of an account takes Sys.Modify. */
+      directory?: string;
+    };
+    output: AcmeMeta;
+  };
+  /** Lists well-known authorities. */
+  "GET /cluster/acme/directories": {
+    params: Record<string, never>;
+    output: Array<AcmeDirectory>;
+  };
+  /** Lists the hooks that plugins can use. */
+  "GET /cluster/acme/challenge-schema": {
+    params: Record<string, never>;
+    output: Array<AcmeChallengeSchema>;
+  };
+  /** Lists the plugins that prove names. */
+  "GET /cluster/acme/plugins": {
+    params: {
+      /** Only these. */
+      type?: "dns" | "standalone";
+    };
+    output: Array<AcmePlugin>;
+  };
+  /** Adds a plugin that proves names. */
+  "POST /cluster/acme/plugins": {
+    params: {
+      /** Name. */
+      id: string;
+      /** How it proves names. */
+      type: "dns" | "standalone";
+      /** The hook that sets records: the name of a program in /var/lib/basalt/acme/hooks. */
+      api?: string;
+      /** What the hook is given on its standard input: lines KEY=value, in base64. */
+      data?: string;
+      /** Do not use it. */
+      disable?: Flag;
+      /** Nodes that may use it, separated by commas (default all). */
+      nodes?: string;
+      /** Seconds until everybody can see a record (default 30). */
+      "validation-delay"?: number;
+    };
+    output: null;
+  };
+  /** Shows a plugin. */
+  "GET /cluster/acme/plugins/{id}": {
+    params: {
+      /** Name of the plugin. */
+      id: string;
+    };
+    output: AcmePlugin;
+  };
+  /** Changes a plugin. */
+  "PUT /cluster/acme/plugins/{id}": {
+    params: {
+      /** Name of the plugin. */
+      id: string;
+      /** The hook that sets records: the name of a program in /var/lib/basalt/acme/hooks. */
+      api?: string;
+      /** What the hook is given on its standard input: lines KEY=value, in base64. */
+      data?: string;
+      /** Do not use it. */
+      disable?: Flag;
+      /** Nodes that may use it, separated by commas (default all). */
+      nodes?: string;
+      /** Seconds until everybody can see a record (default 30). */
+      "validation-delay"?: number;
+      /** Settings to put back to their defaults, separated by commas. */
+      delete?: string;
+      /** Refuse the change if the plugin has another digest. */
+      digest?: string;
+    };
+    output: null;
+  };
+  /** Removes a plugin. */
+  "DELETE /cluster/acme/plugins/{id}": {
+    params: {
+      /** Name of the plugin. */
+      id: string;
+    };
+    output: null;
+  };
+  /** Orders the certificate that the node's settings describe, and shows it on port 8006. */
+  "POST /nodes/{node}/certificates/acme/certificate": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Replace a certificate that was brought or ordered before. */
+      force?: Flag;
+    };
+    output: string;
+  };
+  /** Orders the node's certificate anew when its end is near. The node does so by itself. */
+  "PUT /nodes/{node}/certificates/acme/certificate": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Renew it though its end is not near. */
+      force?: Flag;
+    };
+    output: string;
+  };
+  /** Takes the node's certificate back at its authority, and goes back to the node's own. */
+  "DELETE /nodes/{node}/certificates/acme/certificate": {
+    params: {
+      /** Name of the node. */
+      node: string;
+    };
+    output: string;
   };
   /** Lists the tasks of a node that the caller may see, newest first. */
   "GET /nodes/{node}/tasks": {
