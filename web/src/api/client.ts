@@ -61,7 +61,7 @@ async function request<V extends Verb, P extends PathOf<V>>(
     if (response.status === 401 && template !== "/access/ticket") credentials.expired();
     throw errorFrom(response.status, response.statusText, text);
   }
-  return dataOf(text) as OutputOf<V, P>;
+  return dataOf(text);
 }
 
 async function send(url: string, init: RequestInit): Promise<Response> {
