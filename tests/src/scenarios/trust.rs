@@ -114,7 +114,7 @@ const EXPOSURE: [(&str, f64); 13] = [
     ("basalt-init.service", 2.0),
     ("basalt-installer.service", 8.3),
     ("basalt-mirror.service", 2.6),
-    ("basalt-node.service", 6.5),
+    ("basalt-node.service", 6.6),
     ("basalt-pool.service", 2.6),
     // A shell of root's is to have every right.
     ("basalt-rescue.service", 9.5),
