@@ -16,6 +16,7 @@ pub mod hotplug;
 pub mod lxc;
 pub mod machine;
 pub mod network;
+pub mod passthrough;
 pub mod pool;
 pub mod propstring;
 pub mod qemu;

@@ -128,6 +128,7 @@ pub async fn resolve(
         opticals,
         nics,
         rng: Some(rng),
+        passthrough: None,
         tpm,
         display: display(vmid, config, run, &mut slots)?,
         restore: None,

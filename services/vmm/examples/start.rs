@@ -226,6 +226,7 @@ fn specification(arguments: &Arguments, slots: &mut Slots) -> Result<MachineSpec
         opticals,
         nics,
         rng,
+        passthrough: None,
         tpm: None,
         display,
         restore,

@@ -22,6 +22,7 @@ pub mod spec;
 pub mod state;
 pub mod terminal;
 pub mod tpm;
+pub mod vfio;
 pub mod virtio;
 
 use std::io::{self, Write};
@@ -90,7 +91,11 @@ fn start(starter: &io::Stdin) -> Result<Server, String> {
     let keep = resources.descriptors(&listeners);
     sandbox::descriptors::close_all_but(&keep).map_err(|e| text(&e))?;
     sandbox::landlock::close().map_err(|e| text(&e))?;
-    sandbox::enter(ThreadClass::Main).map_err(|e| text(&e))?;
+    let class = match resources.passthrough.devices.is_empty() {
+        true => ThreadClass::Main,
+        false => ThreadClass::MainWithHostDevices,
+    };
+    sandbox::enter(class).map_err(|e| text(&e))?;
     Server::start(resources, listeners).map_err(|e| text(&e))
 }
 

@@ -6,6 +6,7 @@
 
 mod check;
 mod delivery;
+mod passthrough;
 pub mod plug;
 
 use std::fs::File;
@@ -30,6 +31,7 @@ use crate::virtio::vhost::Vhost;
 use crate::virtio::{block, net};
 use delivery::Delivery;
 pub use delivery::{receive, send};
+pub use passthrough::{PassedResource, PassthroughResource};
 
 /// Longest specification.
 const MAX_SPEC: usize = 1 << 20;
@@ -191,6 +193,8 @@ pub struct Resources {
     pub boot: BootResource,
     /// What it says it is.
     pub system: SystemInfo,
+    /// Devices of the host.
+    pub passthrough: PassthroughResource,
     /// Disks in order.
     pub disks: Vec<DiskResource>,
     /// Drives for optical discs in order.
@@ -277,6 +281,10 @@ impl Resources {
             .map(|slot| delivery.file("rng", slot).map(Arc::new))
             .transpose()?;
         let tpm = spec.tpm.map(|tpm| module(tpm, &mut delivery)).transpose()?;
+        let passthrough = match spec.passthrough {
+            Some(passthrough) => passthrough::take(passthrough, &nics, &disks, &mut delivery)?,
+            None => PassthroughResource::default(),
+        };
         let memory = spec.memory_mib << 20;
         let balloon = spec
             .balloon
@@ -297,6 +305,7 @@ impl Resources {
             kvm,
             boot,
             system: spec.system,
+            passthrough,
             disks,
             drives,
             nics,
@@ -339,6 +348,7 @@ impl Resources {
         let workers = self.nics.iter().filter_map(|n| n.vhost.as_ref());
         all.extend(workers.flat_map(|worker| worker.descriptors()));
         all.extend(self.rings.descriptors());
+        all.extend(self.passthrough.descriptors());
         all.extend(self.rng.iter().map(|f| f.as_fd().as_raw_fd()));
         all.extend(self.tpm.iter().flat_map(|tpm| {
             let module = tpm.lock().unwrap_or_else(PoisonError::into_inner);

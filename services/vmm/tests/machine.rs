@@ -248,6 +248,7 @@ fn a_refused_specification_is_answered_with_its_field() {
         opticals: Vec::new(),
         nics: Vec::new(),
         rng: None,
+        passthrough: None,
         tpm: None,
         display: None,
         restore: None,

@@ -19,6 +19,7 @@ use basalt_vmm::sandbox::{ThreadClass, descriptors, enter, landlock};
 use basalt_vmm::tpm::crb::refusal;
 use basalt_vmm::tpm::emulator::Emulator;
 use basalt_vmm::tpm::store::Store;
+use basalt_vmm::vfio::sys::DEVICE_SET_IRQS;
 
 const ACT: &str = "BASALT_TEST_ACT";
 const IMAGE: &str = "BASALT_TEST_IMAGE";
@@ -51,7 +52,9 @@ fn actor() {
         "landlock" => landlock::close().unwrap(),
         "descriptors" => descriptors::close_all_but(&[]).unwrap(),
         "main" => enter(ThreadClass::Main).unwrap(),
+        "main-host" => enter(ThreadClass::MainWithHostDevices).unwrap(),
         "vcpu" => enter(ThreadClass::Vcpu).unwrap(),
+        "vcpu-host" => enter(ThreadClass::VcpuWithHostDevices).unwrap(),
         "mover" => enter(ThreadClass::Mover).unwrap(),
         _ => enter(ThreadClass::Worker).unwrap(),
     }
@@ -198,6 +201,8 @@ unsafe fn raw(deed: &str) -> bool {
             // Buffers, not files.
             "register" => libc::syscall(libc::SYS_io_uring_register, -1, 0, 0, 0) < 0,
             "trace" => libc::ptrace(libc::PTRACE_TRACEME) < 0,
+            // Of a descriptor that is none.
+            "interrupts" => libc::ioctl(-1, DEVICE_SET_IRQS, 0) < 0,
             "read" => libc::read(17, [0u8; 1].as_mut_ptr().cast(), 1) < 0,
             other => panic!("what is {other}?"),
         }
@@ -206,7 +211,7 @@ unsafe fn raw(deed: &str) -> bool {
 
 #[test]
 fn forbidden_calls_kill_in_every_class() {
-    for class in ["main", "vcpu", "worker", "mover"] {
+    for class in ["main", "main-host", "vcpu", "vcpu-host", "worker", "mover"] {
         for deed in [
             "open",
             "bind",
@@ -234,6 +239,18 @@ fn allowed_calls_do_not() {
     for class in ["main", "vcpu", "worker", "mover", "landlock", "descriptors"] {
         let status = act(&format!("{class} nothing"));
         assert!(status.success(), "{class}: {status}");
+    }
+}
+
+#[test]
+fn devices_of_the_host_are_spoken_to_where_there_are_some() {
+    for class in ["main", "vcpu", "worker"] {
+        let status = act(&format!("{class} interrupts"));
+        assert_eq!(status.signal(), Some(libc::SIGSYS), "{class}: {status}");
+    }
+    for class in ["main-host", "vcpu-host"] {
+        let status = act(&format!("{class} interrupts"));
+        assert_eq!(status.code(), Some(REFUSED), "{class}: {status}");
     }
 }
 

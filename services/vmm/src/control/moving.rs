@@ -82,6 +82,11 @@ impl Server {
         if let Some(reason) = self.moving.forbids(request) {
             return Err(reason.into());
         }
+        if let Some(id) = self.resources.passthrough.first() {
+            return Err(format!(
+                "{id}: a machine that has a device of the host can be neither saved nor moved"
+            ));
+        }
         if let Some(id) = self.removals.ids().first() {
             return Err(format!("the guest is asked to let go of '{id}': try again"));
         }

@@ -32,9 +32,56 @@ pub type Message = (u64, u32);
 pub trait Wiring: Send + Sync {
     /// Has every signal of `bell` raise `message`; `false` when that is not possible.
     fn connect(&self, wire: u32, bell: &Signal, message: Message) -> bool;
-    /// Has its signals raise nothing any more; they can be heard again.
+    /// Has every signal of `bell` hold up the line `gsi`, until the guest has dealt with it: then
+    /// `again` is signalled. `false` when that is not possible.
+    fn connect_line(&self, gsi: u32, bell: &Signal, again: &Signal) -> bool;
+    /// Has its signals raise nothing any more, on a wire or a line; they can be heard again.
     fn disconnect(&self, wire: u32, bell: &Signal);
 }
+
+/// Signals of one device, and the messages they are wired to.
+pub struct Bells {
+    wiring: Arc<dyn Wiring>,
+    first_wire: u32,
+    /// Each with what it is wired to.
+    bells: Vec<(Arc<Signal>, Option<Message>)>,
+}
+
+impl Bells {
+    /// None yet; the first is to have the wire `first_wire`, the next the one after it.
+    pub fn new(wiring: Arc<dyn Wiring>, first_wire: u32) -> Self {
+        Self {
+            wiring,
+            first_wire,
+            bells: Vec::new(),
+        }
+    }
+
+    /// Has these in place of those before, wired to nothing.
+    pub fn hang(&mut self, bells: &[Arc<Signal>]) {
+        self.follow(|_| None);
+        self.bells = bells.iter().map(|bell| (bell.clone(), None)).collect();
+    }
+
+    /// Has the wires lead to what `message` says of each.
+    pub fn follow(&mut self, message: impl Fn(usize) -> Option<Message>) {
+        for (index, (bell, wired)) in self.bells.iter_mut().enumerate() {
+            let (wire, wanted) = (self.first_wire + index as u32, message(index));
+            if *wired == wanted {
+                continue;
+            }
+            if wired.take().is_some() {
+                self.wiring.disconnect(wire, bell);
+            }
+            *wired = wanted.filter(|message| self.wiring.connect(wire, bell, *message));
+        }
+    }
+}
+
+/// The first wire that no network card has.
+pub const FREE_WIRES: u32 = PINS + (NIC_SLOTS.end - NIC_SLOTS.start) as u32 * WIRES;
+/// Wires end here: KVM has no more routes (`KVM_MAX_IRQ_ROUTES`).
+pub const WIRES_END: u32 = 4096;
 
 /// The first wire of the network card that is PCI device number `slot`.
 pub fn first_wire(slot: u8) -> Option<u32> {
@@ -65,6 +112,12 @@ impl Wiring for Routes {
         let routed = KvmIrqRouting::from_entries(&table(&messages))
             .is_ok_and(|table| self.vm.set_gsi_routing(&table).is_ok());
         routed && self.vm.register_irqfd(bell.eventfd(), wire).is_ok()
+    }
+
+    fn connect_line(&self, gsi: u32, bell: &Signal, again: &Signal) -> bool {
+        let (bell, again) = (bell.eventfd(), again.eventfd());
+        let joined = self.vm.register_irqfd_with_resample(bell, again, gsi);
+        joined.is_ok()
     }
 
     fn disconnect(&self, wire: u32, bell: &Signal) {

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `Main` | main thread | sockets given to it, building machines, starting threads |
 //! | `Vcpu` | virtual CPUs | running the guest, waking others, keeping its firmware's variables |
+//! | `…WithHostDevices` | the same in a machine that has devices of the host | what these take besides |
 //! | `Worker` | devices | the descriptors given to them |
 //! | `Display` | viewers of the screen | the sockets of those who connect |
 //! | `Mover` | saving, moving | one file or connection, the dirty log |
@@ -22,6 +23,7 @@ use seccompiler::{
 
 use super::Error;
 use crate::disk::ring::REGISTER_FILES_UPDATE;
+use crate::vfio::sys as vfio;
 use crate::virtio::vhost;
 
 /// Classes of threads.
@@ -29,14 +31,24 @@ use crate::virtio::vhost;
 pub enum ThreadClass {
     /// The main thread.
     Main,
+    /// The same in a machine that has devices of the host.
+    MainWithHostDevices,
     /// A virtual CPU.
     Vcpu,
+    /// The same in a machine that has devices of the host.
+    VcpuWithHostDevices,
     /// A device.
     Worker,
     /// The server of the screen.
     Display,
     /// What carries a state away.
     Mover,
+}
+
+impl ThreadClass {
+    fn is_main(self) -> bool {
+        matches!(self, Self::Main | Self::MainWithHostDevices)
+    }
 }
 
 /// What the language's and the C library's machinery needs on any thread: memory, locks,
@@ -103,6 +115,9 @@ const MAIN: &[i64] = &[
 
 /// Keeping the firmware's variables, which the guest's writes to flash memory do.
 const VCPU: &[i64] = &[libc::SYS_fdatasync, libc::SYS_pwrite64];
+
+/// Reading a device of the host's registers; writing them is writing to a file.
+const VCPU_HOST_DEVICES: &[i64] = &[libc::SYS_pread64];
 
 /// A device's input and output.
 const WORKER: &[i64] = &[
@@ -215,6 +230,12 @@ const MAIN_IOCTLS: &[u64] = &[
     ioc(WRITE, KVM, 0x90, 8),        // KVM_SET_CPUID2
 ];
 
+/// Telling KVM of the groups of devices of the host.
+const GROUP_IOCTLS: &[u64] = &[
+    ioc(READ | WRITE, KVM, 0xe0, 12), // KVM_CREATE_DEVICE
+    ioc(WRITE, KVM, 0xe1, 24),        // KVM_SET_DEVICE_ATTR
+];
+
 /// Reading and setting what KVM keeps of a machine.
 const STATE_IOCTLS: &[u64] = &[
     ioc(READ | WRITE, KVM, 0x02, 4),   // KVM_GET_MSR_INDEX_LIST
@@ -251,8 +272,9 @@ pub fn enter(class: ThreadClass) -> Result<(), Error> {
     seccompiler::apply_filter(&program).map_err(|e| Error::Seccomp(e.to_string()))
 }
 
-fn compile(class: ThreadClass) -> Result<BpfProgram, Error> {
-    let (calls, ioctls): (Vec<&[i64]>, Vec<&[u64]>) = match class {
+/// The calls of a class, and its ioctls.
+fn allowed(class: ThreadClass) -> (Vec<&'static [i64]>, Vec<&'static [u64]>) {
+    match class {
         ThreadClass::Main => (
             vec![COMMON, MAIN],
             vec![
@@ -265,14 +287,27 @@ fn compile(class: ThreadClass) -> Result<BpfProgram, Error> {
                 MOVER_IOCTLS,
             ],
         ),
+        ThreadClass::MainWithHostDevices => {
+            let (calls, mut ioctls) = allowed(ThreadClass::Main);
+            ioctls.extend([GROUP_IOCTLS, vfio::MAIN_IOCTLS]);
+            (calls, ioctls)
+        }
         ThreadClass::Vcpu => (vec![COMMON, VCPU], vec![VCPU_IOCTLS]),
+        ThreadClass::VcpuWithHostDevices => (
+            vec![COMMON, VCPU, VCPU_HOST_DEVICES],
+            vec![VCPU_IOCTLS, vfio::VCPU_IOCTLS],
+        ),
         ThreadClass::Worker => (
             vec![COMMON, WORKER],
             vec![WORKER_IOCTLS, vhost::WORKER_IOCTLS],
         ),
         ThreadClass::Display => (vec![COMMON, DISPLAY], vec![DISPLAY_IOCTLS]),
         ThreadClass::Mover => (vec![COMMON, MOVER], vec![MOVER_IOCTLS]),
-    };
+    }
+}
+
+fn compile(class: ThreadClass) -> Result<BpfProgram, Error> {
+    let (calls, ioctls) = allowed(class);
     let failed = |e: seccompiler::BackendError| Error::Seccomp(e.to_string());
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = calls
         .concat()
@@ -290,7 +325,7 @@ fn compile(class: ThreadClass) -> Result<BpfProgram, Error> {
         libc::SYS_madvise,
         vec![argument(2, libc::MADV_DONTNEED as u64).map_err(failed)?],
     );
-    if class == ThreadClass::Main {
+    if class.is_main() {
         rules.insert(libc::SYS_clone, thread_only().map_err(failed)?);
         // A ring's image, and nothing else of it.
         let image = argument(1, REGISTER_FILES_UPDATE.into()).map_err(failed)?;
@@ -333,16 +368,18 @@ fn thread_only() -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
 fn fcntl(class: ThreadClass) -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
     let commands: &[libc::c_int] = match class {
         // An image's descriptor leaves the page cache out, a tap's does not block.
-        ThreadClass::Main => &[
+        ThreadClass::Main | ThreadClass::MainWithHostDevices => &[
             libc::F_DUPFD_CLOEXEC,
             libc::F_GETFD,
             libc::F_GETFL,
             libc::F_SETFL,
         ],
         // The standard library checks descriptors when it closes them in debug builds.
-        ThreadClass::Vcpu | ThreadClass::Worker | ThreadClass::Display | ThreadClass::Mover => {
-            &[libc::F_GETFD]
-        }
+        ThreadClass::Vcpu
+        | ThreadClass::VcpuWithHostDevices
+        | ThreadClass::Worker
+        | ThreadClass::Display
+        | ThreadClass::Mover => &[libc::F_GETFD],
     };
     commands
         .iter()
@@ -353,10 +390,14 @@ fn fcntl(class: ThreadClass) -> Result<Vec<SeccompRule>, seccompiler::BackendErr
 fn prctl(class: ThreadClass) -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
     let options: &[libc::c_int] = match class {
         // A thread's name, and what installing its filter asks for.
-        ThreadClass::Main => &[libc::PR_SET_NAME, libc::PR_SET_NO_NEW_PRIVS],
-        ThreadClass::Vcpu | ThreadClass::Worker | ThreadClass::Display | ThreadClass::Mover => {
-            &[libc::PR_SET_NAME]
+        ThreadClass::Main | ThreadClass::MainWithHostDevices => {
+            &[libc::PR_SET_NAME, libc::PR_SET_NO_NEW_PRIVS]
         }
+        ThreadClass::Vcpu
+        | ThreadClass::VcpuWithHostDevices
+        | ThreadClass::Worker
+        | ThreadClass::Display
+        | ThreadClass::Mover => &[libc::PR_SET_NAME],
     };
     options
         .iter()

@@ -86,7 +86,10 @@ impl Resources {
 
     fn slots(&self) -> impl Iterator<Item = u8> {
         let disks = self.disks.iter().map(|disk| disk.slot);
-        disks.chain(self.nics.iter().map(|nic| nic.slot))
+        let passed = self.passthrough.devices.iter().map(|device| device.slot);
+        disks
+            .chain(self.nics.iter().map(|nic| nic.slot))
+            .chain(passed)
     }
 
     fn free(&self, id: &str, mut slots: Range<u8>) -> Result<u8, Error> {
