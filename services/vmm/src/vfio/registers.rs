@@ -305,7 +305,8 @@ impl Registers {
         let low = match at {
             // The lowest bit of the ROM's switches it on.
             ROM_REGISTER => mask as u32 & !0x7ff | 1,
-            _ => mask as u32 & !0xf | (mask as u32 & 0xc) * u32::from(flags & 1),
+            _ if flags & 1 != 0 => mask as u32 & !3,
+            _ => mask as u32 & !0xf,
         };
         self.own(at, &u32::from(flags).to_le_bytes());
         self.allow(at, &low.to_le_bytes());
