@@ -15,6 +15,7 @@ mod error;
 pub mod firmware;
 mod hotplug;
 mod machines;
+mod passthrough;
 mod resolve;
 mod tpm;
 
@@ -22,6 +23,7 @@ pub use control::Control;
 pub use error::{Result, VmError};
 pub use hotplug::{ResolvedDevice, resolve_device};
 pub use machines::{EXECUTABLE, Machines, StopPatience};
+pub use passthrough::HostDevices;
 pub use resolve::{
     RUN, Resolved, agent_socket, console_socket, control_socket, resolve, screen_socket, tap_name,
 };

@@ -4,6 +4,7 @@ use crate::agent::{Agent, AgentError, Farewell};
 use crate::control::Control;
 use crate::error::{Result, VmError};
 use crate::hotplug::ResolvedDevice;
+use crate::passthrough;
 use crate::resolve::{Resolved, agent_socket, control_socket};
 use crate::tpm;
 use basalt_model::disk::ChangeMedia;
@@ -27,6 +28,8 @@ const USER: &str = "basalt-vm";
 const SHUTDOWN_UNIT: &str = "basalt-node.service";
 /// How long a monitor may take to say that its machine runs.
 const START_PATIENCE: Duration = Duration::from_secs(60);
+/// The same for one whose memory is pinned, and zeroed, for devices of the host.
+const PINNING_PATIENCE: Duration = Duration::from_secs(600);
 /// How often a machine that is saved is asked how far it is.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// How long a monitor may take to end when told to.
@@ -79,7 +82,7 @@ impl Machines {
         let Resolved { spec, fds, tpm } = machine;
         let handover = |source| VmError::Handover { vmid, source };
         let (ours, theirs) = Handover::pair().map_err(|error| handover(error.into()))?;
-        let unit = self.unit_spec(vmid, &spec.name, memory_limit(&spec), theirs);
+        let unit = self.unit_spec(vmid, &spec, theirs);
         if let Some(control) = tpm {
             // One of an earlier life may be about to end.
             self.units.stop(&tpm::unit(vmid)).await?;
@@ -89,7 +92,11 @@ impl Machines {
         self.units.start(unit).await?;
         let borrowed: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
         let exchange = ours.exchange(&spec, &borrowed);
-        let result = match tokio::time::timeout(START_PATIENCE, exchange).await {
+        let patience = match spec.passthrough {
+            Some(_) => PINNING_PATIENCE,
+            None => START_PATIENCE,
+        };
+        let result = match tokio::time::timeout(patience, exchange).await {
             Ok(Ok(Started::Ok)) => return Ok(()),
             Ok(Ok(Started::Failed(reason))) => VmError::Start { vmid, reason },
             Ok(Err(HandoverError::Closed)) => {
@@ -264,16 +271,18 @@ impl Machines {
         Ok(names.iter().filter_map(|name| number(name)).collect())
     }
 
-    fn unit_spec(&self, vmid: Vmid, name: &str, memory: u64, stdin: OwnedFd) -> UnitSpec {
+    fn unit_spec(&self, vmid: Vmid, spec: &MachineSpec, stdin: OwnedFd) -> UnitSpec {
+        let mut properties = sandbox(memory_limit(spec));
+        properties.extend(passthrough::limits(spec));
         UnitSpec {
             name: Self::unit(vmid),
-            description: format!("Virtual machine {vmid} ({name})"),
+            description: format!("Virtual machine {vmid} ({})", spec.name),
             slice: SLICE.into(),
             executable: self.executable.clone(),
             arguments: Vec::new(),
             user: Some(USER.into()),
             stdin,
-            properties: sandbox(memory),
+            properties,
         }
     }
 }
@@ -285,7 +294,7 @@ fn memory_limit(spec: &MachineSpec) -> u64 {
     } else {
         0
     };
-    (spec.memory_mib << 20) + OVERHEAD + screen
+    (spec.memory_mib << 20) + OVERHEAD + screen + passthrough::overhead(spec)
 }
 
 /// What a guest's process may do: compute, and use the descriptors it was given.

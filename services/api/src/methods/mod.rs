@@ -17,6 +17,7 @@ pub mod guest;
 pub mod hardware;
 pub mod jobs;
 pub mod lxc;
+pub mod mapping_pci;
 pub mod nodes;
 pub mod openid;
 pub mod pools;
@@ -45,6 +46,7 @@ pub const ALL: &[&[Declaration]] = &[
     nodes::DECLARED,
     system::DECLARED,
     hardware::DECLARED,
+    mapping_pci::DECLARED,
     certificates::DECLARED,
     tasks::DECLARED,
     update::DECLARED,

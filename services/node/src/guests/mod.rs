@@ -12,6 +12,7 @@ pub mod ct;
 mod ct_net;
 pub mod ct_root;
 pub mod disks;
+pub mod hostpci;
 pub mod live;
 mod parsed;
 pub mod power;

@@ -10,7 +10,7 @@
 //! A state is used at most once, because the disks go on from there: the record lets go of it
 //! before the machine runs its first instruction.
 
-use super::{Guest, Report, volumes};
+use super::{Guest, Report, hostpci, volumes};
 use crate::state::Node;
 use basalt_api::methods::nodes::NodeConfig;
 use basalt_api::{Error, Result};
@@ -109,6 +109,11 @@ impl Node {
         let GuestConfig::Qemu(config) = &running else {
             return Err(Error::not_found(guest.title()));
         };
+        if let Some(key) = hostpci::first_key(config) {
+            return Err(Error::failed(format_args!(
+                "{key}: a machine that has a device of the host cannot be suspended to disk"
+            )));
+        }
         let storage = storage.unwrap_or_else(|| usual_storage(config));
         let size = DiskSize::from_bytes((config.memory_mib() << 20) + STATE_ROOM);
         let vmstate = self.name_state(vmid, &storage).await?;

@@ -11,6 +11,7 @@ pub mod cluster;
 pub mod hardware;
 pub mod jobs;
 pub mod lxc;
+pub mod mapping_pci;
 pub mod nodes;
 pub mod openid;
 pub mod pools;
@@ -40,6 +41,7 @@ pub fn router() -> Router {
     hardware::register(&mut router);
     jobs::register(&mut router);
     lxc::register(&mut router);
+    mapping_pci::register(&mut router);
     nodes::register(&mut router);
     openid::register(&mut router);
     pools::register(&mut router);
