@@ -169,7 +169,19 @@ fn a_module_remembers_what_it_must_and_goes_on_elsewhere() {
         .unwrap();
     assert_eq!(second.pcr(), measured);
     assert_eq!(second.area(), first.area());
-    second.end();
+
+    // The plug is pulled there, too, and it starts anew.
+    let Bench {
+        tpm, mut emulator, ..
+    } = second;
+    emulator.kill().unwrap();
+    emulator.wait().unwrap();
+    drop(tpm);
+    let anew = Bench::new(&there).unwrap();
+    anew.tpm.power_on().unwrap();
+    anew.startup();
+    assert_eq!(anew.pcr(), [0; 32], "what it measured is another boot's");
+    anew.end();
 
     // The plug is pulled: what it must remember is on the volume.
     let Bench {
