@@ -20,6 +20,7 @@ pub mod machine;
 pub mod mapping;
 pub mod metrics;
 pub mod network;
+pub mod passthrough;
 pub mod pool;
 pub mod propstring;
 pub mod qemu;

@@ -16,6 +16,7 @@ use crate::disk::{
     Backing, CacheMode, ChangeMedia, ImageFormat, Limits, Optical, PauseReason, ResizeDisk,
 };
 use crate::hotplug::{MemoryStatus, NewDevice, RemoveDevice, SetMemory, SetVcpus};
+use crate::passthrough::Passthrough;
 use serde::{Deserialize, Serialize};
 
 /// Version of the control protocol and of [`MachineSpec`]; the monitor refuses any other.
@@ -89,6 +90,9 @@ pub struct MachineSpec {
     /// `/dev/urandom` for virtio-rng, when the guest has one.
     #[serde(default)]
     pub rng: Option<Slot>,
+    /// Devices of the host, when the guest has some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passthrough: Option<Passthrough>,
     /// A trusted platform module, when the guest has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tpm: Option<Tpm>,

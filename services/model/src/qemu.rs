@@ -9,6 +9,7 @@
 pub mod cloudinit;
 pub mod disk;
 pub mod firmware;
+pub mod hostpci;
 pub mod hotplug;
 pub mod net;
 pub mod virtiofs;
@@ -25,6 +26,7 @@ pub use disk::DiskFormat;
 use disk::{DiskCache, DiskDiscard, Mebibytes};
 use firmware::Bios;
 pub use firmware::{EfiDisk, Smbios, SmbiosText, SystemUuid, TpmState};
+use hostpci::HostPci;
 use hotplug::{Hotplug, HotplugKind};
 pub use net::QemuNet;
 use serde_json::json;
@@ -145,6 +147,11 @@ config! {
         ide "ide" ..= 3: QemuDisk,
         /// Network card: `virtio[=MAC],bridge=vmbr0`.
         net "net" ..= 31: QemuNet,
+        /// Devices of the host that are the guest's alone: `01:00.0`, `01:00` for all functions, several
+        /// with ';', or `mapping=NAME`; `pcie=1` shows them as PCI Express. Such a machine has no
+        /// balloon, its memory does not change while it runs, and it can be neither suspended to disk nor
+        /// moved.
+        hostpci "hostpci" ..= 15: HostPci,
         /// cloud-init: addresses of the network card of the same number (default `ip=dhcp`).
         ipconfig "ipconfig" ..= 31: IpConfig,
         /// Volume of the machine that no disk uses.
@@ -194,6 +201,10 @@ impl QemuConfig {
     /// What the guest is to make do with in MiB, if it has a balloon.
     pub fn balloon_mib(&self) -> Option<u64> {
         let memory = self.memory_mib();
+        if !self.hostpci.is_empty() {
+            // Devices of the host reach all of it.
+            return None;
+        }
         match self.balloon.map(Int::get) {
             None => Some(memory),
             Some(0) => None,

@@ -16,6 +16,7 @@ pub mod firmware;
 mod hotplug;
 mod machines;
 mod memory;
+mod passthrough;
 mod resolve;
 mod shares;
 mod tpm;
@@ -24,6 +25,7 @@ pub use control::Control;
 pub use error::{Result, VmError};
 pub use hotplug::{ResolvedDevice, resolve_device};
 pub use machines::{EXECUTABLE, Machines, StopPatience};
+pub use passthrough::HostDevices;
 pub use resolve::{
     RUN, Resolved, agent_socket, console_socket, control_socket, resolve, screen_socket, tap_name,
 };

@@ -5,10 +5,11 @@ use crate::control::Control;
 use crate::error::{Result, VmError};
 use crate::hotplug::ResolvedDevice;
 use crate::memory;
+use crate::passthrough;
 use crate::resolve::{Resolved, agent_socket, control_socket};
 use crate::tpm;
 use basalt_model::disk::ChangeMedia;
-use basalt_model::machine::{Progress, Request, Started, Status};
+use basalt_model::machine::{MachineSpec, Progress, Request, Started, Status};
 use basalt_model::vmid::Vmid;
 use basalt_unit::handover::{Handover, HandoverError};
 use basalt_unit::{KillWho, Property, UnitError, UnitSpec, UnitState, Units};
@@ -28,6 +29,8 @@ const USER: &str = "basalt-vm";
 const SHUTDOWN_UNIT: &str = "basalt-node.service";
 /// How long a monitor may take to say that its machine runs.
 const START_PATIENCE: Duration = Duration::from_secs(60);
+/// The same for one whose memory is pinned, and zeroed, for devices of the host.
+const PINNING_PATIENCE: Duration = Duration::from_secs(600);
 /// How often a machine that is saved is asked how far it is.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// How long a monitor may take to end when told to.
@@ -82,8 +85,8 @@ impl Machines {
         let handover = |source| VmError::Handover { vmid, source };
         let (ours, theirs) = Handover::pair().map_err(|error| handover(error.into()))?;
         let screen = spec.display.is_some();
-        let limit = memory::limit(spec.memory_mib << 20, screen);
-        let unit = self.unit_spec(vmid, &spec.name, limit, theirs);
+        let limit = memory::limit(spec.memory_mib << 20, screen) + passthrough::overhead(&spec);
+        let unit = self.unit_spec(vmid, &spec, limit, theirs);
         if let Some(control) = tpm {
             // One of an earlier life may be about to end.
             self.units.stop(&tpm::unit(vmid)).await?;
@@ -98,7 +101,11 @@ impl Machines {
         self.units.start(unit).await?;
         let borrowed: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
         let exchange = ours.exchange(&spec, &borrowed);
-        let result = match tokio::time::timeout(START_PATIENCE, exchange).await {
+        let patience = match spec.passthrough {
+            Some(_) => PINNING_PATIENCE,
+            None => START_PATIENCE,
+        };
+        let result = match tokio::time::timeout(patience, exchange).await {
             Ok(Ok(Started::Ok)) => {
                 if spec.restore.is_some() && spec.memory_max_mib.is_some() {
                     // A state may be of a guest that had more than it was to have.
@@ -279,16 +286,18 @@ impl Machines {
         Ok(names.iter().filter_map(|name| number(name)).collect())
     }
 
-    fn unit_spec(&self, vmid: Vmid, name: &str, limit: u64, stdin: OwnedFd) -> UnitSpec {
+    fn unit_spec(&self, vmid: Vmid, spec: &MachineSpec, limit: u64, stdin: OwnedFd) -> UnitSpec {
+        let mut properties = sandbox(limit);
+        properties.extend(passthrough::limits(spec));
         UnitSpec {
             name: Self::unit(vmid),
-            description: format!("Virtual machine {vmid} ({name})"),
+            description: format!("Virtual machine {vmid} ({})", spec.name),
             slice: SLICE.into(),
             executable: self.executable.clone(),
             arguments: Vec::new(),
             user: Some(USER.into()),
             stdin,
-            properties: sandbox(limit),
+            properties,
         }
     }
 }

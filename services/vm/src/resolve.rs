@@ -138,6 +138,7 @@ pub async fn resolve(
         nics,
         shares: Vec::new(),
         rng: Some(rng),
+        passthrough: None,
         tpm,
         display: display(vmid, config, run, &mut slots)?,
         restore: None,

@@ -228,6 +228,7 @@ fn specification(arguments: &Arguments, slots: &mut Slots) -> Result<MachineSpec
         nics,
         shares: Vec::new(),
         rng,
+        passthrough: None,
         tpm: None,
         display,
         restore,

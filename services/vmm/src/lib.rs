@@ -22,6 +22,7 @@ pub mod spec;
 pub mod state;
 pub mod terminal;
 pub mod tpm;
+pub mod vfio;
 pub mod virtio;
 
 use std::io::{self, Write};
@@ -90,9 +91,9 @@ fn start(starter: &io::Stdin) -> Result<Server, String> {
     let keep = resources.descriptors(&listeners);
     sandbox::descriptors::close_all_but(&keep).map_err(|e| text(&e))?;
     sandbox::landlock::close().map_err(|e| text(&e))?;
-    let class = match resources.shares.is_empty() {
-        true => ThreadClass::Main,
-        false => ThreadClass::MainWithShares,
+    let class = ThreadClass::Main {
+        shares: !resources.shares.is_empty(),
+        host_devices: !resources.passthrough.devices.is_empty(),
     };
     sandbox::enter(class).map_err(|e| text(&e))?;
     Server::start(resources, listeners).map_err(|e| text(&e))

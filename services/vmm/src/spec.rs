@@ -6,6 +6,7 @@
 
 mod check;
 mod delivery;
+mod passthrough;
 pub mod plug;
 
 use std::fs::File;
@@ -22,7 +23,9 @@ use crate::disk::Image;
 use crate::disk::ring::Rings;
 use crate::machine::blocks::Blocks;
 use crate::machine::cpuid::Offer;
-use crate::machine::layout::{DISK_SLOTS, NIC_SLOTS, SHARE_SLOTS, Span, room_for_blocks};
+use crate::machine::layout::{
+    DISK_SLOTS, MEMORY_SLOT, NIC_SLOTS, SHARE_SLOTS, Span, room_for_blocks,
+};
 use crate::machine::memory;
 use crate::tpm::emulator::Emulator;
 use crate::tpm::store::Store;
@@ -35,6 +38,7 @@ use crate::virtio::{block, fs, net};
 pub use check::NOT_KEPT;
 use delivery::Delivery;
 pub use delivery::{receive, send};
+pub use passthrough::{PassedResource, PassthroughResource};
 
 /// Longest specification.
 const MAX_SPEC: usize = 1 << 20;
@@ -212,6 +216,8 @@ pub struct Resources {
     pub boot: BootResource,
     /// What it says it is.
     pub system: SystemInfo,
+    /// Devices of the host.
+    pub passthrough: PassthroughResource,
     /// Disks in order.
     pub disks: Vec<DiskResource>,
     /// Drives for optical discs in order.
@@ -306,6 +312,17 @@ impl Resources {
         for (slot, share) in SHARE_SLOTS.rev().zip(spec.shares) {
             shares.push(share_resource(share, slot, &mut delivery)?);
         }
+        let passthrough = match spec.passthrough {
+            Some(passthrough) => {
+                let disks = disks.iter().map(|disk| disk.slot);
+                let nics = nics.iter().map(|nic| nic.slot);
+                let memory = spec.memory_max_mib.map(|_| MEMORY_SLOT);
+                let taken = disks.chain(nics).chain(memory);
+                let taken = taken.chain(shares.iter().map(|share| share.slot));
+                passthrough::take(passthrough, &taken.collect::<Vec<_>>(), &mut delivery)?
+            }
+            None => PassthroughResource::default(),
+        };
         let memory = spec.memory_mib << 20;
         let balloon = spec
             .balloon
@@ -334,6 +351,7 @@ impl Resources {
             kvm,
             boot,
             system: spec.system,
+            passthrough,
             disks,
             drives,
             nics,
@@ -402,6 +420,7 @@ impl Resources {
         all.extend(self.shares.iter().flat_map(|s| s.server.descriptors()));
         all.extend(self.shared_memory.iter().map(AsRawFd::as_raw_fd));
         all.extend(self.rings.descriptors());
+        all.extend(self.passthrough.descriptors());
         all.extend(self.rng.iter().map(|f| f.as_fd().as_raw_fd()));
         all.extend(self.tpm.iter().flat_map(|tpm| {
             let module = tpm.lock().unwrap_or_else(PoisonError::into_inner);

@@ -3,6 +3,7 @@
 use super::*;
 use basalt_model::disk::{Backing, ImageFormat, Optical, Rate};
 use basalt_model::machine::{Adapter, Disk, Display, Nic, PROTOCOL, Share, Slot};
+use basalt_model::passthrough::Passthrough;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use std::mem::MaybeUninit;
 use std::os::unix::net::UnixStream;
@@ -34,6 +35,7 @@ fn spec() -> MachineSpec {
         nics: Vec::new(),
         shares: Vec::new(),
         rng: None,
+        passthrough: None,
         tpm: None,
         display: None,
         restore: None,
@@ -134,6 +136,34 @@ fn a_share_that_cannot_be_is_refused_by_its_name() {
             Err(other) => panic!("{other}"),
             Ok(_) => panic!("accepted"),
         }
+    }
+}
+
+#[test]
+fn what_cannot_be_beside_devices_of_the_host_is_refused() {
+    type Change = fn(&mut MachineSpec);
+    let cases: [(&str, Change); 5] = [
+        ("balloon", |s| s.balloon = Some(32)),
+        ("memory_max_mib", |s| s.memory_max_mib = Some(128)),
+        ("hostpci0", |s| s.restore = Some(Slot(5))),
+        ("hostpci0", |s| s.passthrough = Some(passthrough(1))),
+        // No file of the kernel's, so no container.
+        ("passthrough", |_| {}),
+    ];
+    for (field, change) in cases {
+        let mut spec = spec();
+        spec.passthrough = Some(passthrough(0));
+        change(&mut spec);
+        assert_eq!(refused(spec, delivery(6)), field);
+    }
+}
+
+fn passthrough(group: usize) -> Passthrough {
+    let device = serde_json::json!({"id": "hostpci0", "address": "0000:01:00.0", "group": group});
+    Passthrough {
+        container: Slot(4),
+        groups: vec![Slot(5)],
+        devices: vec![serde_json::from_value(device).unwrap()],
     }
 }
 

@@ -250,6 +250,7 @@ fn a_refused_specification_is_answered_with_its_field() {
         nics: Vec::new(),
         shares: Vec::new(),
         rng: None,
+        passthrough: None,
         tpm: None,
         display: None,
         restore: None,

@@ -21,6 +21,7 @@ use basalt_vmm::sandbox::{ThreadClass, descriptors, enter, landlock};
 use basalt_vmm::tpm::crb::refusal;
 use basalt_vmm::tpm::emulator::Emulator;
 use basalt_vmm::tpm::store::Store;
+use basalt_vmm::vfio::sys::DEVICE_SET_IRQS;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 
 const ACT: &str = "BASALT_TEST_ACT";
@@ -54,10 +55,13 @@ fn actor() {
     match class {
         "landlock" => landlock::close().unwrap(),
         "descriptors" => descriptors::close_all_but(&[]).unwrap(),
-        "main" => enter(ThreadClass::Main).unwrap(),
-        "main-with-shares" => enter(ThreadClass::MainWithShares).unwrap(),
+        "main" => enter(main_class(false, false)).unwrap(),
+        "main-with-shares" => enter(main_class(true, false)).unwrap(),
+        "main-with-host-devices" => enter(main_class(false, true)).unwrap(),
+        "main-with-both" => enter(main_class(true, true)).unwrap(),
         "share" => enter(ThreadClass::Share).unwrap(),
-        "vcpu" => enter(ThreadClass::Vcpu).unwrap(),
+        "vcpu" => enter(vcpu_class(false)).unwrap(),
+        "vcpu-with-host-devices" => enter(vcpu_class(true)).unwrap(),
         "mover" => enter(ThreadClass::Mover).unwrap(),
         _ => enter(ThreadClass::Worker).unwrap(),
     }
@@ -87,6 +91,17 @@ fn actor() {
         _ => unsafe { raw(deed) },
     };
     std::process::exit(if refused { REFUSED } else { 0 });
+}
+
+fn main_class(shares: bool, host_devices: bool) -> ThreadClass {
+    ThreadClass::Main {
+        shares,
+        host_devices,
+    }
+}
+
+fn vcpu_class(host_devices: bool) -> ThreadClass {
+    ThreadClass::Vcpu { host_devices }
 }
 
 /// The disk that an actor uses, opened before its sandbox closes.
@@ -219,6 +234,8 @@ unsafe fn raw(deed: &str) -> bool {
             // Buffers, not files.
             "register" => libc::syscall(libc::SYS_io_uring_register, -1, 0, 0, 0) < 0,
             "trace" => libc::ptrace(libc::PTRACE_TRACEME) < 0,
+            // Of a descriptor that is none.
+            "interrupts" => libc::ioctl(-1, DEVICE_SET_IRQS, 0) < 0,
             "read" => libc::read(17, [0u8; 1].as_mut_ptr().cast(), 1) < 0,
             other => panic!("what is {other}?"),
         }
@@ -230,7 +247,10 @@ fn forbidden_calls_kill_in_every_class() {
     for class in [
         "main",
         "main-with-shares",
+        "main-with-host-devices",
+        "main-with-both",
         "vcpu",
+        "vcpu-with-host-devices",
         "worker",
         "share",
         "mover",
@@ -267,13 +287,29 @@ fn allowed_calls_do_not() {
 
 #[test]
 fn only_shared_directories_lend_descriptors() {
-    for class in ["share", "main-with-shares"] {
+    for class in ["share", "main-with-shares", "main-with-both"] {
         let status = act(&format!("{class} lend"));
         assert!(status.success(), "{class}: {status}");
     }
-    for class in ["main", "vcpu", "worker", "mover"] {
+    for class in ["main", "main-with-host-devices", "vcpu", "worker", "mover"] {
         let status = act(&format!("{class} lend"));
         assert_eq!(status.signal(), Some(libc::SIGSYS), "{class}: {status}");
+    }
+}
+
+#[test]
+fn devices_of_the_host_are_spoken_to_where_there_are_some() {
+    for class in ["main", "main-with-shares", "vcpu", "worker", "share"] {
+        let status = act(&format!("{class} interrupts"));
+        assert_eq!(status.signal(), Some(libc::SIGSYS), "{class}: {status}");
+    }
+    for class in [
+        "main-with-host-devices",
+        "main-with-both",
+        "vcpu-with-host-devices",
+    ] {
+        let status = act(&format!("{class} interrupts"));
+        assert_eq!(status.code(), Some(REFUSED), "{class}: {status}");
     }
 }
 

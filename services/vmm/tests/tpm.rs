@@ -90,8 +90,21 @@ impl Bench {
         answer[10..].to_vec()
     }
 
+    /// As an operating system begins with it: what it tells of itself has to be whole.
     fn startup(&self) {
         self.run(0x8001, 0x144, "0000");
+        self.run(0x8001, 0x143, "00");
+        let total = self.run(0x8001, 0x17a, "00000006 00000129 00000001");
+        assert_eq!(
+            total[5..9],
+            [0, 0, 0, 1],
+            "it does not tell how many commands it has"
+        );
+        let count = u32::from_be_bytes(total[13..17].try_into().unwrap());
+        let commands = format!("00000002 0000011f {count:08x}");
+        let commands = self.run(0x8001, 0x17a, &commands);
+        assert_eq!(commands[5..9], count.to_be_bytes());
+        assert_eq!(commands.len(), 9 + 4 * count as usize);
     }
 
     /// PCR 16 of SHA-256.

@@ -806,6 +806,24 @@ export type PciDevice = {
   mdev?: Flag;
 };
 
+/** What can be asked about a PCI device. */
+export type PciMethod = {
+  /** The last part of the path. */
+  method: string;
+};
+
+/** A kind of parts into which a device can be divided among guests. */
+export type MdevType = {
+  /** Its name for the kernel. */
+  type: string;
+  /** How many more there can be. */
+  available: number;
+  /** What it is. */
+  description: string;
+  /** Its name for people. */
+  name?: string;
+};
+
 /** A USB device. */
 export type UsbDevice = {
   /** Number of the bus. */
@@ -858,6 +876,41 @@ export type MachineModel = {
   type: string;
   /** Version. */
   version: string;
+};
+
+/** A mapping in a list. */
+export type PciMappingEntry = {
+  /** Name of the mapping. */
+  id: string;
+  /** Description. */
+  description?: string;
+  /** Devices. */
+  map: Array<string>;
+  /** What is wrong with it on the node that was asked about. */
+  checks?: Array<PciMappingCheck>;
+};
+
+/** What is wrong with a mapping. */
+export type PciMappingCheck = {
+  /** How bad it is. */
+  severity: CheckSeverity;
+  /** What it is. */
+  message: string;
+};
+
+/** How bad something is. */
+export type CheckSeverity = "warning" | "error";
+
+/** A mapping. */
+export type PciMappingInfo = {
+  /** Name of the mapping. */
+  id: string;
+  /** Description. */
+  description?: string;
+  /** Devices. */
+  map: Array<string>;
+  /** For changes that must meet what was read. */
+  digest: string;
 };
 
 /** A certificate. */
@@ -1365,6 +1418,11 @@ export type WithDigest = {
   [key: `ide${number}`]: string | undefined;
   /** Network card: `virtio[=MAC],bridge=vmbr0`. */
   [key: `net${number}`]: string | undefined;
+  /** Devices of the host that are the guest's alone: `01:00.0`, `01:00` for all functions, several
+   *  with ';', or `mapping=NAME`; `pcie=1` shows them as PCI Express. Such a machine has no
+   *  balloon, its memory does not change while it runs, and it can be neither suspended to disk nor
+   *  moved. */
+  [key: `hostpci${number}`]: string | undefined;
   /** cloud-init: addresses of the network card of the same number (default `ip=dhcp`). */
   [key: `ipconfig${number}`]: string | undefined;
   /** Volume of the machine that no disk uses. */
@@ -1737,6 +1795,11 @@ export type SnapshotConfig = {
   [key: `ide${number}`]: string | undefined;
   /** Network card: `virtio[=MAC],bridge=vmbr0`. */
   [key: `net${number}`]: string | undefined;
+  /** Devices of the host that are the guest's alone: `01:00.0`, `01:00` for all functions, several
+   *  with ';', or `mapping=NAME`; `pcie=1` shows them as PCI Express. Such a machine has no
+   *  balloon, its memory does not change while it runs, and it can be neither suspended to disk nor
+   *  moved. */
+  [key: `hostpci${number}`]: string | undefined;
   /** cloud-init: addresses of the network card of the same number (default `ip=dhcp`). */
   [key: `ipconfig${number}`]: string | undefined;
   /** Volume of the machine that no disk uses. */
@@ -3129,6 +3192,26 @@ export interface Methods {
     };
     output: Array<PciDevice>;
   };
+  /** Lists what can be asked about a PCI device. */
+  "GET /nodes/{node}/hardware/pci/{pci-id-or-mapping}": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Address of the device, `0000:01:00.0`, or name of a mapping. */
+      "pci-id-or-mapping": string;
+    };
+    output: Array<PciMethod>;
+  };
+  /** Lists the kinds of parts into which a PCI device can be divided among guests. */
+  "GET /nodes/{node}/hardware/pci/{pci-id-or-mapping}/mdev": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Address of the device, `0000:01:00.0`, or name of a mapping. */
+      "pci-id-or-mapping": string;
+    };
+    output: Array<MdevType>;
+  };
   /** Lists the USB devices of a node. */
   "GET /nodes/{node}/hardware/usb": {
     params: {
@@ -3164,6 +3247,67 @@ export interface Methods {
       arch?: "x86_64" | "aarch64";
     };
     output: Array<MachineModel>;
+  };
+  /** Lists the mappings of PCI devices that the caller may see. */
+  "GET /cluster/mapping/pci": {
+    params: {
+      /** Node whose devices are compared with what the mappings say. */
+      "check-node"?: string;
+    };
+    output: Array<PciMappingEntry>;
+  };
+  /** Creates a mapping of PCI devices. */
+  "POST /cluster/mapping/pci": {
+    params: {
+      /** Name of the mapping. */
+      id: string;
+      /** Description. */
+      description?: string;
+      /** Whether a guest that has such a device can be moved while it runs; none can. */
+      "live-migration-capable"?: Flag;
+      /** Devices: `id=VENDOR:DEVICE,node=NODE,path=ADDRESS[;…][,iommugroup=…][,subsystem-id=…]`. A guest
+       * gets those of the first of its node that are free. */
+      map: Array<string>;
+      /** Whether the devices are divided among guests; none can be. */
+      mdev?: Flag;
+    };
+    output: null;
+  };
+  /** Shows a mapping of PCI devices. */
+  "GET /cluster/mapping/pci/{id}": {
+    params: {
+      /** Name of the mapping. */
+      id: string;
+    };
+    output: PciMappingInfo;
+  };
+  /** Changes a mapping of PCI devices. */
+  "PUT /cluster/mapping/pci/{id}": {
+    params: {
+      /** Name of the mapping. */
+      id: string;
+      /** Settings to remove, separated by commas. */
+      delete?: string;
+      /** Description. */
+      description?: string;
+      /** Change only what has this digest. */
+      digest?: string;
+      /** Whether a guest that has such a device can be moved while it runs; none can. */
+      "live-migration-capable"?: Flag;
+      /** Devices, in place of those before. */
+      map?: Array<string>;
+      /** Whether the devices are divided among guests; none can be. */
+      mdev?: Flag;
+    };
+    output: null;
+  };
+  /** Removes a mapping of PCI devices. Machines that name it do not start any more. */
+  "DELETE /cluster/mapping/pci/{id}": {
+    params: {
+      /** Name of the mapping. */
+      id: string;
+    };
+    output: null;
   };
   /** Brings a certificate for the node to show on port 8006. */
   "POST /nodes/{node}/certificates/custom": {
@@ -3827,6 +3971,11 @@ export interface Methods {
       [key: `ide${number}`]: string | undefined;
       /** Network card: `virtio[=MAC],bridge=vmbr0`. */
       [key: `net${number}`]: string | undefined;
+      /** Devices of the host that are the guest's alone: `01:00.0`, `01:00` for all functions, several
+       *  with ';', or `mapping=NAME`; `pcie=1` shows them as PCI Express. Such a machine has no
+       *  balloon, its memory does not change while it runs, and it can be neither suspended to disk nor
+       *  moved. */
+      [key: `hostpci${number}`]: string | undefined;
       /** cloud-init: addresses of the network card of the same number (default `ip=dhcp`). */
       [key: `ipconfig${number}`]: string | undefined;
       /** Volume of the machine that no disk uses. */
@@ -3985,6 +4134,11 @@ export interface Methods {
       [key: `ide${number}`]: string | undefined;
       /** Network card: `virtio[=MAC],bridge=vmbr0`. */
       [key: `net${number}`]: string | undefined;
+      /** Devices of the host that are the guest's alone: `01:00.0`, `01:00` for all functions, several
+       *  with ';', or `mapping=NAME`; `pcie=1` shows them as PCI Express. Such a machine has no
+       *  balloon, its memory does not change while it runs, and it can be neither suspended to disk nor
+       *  moved. */
+      [key: `hostpci${number}`]: string | undefined;
       /** cloud-init: addresses of the network card of the same number (default `ip=dhcp`). */
       [key: `ipconfig${number}`]: string | undefined;
       /** Volume of the machine that no disk uses. */
@@ -4112,6 +4266,11 @@ export interface Methods {
       [key: `ide${number}`]: string | undefined;
       /** Network card: `virtio[=MAC],bridge=vmbr0`. */
       [key: `net${number}`]: string | undefined;
+      /** Devices of the host that are the guest's alone: `01:00.0`, `01:00` for all functions, several
+       *  with ';', or `mapping=NAME`; `pcie=1` shows them as PCI Express. Such a machine has no
+       *  balloon, its memory does not change while it runs, and it can be neither suspended to disk nor
+       *  moved. */
+      [key: `hostpci${number}`]: string | undefined;
       /** cloud-init: addresses of the network card of the same number (default `ip=dhcp`). */
       [key: `ipconfig${number}`]: string | undefined;
       /** Volume of the machine that no disk uses. */

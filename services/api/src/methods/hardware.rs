@@ -112,6 +112,37 @@ pub struct PciDevice {
     pub mdev: Option<bool>,
 }
 
+/// A PCI device, or a mapping of some.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct PciPath {
+    /// Name of the node.
+    pub node: String,
+    /// Address of the device, `0000:01:00.0`, or name of a mapping.
+    pub pci_id_or_mapping: String,
+}
+
+/// What can be asked about a PCI device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PciMethod {
+    /// The last part of the path.
+    pub method: String,
+}
+
+/// A kind of parts into which a device can be divided among guests.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MdevType {
+    /// Its name for the kernel.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// How many more there can be.
+    pub available: u64,
+    /// What it is.
+    pub description: String,
+    /// Its name for people.
+    pub name: Option<String>,
+}
+
 /// A USB device.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct UsbDevice {
@@ -207,6 +238,21 @@ endpoints! {
         output: Vec<PciDevice>,
         permission: perm("/", &[SysAudit, SysModify]),
         cli: "hardware pci",
+    }
+
+    /// Lists what can be asked about a PCI device.
+    PciIndex: Get "/nodes/{node}/hardware/pci/{pci-id-or-mapping}" {
+        params: PciPath,
+        output: Vec<PciMethod>,
+        permission: Permission::AnyUser,
+    }
+
+    /// Lists the kinds of parts into which a PCI device can be divided among guests.
+    MdevTypes: Get "/nodes/{node}/hardware/pci/{pci-id-or-mapping}/mdev" {
+        params: PciPath,
+        output: Vec<MdevType>,
+        permission: perm("/", &[SysAudit, SysModify]),
+        cli: "hardware mdev",
     }
 
     /// Lists the USB devices of a node.

@@ -21,6 +21,7 @@ pub mod hardware;
 pub mod jobs;
 pub mod lxc;
 pub mod mapping;
+pub mod mapping_pci;
 pub mod metrics;
 pub mod nodes;
 pub mod openid;
@@ -51,6 +52,7 @@ pub const ALL: &[&[Declaration]] = &[
     nodes::DECLARED,
     system::DECLARED,
     hardware::DECLARED,
+    mapping_pci::DECLARED,
     certificates::DECLARED,
     acme::DECLARED,
     tasks::DECLARED,

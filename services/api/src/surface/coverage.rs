@@ -172,6 +172,6 @@ mod tests {
         let State::Partly(missing) = of(Verb::Post, "/nodes/{node}/qemu") else {
             panic!("not partly");
         };
-        assert!(missing.contains(&"hostpci[n]") && !missing.contains(&"net[n]"));
+        assert!(missing.contains(&"args") && !missing.contains(&"net[n]"));
     }
 }

@@ -4,7 +4,7 @@
 
 use super::features::{data_volumes, is_state};
 use super::volumes::{self, NewVolume, Planner};
-use super::{Guest, Report};
+use super::{Guest, Report, rights};
 use crate::call::Call;
 use crate::state::Node;
 use basalt_api::{Error, Result};
@@ -95,6 +95,7 @@ pub async fn clone(call: &Call, kind: GuestKind, wish: Wish) -> Result<Upid> {
         )));
     }
     let config = guest.config_at(wish.snapshot.as_ref())?;
+    rights::may_copy(call, config)?;
     let (names, plan) = plan(call, config, &wish, linked).await?;
     let config = cloned(config, &names, &wish, || node.new_mac())?;
     let record = GuestRecord {

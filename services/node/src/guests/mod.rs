@@ -14,6 +14,7 @@ mod ct_net;
 pub mod ct_root;
 pub mod disks;
 pub mod features;
+pub mod hostpci;
 pub mod live;
 mod parsed;
 pub mod power;

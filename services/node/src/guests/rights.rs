@@ -7,6 +7,7 @@ use basalt_api::{Error, Result};
 use basalt_model::access::Privilege;
 use basalt_model::guest::{GuestConfig, GuestKind};
 use basalt_model::pool::PoolId;
+use basalt_model::qemu::hostpci::{HostPci, HostPciSource};
 use basalt_model::vmid::Vmid;
 use serde_json::{Map, Value};
 
@@ -21,6 +22,7 @@ pub fn may_create(
     let pool = pool.map(PoolId::acl_path);
     let path = format!("/vms/{vmid}");
     for (key, value) in settings {
+        may_pass(call, key, value)?;
         let privilege = needed(kind, key, is_disc(value));
         let in_pool = pool
             .as_ref()
@@ -41,6 +43,7 @@ pub fn may_change(call: &Call, vmid: Vmid, change: &Change, before: &GuestConfig
     let (kind, before) = before;
     let path = format!("/vms/{vmid}");
     let check = |key: &str, value: &Value| {
+        may_pass(call, key, value)?;
         let privilege = needed(kind, key, is_disc(value));
         match call.allows(&path, &[privilege]) {
             true => Ok(()),
@@ -58,6 +61,43 @@ pub fn may_change(call: &Call, vmid: Vmid, change: &Change, before: &GuestConfig
         .set
         .iter()
         .try_for_each(|(key, value)| check(key, value))
+}
+
+/// Refuses a copy of a guest with what the caller may not give to a guest: devices and directories of the
+/// host.
+pub fn may_copy(call: &Call, config: &GuestConfig) -> Result<()> {
+    for (key, value) in config.to_map() {
+        may_pass(call, &key, &value)?;
+    }
+    let GuestConfig::Qemu(config) = config else {
+        return Ok(());
+    };
+    let shares = config.virtiofs.values();
+    shares
+        .map(|share| share.dirid.dir_acl_path())
+        .try_for_each(|path| call.require(&path, &[Privilege::MappingUse]))
+}
+
+/// Refuses devices of the host to whoever may not use their mapping; those that are named themselves are
+/// the superuser's to give.
+fn may_pass(call: &Call, key: &str, value: &Value) -> Result<()> {
+    if !key.starts_with("hostpci") {
+        return Ok(());
+    }
+    let setting = value.as_str().unwrap_or_default().parse::<HostPci>();
+    match setting.map(|setting| setting.source) {
+        Ok(HostPciSource::Mapping(id)) => {
+            let path = format!("/mapping/pci/{id}");
+            match call.allows(&path, &[Privilege::MappingUse]) {
+                true => Ok(()),
+                false => Err(refusal(&path, Privilege::MappingUse, key)),
+            }
+        }
+        _ if call.auth().is_root() => Ok(()),
+        _ => Err(Error::forbidden(format_args!(
+            "only root@pam sets '{key}' without a mapping"
+        ))),
+    }
 }
 
 fn refusal(path: &str, privilege: Privilege, key: &str) -> Error {
@@ -88,8 +128,8 @@ fn of_machine(name: &str, is_disc: bool) -> Privilege {
         "net" => Privilege::VmConfigNetwork,
         "cicustom" | "cipassword" | "citype" | "ciupgrade" | "ciuser" | "ipconfig"
         | "nameserver" | "searchdomain" | "sshkeys" => Privilege::VmConfigCloudinit,
-        "acpi" | "bios" | "cmdline" | "initrd" | "kernel" | "kvm" | "machine" | "scsihw"
-        | "serial" | "smbios" | "tablet" | "vga" => Privilege::VmConfigHwType,
+        "acpi" | "bios" | "cmdline" | "hostpci" | "initrd" | "kernel" | "kvm" | "machine"
+        | "scsihw" | "serial" | "smbios" | "tablet" | "vga" => Privilege::VmConfigHwType,
         _ => Privilege::VmConfigOptions,
     }
 }
@@ -123,6 +163,7 @@ mod tests {
         assert_eq!(of("virtiofs0", "data"), Privilege::VmConfigDisk);
         assert_eq!(of("net0", "virtio"), Privilege::VmConfigNetwork);
         assert_eq!(of("smbios1", ""), Privilege::VmConfigHwType);
+        assert_eq!(of("hostpci0", "mapping=gpu"), Privilege::VmConfigHwType);
         assert_eq!(of("ipconfig0", "ip=dhcp"), Privilege::VmConfigCloudinit);
         assert_eq!(of("description", ""), Privilege::VmConfigOptions);
         let of = |key: &str| needed(GuestKind::Lxc, key, false);

@@ -4,7 +4,7 @@
 //! interruption leaves marked is removed, by the next start of the node or by hand.
 
 use super::features::{data_volumes, without_snapshots};
-use super::shares::must_not_share;
+use super::suspend::may_be_kept;
 use super::{Guest, Report, volumes};
 use crate::state::Node;
 use basalt_api::{Error, Result};
@@ -105,7 +105,7 @@ pub async fn take(
     }
     if running && new.with_memory {
         if let GuestConfig::Qemu(config) = running_config.as_ref().unwrap_or(&snapshot.config) {
-            must_not_share(config)?;
+            may_be_kept(config)?;
         }
         snapshot.vmstate = Some(node.state_volume(&guest, name).await?);
     }

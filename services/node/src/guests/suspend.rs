@@ -10,8 +10,7 @@
 //! A state is used at most once, because the disks go on from there: the record lets go of it
 //! before the machine runs its first instruction.
 
-use super::shares::must_not_share;
-use super::{Guest, Report, volumes};
+use super::{Guest, Report, hostpci, shares, volumes};
 use crate::state::Node;
 use basalt_api::methods::nodes::NodeConfig;
 use basalt_api::{Error, Result};
@@ -54,13 +53,20 @@ pub fn usual_storage(config: &QemuConfig) -> StorageId {
     storage.unwrap_or_else(StorageId::local)
 }
 
+/// Refuses to keep the memory of a machine that has what no state can hold: directories that it shares,
+/// devices of the host.
+pub fn may_be_kept(config: &QemuConfig) -> Result<()> {
+    shares::must_not_share(config)?;
+    hostpci::must_not_have(config)
+}
+
 /// Suspends a running machine to disk as a task.
 pub async fn suspend(node: &Node, user: &Authid, vmid: Vmid, storage: StorageId) -> Result<Upid> {
     let guest = node.guest(KIND, vmid)?;
     guest.check_unlocked()?;
     let running = node.running_config(KIND, vmid);
     if let GuestConfig::Qemu(config) = running.unwrap_or(guest.record.config) {
-        must_not_share(&config)?;
+        may_be_kept(&config)?;
     }
     let lock = node.lock_guest(KIND, vmid, "suspend")?;
     let task = NewTask {
@@ -116,7 +122,7 @@ impl Node {
         let GuestConfig::Qemu(config) = &running else {
             return Err(Error::not_found(guest.title()));
         };
-        must_not_share(config)?;
+        may_be_kept(config)?;
         let storage = storage.unwrap_or_else(|| usual_storage(config));
         let size = DiskSize::from_bytes(self.memory_to_save(vmid, config).await + STATE_ROOM);
         let vmstate = self.name_state(vmid, &storage).await?;
@@ -396,5 +402,18 @@ mod tests {
         assert_eq!(thin, "thin:vm-100-state-suspend-2026-11-28-2");
         assert!(is_state(&state.parse().unwrap()));
         assert!(!is_state(&"local:100/vm-100-disk-0.raw".parse().unwrap()));
+    }
+
+    #[test]
+    fn what_no_state_can_hold_is_named() {
+        let said = |config: serde_json::Value| {
+            let config: QemuConfig = serde_json::from_value(config).unwrap();
+            may_be_kept(&config).map_err(|error| error.to_string())
+        };
+        let share = said(json!({"virtiofs1": "data"})).unwrap_err();
+        assert!(share.contains("virtiofs1"), "{share}");
+        let device = said(json!({"hostpci2": "mapping=gpu"})).unwrap_err();
+        assert!(device.contains("hostpci2"), "{device}");
+        assert_eq!(said(json!({"memory": "512"})), Ok(()));
     }
 }

@@ -1,6 +1,7 @@
 //! Virtual machines: settling a configuration, making, starting.
 
 use super::cloudinit::{own_documents, settle as settle_cloudinit};
+use super::hostpci;
 use super::volumes::{self, NewVolume, Part, Planner, check_content, note};
 use super::{Report, no_errors, title};
 use crate::state::Node;
@@ -119,6 +120,7 @@ impl Node {
                 .share(vmid, &self.run_machines, directory)
                 .map_err(Error::failed)?;
         }
+        self.pass_host_devices(vmid, config, &mut machine).await?;
         report.log(format_args!(
             "starting with {} processors and {} MiB of memory",
             config.vcpus(),
@@ -186,6 +188,7 @@ pub async fn settle(
         let text = format!("it is more than the memory, {memory} MiB");
         errors.add("balloon", text);
     }
+    hostpci::settle(&mut errors, config);
     if old.is_none() && config.smbios1.is_none() {
         config.smbios1 = Some(random_identity()?);
     }

@@ -6,15 +6,18 @@ use crate::router::Router;
 use basalt_api::methods::NodePath;
 use basalt_api::methods::hardware::{
     Architecture, CapabilityQuery, CpuModel, CpuModels, DiskInfo, DiskList, DiskQuery,
-    MachineModel, MachineModels, MigrationAbility, MigrationCapabilities, PciDevice, PciList,
-    PciQuery, UsbDevice, UsbList,
+    MachineModel, MachineModels, MdevType, MdevTypes, MigrationAbility, MigrationCapabilities,
+    PciDevice, PciIndex, PciList, PciMethod, PciPath, PciQuery, UsbDevice, UsbList,
 };
 use basalt_api::{Error, Result};
+use basalt_model::qemu::hostpci::{PciAddress, PciAddresses, PciMappingId};
 
 /// Says how these methods are implemented.
 pub fn register(router: &mut Router) {
     router.on::<DiskList, _, _, _>(disks);
     router.on::<PciList, _, _, _>(pci);
+    router.on::<PciIndex, _, _, _>(pci_index);
+    router.on::<MdevTypes, _, _, _>(mdev_types);
     router.on::<UsbList, _, _, _>(usb);
     router.on::<CpuModels, _, _, _>(async |_, params| Ok(cpus(&params)));
     router.on::<MigrationCapabilities, _, _, _>(migration);
@@ -37,6 +40,38 @@ async fn pci(call: Call, params: PciQuery) -> Result<Vec<PciDevice>> {
     call.node.check_name(&params.node)?;
     let verbose = params.verbose.unwrap_or(true);
     look(move |tree| tree.pci(params.pci_class_blacklist.as_deref(), verbose)).await
+}
+
+async fn pci_index(call: Call, params: PciPath) -> Result<Vec<PciMethod>> {
+    call.node.check_name(&params.node)?;
+    addresses(&call, &params.pci_id_or_mapping)?;
+    let method = "mdev".to_owned();
+    Ok(vec![PciMethod { method }])
+}
+
+async fn mdev_types(call: Call, params: PciPath) -> Result<Vec<MdevType>> {
+    call.node.check_name(&params.node)?;
+    let addresses = addresses(&call, &params.pci_id_or_mapping)?;
+    look(move |tree| tree.mdev_types(&addresses)).await
+}
+
+/// The devices of this node that an address or a mapping names.
+fn addresses(call: &Call, text: &str) -> Result<PciAddresses> {
+    const NAME: &str = "pci-id-or-mapping";
+    if let Ok(address) = text.parse::<PciAddress>() {
+        return Ok(PciAddresses(vec![address]));
+    }
+    let id = text.parse::<PciMappingId>();
+    let id = id.map_err(|error| Error::param(NAME, error))?;
+    let Some(mapping) = call.node.pci_mapping(&id)? else {
+        let text = format!("there is no device and no mapping '{id}'");
+        return Err(Error::param(NAME, text));
+    };
+    let places = mapping.map.iter().filter_map(|entry| entry.place().ok());
+    let here = places.filter(|(node, _)| *node == call.node.name);
+    Ok(PciAddresses(
+        here.flat_map(|(_, path)| path.0.clone()).collect(),
+    ))
 }
 
 async fn usb(call: Call, params: NodePath) -> Result<Vec<UsbDevice>> {

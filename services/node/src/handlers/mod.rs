@@ -15,6 +15,7 @@ pub mod hardware;
 pub mod jobs;
 pub mod lxc;
 pub mod mapping;
+pub mod mapping_pci;
 pub mod metrics;
 pub mod nodes;
 pub mod openid;
@@ -49,6 +50,7 @@ pub fn router() -> Router {
     jobs::register(&mut router);
     lxc::register(&mut router);
     mapping::register(&mut router);
+    mapping_pci::register(&mut router);
     metrics::register(&mut router);
     nodes::register(&mut router);
     openid::register(&mut router);

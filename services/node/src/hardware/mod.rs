@@ -3,6 +3,7 @@
 pub mod disks;
 pub mod pci;
 pub mod usb;
+pub mod vfio;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

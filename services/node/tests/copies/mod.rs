@@ -341,3 +341,32 @@ async fn room_on_the_storage_takes_a_right_of_its_own() {
     let answer = rig.ask(&clone, JO, "newid=101").await;
     assert_eq!(rig.wait(answer.data()).await, "OK");
 }
+
+#[tokio::test]
+async fn what_is_the_hosts_is_copied_by_who_may_give_it() {
+    let mut rig = Rig::start().await;
+    let directory = "id=data&map=node%3Dn1,path%3D/srv/data";
+    let directory = rig.ask("POST /cluster/mapping/dir", ROOT, directory).await;
+    directory.data();
+    let admin = "path=/vms&users=jo%40pve&roles=PVEVMAdmin";
+    rig.ask("PUT /access/acl", ROOT, admin).await.data();
+    let clone = format!("POST {VM}/clone");
+    let cases = [
+        ("hostpci0", "0000:01:00.0", "hostpci0"),
+        ("hostpci1", "mapping=gpu", "/mapping/pci/gpu, Mapping.Use"),
+        ("virtiofs0", "data", "/mapping/dir/data, Mapping.Use"),
+    ];
+    for (key, value, wanted) in cases {
+        let record = json!({"kind": "qemu", "config": {"memory": "64", key: value}});
+        rig.crash_with("guests/100", &record).await;
+        let answer = rig.ask(&clone, JO, "newid=101").await;
+        assert_eq!(answer.status(), 403, "{key}: {answer:?}");
+        assert!(answer.line.contains(wanted), "{key}: {answer:?}");
+        let gone = refused(&rig, "GET /nodes/n1/qemu/101/config", "").await;
+        assert!(gone.contains("does not exist"), "{gone}");
+    }
+    let grant = "path=/mapping/dir/data&users=jo%40pve&roles=PVEMappingUser";
+    rig.ask("PUT /access/acl", ROOT, grant).await.data();
+    let answer = rig.ask(&clone, JO, "newid=101").await;
+    assert_eq!(rig.wait(answer.data()).await, "OK");
+}

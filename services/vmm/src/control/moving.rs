@@ -86,6 +86,11 @@ impl Server {
         if let Some(share) = self.resources.shares.first() {
             return Err(format!("{}: {NOT_KEPT}", share.id));
         }
+        if let Some(id) = self.resources.passthrough.first() {
+            return Err(format!(
+                "{id}: a machine that has a device of the host can be neither saved nor moved"
+            ));
+        }
         if let Some(id) = self.removals.ids().first() {
             return Err(format!("the guest is asked to let go of '{id}': try again"));
         }

@@ -10,8 +10,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use crate::pci::PciDevice;
 use crate::pci::config::{COMMAND, ConfigSpace, Identity};
+use crate::pci::{PciDevice, Window};
 
 /// PCI device number.
 pub const SLOT: u8 = 31;
@@ -90,11 +90,11 @@ impl PciDevice for Lpc {
     fn config_write(&self, offset: usize, data: &[u8]) {
         self.space().write(offset, data);
     }
-    fn window(&self) -> Option<(u64, u64)> {
-        None
+    fn windows(&self) -> Vec<Window> {
+        Vec::new()
     }
-    fn window_read(&self, _offset: u64, _data: &mut [u8]) {}
-    fn window_write(&self, _offset: u64, _data: &[u8]) {}
+    fn window_read(&self, _bar: u8, _offset: u64, _data: &mut [u8]) {}
+    fn window_write(&self, _bar: u8, _offset: u64, _data: &[u8]) {}
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use super::events::{Events, FullDisk};
 use super::interrupts::{LineHolder, SharedLine};
 use super::layout::{INTX_BASE, MEMORY_SLOT, PCI_WINDOW, intx_line};
 use super::memory::Memory;
+use super::passed::Passed;
 use super::routes::{Routes, first_wire};
 use super::{Error, Terminals};
 use crate::display::{Input, Screen};
@@ -86,6 +87,8 @@ pub(super) struct Board {
     pub(super) events: Arc<Events>,
     lines: Vec<Arc<SharedLine>>,
     routes: Arc<Routes>,
+    /// Devices of the host.
+    pub(super) passed: Passed,
     // Last, since devices use both.
     pub(super) vm: Arc<VmFd>,
     pub(super) memory: Arc<Memory>,
@@ -110,7 +113,15 @@ impl Board {
             devices: Vec::new(),
             disks: Vec::new(),
             inputs: Vec::new(),
+            passed: Passed::default(),
         }
+    }
+
+    /// The devices of the host, which from now on can reach all memory.
+    pub(super) fn add_passed(&mut self, resources: &Resources) -> Result<(), Error> {
+        let wiring = self.routes.clone();
+        self.passed = Passed::new(&resources.passthrough, &self.vm, &self.memory, wiring)?;
+        Ok(())
     }
 
     /// All devices but the display's.

@@ -100,6 +100,10 @@ pub const CPUS_PORT: u16 = 0xae20;
 pub const PCI_CONFIG_PORT: u16 = 0xcf8;
 /// Reset control register; lies inside the configuration address ports, for one-byte access.
 pub const RESET_PORT: u16 = 0xcf9;
+/// First port that may be a PCI device's; every port from there on, as far as no other device has it.
+pub const PCI_PORTS: u16 = 0x1000;
+/// How many they are.
+pub const PCI_PORTS_LEN: u16 = 0xf000;
 /// Value that resets the machine through [`RESET_PORT`].
 pub const RESET_VALUE: u8 = 0x06;
 /// Keyboard controller's command port; with a kernel only the reset line exists.

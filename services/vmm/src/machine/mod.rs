@@ -15,6 +15,7 @@ mod hotplug;
 pub mod interrupts;
 pub mod layout;
 pub mod memory;
+mod passed;
 pub mod reclaim;
 pub mod registers;
 pub mod routes;
@@ -38,8 +39,9 @@ use crate::devices::{pm, serial};
 use crate::disk::SECTOR;
 use crate::display::Screen;
 use crate::pci::PciDevice;
-use crate::pci::host::PciHost;
+use crate::pci::host::{PciHost, PortWindows};
 use crate::pci::hotplug::{self as slots, Slots};
+use crate::sandbox::ThreadClass;
 use crate::spec::{BootResource, Resources};
 use crate::terminal::Terminal;
 use crate::tpm::{self, Tpm};
@@ -48,8 +50,8 @@ use board::{Board, Windows};
 use events::Events;
 use firmware::Firmware;
 use layout::{
-    CPUS_PORT, HOTPLUG_PORT, KEYBOARD_PORT, KVM_IDENTITY_MAP, KVM_TSS, PCI_CONFIG_PORT, PM_PORT,
-    SERIAL_PORT,
+    CPUS_PORT, HOTPLUG_PORT, KEYBOARD_PORT, KVM_IDENTITY_MAP, KVM_TSS, PCI_CONFIG_PORT, PCI_PORTS,
+    PCI_PORTS_LEN, PM_PORT, SERIAL_PORT,
 };
 use memory::{DirtyLog, Memory};
 use vcpu::Vcpus;
@@ -149,6 +151,7 @@ impl Shell {
         };
         let mut board = Board::new(vm.clone(), memory.clone(), windows, events.clone());
         board.add_devices(resources, terminals)?;
+        board.add_passed(resources)?;
         let firmware = Firmware::new(resources, &board, profile, terminals, &events)?;
         if let Some(screen) = &terminals.screen {
             board.add_display(resources, screen)?;
@@ -214,7 +217,10 @@ impl Machine {
             registers::enter(&vcpus[0], &shell.board.memory, entry)?;
         }
         let plugged = shell.fixed.cpus.present();
-        let vcpus = Vcpus::start(vcpus, plugged, &shell.bus, &shell.board.events);
+        let class = ThreadClass::Vcpu {
+            host_devices: !shell.board.passed.is_empty(),
+        };
+        let vcpus = Vcpus::start(vcpus, plugged, &shell.bus, &shell.board.events, class);
         let vcpus = vcpus.map_err(Error::Thread)?;
         Ok(shell.with(vcpus, features))
     }
@@ -310,6 +316,7 @@ impl Machine {
         for placed in &self.board.devices {
             placed.device.end();
         }
+        self.board.passed.end();
         if let Some(tpm) = &self.tpm {
             tpm.end();
         }
@@ -337,6 +344,7 @@ fn profile(resources: &Resources, offer: &cpuid::Offer) -> acpi::Profile {
         address_bits: offer.address_bits(),
         firmware: resources.boot.is_firmware(),
         tpm: resources.tpm.is_some(),
+        host_devices: !resources.passthrough.devices.is_empty(),
     }
 }
 
@@ -425,6 +433,7 @@ fn make_bus(
         .iter()
         .map(|placed| (placed.slot, placed.device.clone() as Arc<dyn PciDevice>))
         .collect();
+    pci.extend(board.passed.devices());
     pci.extend(firmware.map(Firmware::bridge));
     let reset = ResetControl::new(events.clone());
     let host = Arc::new(PciHost::new(pci, reset, firmware.is_some()));
@@ -443,6 +452,11 @@ fn make_bus(
             let reset = Arc::new(KeyboardReset::new(events.clone()));
             bus.add_ports(KEYBOARD_PORT, 1, reset);
         }
+    }
+    if !board.passed.is_empty() {
+        // Last: what else has ports there goes first.
+        let windows = Arc::new(PortWindows(host.clone()));
+        bus.add_ports(PCI_PORTS, PCI_PORTS_LEN, windows);
     }
     bus.add_memory(host.clone());
     let fixed = Fixed {

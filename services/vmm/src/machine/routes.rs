@@ -32,9 +32,58 @@ pub type Message = (u64, u32);
 pub trait Wiring: Send + Sync {
     /// Has every signal of `bell` raise `message`; `false` when that is not possible.
     fn connect(&self, wire: u32, bell: &Signal, message: Message) -> bool;
-    /// Has its signals raise nothing any more; they can be heard again.
+    /// Has every signal of `bell` hold up the line `gsi`, until the guest has dealt with it: then
+    /// `again` is signalled. `false` when that is not possible.
+    fn connect_line(&self, gsi: u32, bell: &Signal, again: &Signal) -> bool;
+    /// Has its signals raise nothing any more, on a wire or a line; they can be heard again.
     fn disconnect(&self, wire: u32, bell: &Signal);
 }
+
+/// Signals of one device, and the messages they are wired to.
+pub struct Bells {
+    wiring: Arc<dyn Wiring>,
+    first_wire: u32,
+    /// Each with what it is wired to.
+    bells: Vec<(Arc<Signal>, Option<Message>)>,
+}
+
+impl Bells {
+    /// None yet; the first is to have the wire `first_wire`, the next the one after it.
+    pub fn new(wiring: Arc<dyn Wiring>, first_wire: u32) -> Self {
+        Self {
+            wiring,
+            first_wire,
+            bells: Vec::new(),
+        }
+    }
+
+    /// Has these in place of those before, wired to nothing.
+    pub fn hang(&mut self, bells: &[Arc<Signal>]) {
+        self.follow(|_| None);
+        self.bells = bells.iter().map(|bell| (bell.clone(), None)).collect();
+    }
+
+    /// Has the wires lead to what `message` says of each.
+    pub fn follow(&mut self, message: impl Fn(usize) -> Option<Message>) {
+        for (index, (bell, wired)) in self.bells.iter_mut().enumerate() {
+            let (wire, wanted) = (self.first_wire + index as u32, message(index));
+            if *wired == wanted {
+                continue;
+            }
+            if wired.take().is_some() {
+                self.wiring.disconnect(wire, bell);
+            }
+            *wired = wanted.filter(|message| self.wiring.connect(wire, bell, *message));
+        }
+    }
+}
+
+/// Devices with wires of their own: network cards and shared directories.
+const WIRED: u8 = NIC_SLOTS.end - NIC_SLOTS.start + SHARE_SLOTS.end - SHARE_SLOTS.start;
+/// The first wire that none of them has.
+pub const FREE_WIRES: u32 = PINS + WIRED as u32 * WIRES;
+/// Wires end here: KVM has no more routes (`KVM_MAX_IRQ_ROUTES`).
+pub const WIRES_END: u32 = 4096;
 
 /// The first wire of the network card or shared directory that is PCI device number `slot`.
 pub fn first_wire(slot: u8) -> Option<u32> {
@@ -66,6 +115,12 @@ impl Wiring for Routes {
         let routed = KvmIrqRouting::from_entries(&table(&messages))
             .is_ok_and(|table| self.vm.set_gsi_routing(&table).is_ok());
         routed && self.vm.register_irqfd(bell.eventfd(), wire).is_ok()
+    }
+
+    fn connect_line(&self, gsi: u32, bell: &Signal, again: &Signal) -> bool {
+        let (bell, again) = (bell.eventfd(), again.eventfd());
+        let joined = self.vm.register_irqfd_with_resample(bell, again, gsi);
+        joined.is_ok()
     }
 
     fn disconnect(&self, wire: u32, bell: &Signal) {
@@ -134,6 +189,7 @@ mod tests {
         assert_eq!(first_wire(NIC_SLOTS.end), None);
         assert_eq!(first_wire(SHARE_SLOTS.start), Some(24 + 2 * 8));
         assert_eq!(first_wire(SHARE_SLOTS.end - 1), Some(24 + 2 * 17));
+        assert_eq!(FREE_WIRES, 24 + 2 * 18);
     }
 
     #[test]

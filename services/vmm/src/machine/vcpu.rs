@@ -105,14 +105,15 @@ pub struct Vcpus {
 }
 
 impl Vcpus {
-    /// Starts one thread per virtual CPU; those in `plugged` run at once.
+    /// Starts one thread of a class per virtual CPU; those in `plugged` run at once.
     pub fn start(
         vcpus: Vec<VcpuFd>,
         plugged: Set,
         bus: &Arc<Bus>,
         events: &Arc<Events>,
+        class: ThreadClass,
     ) -> std::io::Result<Self> {
-        Self::spawn(vcpus, plugged, bus, events, Wanted::Run)
+        Self::spawn(vcpus, plugged, bus, events, (Wanted::Run, class))
     }
 
     /// Starts one thread per virtual CPU; they stand until resumed.
@@ -122,7 +123,11 @@ impl Vcpus {
         bus: &Arc<Bus>,
         events: &Arc<Events>,
     ) -> std::io::Result<Self> {
-        let all = Self::spawn(vcpus, plugged, bus, events, Wanted::Pause)?;
+        // No state is of a machine that has devices of the host.
+        let class = ThreadClass::Vcpu {
+            host_devices: false,
+        };
+        let all = Self::spawn(vcpus, plugged, bus, events, (Wanted::Pause, class))?;
         all.pause();
         Ok(all)
     }
@@ -132,7 +137,7 @@ impl Vcpus {
         plugged: Set,
         bus: &Arc<Bus>,
         events: &Arc<Events>,
-        wanted: Wanted,
+        (wanted, class): (Wanted, ThreadClass),
     ) -> std::io::Result<Self> {
         let control = Arc::new(Control {
             state: Mutex::new(ControlState {
@@ -149,7 +154,7 @@ impl Vcpus {
         };
         for (id, vcpu) in vcpus.into_iter().enumerate() {
             let (control, bus, events) = (all.control.clone(), bus.clone(), events.clone());
-            let body = move || match sandbox::enter(ThreadClass::Vcpu) {
+            let body = move || match sandbox::enter(class) {
                 Ok(()) => run(id, vcpu, &control, &bus, &events),
                 Err(error) => events.post(MachineEvent::Failed(error.to_string())),
             };

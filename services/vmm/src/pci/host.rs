@@ -10,11 +10,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use serde::{Deserialize, Serialize};
 
-use super::PciDevice;
 use super::config::{COMMAND, ConfigSpace, Identity, SIZE};
+use super::{PciDevice, Space, Window};
 use crate::bus::{MemoryDevice, PortDevice};
 use crate::devices::reset::ResetControl;
-use crate::machine::layout::{ECAM, ECAM_ALL_BUSES, PCI_CONFIG_PORT, RESET_PORT};
+use crate::machine::layout::{ECAM, ECAM_ALL_BUSES, PCI_CONFIG_PORT, PCI_PORTS, RESET_PORT};
 
 /// Devices a bus can hold.
 pub const DEVICES: usize = 32;
@@ -28,12 +28,14 @@ const PCIEXBAR_ON: u64 = 1;
 const PAM: usize = 0x90;
 /// Control of system management memory: `SMRAM` and `ESMRAMC`.
 const SMRAM: usize = 0x9d;
+/// End of the expansion ROM's base address register.
+const ROM_END: usize = 0x34;
 /// Where configuration space is while it is off: no address reaches there.
 const NOWHERE: u64 = u64::MAX;
 
-struct Window {
-    start: u64,
-    len: u64,
+/// A window, and whose it is.
+struct Decoded {
+    window: Window,
     device: Arc<dyn PciDevice>,
 }
 
@@ -50,7 +52,7 @@ pub struct PciHost {
     bridge: Arc<Bridge>,
     devices: RwLock<[Option<Arc<dyn PciDevice>>; DEVICES]>,
     address: Mutex<u32>,
-    windows: RwLock<Vec<Window>>,
+    windows: RwLock<Vec<Decoded>>,
     reset: ResetControl,
 }
 
@@ -109,11 +111,11 @@ impl PciDevice for Bridge {
         self.lock().write(offset, data);
         self.move_ecam();
     }
-    fn window(&self) -> Option<(u64, u64)> {
-        None
+    fn windows(&self) -> Vec<Window> {
+        Vec::new()
     }
-    fn window_read(&self, _offset: u64, _data: &mut [u8]) {}
-    fn window_write(&self, _offset: u64, _data: &[u8]) {}
+    fn window_read(&self, _bar: u8, _offset: u64, _data: &mut [u8]) {}
+    fn window_write(&self, _bar: u8, _offset: u64, _data: &[u8]) {}
 }
 
 impl PciHost {
@@ -191,11 +193,10 @@ impl PciHost {
         *windows = devices
             .iter()
             .flatten()
-            .filter_map(|device| {
-                let (start, len) = device.window()?;
-                Some(Window {
-                    start,
-                    len,
+            .flat_map(|device| {
+                let windows = device.windows().into_iter();
+                windows.map(|window| Decoded {
+                    window,
                     device: device.clone(),
                 })
             })
@@ -218,8 +219,8 @@ impl PciHost {
         }
         if let Some(device) = self.device(device) {
             device.config_write(offset, data);
-            // Only the command register and the base addresses move windows.
-            if offset < 0x28 && offset + data.len() > COMMAND {
+            // Only the command register and the base addresses move windows, the ROM's last.
+            if offset < ROM_END && offset + data.len() > COMMAND {
                 self.refresh_windows();
             }
         }
@@ -241,12 +242,19 @@ impl PciHost {
         Some((device, (offset >> 12) & 7, offset & 0xfff))
     }
 
-    fn window(&self, address: u64, len: usize) -> Option<(Arc<dyn PciDevice>, u64)> {
+    /// Whose window an access falls into: device, base address register and offset.
+    fn window(
+        &self,
+        space: Space,
+        address: u64,
+        len: usize,
+    ) -> Option<(Arc<dyn PciDevice>, u8, u64)> {
         let windows = self.windows.read().unwrap_or_else(PoisonError::into_inner);
-        windows.iter().find_map(|w| {
-            let offset = address.checked_sub(w.start)?;
+        let mut there = windows.iter().filter(|w| w.window.space == space);
+        there.find_map(|w| {
+            let offset = address.checked_sub(w.window.start)?;
             let end = offset.checked_add(len as u64)?;
-            (end <= w.len).then(|| (w.device.clone(), offset))
+            (end <= w.window.len).then(|| (w.device.clone(), w.window.bar, offset))
         })
     }
 
@@ -265,16 +273,35 @@ impl PciHost {
     }
 }
 
+/// The ports from [`PCI_PORTS`] on, as far as devices behind the bridge have windows there.
+pub struct PortWindows(pub Arc<PciHost>);
+
+impl PortDevice for PortWindows {
+    fn read(&self, offset: u16, data: &mut [u8]) {
+        let port = u64::from(PCI_PORTS) + u64::from(offset);
+        if let Some((device, bar, offset)) = self.0.window(Space::Ports, port, data.len()) {
+            device.window_read(bar, offset, data);
+        }
+    }
+
+    fn write(&self, offset: u16, data: &[u8]) {
+        let port = u64::from(PCI_PORTS) + u64::from(offset);
+        if let Some((device, bar, offset)) = self.0.window(Space::Ports, port, data.len()) {
+            device.window_write(bar, offset, data);
+        }
+    }
+}
+
 impl MemoryDevice for PciHost {
     fn read(&self, address: u64, data: &mut [u8]) -> bool {
         if let Some((device, function, offset)) = self.ecam(address, data.len()) {
             self.config_read(device, function, offset, data);
             return true;
         }
-        let Some((device, offset)) = self.window(address, data.len()) else {
+        let Some((device, bar, offset)) = self.window(Space::Memory, address, data.len()) else {
             return false;
         };
-        device.window_read(offset, data);
+        device.window_read(bar, offset, data);
         true
     }
 
@@ -283,10 +310,10 @@ impl MemoryDevice for PciHost {
             self.config_write(device, function, offset, data);
             return true;
         }
-        let Some((device, offset)) = self.window(address, data.len()) else {
+        let Some((device, bar, offset)) = self.window(Space::Memory, address, data.len()) else {
             return false;
         };
-        device.window_write(offset, data);
+        device.window_write(bar, offset, data);
         true
     }
 }

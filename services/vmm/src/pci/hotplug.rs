@@ -159,7 +159,7 @@ mod tests {
     use super::*;
     use crate::devices::reset::ResetControl;
     use crate::machine::interrupts::testing::Recorder;
-    use crate::pci::PciDevice;
+    use crate::pci::{PciDevice, Window};
     use std::sync::atomic::{AtomicBool, Ordering};
 
     #[derive(Default)]
@@ -170,11 +170,11 @@ mod tests {
             data.fill(0x11);
         }
         fn config_write(&self, _offset: usize, _data: &[u8]) {}
-        fn window(&self) -> Option<(u64, u64)> {
-            None
+        fn windows(&self) -> Vec<Window> {
+            Vec::new()
         }
-        fn window_read(&self, _offset: u64, _data: &mut [u8]) {}
-        fn window_write(&self, _offset: u64, _data: &[u8]) {}
+        fn window_read(&self, _bar: u8, _offset: u64, _data: &mut [u8]) {}
+        fn window_write(&self, _bar: u8, _offset: u64, _data: &[u8]) {}
         fn unplugged(&self) {
             self.0.store(true, Ordering::Relaxed);
         }

@@ -3,8 +3,10 @@
 //! | class | who | what for |
 //! |---|---|---|
 //! | `Main` | main thread | sockets given to it, building machines, starting threads |
+//! | … `shares` | in a machine that shares directories | besides, what `Share` may |
+//! | … `host_devices` | in a machine that has devices of the host | besides, their interrupts, lending them memory |
 //! | `Vcpu` | virtual CPUs | running the guest, waking others, keeping its firmware's variables |
-//! | `MainWithShares` | the same, where directories are shared | also what `Share` may |
+//! | … `host_devices` | in a machine that has devices of the host | besides, their registers and interrupts |
 //! | `Worker` | devices | the descriptors given to them |
 //! | `Share` | shared directories | the same, and handing memory and eventfds to the directory's server |
 //! | `Display` | viewers of the screen | the sockets of those who connect |
@@ -24,17 +26,24 @@ use seccompiler::{
 
 use super::Error;
 use crate::disk::ring::REGISTER_FILES_UPDATE;
+use crate::vfio::sys as vfio;
 use crate::virtio::vhost;
 
 /// Classes of threads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ThreadClass {
     /// The main thread.
-    Main,
-    /// The main thread of a machine with shared directories.
-    MainWithShares,
+    Main {
+        /// Whether the machine has shared directories.
+        shares: bool,
+        /// Whether it has devices of the host.
+        host_devices: bool,
+    },
     /// A virtual CPU.
-    Vcpu,
+    Vcpu {
+        /// Whether the machine has devices of the host.
+        host_devices: bool,
+    },
     /// A device.
     Worker,
     /// A shared directory.
@@ -43,6 +52,12 @@ pub enum ThreadClass {
     Display,
     /// What carries a state away.
     Mover,
+}
+
+impl ThreadClass {
+    fn is_main(self) -> bool {
+        matches!(self, Self::Main { .. })
+    }
 }
 
 /// What the language's and the C library's machinery needs on any thread: memory, locks,
@@ -109,6 +124,9 @@ const MAIN: &[i64] = &[
 
 /// Keeping the firmware's variables, which the guest's writes to flash memory do.
 const VCPU: &[i64] = &[libc::SYS_fdatasync, libc::SYS_pwrite64];
+
+/// Reading a device of the host's registers; writing them is writing to a file.
+const VCPU_HOST_DEVICES: &[i64] = &[libc::SYS_pread64];
 
 /// A device's input and output.
 const WORKER: &[i64] = &[
@@ -225,6 +243,12 @@ const MAIN_IOCTLS: &[u64] = &[
     ioc(WRITE, KVM, 0x90, 8),        // KVM_SET_CPUID2
 ];
 
+/// Telling KVM of the groups of devices of the host.
+const GROUP_IOCTLS: &[u64] = &[
+    ioc(READ | WRITE, KVM, 0xe0, 12), // KVM_CREATE_DEVICE
+    ioc(WRITE, KVM, 0xe1, 24),        // KVM_SET_DEVICE_ATTR
+];
+
 /// Reading and setting what KVM keeps of a machine.
 const STATE_IOCTLS: &[u64] = &[
     ioc(READ | WRITE, KVM, 0x02, 4),   // KVM_GET_MSR_INDEX_LIST
@@ -261,25 +285,20 @@ pub fn enter(class: ThreadClass) -> Result<(), Error> {
     seccompiler::apply_filter(&program).map_err(|e| Error::Seccomp(e.to_string()))
 }
 
-fn compile(class: ThreadClass) -> Result<BpfProgram, Error> {
-    let is_main = matches!(class, ThreadClass::Main | ThreadClass::MainWithShares);
-    let (calls, ioctls): (Vec<&[i64]>, Vec<&[u64]>) = match class {
-        ThreadClass::Main | ThreadClass::MainWithShares => (
-            match class {
-                ThreadClass::MainWithShares => vec![COMMON, MAIN, SHARE],
-                _ => vec![COMMON, MAIN],
-            },
-            vec![
-                vhost::MAIN_IOCTLS,
-                vhost::WORKER_IOCTLS,
-                VCPU_IOCTLS,
-                WORKER_IOCTLS,
-                MAIN_IOCTLS,
-                STATE_IOCTLS,
-                MOVER_IOCTLS,
-            ],
+/// The calls of a class, and its ioctls.
+fn allowed(class: ThreadClass) -> (Vec<&'static [i64]>, Vec<&'static [u64]>) {
+    match class {
+        ThreadClass::Main {
+            shares,
+            host_devices,
+        } => allowed_main(shares, host_devices),
+        ThreadClass::Vcpu {
+            host_devices: false,
+        } => (vec![COMMON, VCPU], vec![VCPU_IOCTLS]),
+        ThreadClass::Vcpu { host_devices: true } => (
+            vec![COMMON, VCPU, VCPU_HOST_DEVICES],
+            vec![VCPU_IOCTLS, vfio::VCPU_IOCTLS],
         ),
-        ThreadClass::Vcpu => (vec![COMMON, VCPU], vec![VCPU_IOCTLS]),
         ThreadClass::Worker => (
             vec![COMMON, WORKER],
             vec![WORKER_IOCTLS, vhost::WORKER_IOCTLS],
@@ -287,7 +306,32 @@ fn compile(class: ThreadClass) -> Result<BpfProgram, Error> {
         ThreadClass::Share => (vec![COMMON, WORKER, SHARE], vec![WORKER_IOCTLS]),
         ThreadClass::Display => (vec![COMMON, DISPLAY], vec![DISPLAY_IOCTLS]),
         ThreadClass::Mover => (vec![COMMON, MOVER], vec![MOVER_IOCTLS]),
-    };
+    }
+}
+
+/// The same for the main thread, which may all that its devices' threads may.
+fn allowed_main(shares: bool, host_devices: bool) -> (Vec<&'static [i64]>, Vec<&'static [u64]>) {
+    let mut calls = vec![COMMON, MAIN];
+    let mut ioctls = vec![
+        vhost::MAIN_IOCTLS,
+        vhost::WORKER_IOCTLS,
+        VCPU_IOCTLS,
+        WORKER_IOCTLS,
+        MAIN_IOCTLS,
+        STATE_IOCTLS,
+        MOVER_IOCTLS,
+    ];
+    if shares {
+        calls.push(SHARE);
+    }
+    if host_devices {
+        ioctls.extend([GROUP_IOCTLS, vfio::MAIN_IOCTLS]);
+    }
+    (calls, ioctls)
+}
+
+fn compile(class: ThreadClass) -> Result<BpfProgram, Error> {
+    let (calls, ioctls) = allowed(class);
     let failed = |e: seccompiler::BackendError| Error::Seccomp(e.to_string());
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = calls
         .concat()
@@ -305,7 +349,7 @@ fn compile(class: ThreadClass) -> Result<BpfProgram, Error> {
         libc::SYS_madvise,
         vec![argument(2, libc::MADV_DONTNEED as u64).map_err(failed)?],
     );
-    if is_main {
+    if class.is_main() {
         rules.insert(libc::SYS_clone, thread_only().map_err(failed)?);
         // A ring's image, and nothing else of it.
         let image = argument(1, REGISTER_FILES_UPDATE.into()).map_err(failed)?;
@@ -348,14 +392,14 @@ fn thread_only() -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
 fn fcntl(class: ThreadClass) -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
     let commands: &[libc::c_int] = match class {
         // An image's descriptor leaves the page cache out, a tap's does not block.
-        ThreadClass::Main | ThreadClass::MainWithShares => &[
+        ThreadClass::Main { .. } => &[
             libc::F_DUPFD_CLOEXEC,
             libc::F_GETFD,
             libc::F_GETFL,
             libc::F_SETFL,
         ],
         // The standard library checks descriptors when it closes them in debug builds.
-        ThreadClass::Vcpu
+        ThreadClass::Vcpu { .. }
         | ThreadClass::Worker
         | ThreadClass::Share
         | ThreadClass::Display
@@ -370,10 +414,8 @@ fn fcntl(class: ThreadClass) -> Result<Vec<SeccompRule>, seccompiler::BackendErr
 fn prctl(class: ThreadClass) -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
     let options: &[libc::c_int] = match class {
         // A thread's name, and what installing its filter asks for.
-        ThreadClass::Main | ThreadClass::MainWithShares => {
-            &[libc::PR_SET_NAME, libc::PR_SET_NO_NEW_PRIVS]
-        }
-        ThreadClass::Vcpu
+        ThreadClass::Main { .. } => &[libc::PR_SET_NAME, libc::PR_SET_NO_NEW_PRIVS],
+        ThreadClass::Vcpu { .. }
         | ThreadClass::Worker
         | ThreadClass::Share
         | ThreadClass::Display

@@ -2,6 +2,7 @@
 
 use basalt_model::disk::{ImageFormat, MAX_BACKING};
 use basalt_model::machine::{Boot, Disk, MAX_QUEUES, MachineSpec, Nic, PROTOCOL, SHARE_TAG};
+use basalt_model::passthrough::Passthrough;
 
 use super::{
     Error, MAX_DISKS, MAX_DRIVES, MAX_MEMORY_MIB, MAX_NICS, MAX_SERIAL, MAX_SHARES, MAX_VCPUS,
@@ -57,6 +58,9 @@ pub(super) fn bounds(spec: &MachineSpec) -> Result<(), Error> {
         let range = format!("1 to {}", spec.memory_mib);
         return Err(invalid("balloon", format!("{mib} is not {range}")));
     }
+    if let Some(passthrough) = &spec.passthrough {
+        host_devices(spec, passthrough)?;
+    }
     // The device by which memory comes has the place of one.
     let most = MAX_DISKS - usize::from(spec.memory_max_mib.is_some());
     if spec.disks.len() > most {
@@ -91,6 +95,34 @@ fn shares(spec: &MachineSpec) -> Result<(), Error> {
             &share.id,
             format!("its tag is not 1 to {SHARE_TAG} bytes"),
         )),
+        None => Ok(()),
+    }
+}
+
+/// Checks what cannot be along with devices of the host.
+fn host_devices(spec: &MachineSpec, passthrough: &Passthrough) -> Result<(), Error> {
+    let Some(first) = passthrough.devices.first() else {
+        return Err(invalid("passthrough", "there are no devices"));
+    };
+    if spec.balloon.is_some() {
+        let text = "memory that devices of the host can reach cannot be given back";
+        return Err(invalid("balloon", format!("{text}: there is {}", first.id)));
+    }
+    if spec.memory_max_mib.is_some() {
+        let text = "memory that devices of the host can reach cannot come and go";
+        let problem = format!("{text}: there is {}", first.id);
+        return Err(invalid("memory_max_mib", problem));
+    }
+    if spec.restore.is_some() {
+        let text = "a device of the host has no state to go on from";
+        return Err(invalid(&first.id, text));
+    }
+    let groups = passthrough.groups.len();
+    match passthrough.devices.iter().find(|d| d.group >= groups) {
+        Some(device) => {
+            let text = format!("group {} of {groups}", device.group);
+            Err(invalid(&device.id, text))
+        }
         None => Ok(()),
     }
 }

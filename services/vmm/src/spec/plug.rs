@@ -89,7 +89,8 @@ impl Resources {
         let nics = self.nics.iter().map(|nic| nic.slot);
         let memory = self.blocks.iter().map(|_| MEMORY_SLOT);
         let shares = self.shares.iter().map(|share| share.slot);
-        disks.chain(nics).chain(memory).chain(shares)
+        let passed = self.passthrough.devices.iter().map(|device| device.slot);
+        disks.chain(nics).chain(memory).chain(shares).chain(passed)
     }
 
     fn free(&self, id: &str, mut slots: Range<u8>) -> Result<u8, Error> {

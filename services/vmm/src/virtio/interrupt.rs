@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::Signal;
 use crate::machine::interrupts::{InterruptSink, LineHolder};
-use crate::machine::routes::{Message, Wiring};
+use crate::machine::routes::{Bells, Message, Wiring};
 
 /// A queue or the configuration without vector.
 pub const NO_VECTOR: u16 = 0xffff;
@@ -21,8 +21,9 @@ const MASKED: u32 = 1;
 const ISR_QUEUE: u8 = 1;
 const ISR_CONFIG: u8 = 2;
 
+/// One vector of an MSI-X table (PCI 3.0, section 6.8.2).
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-struct Entry {
+pub(crate) struct Entry {
     address: u64,
     data: u32,
     control: u32,
@@ -43,37 +44,13 @@ pub struct State {
     broken: bool,
 }
 
-/// Bells of queues that the kernel works on.
-struct Bells {
-    wiring: Arc<dyn Wiring>,
-    first_wire: u32,
-    /// By queue, with what it is wired to.
-    bells: Vec<(Arc<Signal>, Option<Message>)>,
-}
-
-impl Bells {
-    /// Has the wires lead to what `message` says of each queue.
-    fn follow(&mut self, message: impl Fn(usize) -> Option<Message>) {
-        for (queue, (bell, wired)) in self.bells.iter_mut().enumerate() {
-            let (wire, wanted) = (self.first_wire + queue as u32, message(queue));
-            if *wired == wanted {
-                continue;
-            }
-            if wired.take().is_some() {
-                self.wiring.disconnect(wire, bell);
-            }
-            *wired = wanted.filter(|message| self.wiring.connect(wire, bell, *message));
-        }
-    }
-}
-
 impl State {
     /// What a queue with used buffers sends at once.
     fn message(&self, queue: usize) -> Option<Message> {
         let vector = usize::from(*self.queue_vectors.get(queue)?);
         let entry = self.table.get(vector)?;
-        let open = self.enabled && !self.function_masked && entry.control & MASKED == 0;
-        open.then_some((entry.address, entry.data))
+        let open = self.enabled && !self.function_masked;
+        entry.message().filter(|_| open)
     }
 }
 
@@ -91,16 +68,11 @@ impl Interrupts {
     /// Interrupts of a device with `queues` queues: one vector each and one for changes of the
     /// configuration.
     pub fn new(queues: usize, sink: Arc<dyn InterruptSink>, line: LineHolder) -> Self {
-        let entry = Entry {
-            address: 0,
-            data: 0,
-            control: MASKED,
-        };
         let state = State {
             enabled: false,
             function_masked: false,
             line_disabled: false,
-            table: vec![entry; queues + 1],
+            table: vec![Entry::RESET; queues + 1],
             pending: vec![false; queues + 1],
             config_vector: NO_VECTOR,
             queue_vectors: vec![NO_VECTOR; queues],
@@ -119,13 +91,8 @@ impl Interrupts {
     /// The same for a device on whose queues the kernel may work, with a wire for each from
     /// `first_wire` on.
     pub fn with_wires(self, wiring: Arc<dyn Wiring>, first_wire: u32) -> Self {
-        let bells = Bells {
-            wiring,
-            first_wire,
-            bells: Vec::new(),
-        };
         Self {
-            bells: Some(Mutex::new(bells)),
+            bells: Some(Mutex::new(Bells::new(wiring, first_wire))),
             ..self
         }
     }
@@ -135,7 +102,7 @@ impl Interrupts {
         let state = self.state();
         if let Some(own) = &self.bells {
             let mut own = own.lock().unwrap_or_else(PoisonError::into_inner);
-            own.bells = bells.iter().map(|bell| (bell.clone(), None)).collect();
+            own.hang(bells);
         }
         self.rewire(&state);
     }
@@ -144,8 +111,7 @@ impl Interrupts {
     pub fn take_bells(&self) {
         if let Some(own) = &self.bells {
             let mut own = own.lock().unwrap_or_else(PoisonError::into_inner);
-            own.follow(|_| None);
-            own.bells.clear();
+            own.hang(&[]);
         }
     }
 
@@ -340,7 +306,19 @@ impl Interrupts {
 }
 
 impl Entry {
-    fn bytes(self) -> [u8; ENTRY_SIZE] {
+    /// As it is after a reset.
+    pub(crate) const RESET: Self = Self {
+        address: 0,
+        data: 0,
+        control: MASKED,
+    };
+
+    /// What it sends, unless it is masked.
+    pub(crate) fn message(self) -> Option<Message> {
+        (self.control & MASKED == 0).then_some((self.address, self.data))
+    }
+
+    pub(crate) fn bytes(self) -> [u8; ENTRY_SIZE] {
         let mut bytes = [0; ENTRY_SIZE];
         bytes[..8].copy_from_slice(&self.address.to_le_bytes());
         bytes[8..12].copy_from_slice(&self.data.to_le_bytes());
@@ -348,7 +326,7 @@ impl Entry {
         bytes
     }
 
-    fn from_bytes(bytes: [u8; ENTRY_SIZE]) -> Self {
+    pub(crate) fn from_bytes(bytes: [u8; ENTRY_SIZE]) -> Self {
         let raw = u128::from_le_bytes(bytes);
         Self {
             address: raw as u64,
@@ -444,6 +422,9 @@ mod tests {
         fn connect(&self, wire: u32, _bell: &Signal, message: Message) -> bool {
             self.0.lock().unwrap().push((wire, Some(message)));
             true
+        }
+        fn connect_line(&self, _gsi: u32, _bell: &Signal, _again: &Signal) -> bool {
+            false
         }
         fn disconnect(&self, wire: u32, _bell: &Signal) {
             self.0.lock().unwrap().push((wire, None));

@@ -22,8 +22,8 @@ use super::worker::{Live, Worker};
 use super::{Description, F_EVENT_IDX, F_VERSION_1};
 use crate::event::Signal;
 use crate::machine::memory::Memory;
-use crate::pci::PciDevice;
 use crate::pci::config::{COMMAND, ConfigSpace};
+use crate::pci::{PciDevice, Space, Window};
 use capabilities::{MSIX_ENABLE, MSIX_MASK, config_space, pci_access};
 pub use saved::DeviceState;
 
@@ -417,7 +417,7 @@ impl PciDevice for VirtioPci {
         };
         if let Some((register, len)) = target {
             let len = len.min(data.len());
-            self.window_read(register, &mut data[..len]);
+            self.window_read(0, register, &mut data[..len]);
         }
     }
 
@@ -443,15 +443,22 @@ impl PciDevice for VirtioPci {
             }
         };
         if let Some((register, len)) = target {
-            self.window_write(register, &data[..len.min(data.len())]);
+            self.window_write(0, register, &data[..len.min(data.len())]);
         }
     }
 
-    fn window(&self) -> Option<(u64, u64)> {
-        self.state().config.window()
+    fn windows(&self) -> Vec<Window> {
+        let window = self.state().config.window();
+        let window = window.map(|(start, len)| Window {
+            bar: 0,
+            space: Space::Memory,
+            start,
+            len,
+        });
+        window.into_iter().collect()
     }
 
-    fn window_read(&self, offset: u64, data: &mut [u8]) {
+    fn window_read(&self, _bar: u8, offset: u64, data: &mut [u8]) {
         data.fill(0);
         match offset {
             COMMON..ISR => self.common_read(offset, data),
@@ -473,7 +480,7 @@ impl PciDevice for VirtioPci {
         }
     }
 
-    fn window_write(&self, offset: u64, data: &[u8]) {
+    fn window_write(&self, _bar: u8, offset: u64, data: &[u8]) {
         match offset {
             COMMON..ISR => self.common_write(offset, data),
             DEVICE..NOTIFY => {

@@ -80,13 +80,13 @@ pub(super) fn bench() -> Bench {
 impl Bench {
     pub(super) fn get(&self, offset: u64, len: usize) -> u64 {
         let mut data = vec![0; len];
-        self.device.window_read(offset, &mut data);
+        self.device.window_read(0, offset, &mut data);
         number(&data)
     }
 
     pub(super) fn set(&self, offset: u64, len: usize, value: u64) {
         self.device
-            .window_write(offset, &value.to_le_bytes()[..len]);
+            .window_write(0, offset, &value.to_le_bytes()[..len]);
     }
 
     pub(super) fn negotiate(&self, features: u64) -> bool {

@@ -290,6 +290,7 @@ impl Setup {
             nics: Vec::new(),
             shares: Vec::new(),
             rng: Some(Slot(5)),
+            passthrough: None,
             tpm: None,
             display: Some(Display {
                 socket: Slot(6),

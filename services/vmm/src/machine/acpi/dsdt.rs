@@ -73,7 +73,8 @@ fn pci_root(profile: Profile) -> Vec<u8> {
         list.push(Box::new(window));
     }
     let high = high_pci_window(profile.memory, profile.address_bits);
-    if let (true, Some((start, len))) = (profile.firmware, high) {
+    let wanted = profile.firmware || profile.host_devices;
+    if let (true, Some((start, len))) = (wanted, high) {
         let window = AddressSpace::new_memory(cacheable(), true, start, start + len - 1, None);
         list.push(Box::new(window));
     }

@@ -74,6 +74,8 @@ pub struct Profile {
     pub firmware: bool,
     /// Whether it has a trusted platform module.
     pub tpm: bool,
+    /// Whether it has devices of the host, whose memory may be larger than what fits below 4 GiB.
+    pub host_devices: bool,
 }
 
 /// Tables whose pointers count from the start of [`Tables::body`] and whose sums are zero.

@@ -29,6 +29,7 @@ pub(super) fn profile(vcpus: u8, firmware: bool) -> Profile {
         address_bits: 40,
         firmware,
         tpm: false,
+        host_devices: false,
     }
 }
 
