@@ -159,6 +159,11 @@ pub const ALL: &[Scenario] = &[
     scenario("exporter_scrapes_with_all_collectors", clients::exporter),
     scenario("npm_proxmox_api_drives_guests", clients::proxmox_api),
     scenario("fence_pve_switches_guests", clients::fence_pve),
+    long("packer_builds_a_template", clients::packer_of_an_image),
+    long(
+        "packer_builds_a_template_of_a_disc",
+        clients::packer_of_a_disc,
+    ),
     scenario("secure_boot_starts_only_what_is_signed", trust::chain),
     scenario("flipped_byte_is_refused", immutable::flipped_byte),
     scenario("guests_reach_the_bridge_and_are_contained", boot::guests),
