@@ -26,6 +26,7 @@ mod hotplug;
 mod immutable;
 mod install;
 mod instances;
+mod kills;
 mod menu;
 mod mirror;
 mod monitors;
@@ -126,6 +127,10 @@ pub const ALL: &[Scenario] = &[
         faces::vanishing_disk,
     ),
     scenario("daemons_restart_under_running_guests", daemons::restarts),
+    long(
+        "killed_daemons_lose_nothing_and_leave_guests_alone",
+        kills::under_load,
+    ),
     scenario("disks_grow_change_and_survive_a_full_host", disks::life),
     long("guests_are_copied_and_go_back", copies::life),
     long("guest_agent_answers_and_shuts_down", agent::life),
