@@ -11,8 +11,10 @@ use crate::python;
 use anyhow::{Context, Result, bail, ensure};
 use basalt_image::appliance::poll;
 use basalt_image::tools::{self, Tool};
+use rustix::process::{Pid, Signal};
 use serde_json::Value;
 use std::fs::{self, File};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::Duration;
@@ -39,8 +41,11 @@ struct Build {
 
 impl Drop for Build {
     fn drop(&mut self) {
-        // It has ended, unless the scenario has failed.
-        let _ = self.process.kill();
+        // It has ended, unless the scenario has failed; then what it started goes with it.
+        if let Ok(None) = self.process.try_wait() {
+            let group = Pid::from_child(&self.process);
+            let _ = rustix::process::kill_process_group(group, Signal::KILL);
+        }
         let _ = self.process.wait();
     }
 }
@@ -70,6 +75,7 @@ impl Build {
             .env("CHECKPOINT_DISABLE", "1")
             .stdout(written.try_clone()?)
             .stderr(written)
+            .process_group(0)
             .spawn()
             .context("cannot run packer")?;
         Ok(Self {
@@ -195,7 +201,8 @@ fn of_a_disc_on(lab: &Lab<'_>, appliance: &Appliance) -> Result<()> {
     let vm = build.machine(&api)?;
     let mut console = Console::open(&api, vm.kind, vm.vmid)?;
     console.wait(GREETING, BOOT_LIMIT)?;
-    console.wait("Shell> ", BOOT_LIMIT)?;
+    // The prompt, whatever file system it names.
+    console.wait("> ", BOOT_LIMIT)?;
     build.go_on()?;
     // Firmware hears no power button: it is told once Packer has begun to wait for the end.
     let running = format!("/nodes/{NODE}/tasks?source=active&typefilter=qmshutdown");
@@ -232,7 +239,7 @@ fn disc(work: &Path) -> Result<()> {
     let folder = work.join("disc");
     fs::create_dir_all(&folder)?;
     let script = work.join("startup.nsh");
-    fs::write(&script, format!("@echo -off\r\necho \"{GREETING}\"\r\n"))?;
+    fs::write(&script, format!("echo \"{GREETING}\"\r\n"))?;
     let volume = folder.join("efi.img");
     File::create(&volume)?.set_len(2 << 20)?;
     let mkfs = tools::find("mkfs.vfat").context("no mkfs.vfat")?;

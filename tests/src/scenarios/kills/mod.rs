@@ -135,7 +135,7 @@ pub fn under_load(lab: &mut Lab<'_>) -> Result<()> {
         counting.push(Counting::start(&appliance, &api, guest)?);
     }
     let seed = number("BASALT_SEED").unwrap_or_else(rand::random);
-    println!("         BASALT_SEED={seed}");
+    eprintln!("         BASALT_SEED={seed}");
     let mut chance = StdRng::seed_from_u64(seed);
     let kills = number("BASALT_KILLS").map_or(2 * VICTIMS.len(), |kills| kills as usize);
     let mut ledger = Ledger::new(&api, guests)?;
@@ -152,7 +152,7 @@ pub fn under_load(lab: &mut Lab<'_>) -> Result<()> {
         });
         survived.with_context(|| format!("kill {round} of {victims:?} after {changes} changes"))?;
     }
-    println!("         {kills} kills: {}", ledger.summary());
+    eprintln!("         {kills} kills: {}", ledger.summary());
     let api = appliance.api_again(BACK)?;
     for guest in &counting {
         guest.look_inside(&api)?;
