@@ -74,6 +74,8 @@ pub enum Tool {
     PythonVenv,
     /// Switches guests off for a cluster that they are members of.
     FenceAgents,
+    /// Makes templates of machines.
+    Packer,
     /// The browser of the browser tests.
     Chromium,
     /// The archive keys of Debian, which verify what mmdebstrap downloads.
@@ -119,6 +121,8 @@ impl Tool {
             Self::Npm => &["npm"],
             Self::PythonVenv => &["/usr/share/doc/python3-venv", "virtualenv"],
             Self::FenceAgents => &["fence_pve"],
+            // Other packages have programs of that name.
+            Self::Packer => &["/usr/bin/packer"],
             Self::Chromium => &["chromium"],
             Self::DebianKeyring => &["/usr/share/keyrings/debian-archive-keyring.gpg"],
             Self::Cc => &["cc"],
@@ -160,6 +164,7 @@ impl Tool {
             Self::Npm => "npm",
             Self::PythonVenv => "python3-venv",
             Self::FenceAgents => "fence-agents",
+            Self::Packer => "packer",
             Self::Chromium => "chromium",
             Self::DebianKeyring => "debian-archive-keyring",
             Self::Cc | Self::Cxx => "build-essential",

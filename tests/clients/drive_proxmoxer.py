@@ -86,8 +86,8 @@ def upload(api, node):
     [listed] = storage.content.get(content="iso")
     assert (listed["volid"], listed["size"]) == (volume, os.path.getsize(iso)), listed
     with open(iso, "rb") as content:
-        again = lambda: storage.upload.post(content="iso", filename=content)
-        refused(again, 500, "already exists")
+        wait(api, storage.upload.post(content="iso", filename=content))
+    assert len(storage.content.get(content="iso")) == 1, "not in place of the old one"
     wait(api, storage.content(volume).delete())
     assert storage.content.get(content="iso") == [], "still listed"
 

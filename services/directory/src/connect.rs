@@ -2,11 +2,15 @@
 
 use crate::{Client, Error, tls};
 use basalt_api::methods::realms::DirectoryMode;
-use ldap3::{Ldap, LdapConnAsync, LdapConnSettings};
+use ldap3::{Ldap, LdapConnAsync, LdapConnSettings, StdStream};
+use std::net::Ipv6Addr;
 use std::time::Duration;
+use tokio::net::TcpStream;
 
 /// A server may take so long to take a connection, and for each answer.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+/// How a server is called in a URL that has an IPv6 address; nobody resolves it, and no server is told.
+const IPV6_SERVER: &str = "ipv6.invalid";
 
 impl Client {
     /// Connects to the first server that answers.
@@ -28,18 +32,24 @@ impl Client {
             DirectoryMode::Ldaps => ("ldaps", 636),
         };
         let port = self.directory.port.unwrap_or(port);
-        let host = match server.contains(':') {
-            true => format!("[{server}]"),
-            false => server.to_owned(),
-        };
-        let mut settings = LdapConnSettings::new().set_conn_timeout(PATIENCE);
+        let mut settings = LdapConnSettings::new();
         if mode != DirectoryMode::Ldap {
             settings = settings
                 .set_starttls(mode == DirectoryMode::Starttls)
-                .set_config(tls::config(&self.directory)?);
+                .set_config(tls::config(&self.directory, server)?);
         }
+        // The crate takes the brackets around an IPv6 address in a URL for a part of the name that the
+        // certificate has to have: so it gets the connection, and another name (`tls` has the address).
+        let host = match server.parse::<Ipv6Addr>() {
+            Ok(_) => IPV6_SERVER,
+            Err(_) => server,
+        };
         let url = format!("{scheme}://{host}:{port}");
-        let opened = LdapConnAsync::with_settings(settings, &url);
+        let opened = async {
+            let stream = TcpStream::connect((server, port)).await?.into_std()?;
+            let settings = settings.set_std_stream(StdStream::Tcp(stream));
+            LdapConnAsync::with_settings(settings, &url).await
+        };
         let opened = tokio::time::timeout(PATIENCE, opened).await;
         let (connection, ldap) = opened.map_err(|_| Error::Answer("no answer".into()))??;
         tokio::spawn(async move {

@@ -91,3 +91,30 @@ async fn a_domain_says_whose_password_is_right_and_who_is_there() {
             .unwrap()
     );
 }
+
+#[tokio::test]
+async fn a_domain_at_an_ipv6_address_needs_a_certificate_for_it() {
+    let Some(mut samba) = Samba::start_at_ipv6() else {
+        return;
+    };
+    for mode in [DirectoryMode::Ldaps, DirectoryMode::Starttls] {
+        let fields = RealmFields {
+            mode: Some(mode),
+            ..fields(&samba)
+        };
+        let fits = client(fields).authenticate("ann", "Ann.Secret1").await;
+        assert!(fits.unwrap(), "{mode:?}");
+    }
+    samba.certify_for("::2");
+    for mode in [DirectoryMode::Ldaps, DirectoryMode::Starttls] {
+        let fields = RealmFields {
+            mode: Some(mode),
+            ..fields(&samba)
+        };
+        let refused = client(fields).authenticate("ann", "Ann.Secret1").await;
+        let Err(Error::Unreachable(why)) = refused else {
+            panic!("{mode:?}: {refused:?}");
+        };
+        assert!(why.contains("invalid peer certificate"), "{mode:?}: {why}");
+    }
+}

@@ -11,6 +11,7 @@ use basalt_access::realms::Realm;
 use basalt_api::methods::realms::{DirectoryMode, RealmFields, RealmType};
 use basalt_directory::{Client, Error};
 use rig::{READER_SECRET, Slapd};
+use std::net::{IpAddr, Ipv6Addr};
 
 fn fields(slapd: &Slapd) -> RealmFields {
     RealmFields {
@@ -130,6 +131,49 @@ async fn a_certificate_is_believed_only_from_the_authority_and_for_the_name() {
             "{untrusted:?}"
         );
         with(false, "localhost", None).check().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_ipv6_address_is_in_the_certificate_or_refused() {
+    let here: IpAddr = Ipv6Addr::LOCALHOST.into();
+    let others = ["127.0.0.1", "::2"].map(|other| other.parse().unwrap());
+    for certified in [here].into_iter().chain(others) {
+        let Some(slapd) = Slapd::start_at(here, certified, false) else {
+            return;
+        };
+        for (mode, port) in [
+            (DirectoryMode::Ldaps, slapd.tls),
+            (DirectoryMode::Starttls, slapd.plain),
+        ] {
+            let with = |verify| RealmFields {
+                server1: Some("[::1]".into()),
+                mode: Some(mode),
+                port: Some(port),
+                verify: Some(verify),
+                capath: Some(slapd.authority()),
+                ..fields(&slapd)
+            };
+            let found = client(with(true), Some(READER_SECRET))
+                .authenticate("ann", "ann-secret")
+                .await;
+            match found {
+                Ok(fits) => assert!(fits && certified == here, "{mode:?} {certified}"),
+                Err(Error::Unreachable(why)) => {
+                    let refused = why.contains("invalid peer certificate");
+                    assert!(refused && certified != here, "{mode:?} {certified}: {why}");
+                }
+                Err(error) => panic!("{mode:?} {certified}: {error}"),
+            }
+            let unverified = client(with(false), Some(READER_SECRET));
+            unverified.check().await.unwrap();
+        }
+        let clear = RealmFields {
+            server1: Some("::1".into()),
+            ..fields(&slapd)
+        };
+        let clear = client(clear, Some(READER_SECRET));
+        assert!(clear.authenticate("ann", "ann-secret").await.unwrap());
     }
 }
 

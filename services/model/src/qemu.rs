@@ -372,8 +372,6 @@ crate::propstring! {
         mbps_wr "mbps_wr": Mebibytes,
         /// MiB written a second during a burst.
         mbps_wr_max "mbps_wr_max": Mebibytes,
-        /// Disk or optical disc.
-        media "media": Media,
         /// Whether replication includes it; no effect.
         replicate "replicate": bool,
         /// Refuse writes.
@@ -384,6 +382,9 @@ crate::propstring! {
         size "size": DiskSize,
         /// Present it as solid-state; no effect: a virtio disk tells no guest that it turns.
         ssd "ssd": bool,
+        // Last, for that is how clients tell a drive for optical discs: what ends with `media=cdrom`.
+        /// Disk or optical disc.
+        media "media": Media,
     }
 }
 

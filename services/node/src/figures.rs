@@ -23,14 +23,21 @@ use basalt_model::vmid::Vmid;
 use basalt_network::interfaces;
 use basalt_unit::{UnitState, Usage};
 use basalt_vm::Machines;
+use futures_util::{StreamExt, stream};
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The container's own part of its unit's cgroup.
 const CONTAINER_CGROUP: &str = "container";
 /// Two looks closer together than this say too little.
 const LEAST_STEP: Duration = Duration::from_millis(900);
+
+/// So many guests of a list are looked at together: one that is slow to answer does not hold up the others.
+const LOOKS_AT_ONCE: usize = 32;
+/// A monitor that is busy, since its machine is just being started or saved, has so long to give its
+/// figures; they are left out then. Clients give up after five seconds.
+const MONITOR_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Processor time of guests and of the host at the last look, to make a load of it.
 #[derive(Debug, Default)]
@@ -92,14 +99,26 @@ impl Node {
             GuestKind::Lxc => self.containers.up().await.map_err(Error::failed)?,
         };
         let up: HashSet<String> = up.into_iter().collect();
+        let guests = self.guests();
         let mut list = Vec::new();
-        for guest in self.guests().iter().filter(|guest| guest.kind() == kind) {
+        let mut running = Vec::new();
+        for guest in guests.iter().filter(|guest| guest.kind() == kind) {
             let mut status = stopped(guest);
             (status.maxdisk, status.disk) = self.first_disk_lately(guest).await;
             if up.contains(&unit(guest)) {
-                self.add_life(guest, &mut status).await;
+                running.push((list.len(), Arc::clone(guest), status.clone()));
             }
             list.push(status);
+        }
+        let looks = running
+            .into_iter()
+            .map(|(at, guest, mut status)| async move {
+                self.add_life(&guest, &mut status).await;
+                (at, status)
+            });
+        let mut looks = stream::iter(looks).buffer_unordered(LOOKS_AT_ONCE);
+        while let Some((at, status)) = looks.next().await {
+            list[at] = status;
         }
         Ok(list)
     }
@@ -176,7 +195,12 @@ impl Node {
 
     /// Adds what only the monitor of a machine knows.
     async fn add_monitor(&self, vmid: Vmid, status: &mut GuestStatus) {
-        match self.machines.status(vmid).await {
+        let asked = tokio::time::timeout(MONITOR_PATIENCE, self.machines.status(vmid)).await;
+        let Ok(answer) = asked else {
+            tracing::debug!(%vmid, "monitor gives no figures in time");
+            return;
+        };
+        match answer {
             Ok(machine) => {
                 if machine.state == RunState::Paused {
                     // A machine that paused itself did so because its host is full.

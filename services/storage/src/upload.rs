@@ -1,5 +1,6 @@
 //! A file on its way in: unnamed until it is whole and checked, so nothing half-made is ever seen
-//! and nothing is left behind by a power failure.
+//! and nothing is left behind by a power failure. A name that is taken is given to the new file in one
+//! step, as clients expect that upload the same again; whoever has the old file open keeps it.
 
 use crate::error::{Context, Result, StorageError};
 use crate::qcow2;
@@ -136,20 +137,34 @@ impl Upload {
             check_image(&file, &volume)?;
         }
         file.sync_all().context(format!("writing {volume}"))?;
-        let unnamed = format!("/proc/self/fd/{}", file.as_raw_fd());
-        let linked = rustix::fs::linkat(
-            CWD,
-            unnamed,
-            &directory,
-            volume.name(),
-            AtFlags::SYMLINK_FOLLOW,
-        );
-        match linked {
-            Ok(()) => {}
-            Err(Errno::EXIST) => return Err(StorageError::Exists(volume)),
-            Err(error) => return Err(error).context(format!("naming {volume}")),
-        }
-        rustix::fs::fsync(&directory).context(format!("naming {volume}"))?;
+        let named = match name(&file, &directory, volume.name()) {
+            Err(Errno::EXIST) => replace(&file, &directory, volume.name()),
+            named => named,
+        };
+        named
+            .and_then(|()| rustix::fs::fsync(&directory))
+            .context(format!("naming {volume}"))?;
         Ok(volume)
     }
+}
+
+/// Gives an unnamed file a name that is free.
+fn name(file: &File, directory: &OwnedFd, name: &str) -> rustix::io::Result<()> {
+    let unnamed = format!("/proc/self/fd/{}", file.as_raw_fd());
+    rustix::fs::linkat(CWD, unnamed, directory, name, AtFlags::SYMLINK_FOLLOW)
+}
+
+/// Gives an unnamed file the name of another, which is gone then. For an instant it has a name of its own,
+/// which begins with a dot and so is no volume's.
+fn replace(file: &File, directory: &OwnedFd, taken: &str) -> rustix::io::Result<()> {
+    let own = format!(".upload-{}", rustix::fs::fstat(file)?.st_ino);
+    match name(file, directory, &own) {
+        // A power failure left it, of a file that had this number before.
+        Err(Errno::EXIST) => {
+            rustix::fs::unlinkat(directory, &own, AtFlags::empty())?;
+            name(file, directory, &own)?;
+        }
+        named => named?,
+    }
+    rustix::fs::renameat(directory, &own, directory, taken)
 }

@@ -196,8 +196,20 @@ async fn an_upload_appears_whole_or_not_at_all() {
     assert_eq!(good.finish().unwrap(), volume("local:iso/a.iso"));
     assert_eq!(std::fs::read(iso.join("a.iso")).unwrap(), bytes);
 
-    let taken = place.storage.upload(ContentKind::Iso, "a.iso").await;
-    assert!(matches!(taken, Err(StorageError::Exists(_))));
+    let mut open = File::open(iso.join("a.iso")).unwrap();
+    let mut again = place
+        .storage
+        .upload(ContentKind::Iso, "a.iso")
+        .await
+        .unwrap();
+    again.write(b"later").unwrap();
+    assert_eq!(std::fs::read(iso.join("a.iso")).unwrap(), bytes);
+    again.finish().unwrap();
+    assert_eq!(std::fs::read(iso.join("a.iso")).unwrap(), b"later");
+    assert_eq!(std::fs::read_dir(&iso).unwrap().count(), 1);
+    let mut kept = Vec::new();
+    open.read_to_end(&mut kept).unwrap();
+    assert_eq!(kept, bytes);
     let wrong = place.storage.upload(ContentKind::Vztmpl, "../a.tar").await;
     assert!(matches!(wrong, Err(StorageError::FileName { .. })));
 }
@@ -218,11 +230,10 @@ async fn two_uploads_of_one_name_do_not_mix() {
     one.write(b"one").unwrap();
     two.write(b"two").unwrap();
     two.finish().unwrap();
-    assert!(matches!(one.finish(), Err(StorageError::Exists(_))));
-    assert_eq!(
-        std::fs::read(place.path("template/iso/a.iso")).unwrap(),
-        b"two"
-    );
+    let found = || std::fs::read(place.path("template/iso/a.iso")).unwrap();
+    assert_eq!(found(), b"two");
+    one.finish().unwrap();
+    assert_eq!(found(), b"one");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! [`TaskManager::spawn`] starts a task and answers its [`Upid`] at once. What the task says goes
 //! line by line into a log file; how it ended goes into an index. A task that ran when the
 //! process died is found at the next start and ends with a reason. Work on one guest holds that
-//! guest's [`GuestLock`]; a second operation is refused.
+//! guest's [`GuestLock`]; a second operation is refused, or waits a moment for the first.
 //!
 //! Files below the manager's folder: `active/<UPID>` while a task runs, `<digit>/<UPID>` its log,
 //! `index` one line for each task that ended.

@@ -70,6 +70,16 @@ impl TaskManager {
         self.inner.locks.take(guest, holder)
     }
 
+    /// Takes hold of a guest, waiting for other work to let go of it if that does not take long.
+    pub async fn lock_within(
+        &self,
+        guest: &str,
+        holder: &str,
+        patience: Duration,
+    ) -> Result<GuestLock, Error> {
+        self.inner.locks.take_within(guest, holder, patience).await
+    }
+
     /// What holds a guest at present.
     pub fn lock_holder(&self, guest: &str) -> Option<String> {
         self.inner.locks.holder(guest)

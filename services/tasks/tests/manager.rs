@@ -2,6 +2,7 @@
 
 use basalt_model::userid::{Authid, Userid};
 use basalt_tasks::{Error, Filter, NewTask, Outcome, Source, TaskManager};
+use std::time::Duration;
 use tokio::sync::oneshot;
 
 fn root() -> Authid {
@@ -136,6 +137,22 @@ async fn a_guest_is_held_by_one_task_at_a_time() {
     go.send(()).unwrap();
     tasks.wait(&upid).await.unwrap();
     let _again = tasks.lock("VM 100", "stop").unwrap();
+}
+
+#[tokio::test]
+async fn short_work_is_waited_for_and_long_work_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let tasks = TaskManager::open("n1", folder.path()).unwrap();
+    let held = tasks.lock("VM 100", "template").unwrap();
+    let refused = tasks.lock_within("VM 100", "config", Duration::from_millis(1));
+    assert_eq!(
+        refused.await.unwrap_err().to_string(),
+        "VM 100 is locked (template)"
+    );
+    // Polled in this order: the one waits when the other lets go.
+    let waiting = tasks.lock_within("VM 100", "config", Duration::from_secs(60));
+    let (lock, ()) = tokio::join!(waiting, async { drop(held) });
+    let _lock = lock.unwrap();
 }
 
 #[tokio::test]

@@ -86,6 +86,8 @@ pub(crate) trait Manager {
     gen_blocking = false
 )]
 pub(crate) trait UnitProperties {
+    fn get(&self, interface: &str, property: &str) -> zbus::Result<OwnedValue>;
+
     fn get_all(
         &self,
         interface: &str,

@@ -160,33 +160,40 @@ impl Units {
         let Some(properties) = self.properties(name).await? else {
             return Ok(None);
         };
-        let unit = match properties.get_all(UNIT_INTERFACE).await {
-            Ok(unit) => unit,
-            Err(error) if is_gone(&error) => return Ok(None),
-            Err(error) => return Err(error.into()),
-        };
-        let service = match properties.get_all(SERVICE_INTERFACE).await {
-            Ok(service) => service,
+        // These and no others: a service has hundreds, and systemd reads files of the kernel for many.
+        let asked = futures_util::future::try_join3(
+            properties.get(UNIT_INTERFACE, "ActiveState"),
+            properties.get(SERVICE_INTERFACE, "MainPID"),
+            properties.get(SERVICE_INTERFACE, "ControlGroup"),
+        );
+        let (active, main_pid, control_group) = match asked.await {
+            Ok(answers) => answers,
             Err(error) if is_gone(&error) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
         Ok(Some(UnitState {
             name: name.to_owned(),
-            active: ActiveState::parse(&text(&unit, "ActiveState").unwrap_or_default()),
-            main_pid: service
-                .get("MainPID")
-                .and_then(|value| u32::try_from(value).ok())
-                .filter(|pid| *pid != 0),
-            control_group: text(&service, "ControlGroup").unwrap_or_default(),
+            active: ActiveState::parse(<&str>::try_from(&active).unwrap_or_default()),
+            main_pid: u32::try_from(&main_pid).ok().filter(|pid| *pid != 0),
+            control_group: <&str>::try_from(&control_group)
+                .unwrap_or_default()
+                .to_owned(),
         }))
     }
 
     /// Whether processes of the unit may exist.
     pub async fn is_up(&self, name: &str) -> Result<bool, UnitError> {
-        Ok(self
-            .state(name)
-            .await?
-            .is_some_and(|state| state.active.is_up()))
+        let Some(properties) = self.properties(name).await? else {
+            return Ok(false);
+        };
+        match properties.get(UNIT_INTERFACE, "ActiveState").await {
+            Ok(active) => {
+                let word = <&str>::try_from(&active).unwrap_or_default();
+                Ok(ActiveState::parse(word).is_up())
+            }
+            Err(error) if is_gone(&error) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Names of the service units that begin with `prefix` and are up.

@@ -53,14 +53,19 @@ pub fn restarts(lab: &mut Lab<'_>) -> Result<()> {
     Ok(())
 }
 
-fn main_pid(appliance: &crate::appliance::Appliance, unit: &str) -> Result<String> {
+/// The main process of a unit.
+pub(super) fn main_pid(appliance: &crate::appliance::Appliance, unit: &str) -> Result<String> {
     appliance.ssh().run(&format!(
         "systemctl show --property=MainPID --value {unit}.service"
     ))
 }
 
 /// Waits until the unit is active with another main process.
-fn wait_for_other(appliance: &crate::appliance::Appliance, unit: &str, before: &str) -> Result<()> {
+pub(super) fn wait_for_other(
+    appliance: &crate::appliance::Appliance,
+    unit: &str,
+    before: &str,
+) -> Result<()> {
     let line = format!(
         "for i in $(seq 1200); do \
            systemctl is-active --quiet {unit}.service && \

@@ -26,6 +26,7 @@ mod hotplug;
 mod immutable;
 mod install;
 mod instances;
+mod kills;
 mod menu;
 mod mirror;
 mod monitors;
@@ -126,6 +127,10 @@ pub const ALL: &[Scenario] = &[
         faces::vanishing_disk,
     ),
     scenario("daemons_restart_under_running_guests", daemons::restarts),
+    long(
+        "killed_daemons_lose_nothing_and_leave_guests_alone",
+        kills::under_load,
+    ),
     scenario("disks_grow_change_and_survive_a_full_host", disks::life),
     long("guests_are_copied_and_go_back", copies::life),
     long("guest_agent_answers_and_shuts_down", agent::life),
@@ -159,6 +164,11 @@ pub const ALL: &[Scenario] = &[
     scenario("exporter_scrapes_with_all_collectors", clients::exporter),
     scenario("npm_proxmox_api_drives_guests", clients::proxmox_api),
     scenario("fence_pve_switches_guests", clients::fence_pve),
+    long("packer_builds_a_template", clients::packer_of_an_image),
+    long(
+        "packer_builds_a_template_of_a_disc",
+        clients::packer_of_a_disc,
+    ),
     scenario("secure_boot_starts_only_what_is_signed", trust::chain),
     scenario("flipped_byte_is_refused", immutable::flipped_byte),
     scenario("guests_reach_the_bridge_and_are_contained", boot::guests),

@@ -3823,7 +3823,7 @@ export interface Methods {
     };
     output: string;
   };
-  /** Uploads a file onto a storage. */
+  /** Uploads a file onto a storage, in place of one that has its name. */
   "POST /nodes/{node}/storage/{storage}/upload": {
     params: {
       /** Name of the node. */

@@ -382,7 +382,7 @@ endpoints! {
         cli: "volume delete",
     }
 
-    /// Uploads a file onto a storage.
+    /// Uploads a file onto a storage, in place of one that has its name.
     ///
     /// Fields of the multipart body must come before the file.
     StorageUpload: Post "/nodes/{node}/storage/{storage}/upload" {

@@ -10,7 +10,7 @@ mod certificates;
 pub mod samba;
 
 use std::io::Write;
-use std::net::{TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -23,6 +23,7 @@ const SLAPD: &str = "/usr/sbin/slapd";
 pub struct Slapd {
     process: Child,
     pub folder: tempfile::TempDir,
+    address: IpAddr,
     /// Where it speaks LDAP, in the clear or after StartTLS.
     pub plain: u16,
     /// Where it speaks TLS from the first byte.
@@ -81,20 +82,26 @@ member: uid=Ann, OU=people,dc=example,dc=org
 member: uid=nobody,dc=elsewhere
 ";
 
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+fn free_port(address: IpAddr) -> u16 {
+    let listener = TcpListener::bind((address, 0)).unwrap();
     listener.local_addr().unwrap().port()
 }
 
 impl Slapd {
-    /// Starts one, if the host has slapd; `anonymous` is whether anybody may search.
+    /// Starts one on 127.0.0.1, if the host has slapd; `anonymous` is whether anybody may search.
     pub fn start(anonymous: bool) -> Option<Self> {
+        let address = Ipv4Addr::LOCALHOST.into();
+        Self::start_at(address, address, anonymous)
+    }
+
+    /// Starts one on an address of this host, with a certificate for one that may be another.
+    pub fn start_at(address: IpAddr, certified: IpAddr, anonymous: bool) -> Option<Self> {
         if !Path::new(SLAPD).exists() {
             eprintln!("skipped: {SLAPD} is not installed");
             return None;
         }
         let folder = tempfile::tempdir().unwrap();
-        configure(folder.path(), anonymous);
+        configure(folder.path(), certified, anonymous);
         let mut adding = Command::new("/usr/sbin/slapadd")
             .arg("-f")
             .arg(folder.path().join("slapd.conf"))
@@ -105,11 +112,12 @@ impl Slapd {
         input.write_all(PEOPLE.as_bytes()).unwrap();
         drop(input);
         assert!(adding.wait().unwrap().success());
-        let (plain, tls) = (free_port(), free_port());
-        let process = spawn(folder.path(), plain, tls);
+        let (plain, tls) = (free_port(address), free_port(address));
+        let process = spawn(folder.path(), address, plain, tls);
         let mut slapd = Self {
             process,
             folder,
+            address,
             plain,
             tls,
         };
@@ -131,18 +139,18 @@ impl Slapd {
         input.write_all(ldif.as_bytes()).unwrap();
         drop(input);
         assert!(modifying.wait().unwrap().success());
-        self.process = spawn(self.folder.path(), self.plain, self.tls);
+        self.process = spawn(self.folder.path(), self.address, self.plain, self.tls);
         self.wait();
     }
 
-    /// The file of the authority that signed its certificate, which is for 127.0.0.1.
+    /// The file of the authority that signed its certificate.
     pub fn authority(&self) -> String {
         self.folder.path().join("ca.pem").display().to_string()
     }
 
     fn wait(&mut self) {
-        while TcpStream::connect(("127.0.0.1", self.tls)).is_err()
-            || TcpStream::connect(("127.0.0.1", self.plain)).is_err()
+        while TcpStream::connect((self.address, self.tls)).is_err()
+            || TcpStream::connect((self.address, self.plain)).is_err()
         {
             let ended = self.process.try_wait().unwrap();
             assert!(ended.is_none(), "slapd ended: {ended:?}");
@@ -151,21 +159,20 @@ impl Slapd {
     }
 }
 
-fn spawn(folder: &Path, plain: u16, tls: u16) -> Child {
+fn spawn(folder: &Path, address: IpAddr, plain: u16, tls: u16) -> Child {
+    let [plain, tls] = [plain, tls].map(|port| SocketAddr::new(address, port));
     Command::new(SLAPD)
         .args(["-d", "0", "-f"])
         .arg(folder.join("slapd.conf"))
         .arg("-h")
-        .arg(format!(
-            "ldap://127.0.0.1:{plain}/ ldaps://127.0.0.1:{tls}/"
-        ))
+        .arg(format!("ldap://{plain}/ ldaps://{tls}/"))
         .spawn()
         .unwrap()
 }
 
-fn configure(folder: &Path, anonymous: bool) {
+fn configure(folder: &Path, certified: IpAddr, anonymous: bool) {
     let write = |name: &str, text: &str| std::fs::write(folder.join(name), text).unwrap();
-    certificates::write(folder, "127.0.0.1");
+    certificates::write(folder, &certified.to_string());
     std::fs::create_dir(folder.join("data")).unwrap();
     let everybody = if anonymous { "read" } else { "none" };
     let at = folder.display();

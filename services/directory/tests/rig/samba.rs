@@ -32,15 +32,7 @@ impl Drop for Samba {
 impl Samba {
     /// Starts one, if the host has Samba and the test is root's.
     pub fn start() -> Option<Self> {
-        let root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
-        if !root || !Path::new(SAMBA).exists() || !Path::new(SETUP).exists() {
-            eprintln!("skipped: needs root, {SAMBA} and {SETUP}");
-            return None;
-        }
-        let folder = tempfile::tempdir().unwrap();
-        // Its own children may be other users.
-        let open = std::fs::Permissions::from_mode(0o755);
-        std::fs::set_permissions(folder.path(), open).unwrap();
+        let folder = folder()?;
         let process = std::process::id().to_be_bytes();
         let address = format!(
             "127.{}.{}.{}",
@@ -48,26 +40,42 @@ impl Samba {
             process[2],
             process[3].max(1)
         );
+        Some(Self::start_at(address, folder))
+    }
+
+    /// Starts one at the host's IPv6 loopback address, of which there is but one.
+    pub fn start_at_ipv6() -> Option<Self> {
+        let folder = folder()?;
+        Some(Self::start_at("::1".to_owned(), folder))
+    }
+
+    fn start_at(address: String, folder: tempfile::TempDir) -> Self {
         provision(folder.path(), &address);
         people(folder.path());
-        let process = Command::new(SAMBA)
-            .args(["--foreground", "--no-process-group", "--model=single"])
-            .arg(configuration(folder.path()))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
         let mut samba = Self {
-            process,
+            process: spawn(folder.path()),
             folder,
             address,
         };
-        while TcpStream::connect((samba.address.as_str(), 636)).is_err() {
-            let ended = samba.process.try_wait().unwrap();
+        samba.wait();
+        samba
+    }
+
+    fn wait(&mut self) {
+        while TcpStream::connect((self.address.as_str(), 636)).is_err() {
+            let ended = self.process.try_wait().unwrap();
             assert!(ended.is_none(), "samba ended: {ended:?}");
             std::thread::yield_now();
         }
-        Some(samba)
+    }
+
+    /// Starts it again with the certificate of another address, by an authority that is in the same file.
+    pub fn certify_for(&mut self, address: &str) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+        certificates::write(self.folder.path(), address);
+        self.process = spawn(self.folder.path());
+        self.wait();
     }
 
     /// The file of the authority that signed its certificate, which is for its address.
@@ -79,6 +87,30 @@ impl Samba {
     pub fn tool(&self, words: &[&str]) {
         tool(self.folder.path(), words);
     }
+}
+
+/// A folder for one, if it can be started here.
+fn folder() -> Option<tempfile::TempDir> {
+    let root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
+    if !root || !Path::new(SAMBA).exists() || !Path::new(SETUP).exists() {
+        eprintln!("skipped: needs root, {SAMBA} and {SETUP}");
+        return None;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    // Its own children may be other users.
+    let open = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(folder.path(), open).unwrap();
+    Some(folder)
+}
+
+fn spawn(folder: &Path) -> Child {
+    Command::new(SAMBA)
+        .args(["--foreground", "--no-process-group", "--model=single"])
+        .arg(configuration(folder))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
 }
 
 fn configuration(folder: &Path) -> String {
@@ -119,10 +151,18 @@ fn provision(folder: &Path, address: &str) {
         "--adminpass=Admin.Secret1",
         "--dns-backend=NONE",
     ]);
-    command.args(["--host-name=dc1", &format!("--host-ip={address}")]);
+    let host_ip = match address.contains(':') {
+        true => format!("--host-ip6={address}"),
+        false => format!("--host-ip={address}"),
+    };
+    let interface = match address.contains(':') {
+        true => format!("{address}/128"),
+        false => format!("{address}/8"),
+    };
+    command.args(["--host-name=dc1", &host_ip]);
     command.arg(format!("--targetdir={at}"));
     for option in [
-        format!("interfaces={address}/8"),
+        format!("interfaces={interface}"),
         "bind interfaces only=yes".to_owned(),
         "server services=ldap".to_owned(),
         // Where files have no extended attributes, a database has them.

@@ -22,7 +22,7 @@ const KIND: GuestKind = GuestKind::Qemu;
 const LONGEST_DOCUMENT: u64 = 512 << 10;
 
 /// Checks what is said to cloud-init, and puts a hash in the place of a new password.
-pub fn settle(errors: &mut FieldErrors, config: &mut QemuConfig, old: Option<&QemuConfig>) {
+pub async fn settle(errors: &mut FieldErrors, config: &mut QemuConfig, old: Option<&QemuConfig>) {
     let drives = config.disks().into_iter();
     let drives = drives.filter(|(_, disk)| disk.file.volume().is_some_and(is_drive));
     for (key, _) in drives.skip(1) {
@@ -39,16 +39,18 @@ pub fn settle(errors: &mut FieldErrors, config: &mut QemuConfig, old: Option<&Qe
         let text = "that stands for the password that is set: leave it out to keep that";
         errors.add("cipassword", text);
     } else if !kept && !password.is_hash() {
-        match hashed(password) {
+        match hashed(password.clone()).await {
             Ok(hash) => config.cipassword = Some(hash),
             Err(text) => errors.add("cipassword", text),
         }
     }
 }
 
-fn hashed(password: &CloudPassword) -> std::result::Result<CloudPassword, String> {
-    let hash = ct_root::hash(password.as_str()).map_err(|error| error.to_string())?;
-    hash.parse()
+/// The hash of a password; that takes a while, in which others are served.
+async fn hashed(password: CloudPassword) -> std::result::Result<CloudPassword, String> {
+    let hashing = tokio::task::spawn_blocking(move || ct_root::hash(password.as_str()));
+    let hash = hashing.await.map_err(|error| error.to_string())?;
+    hash.map_err(|error| error.to_string())?.parse()
 }
 
 /// What a machine with this configuration tells cloud-init.
@@ -222,28 +224,28 @@ mod tests {
         serde_json::from_value(value).unwrap()
     }
 
-    #[test]
-    fn passwords_are_hashed_once_and_asterisks_are_none() {
+    #[tokio::test]
+    async fn passwords_are_hashed_once_and_asterisks_are_none() {
         let mut errors = FieldErrors::default();
         let mut first = config(json!({"cipassword": "secret"}));
-        settle(&mut errors, &mut first, None);
+        settle(&mut errors, &mut first, None).await;
         let hash = first.cipassword.clone().unwrap();
         assert!(hash.is_hash() && sha_crypt::sha512_check("secret", hash.as_str()).is_ok());
         let mut again = first.clone();
-        settle(&mut errors, &mut again, Some(&first));
+        settle(&mut errors, &mut again, Some(&first)).await;
         assert_eq!(again, first);
         assert!(errors.0.is_empty());
         let mut shown = first.clone().without_secrets();
-        settle(&mut errors, &mut shown, Some(&first));
+        settle(&mut errors, &mut shown, Some(&first)).await;
         assert!(errors.0.contains_key("cipassword"));
     }
 
-    #[test]
-    fn a_machine_has_one_drive() {
+    #[tokio::test]
+    async fn a_machine_has_one_drive() {
         let mut errors = FieldErrors::default();
         let drive = "local:100/vm-100-cloudinit.raw,media=cdrom";
         let mut two = config(json!({"ide0": drive, "ide2": drive}));
-        settle(&mut errors, &mut two, None);
+        settle(&mut errors, &mut two, None).await;
         assert_eq!(errors.0.keys().collect::<Vec<_>>(), ["ide2"]);
     }
 

@@ -44,9 +44,13 @@ use basalt_store::{Expect, Stored, Transaction};
 use basalt_tasks::{GuestLock, TaskContext};
 use std::fmt::Display;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Guests are kept under their numbers behind this.
 const GUESTS: &str = "guests/";
+/// A change of a configuration waits so long for other work on its guest: less than the five seconds that
+/// clients wait for an answer.
+const CONFIG_PATIENCE: Duration = Duration::from_secs(3);
 
 /// A guest as it was read.
 #[derive(Debug, Clone)]
@@ -163,6 +167,14 @@ impl Node {
         self.tasks
             .lock(&title(kind, vmid), work)
             .map_err(Error::failed)
+    }
+
+    /// Takes the lock of a guest for a change of its configuration, which waits for short work on the guest:
+    /// clients ask for one as soon as they have begun the other, without a look at how that ended.
+    pub async fn lock_config(&self, kind: GuestKind, vmid: Vmid, work: &str) -> Result<GuestLock> {
+        let guest = title(kind, vmid);
+        let lock = self.tasks.lock_within(&guest, work, CONFIG_PATIENCE);
+        lock.await.map_err(Error::failed)
     }
 
     /// Stores a new guest, and puts it into a pool, unless its number is taken.

@@ -155,7 +155,7 @@ pub async fn settle(
         let settled = settle_disk(storages, &mut planner, vmid, disk, before).await;
         note(&mut errors, &key, settled);
     }
-    settle_cloudinit(&mut errors, config, old);
+    settle_cloudinit(&mut errors, config, old).await;
     if let Some(custom) = &config.cicustom
         && old.and_then(|old| old.cicustom.as_ref()) != Some(custom)
         && let Err(text) = own_documents(storages, custom).await

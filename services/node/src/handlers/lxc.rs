@@ -101,7 +101,7 @@ async fn config(call: Call, params: ConfigQuery) -> Result<WithDigest<LxcConfig>
 async fn change(call: Call, mut params: ConfigChange<LxcConfig>) -> Result<()> {
     call.node.check_name(&params.node)?;
     give_addresses(&call, &mut params.config)?;
-    let _lock = call.node.lock_guest(KIND, params.vmid, "config")?;
+    let _lock = call.node.lock_config(KIND, params.vmid, "config").await?;
     let change = Change::new(
         params.config.to_map(),
         params.delete.as_deref(),

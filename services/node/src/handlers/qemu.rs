@@ -105,7 +105,7 @@ async fn change(call: Call, mut params: ConfigChange<QemuConfig>) -> Result<()> 
     call.node.check_name(&params.node)?;
     may_allocate(&call, &params.config)?;
     give_addresses(&call, &mut params.config)?;
-    let _lock = call.node.lock_guest(KIND, params.vmid, "config")?;
+    let _lock = call.node.lock_config(KIND, params.vmid, "config").await?;
     let change = Change::new(
         params.config.to_map(),
         params.delete.as_deref(),
@@ -123,13 +123,13 @@ async fn change_as_task(call: Call, mut params: ConfigChange<QemuConfig>) -> Res
     may_allocate(&call, &params.config)?;
     give_addresses(&call, &mut params.config)?;
     let vmid = params.vmid;
-    let before = call.node.guest(KIND, vmid)?;
-    let lock = call.node.lock_guest(KIND, vmid, "config")?;
+    let lock = call.node.lock_config(KIND, vmid, "config").await?;
     let change = Change::new(
         params.config.to_map(),
         params.delete.as_deref(),
         params.digest,
     );
+    let before = call.node.guest(KIND, vmid)?;
     rights::may_change(&call, vmid, &change, &before.record.config)?;
     let user = call.auth();
     let task = NewTask {
@@ -212,7 +212,10 @@ async fn cloudinit_pending(call: Call, params: GuestPath) -> Result<Vec<PendingE
 
 async fn cloudinit_update(call: Call, params: GuestPath) -> Result<()> {
     call.node.check_name(&params.node)?;
-    let _lock = call.node.lock_guest(KIND, params.vmid, "cloudinit")?;
+    let _lock = call
+        .node
+        .lock_config(KIND, params.vmid, "cloudinit")
+        .await?;
     call.node.regenerate_cloudinit(params.vmid).await
 }
 
@@ -293,7 +296,7 @@ async fn resize(call: Call, params: VmResizeParams) -> Result<Upid> {
 async fn unlink(call: Call, params: VmUnlinkParams) -> Result<()> {
     call.node.check_name(&params.node)?;
     let vmid = params.vmid;
-    let _lock = call.node.lock_guest(KIND, vmid, "config")?;
+    let _lock = call.node.lock_config(KIND, vmid, "config").await?;
     let guest = call.node.guest(KIND, vmid)?;
     let own = guest.record.config.own_volumes(vmid);
     let named = |id: &str| own.iter().find(|(key, _)| key == id);

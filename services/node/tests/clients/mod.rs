@@ -124,3 +124,45 @@ async fn a_new_container_never_replaces_another() {
     let kept = rig.ask("GET /nodes/n1/lxc/101/config", ROOT, "").await;
     assert_eq!(kept.data()["hostname"], "db");
 }
+
+/// Packer makes disks before their machine, knows drives by how they end, and looks at no task of a template
+/// before it goes on.
+#[tokio::test]
+async fn a_machine_becomes_a_template_as_packer_asks() {
+    let rig = Rig::start().await;
+    std::fs::write(rig.path("vz/template/iso/disc.iso"), "a disc").unwrap();
+    let content = "POST /nodes/n1/storage/local/content";
+    let disk = "filename=vm-100-disk-0.raw&size=1G&vmid=100";
+    let made = rig.ask(content, ROOT, disk).await;
+    assert_eq!(made.data(), "local:100/vm-100-disk-0.raw");
+    let machine = "agent=1&cores=1&cpu=kvm64&description=Packer+ephemeral+build+VM\
+                   &ide2=local%3Aiso%2Fdisc.iso%2Cmedia%3Dcdrom&kvm=1&memory=256&name=building\
+                   &net0=virtio%3D86%3A85%3A39%3A49%3A54%3A6F%2Cfirewall%3Dfalse&numa=0&onboot=0\
+                   &ostype=other&scsi0=media%3Ddisk%2Csize%3D1G%2C\
+                   file%3Dlocal%3A100%2Fvm-100-disk-0.raw%2Cformat%3Draw%2Ciothread%3Dfalse\
+                   &scsihw=lsi&sockets=1&vmid=100";
+    let task = rig.ask("POST /nodes/n1/qemu", ROOT, machine).await;
+    assert_eq!(rig.wait(task.data()).await, "OK");
+    let template = "POST /nodes/n1/qemu/100/template";
+    rig.ask(template, ROOT, "").await.data();
+    let change = "POST /nodes/n1/qemu/100/config";
+    let named = "description=of+a+disc&name=made&delete=balloon%2C+vcpus%2C+vga";
+    let task = rig.ask(change, ROOT, named).await;
+    assert_eq!(rig.wait(task.data()).await, "OK");
+    let config = async || {
+        let answer = rig.ask("GET /nodes/n1/qemu/100/config", ROOT, "").await;
+        answer.data().clone()
+    };
+    let drive = config().await["ide2"].as_str().unwrap().to_owned();
+    assert!(drive.ends_with(",media=cdrom"), "{drive}");
+    let empty = "ide2=none%2Cmedia%3Dcdrom";
+    let task = rig.ask(change, ROOT, empty).await;
+    assert_eq!(rig.wait(task.data()).await, "OK");
+    let found = config().await;
+    assert_eq!(
+        (&found["template"], &found["name"], &found["ide2"]),
+        (&json!(1), &json!("made"), &json!("none,media=cdrom"))
+    );
+    let disk = found["scsi0"].as_str().unwrap();
+    assert!(disk.starts_with("local:100/base-100-disk-0.raw,"), "{disk}");
+}

@@ -31,7 +31,7 @@ async fn a_drive_of_cloud_init_says_what_is_configured() {
     let shown = config(&rig).await;
     assert_eq!(
         shown["ide2"],
-        "local:100/vm-100-cloudinit.raw,media=cdrom,size=4M"
+        "local:100/vm-100-cloudinit.raw,size=4M,media=cdrom"
     );
     assert_eq!(shown["cipassword"], "**********");
     assert_eq!(rig.path(DRIVE).metadata().unwrap().len(), 4 << 20);

@@ -452,9 +452,6 @@ impl Storage for DirStorage {
             let volume = VolumeId::new(inner.id.clone(), format!("{prefix}/{name}"))
                 .ok_or_else(|| std::io::Error::other("not a plain name"))
                 .context(format!("naming {name}"))?;
-            if inner.describe(volume.clone())?.is_some() {
-                return Err(StorageError::Exists(volume));
-            }
             let directory = inner
                 .directory(layout::directory(content))
                 .context(format!("storing {volume}"))?;

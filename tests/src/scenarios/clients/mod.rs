@@ -11,8 +11,10 @@ use std::process::{Command, Output};
 
 mod fence;
 mod npm;
+mod packer;
 
 pub use fence::fence_pve;
+pub use packer::{of_a_disc as packer_of_a_disc, of_an_image as packer_of_an_image};
 
 /// proxmoxer: login and API tokens, both kinds of guest through their lives, uploads, tasks and their
 /// logs, and every kind of error.
