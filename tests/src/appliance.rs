@@ -113,6 +113,12 @@ impl Appliance {
         self.node.start(&self.start)
     }
 
+    /// Switches the machine on with a device that it can give to a guest: a disk whose raw image is
+    /// `given`.
+    pub fn power_on_giving(&mut self, given: &Path) -> Result<()> {
+        self.node.start_giving(&self.start, given)
+    }
+
     /// Switches the machine on with these disks, the first of which it tries to boot first.
     pub fn power_on_with(&mut self, disks: &[Disk]) -> Result<()> {
         self.node

@@ -80,6 +80,17 @@ pub struct Node {
     log: SerialLog,
 }
 
+/// A node's own disk; with a `log`, everything that is done to it is recorded there.
+fn own_disk(log: Option<&Path>) -> Disk {
+    Disk {
+        file: DISK.into(),
+        format: Format::Qcow2,
+        readonly: false,
+        serial: "basalt-system",
+        log: log.map(Path::to_owned),
+    }
+}
+
 impl Node {
     /// A node that has a folder but was never started.
     pub fn new(dir: &Path, key: &Path, name: &str) -> Result<Self> {
@@ -195,14 +206,17 @@ impl Node {
         if let Some(log) = log {
             File::create(log).with_context(|| format!("cannot make {}", log.display()))?;
         }
-        let disks = vec![Disk {
-            file: DISK.into(),
-            format: Format::Qcow2,
-            readonly: false,
-            serial: "basalt-system",
-            log: log.map(Path::to_owned),
-        }];
-        self.start_with(start, |machine| machine.disks = disks.clone())
+        let disks = [own_disk(log)];
+        self.start_with(start, |machine| machine.disks = disks.to_vec())
+    }
+
+    /// Starts the node from its own disk, with a device that it can give to a guest: a disk whose raw
+    /// image is `given`.
+    pub fn start_giving(&mut self, start: &Start, given: &Path) -> Result<()> {
+        self.start_with(start, |machine| {
+            machine.disks = vec![own_disk(None)];
+            machine.given = Some(given.to_owned());
+        })
     }
 
     /// Starts the node as a machine that `change` completes. A port that somebody else took
@@ -241,6 +255,7 @@ impl Node {
             firmware: self.state.firmware,
             tpm: self.state.tpm,
             disks: Vec::new(),
+            given: None,
             cdrom: None,
             stick: None,
             kernel_arguments: None,

@@ -59,6 +59,9 @@ impl Format {
     }
 }
 
+/// Where the disk is that the appliance can give to a guest.
+pub const GIVEN_ADDRESS: &str = "00:10.0";
+
 /// A virtio disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Disk {
@@ -176,6 +179,9 @@ pub struct Machine {
     pub tpm: bool,
     /// Disks in boot order.
     pub disks: Vec<Disk>,
+    /// A raw image as a disk with NVMe behind an IOMMU, at [`GIVEN_ADDRESS`]: a device that the
+    /// appliance can give to a guest.
+    pub given: Option<PathBuf>,
     /// An optical drive with this ISO, tried before the disks.
     pub cdrom: Option<PathBuf>,
     /// A USB stick with this ISO, tried before the disks: to a BIOS it is a disk too, and of all
@@ -216,6 +222,10 @@ impl Machine {
         args.pair("-cpu", self.accel.qemu_cpu());
         args.pair("-smp", self.cpus.to_string());
         args.pair("-rtc", "base=utc,clock=host");
+        if self.given.is_some() {
+            // Before all devices that are to be behind it.
+            args.pair("-device", "intel-iommu,intremap=on");
+        }
         args.pair("-display", "none").pair("-device", "VGA");
         args.pair("-device", "virtio-rng-pci");
         if self.exit_on_reboot {
@@ -232,10 +242,14 @@ impl Machine {
 
     fn memory(&self, args: &mut Args) {
         args.pair("-m", format!("{}M", self.memory_mib));
-        let kind = match self.firmware {
-            Firmware::Uefi | Firmware::Bios => "q35",
-            Firmware::Secure => "q35,smm=on",
+        let mut kind = match self.firmware {
+            Firmware::Uefi | Firmware::Bios => "q35".to_owned(),
+            Firmware::Secure => "q35,smm=on".to_owned(),
         };
+        if self.given.is_some() && self.accel == Accel::Kvm {
+            // Without it there is no remapping of interrupts.
+            kind.push_str(",kernel-irqchip=split");
+        }
         let (file, share) = match &self.memory {
             Memory::Plain => {
                 args.pair("-machine", kind);
@@ -303,6 +317,17 @@ impl Machine {
                 format!(
                     "virtio-blk-pci,drive=disk{index},serial={serial},bootindex={order}{merging}"
                 ),
+            );
+        }
+        if let Some(image) = &self.given {
+            args.pair(
+                "-drive",
+                with_path("if=none,id=given,format=raw,file=", image),
+            );
+            let address = GIVEN_ADDRESS.trim_start_matches("00:");
+            args.pair(
+                "-device",
+                format!("nvme,drive=given,serial=given,addr={address}"),
             );
         }
         if let Some(iso) = &self.cdrom {

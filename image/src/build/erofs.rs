@@ -13,10 +13,10 @@ use std::process::Command;
 /// Where our programs go; the command line tool goes where users look.
 const PROGRAMS: &str = "usr/lib/basalt";
 /// The firmware of virtual machines that boot by UEFI: where the appliance has it, and which of the
-/// package's files it is. The code knows Secure Boot and holds it off until there are keys; the code for
-/// Secure Boot alone needs system management mode, which our machines do not have.
+/// package's files it is. This code knows no Secure Boot; the code that does needs system management mode,
+/// which our machines do not have.
 const FIRMWARE: &str = "usr/share/basalt/firmware";
-const FIRMWARE_FILES: [&str; 3] = ["OVMF_CODE_4M.fd", "OVMF_VARS_4M.fd", "OVMF_VARS_4M.ms.fd"];
+const FIRMWARE_FILES: [&str; 2] = ["OVMF_CODE_4M.fd", "OVMF_VARS_4M.fd"];
 /// Where the package has them, and its copyright file.
 const FIRMWARE_SOURCE: &str = "usr/share/OVMF";
 const FIRMWARE_COPYRIGHT: &str = "usr/share/doc/ovmf/copyright";

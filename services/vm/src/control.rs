@@ -19,6 +19,9 @@ const MAX_LINE: u64 = 1 << 20;
 const MAX_DESCRIPTORS: usize = 1 + MAX_BACKING;
 /// How long a monitor may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a reset may take. With devices of the host, the kernel lets go of all of the guest's memory,
+/// page by page, and pins the new one: seconds for a few GiB.
+const RESET_PATIENCE: Duration = Duration::from_secs(300);
 
 /// A connection to a machine's monitor.
 #[derive(Debug)]
@@ -45,10 +48,12 @@ impl Control {
 
     /// Has a request done that is answered by no more than that it is done.
     pub async fn order(&mut self, request: &Request) -> Result<()> {
-        match self.request(request).await? {
-            Response::Ok => Ok(()),
-            other => Err(unexpected(&other)),
-        }
+        let patience = match request {
+            Request::Reset => RESET_PATIENCE,
+            _ => PATIENCE,
+        };
+        self.deliver(request, &[]).await?;
+        self.done_within(patience).await
     }
 
     /// Has a request done that descriptors come with.

@@ -13,9 +13,6 @@ use std::path::Path;
 
 /// The firmware.
 pub const CODE: &str = "/usr/share/basalt/firmware/OVMF_CODE_4M.fd";
-/// Variables with the keys of Secure Boot that most operating systems are signed with: with them the
-/// firmware starts nothing else.
-pub const SECURE_VARS: &str = "/usr/share/basalt/firmware/OVMF_VARS_4M.ms.fd";
 /// Variables of a machine that was never started.
 pub const VARS: &str = "/usr/share/basalt/firmware/OVMF_VARS_4M.fd";
 /// Bytes of variables: what the code leaves of 4 MiB.

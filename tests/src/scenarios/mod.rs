@@ -31,6 +31,7 @@ mod menu;
 mod mirror;
 mod monitors;
 mod netboot;
+mod passthrough;
 mod pool;
 mod power;
 mod replay;
@@ -136,8 +137,8 @@ pub const ALL: &[Scenario] = &[
     long("guest_agent_answers_and_shuts_down", agent::life),
     long("packets_are_moved_by_the_kernel", vhost::moves),
     long("directories_are_shared_with_a_guest", shares::exchanges),
+    long("device_of_the_host_is_a_guests_alone", passthrough::passes),
     long("tpm_keeps_what_a_guest_stores_and_measures", tpm::keeps),
-    long("secure_boot_refuses_an_unsigned_guest", tpm::secure_boot),
     long("balloon_gives_memory_and_takes_it_back", balloon::memory),
     long("processors_by_level", balloon::processors),
     long("hotplug_of_disks_and_cards", hotplug::life),

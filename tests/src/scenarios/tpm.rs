@@ -1,6 +1,6 @@
-//! A virtual machine's trusted platform module, and Secure Boot in its firmware.
+//! A virtual machine's trusted platform module.
 
-use crate::api::Api;
+use crate::api::{Api, refusal};
 use crate::console::Console;
 use crate::guest::{BOOT_LIMIT, Guest, preload_uefi};
 use crate::lab::Lab;
@@ -36,9 +36,14 @@ fn command(shell: &mut Console, tag: &str, code: u32, body: &str) -> Result<Stri
     Ok(answer)
 }
 
-fn pcr(shell: &mut Console) -> Result<String> {
-    let value = shell.run("cat /sys/class/tpm/tpm0/pcr-sha256/16", SOON)?;
-    Ok(value.trim().to_lowercase())
+fn pcr(shell: &mut Console, number: u8) -> Result<String> {
+    let file = format!("cat /sys/class/tpm/tpm0/pcr-sha256/{number}");
+    let value = shell.run(&file, SOON)?.trim().to_lowercase();
+    if value.len() == NOTHING.len() && value.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Ok(value);
+    }
+    let said = shell.run("dmesg | grep -i tpm", SOON)?;
+    bail!("PCR {number} is {value:?}; the kernel says: {said}")
 }
 
 /// Makes an area in the module's own memory that outlives everything, with eight letters in it.
@@ -91,14 +96,14 @@ pub fn keeps(lab: &mut Lab<'_>) -> Result<()> {
 
     vm.power(&api, "start")?;
     let mut console = booted(&api, vm)?;
-    let boot = console.run("cat /sys/class/tpm/tpm0/pcr-sha256/0", SOON)?;
-    ensure!(boot.trim() != NOTHING, "the firmware measured nothing");
+    let boot = pcr(&mut console, 0)?;
+    ensure!(boot != NOTHING, "the firmware measured nothing");
     let user = ssh.run("systemctl show --property User --value basalt-tpm-175.service")?;
     ensure!(user.trim() == "basalt-tpm", "the emulator runs as {user:?}");
     define(&mut console)?;
     area(&mut console)?;
     extend(&mut console)?;
-    let measured = pcr(&mut console)?;
+    let measured = pcr(&mut console, 16)?;
     ensure!(measured != NOTHING, "nothing was extended");
     drop(console);
 
@@ -108,7 +113,7 @@ pub fn keeps(lab: &mut Lab<'_>) -> Result<()> {
     ensure!(left.trim().is_empty(), "the emulator runs on: {left}");
     vm.power(&api, "start")?;
     let mut console = vm.shell(&api)?;
-    let now = pcr(&mut console)?;
+    let now = pcr(&mut console, 16)?;
     ensure!(
         now == measured,
         "{now} is measured after a suspension, not {measured}"
@@ -121,11 +126,11 @@ pub fn keeps(lab: &mut Lab<'_>) -> Result<()> {
     vm.power(&api, "stop")?;
     vm.power(&api, "start")?;
     let mut console = booted(&api, vm)?;
-    let anew = pcr(&mut console)?;
-    if anew != NOTHING {
-        let said = console.run("dmesg | grep -i tpm", SOON)?;
-        bail!("a boot is not measured from the start, but from {anew:?}; the kernel says: {said}");
-    }
+    let anew = pcr(&mut console, 16)?;
+    ensure!(
+        anew == NOTHING,
+        "a boot is not measured from the start, but from {anew}"
+    );
     area(&mut console)?;
     drop(console);
 
@@ -139,28 +144,12 @@ pub fn keeps(lab: &mut Lab<'_>) -> Result<()> {
         &[("vmid", "175"), ("tpmstate0", "local:1,version=v1.2")],
     );
     ensure!(old.is_err(), "a TPM 1.2 was taken");
-    appliance.done();
-    Ok(())
-}
-
-/// With the keys that most operating systems are signed with, the firmware starts no boot loader that is
-/// not: that of the tests is Debian's own, which nobody signed.
-pub fn secure_boot(lab: &mut Lab<'_>) -> Result<()> {
-    let appliance = lab.appliance()?;
-    let api = appliance.api()?;
-    let ssh = appliance.ssh();
-    ssh.run("echo 100000 > /sys/module/kvm/parameters/min_timer_period_us")?;
-    preload_uefi(&ssh, &lab.shared.guests)?;
-    let keys = [("efidisk0", "local:1,efitype=4m,pre-enrolled-keys=1")];
-    let vm = Guest::create_uefi_vm(&api, VMID, &keys)?;
-    vm.power(&api, "start")?;
-    let mut console = Console::open(&api, vm.kind, vm.vmid)?;
-    console
-        .wait("Access Denied", BOOT_LIMIT)
-        .context("nobody refused a boot loader without a signature")?;
-    drop(console);
-    vm.power(&api, "stop")?;
-    vm.delete(&api)?;
+    let keys = api.post(
+        &format!("/nodes/{}/qemu", crate::api::NODE),
+        &[("vmid", "175"), ("efidisk0", "local:1,pre-enrolled-keys=1")],
+    );
+    let refused = format!("{:?}", refusal(keys).context("Secure Boot was promised")?);
+    ensure!(refused.contains("pre-enrolled-keys=0"), "{refused}");
     appliance.done();
     Ok(())
 }

@@ -28,7 +28,7 @@ const ROWS: readonly Row[] = [
     key: "efidisk0",
     name: "UEFI variables",
     absent: "None: what the firmware is told is lost when the machine is switched off.",
-    lost: "The firmware forgets its boot entries and, if they were there, the keys of Secure Boot.",
+    lost: "The firmware forgets its boot entries.",
   },
   {
     key: "tpmstate0",
@@ -72,7 +72,6 @@ function DiskRow({ row, at, value, running }: DiskRowProps) {
   const right = may("vms", "VM.Config.Disk") ? undefined : "your account lacks the privilege VM.Config.Disk";
   const because = right ?? (running ? "the machine runs: shut it down first" : undefined);
   const { value: volume, props } = parseProps(String(value ?? ""));
-  const keys = props["pre-enrolled-keys"] === "1" ? "with the keys of Secure Boot" : undefined;
 
   async function remove(): Promise<void> {
     await api.put("/nodes/{node}/qemu/{vmid}/config", { node: at.node, vmid: at.vmid, delete: row.key });
@@ -85,9 +84,7 @@ function DiskRow({ row, at, value, running }: DiskRowProps) {
         {value === undefined ? (
           <span className="quiet">{row.absent}</span>
         ) : (
-          <>
-            <code>{props["file"] ?? volume}</code> {keys}
-          </>
+          <code>{props["file"] ?? volume}</code>
         )}
       </Td>
       <Td isActionCell>

@@ -17,6 +17,7 @@ fn machine() -> Machine {
             serial: "system",
             log: None,
         }],
+        given: None,
         cdrom: None,
         stick: None,
         kernel_arguments: None,

@@ -29,7 +29,7 @@ crate::propstring! {
         format "format": DiskFormat,
         /// Volume whose variables a new one starts with.
         import_from "import-from": VolumeId,
-        /// Whether a new volume starts with the keys of Secure Boot, which is on then.
+        /// Whether a new volume starts with the keys of Secure Boot; only `0`: machines have no Secure Boot.
         pre_enrolled_keys "pre-enrolled-keys": bool,
         /// Size of the volume.
         size "size": DiskSize,

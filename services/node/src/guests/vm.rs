@@ -163,8 +163,13 @@ pub async fn settle(
         errors.add("cicustom", text);
     }
     if let Some(disk) = &mut config.efidisk0 {
-        let state = State::of_firmware(disk, old);
-        let settled = state.settle(storages, &mut planner, vmid).await;
+        let settled = match wants_secure_boot(disk) {
+            true => Err(NO_SECURE_BOOT.to_owned()),
+            false => {
+                let state = State::of_firmware(disk, old);
+                state.settle(storages, &mut planner, vmid).await
+            }
+        };
         note(&mut errors, "efidisk0", settled);
     }
     if let Some(disk) = &mut config.tpmstate0 {
@@ -297,6 +302,15 @@ async fn settle_disk(
     }
 }
 
+/// Why a machine's firmware gets no keys: Debian's OVMF has Secure Boot only in the edition that keeps its
+/// variables by system management mode.
+const NO_SECURE_BOOT: &str = "pre-enrolled-keys: machines have no Secure Boot yet, for their firmware \
+                              would need system management mode: say pre-enrolled-keys=0";
+
+fn wants_secure_boot(disk: &EfiDisk) -> bool {
+    disk.pre_enrolled_keys == Some(true) && matches!(disk.file, VolumeSource::New { .. })
+}
+
 /// The volume in which a part of the machine keeps its state.
 struct State<'a> {
     part: Part,
@@ -310,9 +324,7 @@ impl<'a> State<'a> {
     fn of_firmware(disk: &'a mut EfiDisk, old: Option<&QemuConfig>) -> Self {
         let before = old.and_then(|old| old.efidisk0.as_ref());
         Self {
-            part: Part::Firmware {
-                secure: disk.pre_enrolled_keys == Some(true),
-            },
+            part: Part::Firmware,
             import: disk.import_from.take(),
             file: &mut disk.file,
             size: &mut disk.size,

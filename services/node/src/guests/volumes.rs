@@ -35,10 +35,7 @@ pub struct NewVolume {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
     /// UEFI firmware.
-    Firmware {
-        /// With the keys of Secure Boot.
-        secure: bool,
-    },
+    Firmware,
     /// The trusted platform module.
     Tpm,
 }
@@ -47,8 +44,7 @@ impl Part {
     /// Bytes of the volume, and the file of the appliance that a new one starts with, if not zeros.
     fn fresh(self) -> (u64, Option<&'static str>) {
         match self {
-            Self::Firmware { secure: false } => (firmware::VARS_SIZE, Some(firmware::VARS)),
-            Self::Firmware { secure: true } => (firmware::VARS_SIZE, Some(firmware::SECURE_VARS)),
+            Self::Firmware => (firmware::VARS_SIZE, Some(firmware::VARS)),
             Self::Tpm => (TPM_STATE_SIZE, None),
         }
     }

@@ -2,12 +2,14 @@
 //! Platform TPM Profile 1.03, section 5.5.2).
 //!
 //! ```text
-//! Idle ── cmdReady ──▶ Ready ── start ──▶ Running ── the module answered ──▶ Done
-//!  ▲                    │ ▲                                                   │ │
-//!  └────── goIdle ──────┘ └───────────────────── cmdReady ────────────────────┘ │
-//!  ▲                                                                            │
-//!  └──────────────────────────────── goIdle ────────────────────────────────────┘
+//! Idle ── cmdReady ──▶ Ready ── start ──▶ Running
+//!  ▲                    │ ▲                 │
+//!  └────── goIdle ──────┘ └── the module ───┘
+//!                               answered
 //! ```
+//!
+//! An answer may be followed by the next command at once: drivers ask for `cmdReady` only before the first
+//! of several.
 
 use serde::{Deserialize, Serialize};
 
@@ -62,9 +64,10 @@ const RC_FAILURE: u32 = 0x101;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 enum Phase {
     Idle,
+    // Machines that were saved by earlier versions may have the alias.
+    #[serde(alias = "Done")]
     Ready,
     Running,
-    Done,
 }
 
 /// The registers.
@@ -192,7 +195,7 @@ impl Crb {
         if let Some(place) = self.buffer.get_mut(..answer.len()) {
             place.copy_from_slice(answer);
         }
-        self.phase = Phase::Done;
+        self.phase = Phase::Ready;
     }
 
     /// Whether the registers can be those of a module that stands.
@@ -278,6 +281,11 @@ mod tests {
         let mut seen = [0; HEADER];
         crb.read(DATA_BUFFER, &mut seen);
         assert_eq!(seen, answer);
+        // The next one follows at once.
+        crb.write(DATA_BUFFER, &STARTUP);
+        assert_eq!(set(&mut crb, CTRL_START, START).unwrap(), STARTUP);
+        assert_eq!(get(&crb, CTRL_START), START);
+        crb.finish(Some(&answer));
         set(&mut crb, CTRL_REQ, GO_IDLE);
         set(&mut crb, LOC_CTRL, RELINQUISH);
         assert_eq!(get(&crb, CTRL_STS), STS_IDLE);
