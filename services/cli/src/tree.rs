@@ -49,6 +49,7 @@ pub fn subject(word: &str) -> &str {
         "hardware" => "the host's hardware",
         "network" => "the host's network",
         "node" => "the host",
+        "notify" => "who is told of what happens",
         "pool" => "pools of guests and storages",
         "realm" => "realms, where users come from",
         "service" => "the host's services",

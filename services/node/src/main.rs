@@ -20,6 +20,7 @@ mod host;
 mod host_config;
 mod journal;
 mod metric_servers;
+mod notifications;
 mod pam;
 mod report;
 mod router;
@@ -115,6 +116,7 @@ async fn run(options: Options, last_words: &Path) -> Result<()> {
     tokio::spawn(async move { starting.autostart().await });
     let sampling = tokio::spawn(figures::sampler::run(Arc::clone(&node)));
     tokio::spawn(acme::renewal::keep(Arc::clone(&node)));
+    tokio::spawn(notifications::fallback::tell(Arc::clone(&node)));
     let connections = TaskTracker::new();
     loop {
         tokio::select! {

@@ -18,6 +18,7 @@ mod host;
 mod keys;
 mod mappings;
 mod metrics;
+mod notifications;
 mod openid;
 mod pools;
 #[path = "../../openid/tests/rig/mod.rs"]

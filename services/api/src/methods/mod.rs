@@ -23,6 +23,7 @@ pub mod lxc;
 pub mod mapping;
 pub mod metrics;
 pub mod nodes;
+pub mod notifications;
 pub mod openid;
 pub mod pools;
 pub mod qemu;
@@ -65,6 +66,7 @@ pub const ALL: &[&[Declaration]] = &[
     jobs::DECLARED,
     figures::DECLARED,
     metrics::DECLARED,
+    notifications::DECLARED,
 ];
 
 /// Parameters of a method that takes none.

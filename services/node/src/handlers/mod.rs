@@ -17,6 +17,7 @@ pub mod lxc;
 pub mod mapping;
 pub mod metrics;
 pub mod nodes;
+pub mod notifications;
 pub mod openid;
 pub mod pools;
 pub mod qemu;
@@ -51,6 +52,7 @@ pub fn router() -> Router {
     mapping::register(&mut router);
     metrics::register(&mut router);
     nodes::register(&mut router);
+    notifications::register(&mut router);
     openid::register(&mut router);
     pools::register(&mut router);
     qemu::register(&mut router);
