@@ -47,6 +47,7 @@ pub fn subject(word: &str) -> &str {
         "disk" => "disks of the host",
         "guest" => "what the guest's agent can do",
         "hardware" => "the host's hardware",
+        "job" => "jobs that are done at certain times",
         "network" => "the host's network",
         "node" => "the host",
         "notify" => "who is told of what happens",

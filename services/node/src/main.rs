@@ -24,6 +24,7 @@ mod notifications;
 mod pam;
 mod report;
 mod router;
+mod schedules;
 mod server;
 mod state;
 mod upload;
@@ -117,6 +118,7 @@ async fn run(options: Options, last_words: &Path) -> Result<()> {
     let sampling = tokio::spawn(figures::sampler::run(Arc::clone(&node)));
     tokio::spawn(acme::renewal::keep(Arc::clone(&node)));
     tokio::spawn(notifications::fallback::tell(Arc::clone(&node)));
+    tokio::spawn(schedules::keep(Arc::clone(&node)));
     let connections = TaskTracker::new();
     loop {
         tokio::select! {

@@ -25,6 +25,7 @@ mod pools;
 mod provider;
 mod realms;
 mod rig;
+mod schedules;
 #[path = "../../directory/tests/rig/mod.rs"]
 mod slapd;
 mod walk;

@@ -1816,6 +1816,60 @@ export type ReplicationJob = {
   guest: number;
 };
 
+/** A job in a list. */
+export type SyncJobEntry = {
+  /** Its name. */
+  id: string;
+  /** Whether it is done. */
+  enabled: Flag;
+  /** The realm. */
+  realm: string;
+  /** When it is done. */
+  schedule: string;
+  /** Description. */
+  comment?: string;
+  /** What of users and groups that the directory no longer has is removed. */
+  "remove-vanished"?: string;
+  /** What is synchronised. */
+  scope?: SyncScope;
+  /** When it began last, in seconds since 1970. */
+  "last-run"?: number;
+  /** When it begins next, in seconds since 1970. */
+  "next-run"?: number;
+};
+
+/** What a synchronisation is about. */
+export type SyncScope = "users" | "groups" | "both";
+
+/** A job as it is set. */
+export type SyncJobShown = {
+  /** Its name. */
+  id: string;
+  /** The realm, of type ldap or ad. */
+  realm: string;
+  /** When it is done, by the host's clock: e.g. `daily`, `mon..fri 22:30` or `0/15`. */
+  schedule: string;
+  /** Description. */
+  comment?: string;
+  /** Whether it is done (default 1). */
+  enabled?: Flag;
+  /** Whether new users can log in (default as the realm says). */
+  "enable-new"?: Flag;
+  /** What of users and groups that the directory no longer has is removed, separated by semicolons:
+   * `acl`, `entry`, `properties`; or `none` (default as the realm says). */
+  "remove-vanished"?: string;
+  /** What is synchronised (default as the realm says). */
+  scope?: SyncScope;
+};
+
+/** An instant. */
+export type ScheduledTime = {
+  /** Seconds since 1970. */
+  timestamp: number;
+  /** In words, in universal time. */
+  utc: string;
+};
+
 /** Figures of a node in one row. What was not sampled is absent. */
 export type NodeFigures = {
   /** Begin of the row, in seconds since 1970. */
@@ -5505,6 +5559,85 @@ export interface Methods {
       guest?: number;
     };
     output: Array<ReplicationJob>;
+  };
+  /** Lists the jobs that synchronise realms. */
+  "GET /cluster/jobs/realm-sync": {
+    params: Record<string, never>;
+    output: Array<SyncJobEntry>;
+  };
+  /** Shows a job that synchronises a realm. */
+  "GET /cluster/jobs/realm-sync/{id}": {
+    params: {
+      /** Its name. */
+      id: string;
+    };
+    output: SyncJobShown;
+  };
+  /** Adds a job that synchronises a realm. */
+  "POST /cluster/jobs/realm-sync/{id}": {
+    params: {
+      /** Its name: 2 to 64 letters, digits, `-` and `_`, a letter first. */
+      id: string;
+      /** The realm, of type ldap or ad. */
+      realm: string;
+      /** When it is done, by the host's clock: e.g. `daily`, `mon..fri 22:30` or `0/15`. */
+      schedule: string;
+      /** Description. */
+      comment?: string;
+      /** Whether it is done (default 1). */
+      enabled?: Flag;
+      /** Whether new users can log in (default as the realm says). */
+      "enable-new"?: Flag;
+      /** What of users and groups that the directory no longer has is removed, separated by semicolons:
+       * `acl`, `entry`, `properties`; or `none` (default as the realm says). */
+      "remove-vanished"?: string;
+      /** What is synchronised (default as the realm says). */
+      scope?: "users" | "groups" | "both";
+    };
+    output: null;
+  };
+  /** Changes a job that synchronises a realm. One also needs Realm.AllocateUser for its realm. */
+  "PUT /cluster/jobs/realm-sync/{id}": {
+    params: {
+      /** Its name. */
+      id: string;
+      /** When it is done, by the host's clock. */
+      schedule?: string;
+      /** Description. */
+      comment?: string;
+      /** Whether it is done (default 1). */
+      enabled?: Flag;
+      /** Whether new users can log in (default as the realm says). */
+      "enable-new"?: Flag;
+      /** What of users and groups that the directory no longer has is removed, separated by semicolons:
+       * `acl`, `entry`, `properties`; or `none` (default as the realm says). */
+      "remove-vanished"?: string;
+      /** What is synchronised (default as the realm says). */
+      scope?: "users" | "groups" | "both";
+      /** Settings to put back to their defaults, separated by commas. */
+      delete?: string;
+    };
+    output: null;
+  };
+  /** Removes a job that synchronises a realm. What was brought here stays. */
+  "DELETE /cluster/jobs/realm-sync/{id}": {
+    params: {
+      /** Its name. */
+      id: string;
+    };
+    output: null;
+  };
+  /** Shows when a schedule comes next. */
+  "GET /cluster/jobs/schedule-analyze": {
+    params: {
+      /** The schedule. */
+      schedule: string;
+      /** After when, in seconds since 1970 (default now). */
+      starttime?: number;
+      /** How many instants to show (default 10). */
+      iterations?: number;
+    };
+    output: Array<ScheduledTime>;
   };
   /** Shows how the figures of a node went. */
   "GET /nodes/{node}/rrddata": {

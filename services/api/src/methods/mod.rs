@@ -28,6 +28,7 @@ pub mod openid;
 pub mod pools;
 pub mod qemu;
 pub mod realms;
+pub mod schedules;
 pub mod snapshots;
 pub mod storage;
 pub mod system;
@@ -64,6 +65,7 @@ pub const ALL: &[&[Declaration]] = &[
     snapshots::DECLARED,
     bulk::DECLARED,
     jobs::DECLARED,
+    schedules::DECLARED,
     figures::DECLARED,
     metrics::DECLARED,
     notifications::DECLARED,

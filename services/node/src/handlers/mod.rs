@@ -22,6 +22,7 @@ pub mod openid;
 pub mod pools;
 pub mod qemu;
 pub mod realms;
+pub mod schedules;
 pub mod snapshots;
 pub mod storage;
 pub mod storage_config;
@@ -56,6 +57,7 @@ pub fn router() -> Router {
     openid::register(&mut router);
     pools::register(&mut router);
     qemu::register(&mut router);
+    schedules::register(&mut router);
     snapshots::register(&mut router);
     storage::register(&mut router);
     storage_config::register(&mut router);

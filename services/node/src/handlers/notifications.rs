@@ -6,6 +6,7 @@ mod targets;
 use crate::call::Call;
 use crate::notifications::Notifications;
 use crate::router::Router;
+use crate::schedules;
 use basalt_api::methods::NoParams;
 use basalt_api::methods::notifications::{
     GotifyDelete, GotifyGet, GotifyList, MatcherChange, MatcherCreate, MatcherDelete, MatcherField,
@@ -64,7 +65,9 @@ async fn test(call: Call, path: NotifyPath) -> Result<()> {
 }
 
 fn fields() -> Vec<MatcherField> {
-    let names = ["type", "hostname"].map(str::to_owned).into_iter();
+    let names = ["type", "hostname", "job-id"]
+        .map(str::to_owned)
+        .into_iter();
     names.map(|name| MatcherField { name }).collect()
 }
 
@@ -79,7 +82,15 @@ async fn values(call: Call, _: NoParams) -> Result<Vec<MatcherFieldValue>> {
         value: call.node.name.clone(),
         comment: None,
     };
-    Ok(EventType::ALL.iter().map(known).chain([node]).collect())
+    let jobs = schedules::read(&call.node.store)?.map(|stored| stored.value);
+    let jobs = jobs.unwrap_or_default().into_iter();
+    let job = jobs.map(|(id, job)| MatcherFieldValue {
+        field: "job-id".to_owned(),
+        value: id,
+        comment: job.fields.comment,
+    });
+    let kinds = EventType::ALL.iter().map(known);
+    Ok(kinds.chain([node]).chain(job).collect())
 }
 
 fn comment(kind: EventType) -> &'static str {

@@ -359,7 +359,7 @@ async fn a_test_gets_there_or_says_what_is_missing() {
     let fields = ask(&rig, "GET /cluster/notifications/matcher-fields", "").await;
     assert_eq!(
         *fields.data(),
-        json!([{"name": "type"}, {"name": "hostname"}])
+        json!([{"name": "type"}, {"name": "hostname"}, {"name": "job-id"}])
     );
     let values = ask(&rig, "GET /cluster/notifications/matcher-field-values", "").await;
     let values = values.data().to_string();
