@@ -6008,7 +6008,7 @@ export interface Methods {
     };
     output: NotifySendmail;
   };
-  /** Adds mail by way of this host as target. The host has no mail server of its own: set `relay` to */
+  /** Adds mail by way of this host as target. */
   "POST /cluster/notifications/endpoints/sendmail": {
     params: {
       /** Its name: 2 to 64 letters, digits, `-` and `_`, a letter first. No other target or matcher may
@@ -6059,7 +6059,7 @@ export interface Methods {
     };
     output: null;
   };
-  /** Removes a target that is mail by way of this host, unless a matcher names it; the one that is */
+  /** Removes a target that is mail by way of this host, unless a matcher names it. */
   "DELETE /cluster/notifications/endpoints/sendmail/{name}": {
     params: {
       /** Its name. */
@@ -6167,7 +6167,7 @@ export interface Methods {
     };
     output: NotifyWebhook;
   };
-  /** Adds a webhook as target: a request whose address, headers and body are templates. In */
+  /** Adds a webhook as target: a request whose address, headers and body are templates. */
   "POST /cluster/notifications/endpoints/webhook": {
     params: {
       /** Its name: 2 to 64 letters, digits, `-` and `_`, a letter first. No other target or matcher may

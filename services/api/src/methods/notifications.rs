@@ -360,8 +360,10 @@ endpoints! {
         cli: "notify sendmail show",
     }
 
-    /// Adds mail by way of this host as target. The host has no mail server of its own: set `relay` to
-    /// a target of type smtp, or nothing can be sent.
+    /// Adds mail by way of this host as target.
+    ///
+    /// The host has no mail server of its own: set `relay` to a target of type smtp, or nothing can be
+    /// sent.
     SendmailCreate: Post "/cluster/notifications/endpoints/sendmail" {
         params: NotifyNew<Sendmail>,
         output: (),
@@ -377,8 +379,9 @@ endpoints! {
         cli: "notify sendmail set",
     }
 
-    /// Removes a target that is mail by way of this host, unless a matcher names it; the one that is
-    /// there from the beginning is put back to what it was.
+    /// Removes a target that is mail by way of this host, unless a matcher names it.
+    ///
+    /// The one that is there from the beginning is put back to what it was.
     SendmailDelete: Delete "/cluster/notifications/endpoints/sendmail/{name}" {
         params: NotifyPath,
         output: (),
@@ -442,8 +445,9 @@ endpoints! {
         cli: "notify webhook show",
     }
 
-    /// Adds a webhook as target: a request whose address, headers and body are templates. In
-    /// `{{ … }}` may stand title, message, severity, timestamp, fields.NAME and secrets.NAME, and
+    /// Adds a webhook as target: a request whose address, headers and body are templates.
+    ///
+    /// In `{{ … }}` may stand title, message, severity, timestamp, fields.NAME and secrets.NAME, and
     /// url-encode, escape or json before it.
     WebhookCreate: Post "/cluster/notifications/endpoints/webhook" {
         params: NotifyNew<Webhook>,
