@@ -112,16 +112,19 @@ impl FromStr for FieldMatch {
             ));
         };
         let field = field.to_owned();
-        Ok(match kind {
-            "regex" => Self::Regex {
-                field,
-                pattern: value.to_owned(),
-            },
-            _ => Self::Exact {
-                field,
-                values: value.split(',').map(|one| one.trim().to_owned()).collect(),
-            },
-        })
+        if kind == "regex" {
+            let pattern = value.to_owned();
+            return Ok(Self::Regex { field, pattern });
+        }
+        let values = value.split(',').map(|one| one.trim().to_owned());
+        let values: Vec<String> = values.collect();
+        match values.iter().any(String::is_empty) {
+            true => Err(format!(
+                "'{}' names an empty value: write exact:FIELD=VALUE,VALUE",
+                text.escape_debug()
+            )),
+            false => Ok(Self::Exact { field, values }),
+        }
     }
 }
 
@@ -185,6 +188,8 @@ mod tests {
             "type",
             "exact:type=",
             "exact:=x",
+            "exact:type=a,,b",
+            "exact:type= ",
             "other:type=x",
             "regex:a b=c",
         ] {
