@@ -5,10 +5,12 @@
 use std::fmt::Debug;
 
 use basalt_fuzz::input::Input;
+use basalt_model::calendar::{CalendarEvent, DailySpan};
 use basalt_model::field::Field;
 use basalt_model::guest::{Description, GuestName, Startup, Tags};
 use basalt_model::lxc::{AddressList, CpuLimit, Features, LxcNet, NameList, Rootfs};
 use basalt_model::network::{InterfaceName, Ip4Config, Ip6Config, Mac};
+use basalt_model::notify::{FieldMatch, HttpHeader, MailAddress, MailTo, SeverityMatch};
 use basalt_model::propstring;
 use basalt_model::qemu::{BootOrder, EfiDisk, QemuDisk, QemuNet, Smbios, SystemUuid};
 use basalt_model::storage::{
@@ -31,6 +33,15 @@ fn text<T: std::str::FromStr + ToString + PartialEq + Debug>(text: &str) {
     let Ok(value) = text.parse::<T>() else { return };
     let printed = value.to_string();
     assert_eq!(printed.parse().ok(), Some(value), "{text:?}, {printed:?}");
+}
+
+/// A schedule; what it comes to is looked for, too.
+fn schedule(given: &str) {
+    field::<CalendarEvent>(given);
+    if let Ok(event) = given.parse::<CalendarEvent>() {
+        let next = event.next(1_800_000_000);
+        assert!(next.is_none_or(|next| next > 1_800_000_000), "{given:?}");
+    }
 }
 
 /// Readers of all kinds of settings.
@@ -65,6 +76,13 @@ const KINDS: &[fn(&str)] = &[
     text::<Userid>,
     text::<Authid>,
     text::<Upid>,
+    field::<DailySpan>,
+    field::<FieldMatch>,
+    field::<SeverityMatch>,
+    field::<HttpHeader>,
+    field::<MailAddress>,
+    field::<MailTo>,
+    schedule,
     |text| drop(propstring::split(text, Some("file"))),
 ];
 

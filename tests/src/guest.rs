@@ -216,12 +216,17 @@ impl Guest {
 
 /// The id that changes with every boot of a guest's kernel or init.
 pub fn boot_mark(console: &mut Console, kind: Kind) -> Result<String> {
-    let command = match kind {
-        Kind::Vm => "cat /proc/sys/kernel/random/boot_id",
+    let (command, len) = match kind {
+        Kind::Vm => ("cat /proc/sys/kernel/random/boot_id", Some(36)),
         // A container shares the host's boot id; the start time of its init is its own.
-        Kind::Ct => "cut -d' ' -f22 /proc/1/stat",
+        Kind::Ct => ("cut -d' ' -f22 /proc/1/stat", None),
     };
-    console.run(command, Duration::from_secs(60))
+    let said = console.run(command, Duration::from_secs(60))?;
+    // The kernel of a machine that has just booted may say something in between.
+    let mut words = said.split_whitespace();
+    let mark = words.find(|word| len.is_none_or(|len| word.len() == len));
+    mark.map(str::to_owned)
+        .with_context(|| format!("{command}: {said:?}"))
 }
 
 /// A file's size in bytes.

@@ -32,6 +32,7 @@ const UNSAFE: &[(&str, &str)] = &[
     ("UpdateConfigPut", "asks servers"),
     ("MetricServerCreate", "sends figures anywhere"),
     ("MetricServerUpdate", "sends figures anywhere"),
+    ("NotifyTargetTest", "asks servers"),
     ("NodeDnsPut", "changes the host's name servers"),
     ("DomainSync", "asks directories"),
     ("AcmeTos", "asks authorities"),

@@ -22,7 +22,7 @@ pub const COMMON: [&str; 4] = ["output-format", "no-wait", "socket", FILE];
 
 /// Parameters that are secrets: without their option they are asked for, so that they need not stand
 /// on a command line, where everybody can read them.
-const SECRETS: [&str; 2] = ["password", "bind-password"];
+const SECRETS: [&str; 3] = ["password", "bind-password", "token"];
 /// Parameters that name a file to read instead, for the same reason, or because they are long.
 const FROM_FILES: [(&str, &[&str]); 4] = [
     (

@@ -7,6 +7,7 @@
 pub mod access;
 pub mod acme;
 pub mod balloon;
+pub mod calendar;
 pub mod container;
 pub mod cpu;
 pub mod disk;
@@ -20,6 +21,7 @@ pub mod machine;
 pub mod mapping;
 pub mod metrics;
 pub mod network;
+pub mod notify;
 pub mod passthrough;
 pub mod pool;
 pub mod propstring;

@@ -20,9 +20,11 @@ mod host;
 mod host_config;
 mod journal;
 mod metric_servers;
+mod notifications;
 mod pam;
 mod report;
 mod router;
+mod schedules;
 mod server;
 mod state;
 mod upload;
@@ -115,6 +117,8 @@ async fn run(options: Options, last_words: &Path) -> Result<()> {
     tokio::spawn(async move { starting.autostart().await });
     let sampling = tokio::spawn(figures::sampler::run(Arc::clone(&node)));
     tokio::spawn(acme::renewal::keep(Arc::clone(&node)));
+    tokio::spawn(notifications::fallback::tell(Arc::clone(&node)));
+    tokio::spawn(schedules::keep(Arc::clone(&node)));
     let connections = TaskTracker::new();
     loop {
         tokio::select! {

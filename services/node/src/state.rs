@@ -10,6 +10,7 @@ use basalt_metrics::Histories;
 use basalt_model::host::{HostConfig, Pool};
 use basalt_model::storage::{ContentKinds, StorageConfig, StorageDriver, StorageId, ZfsBlockSize};
 use basalt_network::Network;
+use basalt_notify::Notifier;
 use basalt_storage::Storages;
 use basalt_store::{Expect, Transaction};
 use basalt_unit::Units;
@@ -48,6 +49,8 @@ pub struct Node {
     pub histories: Arc<Histories>,
     /// The last figures of everything.
     pub recent: Arc<Recent>,
+    /// Tells people elsewhere of what happens.
+    pub notifier: Notifier,
     /// Guests as they were last read.
     pub parsed: Arc<Parsed>,
     /// Where the sockets of running virtual machines are.
@@ -78,11 +81,13 @@ impl Node {
         let samples = Arc::new(Samples::default());
         // The first look, so that the first question about the host's load has an answer.
         crate::host::status(&samples);
+        let notifier = crate::notifications::notifier(&core);
         let histories = Arc::new(Histories::new(core.settings.state.join(HISTORIES)));
         Ok(Self {
             core,
             histories,
             recent: Arc::default(),
+            notifier,
             storages,
             network: Network::connect()?,
             units,

@@ -18,12 +18,14 @@ mod host;
 mod keys;
 mod mappings;
 mod metrics;
+mod notifications;
 mod openid;
 mod pools;
 #[path = "../../openid/tests/rig/mod.rs"]
 mod provider;
 mod realms;
 mod rig;
+mod schedules;
 #[path = "../../directory/tests/rig/mod.rs"]
 mod slapd;
 mod walk;

@@ -5,10 +5,12 @@
 import { QueryClient, queryOptions, useQuery, type Query } from "@tanstack/react-query";
 import { asGuest, byVmid, type Guest, type GuestRef } from "../model/guest";
 import { History } from "../model/history";
+import type { NotifyKind } from "../model/notifications";
 import type { ContentKind } from "../model/volume";
 import { readRrd, type RrdSource, type Timeframe } from "../model/rrd";
 import { api, getAny } from "./client";
 import { ApiError } from "./error";
+import { readNotify } from "./notifications";
 import type { GuestStatus, NodeStatus, Resource, Volume } from "./types";
 
 /** Samples of every node and guest seen so far; read through `components/useHistory`. */
@@ -110,6 +112,25 @@ export const queries = {
     queryOptions({
       queryKey: ["realms", realm],
       queryFn: ({ signal }) => api.get("/access/domains/{realm}", { realm }, signal),
+      gcTime: 0,
+      staleTime: 0,
+      refetchOnWindowFocus: false,
+      retry: false,
+    }),
+  notifyTargets: () =>
+    queryOptions({
+      queryKey: ["notifications", "targets"],
+      queryFn: ({ signal }) => api.get("/cluster/notifications/targets", {}, signal),
+    }),
+  matchers: () =>
+    queryOptions({
+      queryKey: ["notifications", "matchers"],
+      queryFn: ({ signal }) => api.get("/cluster/notifications/matchers", {}, signal),
+    }),
+  notification: (kind: NotifyKind, name: string) =>
+    queryOptions({
+      queryKey: ["notifications", kind, name],
+      queryFn: ({ signal }) => readNotify(kind, name, signal),
       gcTime: 0,
       staleTime: 0,
       refetchOnWindowFocus: false,

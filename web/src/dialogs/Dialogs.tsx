@@ -12,6 +12,7 @@ const AddFactor = lazy(() => import("./AddFactor"));
 const ChangeFactor = lazy(() => import("./ChangeFactor"));
 const RemoveFactor = lazy(() => import("./RemoveFactor"));
 const RealmDialog = lazy(() => import("./RealmDialog"));
+const NotifyDialog = lazy(() => import("./NotifyDialog"));
 const SyncDialog = lazy(() => import("./SyncDialog"));
 const StateDiskDialog = lazy(() => import("./StateDiskDialog"));
 const CertificateDialog = lazy(() => import("./CertificateDialog"));
@@ -46,6 +47,8 @@ function Opened({ dialog }: { dialog: Dialog }) {
       return <RealmDialog type={dialog.type} realm={dialog.realm} onClose={closeDialog} />;
     case "realm-sync":
       return <SyncDialog realm={dialog.realm} onClose={closeDialog} />;
+    case "notify":
+      return <NotifyDialog what={dialog.what} name={dialog.name} onClose={closeDialog} />;
     case "state-disk":
       return <StateDiskDialog at={dialog.at} disk={dialog.disk} onClose={closeDialog} />;
     case "certificate":

@@ -3,6 +3,7 @@ import { useSyncExternalStore, type ReactNode } from "react";
 import type { Factor, FactorType, RealmType } from "../api/schema";
 import type { Task } from "../api/types";
 import type { GuestRef } from "../model/guest";
+import type { NotifyKind } from "../model/notifications";
 
 export interface Confirm {
   kind: "confirm";
@@ -30,6 +31,7 @@ export type Dialog =
   | { kind: "factor-remove"; userid: string; factor: Factor }
   | { kind: "realm"; type: RealmType; realm?: string | undefined }
   | { kind: "realm-sync"; realm: string }
+  | { kind: "notify"; what: NotifyKind; name?: string | undefined }
   | { kind: "state-disk"; at: GuestRef; disk: StateDisk }
   | { kind: "certificate"; node: string }
   | { kind: "task"; task: Pick<Task, "upid" | "node" | "type" | "id" | "user" | "starttime"> };

@@ -14,12 +14,14 @@ import { bytes, duration, share } from "../model/format";
 import { AllFactors } from "./AllFactors";
 import { AuditLog } from "./AuditLog";
 import NotFoundPage from "./NotFoundPage";
+import { Notifications } from "./Notifications";
 import { Realms } from "./Realms";
 
 const TABS = [
   { key: "summary", title: "Summary" },
   { key: "realms", title: "Realms" },
   { key: "factors", title: "Second factors" },
+  { key: "notifications", title: "Notifications" },
   { key: "log", title: "Audit log" },
 ];
 
@@ -52,6 +54,8 @@ export default function DatacenterPage() {
           <Realms />
         ) : tab === "factors" ? (
           <AllFactors />
+        ) : tab === "notifications" ? (
+          <Notifications />
         ) : tab === "log" ? (
           <AuditLog />
         ) : (

@@ -24,10 +24,12 @@ pub mod mapping;
 pub mod mapping_pci;
 pub mod metrics;
 pub mod nodes;
+pub mod notifications;
 pub mod openid;
 pub mod pools;
 pub mod qemu;
 pub mod realms;
+pub mod schedules;
 pub mod snapshots;
 pub mod storage;
 pub mod system;
@@ -65,8 +67,10 @@ pub const ALL: &[&[Declaration]] = &[
     snapshots::DECLARED,
     bulk::DECLARED,
     jobs::DECLARED,
+    schedules::DECLARED,
     figures::DECLARED,
     metrics::DECLARED,
+    notifications::DECLARED,
 ];
 
 /// Parameters of a method that takes none.

@@ -2,6 +2,7 @@
 
 use super::proofs::{Follower, Proofs, Way};
 use super::{accounts, blocking, connect, hooks, plugins, renewal};
+use crate::auth::now;
 use crate::certificate::{self, custom};
 use crate::core::Core;
 use crate::error::IntoApi;
@@ -11,8 +12,10 @@ use basalt_acme::CertificateRequest;
 use basalt_api::methods::nodes::NodeConfig;
 use basalt_api::{Error, Result};
 use basalt_model::acme::{AcmeDomain, ConfigId, STANDALONE};
+use basalt_model::notify::{EventType, Severity};
 use basalt_model::upid::Upid;
 use basalt_model::userid::Authid;
+use basalt_notify::Event;
 use basalt_tasks::{NewTask, TaskContext};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -128,11 +131,36 @@ pub fn start(node: &Arc<Node>, user: &Authid, deed: Deed) -> Result<Upid> {
     let work = Arc::clone(node);
     let spawned = node.tasks.spawn(task, |context| async move {
         match deed {
-            Deed::Order | Deed::Renew => order(&work, &context).await,
+            Deed::Order => order(&work, &context).await,
+            Deed::Renew => {
+                let renewed = order(&work, &context).await;
+                if let Err(error) = &renewed {
+                    work.notify(not_renewed(&work, error));
+                }
+                renewed
+            }
             Deed::Revoke => revoke(&work, &context).await,
         }
     });
     spawned.api()
+}
+
+/// What people are told of a renewal that failed.
+fn not_renewed(node: &Node, error: &Error) -> Event {
+    let name = &node.name;
+    let until = certificate::read(&node.settings.state).map(|one| one.notafter);
+    let days = until.map_or(0, |end| end.saturating_sub(now()) / renewal::DAY);
+    let body = format!(
+        "The certificate of {name} was not renewed:\n\n{error}\n\nIt is valid for {days} more days. The \
+         renewal is tried again within a day; the log of the task acmerenew says more.\n"
+    );
+    let title = format!("{name}: the certificate was not renewed");
+    Event::new(
+        EventType::CertificateRenewal,
+        Severity::Error,
+        &title,
+        &body,
+    )
 }
 
 async fn order(node: &Arc<Node>, context: &TaskContext) -> Result<()> {

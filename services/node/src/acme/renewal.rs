@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 const HOUR: u64 = 3600;
-const DAY: u64 = 24 * HOUR;
+/// Seconds of a day.
+pub const DAY: u64 = 24 * HOUR;
 /// A certificate is renewed so long before its end, or a third of its life if that is less.
 const MARGIN: u64 = 30 * DAY;
 /// The first look comes within this after the start.

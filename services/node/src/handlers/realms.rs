@@ -2,6 +2,7 @@
 
 use crate::auth::{Access, Parts};
 use crate::call::Call;
+use crate::core::Core;
 use crate::router::Router;
 use basalt_access::Realms;
 use basalt_access::realms::{self as stored, Directory, Found, Realm as StoredRealm, SyncOptions};
@@ -12,6 +13,7 @@ use basalt_api::methods::realms::{
 use basalt_api::{Error, Result};
 use basalt_directory::Client;
 use basalt_model::upid::Upid;
+use basalt_model::userid::Authid;
 use basalt_store::Transaction;
 use basalt_tasks::{NewTask, TaskContext};
 use std::sync::Arc;
@@ -23,7 +25,9 @@ pub fn register(router: &mut Router) {
     router.on::<DomainCreate, _, _, _>(async |call, params| create(&call, params).await);
     router.on::<DomainUpdate, _, _, _>(async |call, params| update(&call, params).await);
     router.on::<DomainDelete, _, _, _>(async |call, params| delete(&call, params).await);
-    router.on::<DomainSync, _, _, _>(async |call, params| sync(&call, params));
+    router.on::<DomainSync, _, _, _>(async |call, params| {
+        start_sync(&call.core, call.auth(), params)
+    });
 }
 
 fn list(call: &Call) -> Vec<Realm> {
@@ -199,28 +203,36 @@ struct Sync {
     dry_run: bool,
 }
 
-fn sync(call: &Call, params: RealmSync) -> Result<Upid> {
-    let realm = call.access.realms.get(&params.realm)?;
+/// The directory that a synchronisation reads, and what it does. Refuses one that cannot be done.
+pub fn check_sync(realms: &Realms, params: &RealmSync) -> Result<(Directory, SyncOptions)> {
+    let realm = realms.get(&params.realm)?;
     let directory = realm.directory().ok_or_else(|| {
         Error::param(
             "realm",
             "only realms of type ldap and ad can be synchronised",
         )
     })?;
+    Ok((directory.clone(), directory.sync.with(params)?))
+}
+
+/// Begins the task that synchronises a realm.
+pub fn start_sync(core: &Arc<Core>, user: &Authid, params: RealmSync) -> Result<Upid> {
+    let (directory, options) = check_sync(&core.access.snapshot().realms, &params)?;
     let sync = Sync {
-        options: directory.sync.with(&params)?,
-        directory: directory.clone(),
+        options,
+        directory,
         dry_run: params.dry_run.unwrap_or(false),
         realm: params.realm,
     };
     let task = NewTask {
         kind: "auth-realm-sync",
         id: sync.realm.clone(),
-        user: call.auth(),
+        user,
         lock: None,
     };
-    let core = Arc::clone(&call.core);
-    let spawned = call.core.tasks.spawn(task, |context| async move {
+    let tasks = core.tasks.clone();
+    let core = Arc::clone(core);
+    let spawned = tasks.spawn(task, |context| async move {
         let secret = core.access.secret_of(&sync.realm).map_err(Error::failed)?;
         let client = Client::new(sync.directory.clone(), secret);
         context.log(format_args!(

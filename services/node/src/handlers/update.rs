@@ -82,7 +82,7 @@ fn slot(found: status::SlotStatus) -> UpdateSlot {
 }
 
 /// The version that was left behind, as the supervisor tells it.
-fn failure(run: &Path) -> Option<UpdateFailure> {
+pub fn failure(run: &Path) -> Option<UpdateFailure> {
     let text = std::fs::read(run.join("init.json")).ok()?;
     let mut state: serde_json::Value = serde_json::from_slice(&text).ok()?;
     serde_json::from_value(state["failed_update"].take()).ok()

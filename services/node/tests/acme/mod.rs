@@ -109,6 +109,22 @@ async fn an_order_that_fails_leaves_the_old_certificate_and_tells_why() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewal_that_fails_is_told_of() {
+    let server = Server::start().await;
+    let rig = host(&server).await;
+    let listener = crate::notifications::Listener::start();
+    listener.subscribe(&rig).await;
+    let form = format!("acme={}", encode("domains=a.example.org"));
+    rig.ask(CONFIG, ROOT, &form).await.data();
+    task(&rig, &format!("POST {CERTIFICATE}"), "force=1").await;
+    server.change(|server| server.port = 1);
+    let end = task(&rig, &format!("PUT {CERTIFICATE}"), "force=1").await;
+    assert!(end.contains("a.example.org"), "{end}");
+    let title = "n1: the certificate was not renewed";
+    assert_eq!(listener.title().await, title);
+}
+
 #[tokio::test]
 async fn settings_that_could_not_be_ordered_are_refused() {
     let rig = Rig::start().await;
