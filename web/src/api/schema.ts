@@ -1879,6 +1879,60 @@ export type ReplicationJob = {
   guest: number;
 };
 
+/** A job in a list. */
+export type SyncJobEntry = {
+  /** Its name. */
+  id: string;
+  /** Whether it is done. */
+  enabled: Flag;
+  /** The realm. */
+  realm: string;
+  /** When it is done. */
+  schedule: string;
+  /** Description. */
+  comment?: string;
+  /** What of users and groups that the directory no longer has is removed. */
+  "remove-vanished"?: string;
+  /** What is synchronised. */
+  scope?: SyncScope;
+  /** When it began last, in seconds since 1970. */
+  "last-run"?: number;
+  /** When it begins next, in seconds since 1970. */
+  "next-run"?: number;
+};
+
+/** What a synchronisation is about. */
+export type SyncScope = "users" | "groups" | "both";
+
+/** A job as it is set. */
+export type SyncJobShown = {
+  /** Its name. */
+  id: string;
+  /** The realm, of type ldap or ad. */
+  realm: string;
+  /** When it is done, by the host's clock: e.g. `daily`, `mon..fri 22:30` or `0/15`. */
+  schedule: string;
+  /** Description. */
+  comment?: string;
+  /** Whether it is done (default 1). */
+  enabled?: Flag;
+  /** Whether new users can log in (default as the realm says). */
+  "enable-new"?: Flag;
+  /** What of users and groups that the directory no longer has is removed, separated by semicolons:
+   * `acl`, `entry`, `properties`; or `none` (default as the realm says). */
+  "remove-vanished"?: string;
+  /** What is synchronised (default as the realm says). */
+  scope?: SyncScope;
+};
+
+/** An instant. */
+export type ScheduledTime = {
+  /** Seconds since 1970. */
+  timestamp: number;
+  /** In words, in universal time. */
+  utc: string;
+};
+
 /** Figures of a node in one row. What was not sampled is absent. */
 export type NodeFigures = {
   /** Begin of the row, in seconds since 1970. */
@@ -2060,6 +2114,269 @@ export type Metric = {
 
 /** How a figure behaves. */
 export type MetricType = "gauge" | "counter" | "derive";
+
+/** A target in the list of all. */
+export type NotifyTarget = {
+  /** Its name. */
+  name: string;
+  /** Its kind. */
+  type: "sendmail" | "gotify" | "smtp" | "webhook";
+  /** Description. */
+  comment?: string;
+  /** Whether it is told nothing. */
+  disable: Flag;
+  /** Whether it is there from the beginning. */
+  origin: "user-created" | "builtin" | "modified-builtin";
+};
+
+/** A field that rules of matchers can look at. */
+export type MatcherField = {
+  /** Its name. */
+  name: string;
+};
+
+/** A value that a field can have. */
+export type MatcherFieldValue = {
+  /** Name of the field. */
+  field: string;
+  /** The value. */
+  value: string;
+  /** What it says. */
+  comment?: string;
+};
+
+/** One in a list. */
+export type NotifyMatcherEntry = {
+  /** Its name. */
+  name: string;
+  /** Whether it is there from the beginning. */
+  origin: "user-created" | "builtin" | "modified-builtin";
+  /** Description. */
+  comment?: string;
+  /** Whether it is ignored (default no). */
+  disable?: Flag;
+  /** Whether it takes the events that its rules do not hold for, instead of the others. */
+  "invert-match"?: Flag;
+  /** When events happen: `[DAYS] [FROM-TO]`, e.g. `mon..fri 8-17`, by the host's clock. */
+  "match-calendar"?: Array<string>;
+  /** What events say: `exact:FIELD=VALUE,VALUE…` or `regex:FIELD=EXPRESSION`. */
+  "match-field"?: Array<string>;
+  /** How bad events are: severities, separated by commas. */
+  "match-severity"?: Array<string>;
+  /** Whether all rules must hold, or any (default all). */
+  mode?: MatcherMode;
+  /** The targets that are told. */
+  target?: Array<string>;
+};
+
+/** How many of a matcher's rules must hold. */
+export type MatcherMode = "all" | "any";
+
+/** One as it is set; its secrets stay here. */
+export type NotifyMatcher = {
+  /** Its name. */
+  name: string;
+  /** Description. */
+  comment?: string;
+  /** Whether it is ignored (default no). */
+  disable?: Flag;
+  /** Whether it takes the events that its rules do not hold for, instead of the others. */
+  "invert-match"?: Flag;
+  /** When events happen: `[DAYS] [FROM-TO]`, e.g. `mon..fri 8-17`, by the host's clock. */
+  "match-calendar"?: Array<string>;
+  /** What events say: `exact:FIELD=VALUE,VALUE…` or `regex:FIELD=EXPRESSION`. */
+  "match-field"?: Array<string>;
+  /** How bad events are: severities, separated by commas. */
+  "match-severity"?: Array<string>;
+  /** Whether all rules must hold, or any (default all). */
+  mode?: MatcherMode;
+  /** The targets that are told. */
+  target?: Array<string>;
+  /** Changes whenever a setting of notifications does. */
+  digest: string;
+};
+
+/** One in a list. */
+export type NotifyGotifyEntry = {
+  /** Its name. */
+  name: string;
+  /** Whether it is there from the beginning. */
+  origin: "user-created" | "builtin" | "modified-builtin";
+  /** Description. */
+  comment?: string;
+  /** Whether it is told nothing (default no). */
+  disable?: Flag;
+  /** Address of the server, e.g. `https://gotify.example.org`. */
+  server: string;
+};
+
+/** One as it is set; its secrets stay here. */
+export type NotifyGotify = {
+  /** Its name. */
+  name: string;
+  /** Description. */
+  comment?: string;
+  /** Whether it is told nothing (default no). */
+  disable?: Flag;
+  /** Address of the server, e.g. `https://gotify.example.org`. */
+  server: string;
+  /** Changes whenever a setting of notifications does. */
+  digest: string;
+};
+
+/** One in a list. */
+export type NotifySendmailEntry = {
+  /** Its name. */
+  name: string;
+  /** Whether it is there from the beginning. */
+  origin: "user-created" | "builtin" | "modified-builtin";
+  /** Description. */
+  comment?: string;
+  /** Whether it is told nothing (default no). */
+  disable?: Flag;
+  /** Name of the sender (default Basalt). */
+  author?: string;
+  /** Address of the sender (default that of the relay). */
+  "from-address"?: string;
+  /** Addresses that get the mail; a name without `@` is a user of realm pam. */
+  mailto?: Array<string>;
+  /** Users that get the mail, at the addresses that they have here. */
+  "mailto-user"?: Array<string>;
+  /** The target of type smtp whose server and login send the mail. Without it nothing can be sent,
+   * for the host has no mail server of its own. */
+  relay?: string;
+};
+
+/** One as it is set; its secrets stay here. */
+export type NotifySendmail = {
+  /** Its name. */
+  name: string;
+  /** Description. */
+  comment?: string;
+  /** Whether it is told nothing (default no). */
+  disable?: Flag;
+  /** Name of the sender (default Basalt). */
+  author?: string;
+  /** Address of the sender (default that of the relay). */
+  "from-address"?: string;
+  /** Addresses that get the mail; a name without `@` is a user of realm pam. */
+  mailto?: Array<string>;
+  /** Users that get the mail, at the addresses that they have here. */
+  "mailto-user"?: Array<string>;
+  /** The target of type smtp whose server and login send the mail. Without it nothing can be sent,
+   * for the host has no mail server of its own. */
+  relay?: string;
+  /** Changes whenever a setting of notifications does. */
+  digest: string;
+};
+
+/** One in a list. */
+export type NotifySmtpEntry = {
+  /** Its name. */
+  name: string;
+  /** Whether it is there from the beginning. */
+  origin: "user-created" | "builtin" | "modified-builtin";
+  /** Name or address of the mail server. */
+  server: string;
+  /** Address of the sender. */
+  "from-address": string;
+  /** Description. */
+  comment?: string;
+  /** Whether it is told nothing (default no). */
+  disable?: Flag;
+  /** Name of the sender (default Basalt). */
+  author?: string;
+  /** Addresses that get the mail; a name without `@` is a user of realm pam. */
+  mailto?: Array<string>;
+  /** Users that get the mail, at the addresses that they have here. */
+  "mailto-user"?: Array<string>;
+  /** How the connection is kept secret (default tls). */
+  mode?: SmtpMode;
+  /** Port (default 465 for tls, 587 for starttls, 25 for insecure). */
+  port?: number;
+  /** Name of the account at the server. */
+  username?: string;
+};
+
+/** How a connection to a mail server is kept secret. */
+export type SmtpMode = "insecure" | "starttls" | "tls";
+
+/** One as it is set; its secrets stay here. */
+export type NotifySmtp = {
+  /** Its name. */
+  name: string;
+  /** Name or address of the mail server. */
+  server: string;
+  /** Address of the sender. */
+  "from-address": string;
+  /** Description. */
+  comment?: string;
+  /** Whether it is told nothing (default no). */
+  disable?: Flag;
+  /** Name of the sender (default Basalt). */
+  author?: string;
+  /** Addresses that get the mail; a name without `@` is a user of realm pam. */
+  mailto?: Array<string>;
+  /** Users that get the mail, at the addresses that they have here. */
+  "mailto-user"?: Array<string>;
+  /** How the connection is kept secret (default tls). */
+  mode?: SmtpMode;
+  /** Port (default 465 for tls, 587 for starttls, 25 for insecure). */
+  port?: number;
+  /** Name of the account at the server. */
+  username?: string;
+  /** Changes whenever a setting of notifications does. */
+  digest: string;
+};
+
+/** One in a list. */
+export type NotifyWebhookEntry = {
+  /** Its name. */
+  name: string;
+  /** Whether it is there from the beginning. */
+  origin: "user-created" | "builtin" | "modified-builtin";
+  /** What is done. */
+  method: WebhookMethod;
+  /** Address; a template. */
+  url: string;
+  /** Body of the request as base64; a template. */
+  body?: string;
+  /** Description. */
+  comment?: string;
+  /** Whether it is told nothing (default no). */
+  disable?: Flag;
+  /** Headers of the request: `name=NAME,value=BASE64`; the values are templates. */
+  header?: Array<string>;
+  /** Secrets that templates use as `{{ secrets.NAME }}`: `name=NAME,value=BASE64`. Values are never
+   * shown; a secret whose value is left out keeps the one it has. */
+  secret?: Array<string>;
+};
+
+/** What a webhook does. */
+export type WebhookMethod = "post" | "put" | "get";
+
+/** One as it is set; its secrets stay here. */
+export type NotifyWebhook = {
+  /** Its name. */
+  name: string;
+  /** What is done. */
+  method: WebhookMethod;
+  /** Address; a template. */
+  url: string;
+  /** Body of the request as base64; a template. */
+  body?: string;
+  /** Description. */
+  comment?: string;
+  /** Whether it is told nothing (default no). */
+  disable?: Flag;
+  /** Headers of the request: `name=NAME,value=BASE64`; the values are templates. */
+  header?: Array<string>;
+  /** Secrets that templates use as `{{ secrets.NAME }}`: `name=NAME,value=BASE64`. Values are never
+   * shown; a secret whose value is left out keeps the one it has. */
+  secret?: Array<string>;
+  /** Changes whenever a setting of notifications does. */
+  digest: string;
+};
 
 /** Parameters and result of every method. */
 export interface Methods {
@@ -5402,6 +5719,85 @@ export interface Methods {
     };
     output: Array<ReplicationJob>;
   };
+  /** Lists the jobs that synchronise realms. */
+  "GET /cluster/jobs/realm-sync": {
+    params: Record<string, never>;
+    output: Array<SyncJobEntry>;
+  };
+  /** Shows a job that synchronises a realm. */
+  "GET /cluster/jobs/realm-sync/{id}": {
+    params: {
+      /** Its name. */
+      id: string;
+    };
+    output: SyncJobShown;
+  };
+  /** Adds a job that synchronises a realm. */
+  "POST /cluster/jobs/realm-sync/{id}": {
+    params: {
+      /** Its name: 2 to 64 letters, digits, `-` and `_`, a letter first. */
+      id: string;
+      /** The realm, of type ldap or ad. */
+      realm: string;
+      /** When it is done, by the host's clock: e.g. `daily`, `mon..fri 22:30` or `0/15`. */
+      schedule: string;
+      /** Description. */
+      comment?: string;
+      /** Whether it is done (default 1). */
+      enabled?: Flag;
+      /** Whether new users can log in (default as the realm says). */
+      "enable-new"?: Flag;
+      /** What of users and groups that the directory no longer has is removed, separated by semicolons:
+       * `acl`, `entry`, `properties`; or `none` (default as the realm says). */
+      "remove-vanished"?: string;
+      /** What is synchronised (default as the realm says). */
+      scope?: "users" | "groups" | "both";
+    };
+    output: null;
+  };
+  /** Changes a job that synchronises a realm. One also needs Realm.AllocateUser for its realm. */
+  "PUT /cluster/jobs/realm-sync/{id}": {
+    params: {
+      /** Its name. */
+      id: string;
+      /** When it is done, by the host's clock. */
+      schedule?: string;
+      /** Description. */
+      comment?: string;
+      /** Whether it is done (default 1). */
+      enabled?: Flag;
+      /** Whether new users can log in (default as the realm says). */
+      "enable-new"?: Flag;
+      /** What of users and groups that the directory no longer has is removed, separated by semicolons:
+       * `acl`, `entry`, `properties`; or `none` (default as the realm says). */
+      "remove-vanished"?: string;
+      /** What is synchronised (default as the realm says). */
+      scope?: "users" | "groups" | "both";
+      /** Settings to put back to their defaults, separated by commas. */
+      delete?: string;
+    };
+    output: null;
+  };
+  /** Removes a job that synchronises a realm. What was brought here stays. */
+  "DELETE /cluster/jobs/realm-sync/{id}": {
+    params: {
+      /** Its name. */
+      id: string;
+    };
+    output: null;
+  };
+  /** Shows when a schedule comes next. */
+  "GET /cluster/jobs/schedule-analyze": {
+    params: {
+      /** The schedule. */
+      schedule: string;
+      /** After when, in seconds since 1970 (default now). */
+      starttime?: number;
+      /** How many instants to show (default 10). */
+      iterations?: number;
+    };
+    output: Array<ScheduledTime>;
+  };
   /** Shows how the figures of a node went. */
   "GET /nodes/{node}/rrddata": {
     params: {
@@ -5602,5 +5998,391 @@ export interface Methods {
       "start-time"?: number;
     };
     output: MetricExport;
+  };
+  /** Lists all targets, of every kind. */
+  "GET /cluster/notifications/targets": {
+    params: Record<string, never>;
+    output: Array<NotifyTarget>;
+  };
+  /** Sends a test to a target, and fails if it does not get there. */
+  "POST /cluster/notifications/targets/{name}/test": {
+    params: {
+      /** Its name. */
+      name: string;
+    };
+    output: null;
+  };
+  /** Lists the fields of events that matchers can look at. */
+  "GET /cluster/notifications/matcher-fields": {
+    params: Record<string, never>;
+    output: Array<MatcherField>;
+  };
+  /** Lists the values that fields of events can have, as far as they are known. */
+  "GET /cluster/notifications/matcher-field-values": {
+    params: Record<string, never>;
+    output: Array<MatcherFieldValue>;
+  };
+  /** Lists the matchers. */
+  "GET /cluster/notifications/matchers": {
+    params: Record<string, never>;
+    output: Array<NotifyMatcherEntry>;
+  };
+  /** Shows a matcher. */
+  "GET /cluster/notifications/matchers/{name}": {
+    params: {
+      /** Its name. */
+      name: string;
+    };
+    output: NotifyMatcher;
+  };
+  /** Adds a matcher, which says which events go to which targets. */
+  "POST /cluster/notifications/matchers": {
+    params: {
+      /** Its name: 2 to 64 letters, digits, `-` and `_`, a letter first. No other target or matcher may
+       * have it. */
+      name: string;
+      /** Description. */
+      comment?: string;
+      /** Whether it is ignored (default no). */
+      disable?: Flag;
+      /** Whether it takes the events that its rules do not hold for, instead of the others. */
+      "invert-match"?: Flag;
+      /** When events happen: `[DAYS] [FROM-TO]`, e.g. `mon..fri 8-17`, by the host's clock. */
+      "match-calendar"?: Array<string>;
+      /** What events say: `exact:FIELD=VALUE,VALUE…` or `regex:FIELD=EXPRESSION`. */
+      "match-field"?: Array<string>;
+      /** How bad events are: severities, separated by commas. */
+      "match-severity"?: Array<string>;
+      /** Whether all rules must hold, or any (default all). */
+      mode?: "all" | "any";
+      /** The targets that are told. */
+      target?: Array<string>;
+    };
+    output: null;
+  };
+  /** Changes a matcher. */
+  "PUT /cluster/notifications/matchers/{name}": {
+    params: {
+      /** Its name. */
+      name: string;
+      /** Description. */
+      comment?: string;
+      /** Whether it is ignored (default no). */
+      disable?: Flag;
+      /** Whether it takes the events that its rules do not hold for, instead of the others. */
+      "invert-match"?: Flag;
+      /** When events happen: `[DAYS] [FROM-TO]`, e.g. `mon..fri 8-17`, by the host's clock. */
+      "match-calendar"?: Array<string>;
+      /** What events say: `exact:FIELD=VALUE,VALUE…` or `regex:FIELD=EXPRESSION`. */
+      "match-field"?: Array<string>;
+      /** How bad events are: severities, separated by commas. */
+      "match-severity"?: Array<string>;
+      /** Whether all rules must hold, or any (default all). */
+      mode?: "all" | "any";
+      /** The targets that are told. */
+      target?: Array<string>;
+      /** Names of settings to put back to their defaults. */
+      delete?: Array<string>;
+      /** Refuse the change if the settings have another digest. */
+      digest?: string;
+    };
+    output: null;
+  };
+  /** Removes a matcher; the one that is there from the beginning is put back to what it was. */
+  "DELETE /cluster/notifications/matchers/{name}": {
+    params: {
+      /** Its name. */
+      name: string;
+    };
+    output: null;
+  };
+  /** Lists the targets that are servers of Gotify. */
+  "GET /cluster/notifications/endpoints/gotify": {
+    params: Record<string, never>;
+    output: Array<NotifyGotifyEntry>;
+  };
+  /** Shows a server of Gotify, without its token. */
+  "GET /cluster/notifications/endpoints/gotify/{name}": {
+    params: {
+      /** Its name. */
+      name: string;
+    };
+    output: NotifyGotify;
+  };
+  /** Adds a server of Gotify as target. */
+  "POST /cluster/notifications/endpoints/gotify": {
+    params: {
+      /** Its name: 2 to 64 letters, digits, `-` and `_`, a letter first. No other target or matcher may
+       * have it. */
+      name: string;
+      /** Description. */
+      comment?: string;
+      /** Whether it is told nothing (default no). */
+      disable?: Flag;
+      /** Address of the server, e.g. `https://gotify.example.org`. */
+      server: string;
+      /** Token of an application; it is never shown. */
+      token: string;
+    };
+    output: null;
+  };
+  /** Changes a server of Gotify. */
+  "PUT /cluster/notifications/endpoints/gotify/{name}": {
+    params: {
+      /** Its name. */
+      name: string;
+      /** Description. */
+      comment?: string;
+      /** Whether it is told nothing (default no). */
+      disable?: Flag;
+      /** Address of the server; the token is needed again when it changes. */
+      server?: string;
+      /** Token of an application; it is never shown. */
+      token?: string;
+      /** Names of settings to put back to their defaults. */
+      delete?: Array<string>;
+      /** Refuse the change if the settings have another digest. */
+      digest?: string;
+    };
+    output: null;
+  };
+  /** Removes a server of Gotify, unless a matcher names it. */
+  "DELETE /cluster/notifications/endpoints/gotify/{name}": {
+    params: {
+      /** Its name. */
+      name: string;
+    };
+    output: null;
+  };
+  /** Lists the targets that are mail by way of this host. */
+  "GET /cluster/notifications/endpoints/sendmail": {
+    params: Record<string, never>;
+    output: Array<NotifySendmailEntry>;
+  };
+  /** Shows a target that is mail by way of this host. */
+  "GET /cluster/notifications/endpoints/sendmail/{name}": {
+    params: {
+      /** Its name. */
+      name: string;
+    };
+    output: NotifySendmail;
+  };
+  /** Adds mail by way of this host as target. */
+  "POST /cluster/notifications/endpoints/sendmail": {
+    params: {
+      /** Its name: 2 to 64 letters, digits, `-` and `_`, a letter first. No other target or matcher may
+       * have it. */
+      name: string;
+      /** Description. */
+      comment?: string;
+      /** Whether it is told nothing (default no). */
+      disable?: Flag;
+      /** Name of the sender (default Basalt). */
+      author?: string;
+      /** Address of the sender (default that of the relay). */
+      "from-address"?: string;
+      /** Addresses that get the mail; a name without `@` is a user of realm pam. */
+      mailto?: Array<string>;
+      /** Users that get the mail, at the addresses that they have here. */
+      "mailto-user"?: Array<string>;
+      /** The target of type smtp whose server and login send the mail. Without it nothing can be sent,
+       * for the host has no mail server of its own. */
+      relay?: string;
+    };
+    output: null;
+  };
+  /** Changes a target that is mail by way of this host. */
+  "PUT /cluster/notifications/endpoints/sendmail/{name}": {
+    params: {
+      /** Its name. */
+      name: string;
+      /** Description. */
+      comment?: string;
+      /** Whether it is told nothing (default no). */
+      disable?: Flag;
+      /** Name of the sender (default Basalt). */
+      author?: string;
+      /** Address of the sender (default that of the relay). */
+      "from-address"?: string;
+      /** Addresses that get the mail; a name without `@` is a user of realm pam. */
+      mailto?: Array<string>;
+      /** Users that get the mail, at the addresses that they have here. */
+      "mailto-user"?: Array<string>;
+      /** The target of type smtp whose server and login send the mail. Without it nothing can be sent,
+       * for the host has no mail server of its own. */
+      relay?: string;
+      /** Names of settings to put back to their defaults. */
+      delete?: Array<string>;
+      /** Refuse the change if the settings have another digest. */
+      digest?: string;
+    };
+    output: null;
+  };
+  /** Removes a target that is mail by way of this host, unless a matcher names it. */
+  "DELETE /cluster/notifications/endpoints/sendmail/{name}": {
+    params: {
+      /** Its name. */
+      name: string;
+    };
+    output: null;
+  };
+  /** Lists the targets that are mail servers. */
+  "GET /cluster/notifications/endpoints/smtp": {
+    params: Record<string, never>;
+    output: Array<NotifySmtpEntry>;
+  };
+  /** Shows a mail server, without its password. */
+  "GET /cluster/notifications/endpoints/smtp/{name}": {
+    params: {
+      /** Its name. */
+      name: string;
+    };
+    output: NotifySmtp;
+  };
+  /** Adds mail by a server as target. */
+  "POST /cluster/notifications/endpoints/smtp": {
+    params: {
+      /** Its name: 2 to 64 letters, digits, `-` and `_`, a letter first. No other target or matcher may
+       * have it. */
+      name: string;
+      /** Name or address of the mail server. */
+      server: string;
+      /** Address of the sender. */
+      "from-address": string;
+      /** Description. */
+      comment?: string;
+      /** Whether it is told nothing (default no). */
+      disable?: Flag;
+      /** Name of the sender (default Basalt). */
+      author?: string;
+      /** Addresses that get the mail; a name without `@` is a user of realm pam. */
+      mailto?: Array<string>;
+      /** Users that get the mail, at the addresses that they have here. */
+      "mailto-user"?: Array<string>;
+      /** How the connection is kept secret (default tls). */
+      mode?: "insecure" | "starttls" | "tls";
+      /** Port (default 465 for tls, 587 for starttls, 25 for insecure). */
+      port?: number;
+      /** Name of the account at the server. */
+      username?: string;
+      /** Password of the account; it is never shown. */
+      password?: string;
+    };
+    output: null;
+  };
+  /** Changes a mail server. */
+  "PUT /cluster/notifications/endpoints/smtp/{name}": {
+    params: {
+      /** Its name. */
+      name: string;
+      /** Name or address of the mail server; the password is needed again when it, the port or the mode
+       * changes. */
+      server?: string;
+      /** Address of the sender. */
+      "from-address"?: string;
+      /** Description. */
+      comment?: string;
+      /** Whether it is told nothing (default no). */
+      disable?: Flag;
+      /** Name of the sender (default Basalt). */
+      author?: string;
+      /** Addresses that get the mail; a name without `@` is a user of realm pam. */
+      mailto?: Array<string>;
+      /** Users that get the mail, at the addresses that they have here. */
+      "mailto-user"?: Array<string>;
+      /** How the connection is kept secret (default tls). */
+      mode?: "insecure" | "starttls" | "tls";
+      /** Port (default 465 for tls, 587 for starttls, 25 for insecure). */
+      port?: number;
+      /** Name of the account at the server. */
+      username?: string;
+      /** Password of the account; it is never shown. */
+      password?: string;
+      /** Names of settings to put back to their defaults. */
+      delete?: Array<string>;
+      /** Refuse the change if the settings have another digest. */
+      digest?: string;
+    };
+    output: null;
+  };
+  /** Removes a mail server, unless a matcher names it or mail goes by way of it. */
+  "DELETE /cluster/notifications/endpoints/smtp/{name}": {
+    params: {
+      /** Its name. */
+      name: string;
+    };
+    output: null;
+  };
+  /** Lists the targets that are webhooks. */
+  "GET /cluster/notifications/endpoints/webhook": {
+    params: Record<string, never>;
+    output: Array<NotifyWebhookEntry>;
+  };
+  /** Shows a webhook; of its secrets, the names. */
+  "GET /cluster/notifications/endpoints/webhook/{name}": {
+    params: {
+      /** Its name. */
+      name: string;
+    };
+    output: NotifyWebhook;
+  };
+  /** Adds a webhook as target: a request whose address, headers and body are templates. */
+  "POST /cluster/notifications/endpoints/webhook": {
+    params: {
+      /** Its name: 2 to 64 letters, digits, `-` and `_`, a letter first. No other target or matcher may
+       * have it. */
+      name: string;
+      /** What is done. */
+      method: "post" | "put" | "get";
+      /** Address; a template. */
+      url: string;
+      /** Body of the request as base64; a template. */
+      body?: string;
+      /** Description. */
+      comment?: string;
+      /** Whether it is told nothing (default no). */
+      disable?: Flag;
+      /** Headers of the request: `name=NAME,value=BASE64`; the values are templates. */
+      header?: Array<string>;
+      /** Secrets that templates use as `{{ secrets.NAME }}`: `name=NAME,value=BASE64`. Values are never
+       * shown; a secret whose value is left out keeps the one it has. */
+      secret?: Array<string>;
+    };
+    output: null;
+  };
+  /** Changes a webhook. */
+  "PUT /cluster/notifications/endpoints/webhook/{name}": {
+    params: {
+      /** Its name. */
+      name: string;
+      /** What is done. */
+      method?: "post" | "put" | "get";
+      /** Address; a template. The values of secrets are needed again when its server changes. */
+      url?: string;
+      /** Body of the request as base64; a template. */
+      body?: string;
+      /** Description. */
+      comment?: string;
+      /** Whether it is told nothing (default no). */
+      disable?: Flag;
+      /** Headers of the request: `name=NAME,value=BASE64`; the values are templates. */
+      header?: Array<string>;
+      /** Secrets that templates use as `{{ secrets.NAME }}`: `name=NAME,value=BASE64`. Values are never
+       * shown; a secret whose value is left out keeps the one it has. */
+      secret?: Array<string>;
+      /** Names of settings to put back to their defaults. */
+      delete?: Array<string>;
+      /** Refuse the change if the settings have another digest. */
+      digest?: string;
+    };
+    output: null;
+  };
+  /** Removes a webhook, unless a matcher names it. */
+  "DELETE /cluster/notifications/endpoints/webhook/{name}": {
+    params: {
+      /** Its name. */
+      name: string;
+    };
+    output: null;
   };
 }
