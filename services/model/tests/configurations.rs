@@ -57,12 +57,12 @@ fn disks_and_cards_print_what_they_read() {
                 &["format=raw"],
                 &["import-from=local:import/x.raw"],
                 &["iothread=1"],
-                &["media=cdrom", "media=disk"],
                 &["replicate=0"],
                 &["ro=1"],
                 &["serial=abc-1"],
                 &["size=4G", "size=512M", "size=1000"],
                 &["ssd=1"],
+                &["media=cdrom", "media=disk"],
             ],
         );
         let model = random.pick(&["virtio", "virtio=BC:24:11:00:00:01"]);
