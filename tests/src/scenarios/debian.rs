@@ -129,7 +129,7 @@ fn is_configured(api: &Api, vm: Guest, key: &str) -> Result<()> {
     let dump = dump(api, vm, "user")?;
     ensure!(
         dump.contains(key.trim())
-            && dump.contains(&format!("user: \"{USER}\""))
+            && dump.contains(&format!("name: \"{USER}\""))
             && !dump.contains(SECRET),
         "user-data: {dump}"
     );

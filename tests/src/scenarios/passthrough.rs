@@ -127,10 +127,11 @@ pub fn passes(lab: &mut Lab<'_>) -> Result<()> {
     let suspended = suspended.and_then(|upid| api.task(&upid, BOOT_LIMIT));
     ensure!(suspended.is_err(), "what a device writes was saved");
     reads(&mut shell, &sum).context("after what was refused")?;
-    drop(shell);
 
+    // A new console would begin with the prompt of before.
     vm.power(&api, "reset")?;
-    let mut shell = vm.shell(&api)?;
+    shell.wait("Linux version", BOOT_LIMIT)?;
+    shell.shell(BOOT_LIMIT)?;
     shell.run("modprobe nvme; udevadm settle; true", SOON)?;
     reads(&mut shell, &sum).context("after a reset")?;
     drop(shell);

@@ -37,7 +37,7 @@ async fn a_drive_of_cloud_init_says_what_is_configured() {
     assert_eq!(rig.path(DRIVE).metadata().unwrap().len(), 4 << 20);
 
     let user = dump(&rig, "user").await;
-    assert!(user.contains("hostname: \"web\"") && user.contains("user: \"me\""));
+    assert!(user.contains("hostname: \"web\"") && user.contains("user:\n  name: \"me\""));
     assert!(user.contains("- \"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA me\""));
     assert!(!user.contains("secret") && !user.contains("$6$"), "{user}");
     let before = dump(&rig, "meta").await;

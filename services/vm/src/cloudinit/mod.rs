@@ -136,7 +136,8 @@ fn user(vmid: Vmid, config: &QemuConfig, resolver: &Resolver) -> Value {
         set("fqdn", fqdn.into());
     }
     if let Some(user) = &config.ciuser {
-        set("user", user.to_string().into());
+        // cloud-init also takes the bare name, and warns of it.
+        set("user", json!({"name": user.to_string()}));
     }
     if let Some(password) = &config.cipassword {
         set("password", password.as_str().into());
@@ -243,7 +244,7 @@ mod tests {
         let told = seed(settings.clone(), &host);
         for line in [
             "fqdn: \"web.example.com\"\n",
-            "user: \"me\"\n",
+            "user:\n  name: \"me\"\n",
             "password: \"$6$a$b\"\n",
             "  - \"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA \\\"me\\\"\"\n",
             "package_upgrade: false\n",
