@@ -83,7 +83,7 @@ fn cloud_on(lab: &Lab<'_>, appliance: &Appliance) -> Result<()> {
             && lines[4] == "64",
         "the guest says of itself {who:?}"
     );
-    within.run(&format!("ping -c 1 -W 10 {gateway}"))?;
+    within.run(&format!("sudo -n ping -c 1 -W 10 {gateway}"))?;
 
     log_in(&mut serial)?;
     let mut screen = Screen::open(&api, vm.vmid, Password::Ticket)?;
@@ -95,7 +95,8 @@ fn cloud_on(lab: &Lab<'_>, appliance: &Appliance) -> Result<()> {
     ))?;
     let font = screen.learn(MINUTE * 5, &picture)?;
     within.run("sudo systemctl start getty@tty1")?;
-    screen.wait_text(&format!("{NAME} login: "), &font, MINUTE * 5, &picture)?;
+    // Lines are read without the blanks at their ends.
+    screen.wait_text(&format!("{NAME} login:"), &font, MINUTE * 5, &picture)?;
     screen.type_line(USER)?;
     screen.wait_text(
         &format!("{NAME} login: {USER}"),
@@ -103,7 +104,7 @@ fn cloud_on(lab: &Lab<'_>, appliance: &Appliance) -> Result<()> {
         MINUTE * 5,
         &picture,
     )?;
-    screen.wait_text("Password: ", &font, MINUTE * 5, &picture)?;
+    screen.wait_text("Password:", &font, MINUTE * 5, &picture)?;
     drop(screen);
     told_anew(&api, vm, &within)?;
 
