@@ -50,6 +50,10 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// So long a request's headers may take.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// So many threads answer requests even on a host with fewer processors: writing a line of a task's log or
+/// a mark waits for the disk as long as the disk is busy, and the others are to be answered meanwhile.
+const FEWEST_WORKERS: usize = 4;
+
 /// File in the folder of sockets in which a node that could not go on leaves the reason, for the
 /// health checks to tell.
 const LAST_WORDS: &str = "node.error";
@@ -67,8 +71,16 @@ struct Options {
     command: Option<whole::Command>,
 }
 
-#[tokio::main]
-async fn main() -> Result<()> {
+fn main() -> Result<()> {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(processors.max(FEWEST_WORKERS))
+        .enable_all()
+        .build()?
+        .block_on(begin())
+}
+
+async fn begin() -> Result<()> {
     let options = Options::parse();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
