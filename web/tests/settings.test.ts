@@ -161,7 +161,9 @@ describe("a synchronisation's log", () => {
 describe("certificates", () => {
   it("say how long they are still good for", () => {
     expect(lifeOf(1000, 2000)).toEqual({ text: "no longer valid", status: "danger" });
-    expect(lifeOf(2000 + 5 * 86400, 2000)).toEqual({ text: "5 d left", status: "warning" });
+    expect(lifeOf(2000 + 7200, 2000).text).toBe("2 h left");
+    expect(lifeOf(2000 + 5 * 86400, 2000)).toEqual({ text: "5 days left", status: "warning" });
+    expect(lifeOf(2000 + 3650 * 86400, 2000).text).toBe("9 years left");
     expect(lifeOf(2000 + 300 * 86400, 2000).status).toBe("success");
   });
 

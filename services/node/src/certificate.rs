@@ -13,8 +13,9 @@ use x509_parser::public_key::PublicKey;
 
 /// Its file below the folder of the store.
 pub const FILE: &str = "tls/cert.pem";
-/// The name that clients know it by.
-const NAME: &str = "pve-ssl.pem";
+/// The names that clients know it by: the node's own, and one that was brought.
+const OWN: &str = "pve-ssl.pem";
+const BROUGHT: &str = "pveproxy-ssl.pem";
 
 /// Shows the certificate; reloaded, it does so to new connections and keeps the old ones.
 const GATEWAY: &str = "basalt-gateway.service";
@@ -44,10 +45,15 @@ pub fn read(state: &Path) -> Result<Certificate> {
     let path = state.join(FILE);
     let text = std::fs::read_to_string(&path);
     let text = text.map_err(|error| Error::failed(format_args!("{}: {error}", path.display())))?;
-    describe(text)
+    let name = if custom::is_brought(state) {
+        BROUGHT
+    } else {
+        OWN
+    };
+    describe(name, text)
 }
 
-fn describe(pem: String) -> Result<Certificate> {
+fn describe(name: &str, pem: String) -> Result<Certificate> {
     let wrong = |error: &dyn std::fmt::Display| {
         Error::failed(format_args!("the certificate cannot be read: {error}"))
     };
@@ -60,7 +66,7 @@ fn describe(pem: String) -> Result<Certificate> {
     };
     let seconds = |time: i64| u64::try_from(time).unwrap_or(0);
     Ok(Certificate {
-        filename: NAME.to_owned(),
+        filename: name.to_owned(),
         fingerprint: fingerprint(&block.contents),
         subject: found.subject().to_string(),
         issuer: found.issuer().to_string(),
@@ -100,7 +106,7 @@ mod tests {
     fn a_certificate_tells_its_names_and_its_end() {
         let names = ["n1.example.org".to_owned(), "192.0.2.1".to_owned()];
         let made = rcgen::generate_simple_self_signed(names).unwrap();
-        let found = describe(made.cert.pem()).unwrap();
+        let found = describe(OWN, made.cert.pem()).unwrap();
         assert_eq!(found.san, ["n1.example.org", "192.0.2.1"]);
         assert_eq!(found.fingerprint, fingerprint(made.cert.der()));
         assert_eq!(found.fingerprint.len(), 95);
@@ -109,6 +115,6 @@ mod tests {
             (found.public_key_type.as_str(), found.public_key_bits),
             ("id-ecPublicKey", 256)
         );
-        assert!(describe("no certificate".to_owned()).is_err());
+        assert!(describe(OWN, "no certificate".to_owned()).is_err());
     }
 }

@@ -11,6 +11,12 @@ use sha2::{Digest, Sha256, Sha512};
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Begins the names that files have for an instant while they take the place of others.
+const PASSING: &[u8] = b".upload-";
+/// What has such a name for so long was left there by a power failure.
+const LEFT: Duration = Duration::from_secs(3600);
 
 /// What an upload must hash to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,6 +88,7 @@ impl std::fmt::Debug for Upload {
 impl Upload {
     /// An unnamed file in `directory` that will become `volume`.
     pub(crate) fn begin(directory: OwnedFd, volume: VolumeId) -> Result<Self> {
+        sweep(&directory, LEFT).context(format!("making a file for {volume}"))?;
         let mode = Mode::from_raw_mode(0o644);
         let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&directory, ".", flags, mode)
@@ -148,6 +155,31 @@ impl Upload {
     }
 }
 
+/// Removes files with a passing name that they have had for `age`.
+fn sweep(directory: &OwnedFd, age: Duration) -> rustix::io::Result<()> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let oldest = now.unwrap_or_default().saturating_sub(age).as_secs();
+    for entry in rustix::fs::Dir::read_from(directory)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if !name.to_bytes().starts_with(PASSING) {
+            continue;
+        }
+        // Getting the name was the file's last change. Another node may use the storage, too.
+        let found = match rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Err(Errno::NOENT) => continue,
+            found => found?,
+        };
+        if u64::try_from(found.st_ctime).is_ok_and(|changed| changed <= oldest) {
+            match rustix::fs::unlinkat(directory, name, AtFlags::empty()) {
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Gives an unnamed file a name that is free.
 fn name(file: &File, directory: &OwnedFd, name: &str) -> rustix::io::Result<()> {
     let unnamed = format!("/proc/self/fd/{}", file.as_raw_fd());
@@ -157,7 +189,8 @@ fn name(file: &File, directory: &OwnedFd, name: &str) -> rustix::io::Result<()> 
 /// Gives an unnamed file the name of another, which is gone then. For an instant it has a name of its own,
 /// which begins with a dot and so is no volume's.
 fn replace(file: &File, directory: &OwnedFd, taken: &str) -> rustix::io::Result<()> {
-    let own = format!(".upload-{}", rustix::fs::fstat(file)?.st_ino);
+    let passing = String::from_utf8_lossy(PASSING);
+    let own = format!("{passing}{}", rustix::fs::fstat(file)?.st_ino);
     match name(file, directory, &own) {
         // A power failure left it, of a file that had this number before.
         Err(Errno::EXIST) => {
@@ -167,4 +200,25 @@ fn replace(file: &File, directory: &OwnedFd, taken: &str) -> rustix::io::Result<
         named => named?,
     }
     rustix::fs::renameat(directory, &own, directory, taken)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_power_failure_left_goes_with_the_next_upload_after_a_while() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for name in [".upload-7", "kept.iso", ".uploaded"] {
+            std::fs::write(at(name), "x").unwrap();
+        }
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+        let directory = rustix::fs::open(folder.path(), flags, Mode::empty()).unwrap();
+        sweep(&directory, LEFT).unwrap();
+        assert!(at(".upload-7").exists(), "somebody may be at it");
+        sweep(&directory, Duration::ZERO).unwrap();
+        assert!(!at(".upload-7").exists());
+        assert!(at("kept.iso").exists() && at(".uploaded").exists());
+    }
 }

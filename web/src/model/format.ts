@@ -55,12 +55,20 @@ export function duration(seconds: number | undefined): string {
     .join(" ");
 }
 
-const sameDay = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+/** Clocks count to 24, below graphs as in lists. */
+const hourCycle = "h23";
+const sameDay = new Intl.DateTimeFormat(undefined, {
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+  hourCycle,
+});
 const anyDay = new Intl.DateTimeFormat(undefined, {
   month: "short",
   day: "numeric",
   hour: "2-digit",
   minute: "2-digit",
+  hourCycle,
 });
 
 /** A point in time (Unix seconds): the clock for today, else with the date. */
@@ -77,6 +85,7 @@ const dayAndHour = new Intl.DateTimeFormat(undefined, {
   day: "numeric",
   hour: "2-digit",
   minute: "2-digit",
+  hourCycle,
 });
 const HOURS_SHOWN = 26 * 3600;
 const DAYS_SHOWN = 9 * 86400;
@@ -101,6 +110,7 @@ export function calendarDay(seconds: number): string {
 const anywhere = new Intl.DateTimeFormat(undefined, {
   dateStyle: "medium",
   timeStyle: "medium",
+  hourCycle,
   timeZone: "UTC",
 });
 

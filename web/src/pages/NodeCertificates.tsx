@@ -12,7 +12,7 @@ import { Facts } from "../components/Facts";
 import { Panel } from "../components/Panel";
 import { openDialog } from "../dialogs/store";
 import { calendarDay } from "../model/format";
-import { lifeOf } from "../model/certificate";
+import { isBrought, lifeOf } from "../model/certificate";
 import { showToast } from "../shell/toasts";
 
 export function NodeCertificates({ node }: { node: string }) {
@@ -22,7 +22,7 @@ export function NodeCertificates({ node }: { node: string }) {
   if (!found) return <Skeleton height="14rem" screenreaderText="Loading certificates" />;
   return (
     <>
-      <Panel title="What browsers are shown" tools={<Tools node={node} />}>
+      <Panel title="What browsers are shown" tools={<Tools node={node} isOwn={!found.some(isBrought)} />}>
         <p className="quiet">
           {found.some((certificate) => certificate.issuer === certificate.subject)
             ? "This certificate signed itself, so browsers warn of it. Bring one that an authority signed."
@@ -43,7 +43,7 @@ export function NodeCertificates({ node }: { node: string }) {
   );
 }
 
-function Tools({ node }: { node: string }) {
+function Tools({ node, isOwn }: { node: string; isOwn: boolean }) {
   const may = useMay();
   const client = useQueryClient();
   const because = may("nodes", "Sys.Modify") ? undefined : "your account lacks the privilege Sys.Modify";
@@ -59,7 +59,7 @@ function Tools({ node }: { node: string }) {
         size="sm"
         variant="secondary"
         isDanger
-        disabledBecause={because}
+        disabledBecause={because ?? (isOwn ? "this is the node's own certificate" : undefined)}
         onClick={() =>
           openDialog({
             kind: "confirm",

@@ -191,6 +191,10 @@ mod tests {
         let ((first, first_key), (second, second_key)) = (pair("a"), pair("b"));
         install(state, &first, Some(&first_key), None, false).unwrap();
         assert_eq!(shown(state), first);
+        assert_eq!(
+            super::super::read(state).unwrap().filename,
+            "pveproxy-ssl.pem"
+        );
         let refused = install(state, &second, Some(&second_key), None, false).unwrap_err();
         assert!(refused.errors.contains_key("force"));
         install(state, &second, Some(&second_key), Some("le"), true).unwrap();
@@ -201,6 +205,7 @@ mod tests {
         assert_eq!(account(state), None);
         remove(state).unwrap();
         assert_eq!(shown(state), own);
+        assert_eq!(super::super::read(state).unwrap().filename, "pve-ssl.pem");
         assert!(remove(state).is_err() && !state.join(NEW).exists());
     }
 
