@@ -3,8 +3,10 @@
 use crate::error::{Context, Result};
 use std::fs::File;
 use std::os::fd::AsRawFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+const LOOP_GET_STATUS64: libc::Ioctl = 0x4C05;
+const LOOP_SET_CAPACITY: libc::Ioctl = 0x4C07;
 const LOOP_CONFIGURE: libc::Ioctl = 0x4C0A;
 const LOOP_CTL_GET_FREE: libc::Ioctl = 0x4C82;
 /// The device lets go of its file when its last user does.
@@ -27,6 +29,24 @@ struct LoopInfo64 {
     crypt_name: [u8; 64],
     encrypt_key: [u8; 32],
     init: [u64; 2],
+}
+
+impl LoopInfo64 {
+    const NONE: Self = Self {
+        device: 0,
+        inode: 0,
+        rdevice: 0,
+        offset: 0,
+        sizelimit: 0,
+        number: 0,
+        encrypt_type: 0,
+        encrypt_key_size: 0,
+        flags: 0,
+        file_name: [0; 64],
+        crypt_name: [0; 64],
+        encrypt_key: [0; 32],
+        init: [0; 2],
+    };
 }
 
 /// `struct loop_config` of linux/loop.h.
@@ -85,19 +105,8 @@ fn configure(device: &File, image: &File) -> std::io::Result<()> {
         fd: u32::try_from(image.as_raw_fd()).unwrap_or(u32::MAX),
         block_size: 0,
         info: LoopInfo64 {
-            device: 0,
-            inode: 0,
-            rdevice: 0,
-            offset: 0,
-            sizelimit: 0,
-            number: 0,
-            encrypt_type: 0,
-            encrypt_key_size: 0,
             flags: LO_FLAGS_AUTOCLEAR,
-            file_name: [0; 64],
-            crypt_name: [0; 64],
-            encrypt_key: [0; 32],
-            init: [0; 2],
+            ..LoopInfo64::NONE
         },
         reserved: [0; 8],
     };
@@ -107,4 +116,42 @@ fn configure(device: &File, image: &File) -> std::io::Result<()> {
         return Err(std::io::Error::last_os_error());
     }
     Ok(())
+}
+
+/// The path of the device that the file with this device and inode number is attached to.
+pub fn find(device: u64, inode: u64) -> Result<Option<PathBuf>> {
+    let what = "looking at loop devices";
+    for entry in std::fs::read_dir("/sys/block").context(what)? {
+        let entry = entry.context(what)?;
+        // Only one that is attached has this folder.
+        if !entry.path().join("loop").is_dir() {
+            continue;
+        }
+        let path = Path::new("/dev").join(entry.file_name());
+        // It may be gone by now.
+        let status = File::open(&path).and_then(|opened| status(&opened));
+        if status.is_ok_and(|status| (status.device, status.inode) == (device, inode)) {
+            return Ok(Some(path));
+        }
+    }
+    Ok(None)
+}
+
+fn status(device: &File) -> std::io::Result<LoopInfo64> {
+    let mut info = LoopInfo64::NONE;
+    // SAFETY: `info` is the kernel's struct loop_info64, which the call fills and does not keep.
+    let result = unsafe { libc::ioctl(device.as_raw_fd(), LOOP_GET_STATUS64, &raw mut info) };
+    match result {
+        0 => Ok(info),
+        _ => Err(std::io::Error::last_os_error()),
+    }
+}
+
+/// Has a device take over the size of its file.
+pub fn follow(device: &File) -> std::io::Result<()> {
+    // SAFETY: the request takes no argument.
+    match unsafe { libc::ioctl(device.as_raw_fd(), LOOP_SET_CAPACITY) } {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error()),
+    }
 }

@@ -1,5 +1,7 @@
 //! A healthy appliance, and what its guests see and may do.
 
+use crate::api::Api;
+use crate::console::Console;
 use crate::guest::{BOOT_LIMIT, Guest};
 use crate::lab::Lab;
 use anyhow::{Context, Result, ensure};
@@ -44,6 +46,20 @@ pub fn healthy(lab: &mut Lab<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Makes a container's volume larger, and waits for it.
+fn grow(api: &Api, ct: Guest, size: &str) -> Result<()> {
+    let path = format!("{}/resize", ct.path());
+    let upid = api.put(&path, &[("disk", "rootfs"), ("size", size)])?;
+    api.task(&upid, MINUTE)
+}
+
+/// What the root file system of a container has, in MiB.
+fn root_size(console: &mut Console) -> Result<u64> {
+    let said = console.run("df -m --output=size / | tail -n 1", MINUTE)?;
+    let size = said.trim().parse();
+    size.with_context(|| format!("no size: {said}"))
+}
+
 /// Both guests boot, run the kernel and the systemd they should, reach the bridge, are confined,
 /// and leave nothing behind.
 pub fn guests(lab: &mut Lab<'_>) -> Result<()> {
@@ -60,6 +76,7 @@ pub fn guests(lab: &mut Lab<'_>) -> Result<()> {
             ("searchdomain", "example.org"),
         ],
     )?;
+    grow(&api, ct, "1536M")?;
     ct.power(&api, "start")?;
     vm.power(&api, "start")?;
     let bridge = ssh.run("ip -4 -o addr show dev vmbr0 | sed 's/.*inet \\([0-9.]*\\).*/\\1/'")?;
@@ -89,6 +106,17 @@ pub fn guests(lab: &mut Lab<'_>) -> Result<()> {
         limits.lines().any(|line| line == limit),
         "no memory limit among {limits:?}"
     );
+
+    let small = root_size(&mut console)?;
+    ensure!(small > 1350, "the container has {small} MiB of 1536");
+    grow(&api, ct, "+512M")?;
+    let large = root_size(&mut console)?;
+    ensure!(
+        large > small + 450,
+        "the running container has {large} MiB, had {small}"
+    );
+    let size = &api.get(&format!("{}/config", ct.path()))?["rootfs"];
+    ensure!(size.to_string().contains("size=2G"), "{size}");
 
     let mut console = vm.shell(&api)?;
     let kernel = console.run("uname -r", MINUTE)?;

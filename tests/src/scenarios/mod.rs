@@ -166,7 +166,7 @@ pub const ALL: &[Scenario] = &[
     scenario("npm_proxmox_api_drives_guests", clients::proxmox_api),
     scenario("fence_pve_switches_guests", clients::fence_pve),
     long("packer_builds_a_template", clients::packer_of_an_image),
-    long(
+    scenario(
         "packer_builds_a_template_of_a_disc",
         clients::packer_of_a_disc,
     ),

@@ -4710,7 +4710,7 @@ export interface Methods {
       node: string;
       /** Number of the guest. */
       vmid: number;
-      /** The disk, e.g. `virtio0`. */
+      /** The disk, e.g. `virtio0`; of a container `rootfs`. */
       disk: string;
       /** Its new size, `32G`, or what is added to it, `+4G`. */
       size: string;
@@ -5337,6 +5337,22 @@ export interface Methods {
       vmid: number;
       /** Seconds to wait for the start. */
       timeout?: number;
+    };
+    output: string;
+  };
+  /** Makes a volume of a container larger, and the file system on it. */
+  "PUT /nodes/{node}/lxc/{vmid}/resize": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Number of the guest. */
+      vmid: number;
+      /** The disk, e.g. `virtio0`; of a container `rootfs`. */
+      disk: string;
+      /** Its new size, `32G`, or what is added to it, `+4G`. */
+      size: string;
+      /** Refuse if the configuration has another digest. */
+      digest?: string;
     };
     output: string;
   };

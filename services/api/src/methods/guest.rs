@@ -70,6 +70,21 @@ pub struct GuestDelete {
     pub force: Option<bool>,
 }
 
+/// Which disk grows, and to what size.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct GuestResize {
+    /// Name of the node.
+    pub node: String,
+    /// Number of the guest.
+    pub vmid: Vmid,
+    /// The disk, e.g. `virtio0`; of a container `rootfs`.
+    pub disk: String,
+    /// Its new size, `32G`, or what is added to it, `+4G`.
+    pub size: String,
+    /// Refuse if the configuration has another digest.
+    pub digest: Option<String>,
+}
+
 /// Which configuration to read.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct ConfigQuery {

@@ -3,7 +3,7 @@
 use super::NodePath;
 use super::guest::{
     ConfigChange, ConfigQuery, ConsoleSocket, ConsoleTicket, GuestCurrent, GuestDelete, GuestPath,
-    GuestShutdown, GuestStart, GuestStatus, GuestStop, PendingEntry, WithDigest,
+    GuestResize, GuestShutdown, GuestStart, GuestStatus, GuestStop, PendingEntry, WithDigest,
 };
 use crate::endpoints;
 use crate::permission::{Permission, perm};
@@ -197,6 +197,15 @@ endpoints! {
         permission: POWER,
         kind: Task,
         cli: "ct reboot",
+    }
+
+    /// Makes a volume of a container larger, and the file system on it.
+    CtResize: Put "/nodes/{node}/lxc/{vmid}/resize" {
+        params: GuestResize,
+        output: Upid,
+        permission: perm("/vms/{vmid}", &[VmConfigDisk]),
+        kind: Task,
+        cli: "ct resize",
     }
 
     /// Prepares the console of a container.

@@ -2,7 +2,8 @@
 
 use super::guest::{
     ConfigChange, ConfigQuery, ConsoleSocket, ConsoleTicket, GuestCurrent, GuestDelete, GuestPath,
-    GuestShutdown, GuestStart, GuestStatus, GuestStop, PendingEntry, ScreenTicket, WithDigest,
+    GuestResize, GuestShutdown, GuestStart, GuestStatus, GuestStop, PendingEntry, ScreenTicket,
+    WithDigest,
 };
 use crate::endpoints;
 use crate::permission::{Permission, perm};
@@ -91,21 +92,6 @@ pub struct VmUnlinkParams {
     pub idlist: String,
     /// Remove the volumes of disks that are in use, too, rather than keeping them unused.
     pub force: Option<bool>,
-}
-
-/// Which disk grows, and to what size.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-pub struct VmResizeParams {
-    /// Name of the node.
-    pub node: String,
-    /// Number of the guest.
-    pub vmid: Vmid,
-    /// The disk, e.g. `virtio0`.
-    pub disk: String,
-    /// Its new size, `32G`, or what is added to it, `+4G`.
-    pub size: String,
-    /// Refuse if the configuration has another digest.
-    pub digest: Option<String>,
 }
 
 /// Which serial port to open.
@@ -310,7 +296,7 @@ endpoints! {
 
     /// Makes a disk of a virtual machine larger, while it runs or not.
     VmResize: Put "/nodes/{node}/qemu/{vmid}/resize" {
-        params: VmResizeParams,
+        params: GuestResize,
         output: Upid,
         permission: DISK,
         kind: Task,

@@ -1,9 +1,8 @@
-//! Changes of a virtual machine's disks that a running guest sees at once: a disk that grows, a
-//! disc that is changed.
+//! Changes of disks that a running guest sees at once: one that grows, a disc that is changed.
 
-use super::{Guest, Report, title};
+use super::{Guest, Report, volumes};
 use crate::state::Node;
-use basalt_api::methods::qemu::VmResizeParams;
+use basalt_api::methods::guest::GuestResize;
 use basalt_api::{Error, Result};
 use basalt_model::disk::{ImageFormat, ResizeDisk};
 use basalt_model::guest::{GuestConfig, GuestKind, GuestRecord};
@@ -13,20 +12,27 @@ use basalt_model::storage::{DiskSize, VolumeId};
 use basalt_model::upid::Upid;
 use basalt_model::userid::Authid;
 use basalt_model::vmid::Vmid;
-use basalt_storage::Access;
+use basalt_storage::{Access, rootfs};
 use basalt_tasks::NewTask;
 use std::os::fd::AsFd;
 
 const KIND: GuestKind = GuestKind::Qemu;
+/// The one disk that a container has.
+const ROOT: &str = "rootfs";
 /// Largest disk: 128 TiB, as for new ones.
 const MAX_SIZE: u64 = 128 << 40;
 const SECTOR: u64 = 512;
 
-/// Makes a disk larger, of a machine that runs or not.
-pub async fn resize(node: &Node, user: &Authid, params: VmResizeParams) -> Result<Upid> {
+/// Makes a disk larger, of a guest that runs or not.
+pub async fn resize(
+    node: &Node,
+    user: &Authid,
+    kind: GuestKind,
+    params: GuestResize,
+) -> Result<Upid> {
     let vmid = params.vmid;
-    let lock = node.lock_guest(KIND, vmid, "resize")?;
-    let guest = node.guest(KIND, vmid)?;
+    let lock = node.lock_guest(kind, vmid, "resize")?;
+    let guest = node.guest(kind, vmid)?;
     guest.check_unlocked()?;
     if params.digest.is_some_and(|digest| digest != guest.digest) {
         let text = "the configuration was changed meanwhile: read it again";
@@ -51,23 +57,33 @@ pub async fn resize(node: &Node, user: &Authid, params: VmResizeParams) -> Resul
     let work = node.clone();
     let spawned = node.tasks.spawn(task, |context| async move {
         let report = Report::Task(context);
-        work.grow_disk(&guest, &params.disk, &volume, size, &report)
-            .await
+        match kind {
+            GuestKind::Qemu => {
+                work.grow_disk(&guest, &params.disk, &volume, size, &report)
+                    .await
+            }
+            GuestKind::Lxc => work.grow_root(&guest, &volume, size, &report).await,
+        }
     });
     spawned.map_err(Error::failed)
 }
 
 /// The volume of a disk that can grow.
 fn disk_volume(guest: &Guest, key: &str) -> Result<VolumeId> {
-    let GuestConfig::Qemu(config) = &guest.record.config else {
-        return Err(Error::not_found(title(KIND, guest.vmid)));
+    let none = || Error::param("disk", format_args!("there is no disk '{key}'"));
+    let volume = match &guest.record.config {
+        GuestConfig::Qemu(config) => {
+            let disk = find(config, key).ok_or_else(none)?;
+            if QemuConfig::is_optical(disk) {
+                return Err(Error::param("disk", "a disc does not grow"));
+            }
+            disk.file.volume().cloned()
+        }
+        GuestConfig::Lxc(config) => {
+            let root = config.rootfs.as_ref().filter(|_| key == ROOT);
+            root.ok_or_else(none)?.volume.volume().cloned()
+        }
     };
-    let disk = find(config, key)
-        .ok_or_else(|| Error::param("disk", format_args!("there is no disk '{key}'")))?;
-    if QemuConfig::is_optical(disk) {
-        return Err(Error::param("disk", "a disc does not grow"));
-    }
-    let volume = disk.file.volume().cloned();
     volume.ok_or_else(|| Error::param("disk", "it has no volume"))
 }
 
@@ -109,7 +125,7 @@ impl Node {
         let vmid = guest.vmid;
         let running = self.running_disk(vmid, key, volume).await?;
         let storage = self.storages.of(volume).map_err(Error::failed)?;
-        let format = super::volumes::format_of(&self.storages, volume)
+        let format = volumes::format_of(&self.storages, volume)
             .await
             .map_err(Error::failed)?;
         report.log(format_args!("growing '{volume}' to {size}"));
@@ -129,6 +145,41 @@ impl Node {
         }
         let mut record = guest.record.clone();
         set_size(&mut record.config, key, size);
+        self.replace_guest(guest, &record).await
+    }
+
+    /// Grows a container's volume, then the file system on it. Interrupted in between, the volume is larger
+    /// than the file system; repeated, the file system follows.
+    async fn grow_root(
+        &self,
+        guest: &Guest,
+        volume: &VolumeId,
+        size: DiskSize,
+        report: &Report,
+    ) -> Result<()> {
+        let vmid = guest.vmid;
+        let is_running = self.is_running(GuestKind::Lxc, vmid).await?;
+        let storage = self.storages.of(volume).map_err(Error::failed)?;
+        report.log(format_args!("growing '{volume}' to {size}"));
+        storage.resize(volume, size).await.map_err(Error::failed)?;
+        report.log("growing its file system");
+        let mount = if is_running {
+            let path = storage.path(volume).map_err(Error::failed)?;
+            rootfs::mount_again(path).await
+        } else {
+            let image = volumes::open(&self.storages, volume).await;
+            rootfs::mount(image.map_err(Error::failed)?).await
+        };
+        let mount = mount.map_err(Error::failed)?;
+        rootfs::grow(mount).await.map_err(Error::failed)?;
+        if let Some(mut config) = self.running_config(GuestKind::Lxc, vmid)
+            && is_running
+        {
+            set_size(&mut config, ROOT, size);
+            self.note_running_config(vmid, &config);
+        }
+        let mut record = guest.record.clone();
+        set_size(&mut record.config, ROOT, size);
         self.replace_guest(guest, &record).await
     }
 
@@ -203,10 +254,17 @@ impl Node {
 }
 
 fn set_size(config: &mut GuestConfig, key: &str, size: DiskSize) {
-    if let GuestConfig::Qemu(config) = config {
-        let disks = config.disks_mut();
-        if let Some((_, disk)) = disks.into_iter().find(|(name, _)| name == key) {
-            disk.size = Some(size);
+    match config {
+        GuestConfig::Qemu(config) => {
+            let disks = config.disks_mut();
+            if let Some((_, disk)) = disks.into_iter().find(|(name, _)| name == key) {
+                disk.size = Some(size);
+            }
+        }
+        GuestConfig::Lxc(config) => {
+            if let Some(root) = &mut config.rootfs {
+                root.size = Some(size);
+            }
         }
     }
 }

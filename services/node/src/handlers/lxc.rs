@@ -4,16 +4,16 @@ use crate::call::Call;
 use crate::console;
 use crate::guests::change::{Change, pending};
 use crate::guests::power::{Power, power};
-use crate::guests::{Report, ct, remove, rights};
+use crate::guests::{Report, ct, disks, remove, rights};
 use crate::router::Router;
 use basalt_api::methods::NodePath;
 use basalt_api::methods::guest::{
-    ConfigChange, ConfigQuery, ConsoleTicket, GuestCurrent, GuestDelete, GuestPath, GuestShutdown,
-    GuestStart, GuestStatus, GuestStop, HaState, PendingEntry, WithDigest,
+    ConfigChange, ConfigQuery, ConsoleTicket, GuestCurrent, GuestDelete, GuestPath, GuestResize,
+    GuestShutdown, GuestStart, GuestStatus, GuestStop, HaState, PendingEntry, WithDigest,
 };
 use basalt_api::methods::lxc::{
     CtConfigGet, CtConfigPut, CtCreate, CtCurrent, CtDelete, CtInterface, CtInterfaces, CtList,
-    CtNew, CtPending, CtReboot, CtShutdown, CtStart, CtStop, CtTermproxy,
+    CtNew, CtPending, CtReboot, CtResize, CtShutdown, CtStart, CtStop, CtTermproxy,
 };
 use basalt_api::{Error, Result};
 use basalt_model::access::Privilege;
@@ -39,6 +39,7 @@ pub fn register(router: &mut Router) {
     router.on::<CtStop, _, _, _>(stop);
     router.on::<CtShutdown, _, _, _>(shutdown);
     router.on::<CtReboot, _, _, _>(reboot);
+    router.on::<CtResize, _, _, _>(resize);
     router.on::<CtTermproxy, _, _, _>(termproxy);
 }
 
@@ -173,6 +174,11 @@ async fn reboot(call: Call, params: GuestStart) -> Result<Upid> {
         Power::Reboot { patience },
     )
     .await
+}
+
+async fn resize(call: Call, params: GuestResize) -> Result<Upid> {
+    call.node.check_name(&params.node)?;
+    disks::resize(&call.node, call.auth(), KIND, params).await
 }
 
 async fn termproxy(call: Call, params: GuestPath) -> Result<ConsoleTicket> {

@@ -8,15 +8,16 @@ use crate::guests::power::{Power, power};
 use crate::guests::{self, Report, disks, remove, rights, vm};
 use crate::router::Router;
 use basalt_api::methods::guest::{
-    ConfigChange, ConfigQuery, ConsoleTicket, GuestCurrent, GuestDelete, GuestPath, GuestShutdown,
-    GuestStart, GuestStatus, GuestStop, HaState, PendingEntry, ScreenTicket, WithDigest,
+    ConfigChange, ConfigQuery, ConsoleTicket, GuestCurrent, GuestDelete, GuestPath, GuestResize,
+    GuestShutdown, GuestStart, GuestStatus, GuestStop, HaState, PendingEntry, ScreenTicket,
+    WithDigest,
 };
 use basalt_api::methods::qemu::{
     CloudinitDocument, VmCloudinitDump, VmCloudinitDumpParams, VmCloudinitGet, VmCloudinitPut,
     VmConfigGet, VmConfigPost, VmConfigPut, VmCreate, VmCurrent, VmDelete, VmList, VmNew,
-    VmPending, VmQuery, VmReboot, VmReset, VmResize, VmResizeParams, VmResume, VmSendkey,
-    VmSendkeyParams, VmShutdown, VmStart, VmStop, VmSuspend, VmSuspendParams, VmTermproxy,
-    VmTermproxyParams, VmUnlink, VmUnlinkParams, VmVncproxy, VmVncproxyParams,
+    VmPending, VmQuery, VmReboot, VmReset, VmResize, VmResume, VmSendkey, VmSendkeyParams,
+    VmShutdown, VmStart, VmStop, VmSuspend, VmSuspendParams, VmTermproxy, VmTermproxyParams,
+    VmUnlink, VmUnlinkParams, VmVncproxy, VmVncproxyParams,
 };
 use basalt_api::{Error, Result};
 use basalt_model::access::Privilege;
@@ -288,9 +289,9 @@ async fn simple(call: Call, params: GuestPath, what: Power) -> Result<Upid> {
     power(&call.node, call.auth(), KIND, params.vmid, what).await
 }
 
-async fn resize(call: Call, params: VmResizeParams) -> Result<Upid> {
+async fn resize(call: Call, params: GuestResize) -> Result<Upid> {
     call.node.check_name(&params.node)?;
-    disks::resize(&call.node, call.auth(), params).await
+    disks::resize(&call.node, call.auth(), KIND, params).await
 }
 
 async fn unlink(call: Call, params: VmUnlinkParams) -> Result<()> {

@@ -261,6 +261,14 @@ async fn a_container_is_copied_in_full() {
     let new = get(&rig, "/nodes/n1/lxc/101/config").await;
     assert_eq!(new["hostname"], "copy");
     assert!(!new["net0"].as_str().unwrap().contains("00:00:01"), "{new}");
+    for (form, reason) in [
+        ("disk=mp0&size=%2B1G", "there is no disk 'mp0'"),
+        ("disk=rootfs&size=1K", "disks only grow"),
+        ("disk=rootfs&size=%2B1G&digest=other", "read it again"),
+    ] {
+        let text = refused(&rig, &format!("PUT {ct}/resize"), form).await;
+        assert!(text.contains(reason), "{text}");
+    }
     rig.ask(&format!("POST {ct}/template"), ROOT, "")
         .await
         .data();
