@@ -26,7 +26,7 @@ use crate::machine::cpuid::Offer;
 use crate::machine::layout::{
     DISK_SLOTS, MEMORY_SLOT, NIC_SLOTS, SHARE_SLOTS, Span, room_for_blocks,
 };
-use crate::machine::memory;
+use crate::machine::memory::{self, Extent};
 use crate::tpm::emulator::Emulator;
 use crate::tpm::store::Store;
 use crate::tpm::{self, Module};
@@ -153,6 +153,8 @@ pub enum BootResource {
         vars: Arc<File>,
         /// Keys of the devices to boot from, in order.
         order: Vec<String>,
+        /// Whether the machine has system management mode.
+        smm: bool,
     },
 }
 
@@ -160,6 +162,11 @@ impl BootResource {
     /// Whether firmware boots the machine.
     pub fn is_firmware(&self) -> bool {
         matches!(self, Self::Firmware { .. })
+    }
+
+    /// Whether the machine has system management mode.
+    pub fn has_smm(&self) -> bool {
+        matches!(self, Self::Firmware { smm: true, .. })
     }
 
     fn check(boot: Boot, delivery: &mut Delivery) -> Result<Self, Error> {
@@ -175,10 +182,16 @@ impl BootResource {
                     .transpose()?,
                 cmdline,
             },
-            Boot::Firmware { code, vars, order } => Self::Firmware {
+            Boot::Firmware {
+                code,
+                vars,
+                order,
+                smm,
+            } => Self::Firmware {
                 code: delivery.file("code", code)?,
                 vars: Arc::new(delivery.file("vars", vars)?),
                 order,
+                smm,
             },
         })
     }
@@ -332,6 +345,9 @@ impl Resources {
             .map(|slot| delivery.file("restore", slot))
             .transpose()?;
         let kvm = open_kvm(delivery.take("kvm", spec.kvm)?)?;
+        if boot.has_smm() {
+            check::smm(&kvm)?;
+        }
         let most = spec.memory_max_mib.map(|mib| mib << 20);
         let blocks = most.map(|most| blocks(memory, most - memory, &kvm));
         let blocks = blocks.transpose()?.flatten();
@@ -369,6 +385,14 @@ impl Resources {
             restore,
         };
         Ok((resources, listeners))
+    }
+
+    /// How much memory there always is, and how it is divided.
+    pub fn extent(&self) -> Extent {
+        Extent {
+            bytes: self.memory,
+            tseg: self.boot.has_smm(),
+        }
     }
 
     /// Where memory that may come lies.
