@@ -164,11 +164,11 @@ mod tests {
     fn the_lock_of_system_management_is_for_good() {
         let smi = || Arc::new(Smi::new(Arc::new(Recorder::default())));
         let locked = |smi: &Smi| {
-            PortDevice::write(smi, 0, &[1]);
-            PortDevice::write(smi, 0, &[0]);
-            let mut enabled = [0];
-            PortDevice::read(smi, 0, &mut enabled);
-            enabled == [1]
+            let mut switch = [[0], [0]];
+            PortDevice::read(smi, 0, &mut switch[0]);
+            PortDevice::write(smi, 0, &[switch[0][0] ^ 1]);
+            PortDevice::read(smi, 0, &mut switch[1]);
+            switch[0] == switch[1]
         };
         let first = smi();
         let lpc = Lpc::with_smi(first.clone());
