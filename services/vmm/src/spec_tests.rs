@@ -2,7 +2,7 @@
 
 use super::*;
 use basalt_model::disk::{Backing, ImageFormat, Optical, Rate};
-use basalt_model::machine::{Adapter, Disk, Display, Nic, PROTOCOL, Share, Slot};
+use basalt_model::machine::{Adapter, Boot, Disk, Display, Nic, PROTOCOL, Share, Slot};
 use basalt_model::passthrough::Passthrough;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use std::mem::MaybeUninit;

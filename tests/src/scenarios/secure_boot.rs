@@ -131,7 +131,7 @@ fn keep(console: &mut Console, text: &str) -> Result<()> {
 }
 
 fn is_kept(console: &mut Console, text: &str) -> Result<()> {
-    let kept = console.run(&format!("tail -c +5 {VARIABLES}/{OWN}"), SOON)?;
+    let kept = console.run(&format!("cat {VARIABLES}/{OWN} | tail -c +5"), SOON)?;
     ensure!(kept == text, "the variable is {kept:?}, not {text:?}");
     Ok(())
 }
