@@ -1,5 +1,5 @@
 //! The board's fixed devices together: power management, serial port, clock, resets, flash memory,
-//! the bridges' configuration, and the registers by which devices come and go.
+//! the bridges' configuration, system management, and the registers by which devices come and go.
 #![no_main]
 
 use std::sync::Arc;
@@ -16,9 +16,10 @@ use basalt_vmm::devices::pm::{self, PowerManagement};
 use basalt_vmm::devices::reset::{KeyboardReset, ResetControl, SystemControl};
 use basalt_vmm::devices::rtc::{self, Rtc};
 use basalt_vmm::devices::serial::{self, SerialPort};
+use basalt_vmm::devices::smi::{self, ApmPorts, Smi};
 use basalt_vmm::machine::layout::{
-    CPUS_PORT, ECAM, HIGH_MEMORY, HOTPLUG_PORT, KEYBOARD_PORT, PCI_CONFIG_PORT, PM_PORT, RTC_PORT,
-    SERIAL_PORT, SYSTEM_CONTROL_PORT,
+    APM_PORT, CPUS_PORT, ECAM, HIGH_MEMORY, HOTPLUG_PORT, KEYBOARD_PORT, PCI_CONFIG_PORT, PM_PORT,
+    RTC_PORT, SERIAL_PORT, SMI_PORT, SYSTEM_CONTROL_PORT,
 };
 use basalt_vmm::pci::host::{DEVICES, PciHost};
 use basalt_vmm::pci::hotplug::{self, Slots};
@@ -56,6 +57,10 @@ const PLACES: Places<'_> = Places {
         CPUS_PORT + cpus::CAME,
         CPUS_PORT + cpus::WANTED + 4,
         CPUS_PORT + cpus::EJECT,
+        SMI_PORT,
+        SMI_PORT + 4,
+        APM_PORT,
+        APM_PORT + 1,
     ],
     memory: &[(VARS_AT, VARS as u64 + 4), (VARS_AT, 16), (ECAM, 0x10_0000)],
 };
@@ -70,9 +75,16 @@ fuzz_target!(|data: &[u8]| {
     let file = files::of(VARS as u64);
     let array = flash::load(&file, VARS).expect("memory can be had");
     let vars = Flash::new(VARS_AT, array, Arc::new(file), Box::new(Nobody));
-    let vars = Arc::new(vars.expect("nothing refuses it"));
+    let vars = vars.expect("nothing refuses it");
+    let managed = data.first().is_some_and(|first| first & 1 != 0);
+    let vars = Arc::new(if managed { vars.guarded() } else { vars });
     let reset = ResetControl::new(events.clone());
-    let host = PciHost::new(vec![(lpc::SLOT, Arc::new(Lpc::new()))], reset, true);
+    let smi = Arc::new(Smi::new(Arc::new(Nobody)));
+    let bridge = Arc::new(Lpc::with_smi(smi.clone()));
+    let host = match managed {
+        true => PciHost::with_smram(vec![(lpc::SLOT, bridge)], reset, Arc::new(Nobody)),
+        false => PciHost::new(vec![(lpc::SLOT, bridge)], reset, true),
+    };
     let host = Arc::new(host);
     let slots = Arc::new(Slots::new(host.clone(), power.clone(), events.clone()));
     let cpus = Arc::new(Cpus::new(1, power.clone(), events.clone()));
@@ -94,6 +106,8 @@ fuzz_target!(|data: &[u8]| {
         1,
         Arc::new(SystemControl::new(events.clone())),
     );
+    bus.add_ports(SMI_PORT, smi::LEN, smi.clone());
+    bus.add_ports(APM_PORT, smi::APM_LEN, Arc::new(ApmPorts(smi.clone())));
     bus.add_memory(vars.clone());
     bus.add_memory(host.clone());
     let mut input = Input::new(data);
@@ -123,6 +137,14 @@ fuzz_target!(|data: &[u8]| {
                 slots.restore(&slots.save());
             }
             7 => assert!(events.take_ejected().len() <= DEVICES),
+            9 => {
+                smi.restore(smi.save());
+                assert!(host.restore(&host.save()), "it was saved just now");
+            }
+            10 => {
+                let offset = input.below(VARS) as u64;
+                bus.memory_write_managed(VARS_AT + offset, &[input.byte()]);
+            }
             _ => bus::access(&bus, &PLACES, &mut input),
         }
     }

@@ -9,6 +9,7 @@ use basalt_vmm::machine::events::Events;
 use basalt_vmm::machine::interrupts::{InterruptSink, LineHolder, SharedLine};
 use basalt_vmm::machine::layout::{MIB, intx_line};
 use basalt_vmm::machine::memory::{Memory, reserve};
+use basalt_vmm::pci::bridge::Smram;
 use basalt_vmm::virtio::interrupt::Interrupts;
 use basalt_vmm::virtio::transport::NotifyBinder;
 
@@ -36,6 +37,10 @@ impl InterruptSink for Nobody {
 impl NotifyBinder for Nobody {
     fn bind(&self, _event: &Signal, _address: u64) {}
     fn unbind(&self, _event: &Signal, _address: u64) {}
+}
+
+impl Smram for Nobody {
+    fn open(&self, _open: bool) {}
 }
 
 impl ArraySlot for Nobody {

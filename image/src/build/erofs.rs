@@ -13,10 +13,15 @@ use std::process::Command;
 /// Where our programs go; the command line tool goes where users look.
 const PROGRAMS: &str = "usr/lib/basalt";
 /// The firmware of virtual machines that boot by UEFI: where the appliance has it, and which of the
-/// package's files it is. This code knows no Secure Boot; the code that does needs system management mode,
-/// which our machines do not have.
+/// package's files it is. The code with Secure Boot, and the variables with the keys that most operating
+/// systems are signed with, are for machines with system management mode.
 const FIRMWARE: &str = "usr/share/basalt/firmware";
-const FIRMWARE_FILES: [&str; 2] = ["OVMF_CODE_4M.fd", "OVMF_VARS_4M.fd"];
+const FIRMWARE_FILES: [&str; 4] = [
+    "OVMF_CODE_4M.fd",
+    "OVMF_VARS_4M.fd",
+    "OVMF_CODE_4M.secboot.fd",
+    "OVMF_VARS_4M.ms.fd",
+];
 /// Where the package has them, and its copyright file.
 const FIRMWARE_SOURCE: &str = "usr/share/OVMF";
 const FIRMWARE_COPYRIGHT: &str = "usr/share/doc/ovmf/copyright";

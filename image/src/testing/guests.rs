@@ -15,6 +15,7 @@ const RECIPE: Recipe = Recipe {
         "initrd",
         "disk.raw",
         "uefi.raw",
+        "signed.raw",
         "template.tar.zst",
     ],
 };
@@ -59,6 +60,11 @@ impl Guests {
     /// A raw disk that boots by UEFI, with the same root file system.
     pub fn uefi_disk(&self) -> PathBuf {
         self.dir.join("uefi.raw")
+    }
+
+    /// A raw file system from which firmware with Secure Boot starts that root, on a disk before it.
+    pub fn signed_disk(&self) -> PathBuf {
+        self.dir.join("signed.raw")
     }
 
     /// The root file system as an archive.

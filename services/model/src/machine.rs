@@ -174,6 +174,11 @@ pub enum Boot {
         /// with others.
         #[serde(default)]
         order: Vec<String>,
+        /// Whether the machine has system management mode, which firmware with Secure Boot keeps its
+        /// variables by: only in that mode they can be changed. Needs a KVM that has it, and all
+        /// virtual CPUs from the start.
+        #[serde(default)]
+        smm: bool,
     },
 }
 

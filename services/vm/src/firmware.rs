@@ -11,8 +11,13 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
-/// The firmware.
+/// The firmware of machines without Secure Boot.
 pub const CODE: &str = "/usr/share/basalt/firmware/OVMF_CODE_4M.fd";
+/// The firmware of machines with Secure Boot; it needs system management mode.
+pub const SECURE_CODE: &str = "/usr/share/basalt/firmware/OVMF_CODE_4M.secboot.fd";
+/// Variables with the keys of Secure Boot that most operating systems are signed with: with them that
+/// firmware starts nothing else.
+pub const SECURE_VARS: &str = "/usr/share/basalt/firmware/OVMF_VARS_4M.ms.fd";
 /// Variables of a machine that was never started.
 pub const VARS: &str = "/usr/share/basalt/firmware/OVMF_VARS_4M.fd";
 /// Bytes of variables: what the code leaves of 4 MiB.

@@ -10,7 +10,7 @@ use basalt_model::field::FieldErrors;
 use basalt_model::machine::{Adapter, Boot, Display, MachineSpec, Nic, PROTOCOL, Slot};
 use basalt_model::network::InterfaceName;
 use basalt_model::qemu::hotplug::HotplugKind;
-use basalt_model::qemu::{QemuConfig, QemuNet, Vga};
+use basalt_model::qemu::{EfiDisk, QemuConfig, QemuNet, Vga};
 use basalt_model::storage::VolumeId;
 use basalt_model::vmid::Vmid;
 use basalt_network::{Cable, Network};
@@ -181,8 +181,13 @@ async fn boot_firmware(
     run: &Path,
     slots: &mut Slots,
 ) -> Result<Boot> {
-    let code = File::open(firmware::CODE).map_err(io(format!("opening {}", firmware::CODE)))?;
     let kept = config.efidisk0.as_ref();
+    let smm = kept.is_some_and(EfiDisk::has_secure_boot);
+    let code = match smm {
+        true => firmware::SECURE_CODE,
+        false => firmware::CODE,
+    };
+    let code = File::open(code).map_err(io(format!("opening {code}")))?;
     let vars = match kept.and_then(|disk| disk.file.volume()) {
         Some(vars) => volume(storages, "efidisk0", vars, Access::Write).await?,
         None => firmware::fresh_variables(&run.join(vmid.to_string()))?,
@@ -192,6 +197,7 @@ async fn boot_firmware(
         code: slots.add(code),
         vars: slots.add(vars),
         order: order.unwrap_or_default(),
+        smm,
     })
 }
 

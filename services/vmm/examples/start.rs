@@ -4,7 +4,7 @@
 //! ```text
 //! start --vmm PATH (--kernel FILE [--initrd FILE] [--cmdline TEXT] | --firmware CODE --vars FILE)
 //!       [--memory MIB] [--vcpus N] [--disk FILE[,FILE]…]… [--disc FILE|none]… [--tap NAME]…
-//!       [--rng] [--console] [--display] [--restore FILE | --incoming SOCKET] [--dir DIRECTORY]
+//!       [--rng] [--console] [--display] [--smm] [--restore FILE | --incoming SOCKET] [--dir DIRECTORY]
 //! ```
 //!
 //! A disk's further files are those below it, nearest first; names ending in `.qcow2` tell the
@@ -50,6 +50,7 @@ struct Arguments {
     taps: Vec<String>,
     rng: bool,
     console: bool,
+    smm: bool,
     display: bool,
     restore: Option<PathBuf>,
     incoming: Option<PathBuf>,
@@ -71,6 +72,7 @@ fn arguments() -> Result<Arguments, String> {
         taps: Vec::new(),
         rng: false,
         console: false,
+        smm: false,
         display: false,
         restore: None,
         incoming: None,
@@ -96,6 +98,7 @@ fn arguments() -> Result<Arguments, String> {
             "--dir" => parsed.dir = value()?.into(),
             "--rng" => parsed.rng = true,
             "--console" => parsed.console = true,
+            "--smm" => parsed.smm = true,
             "--display" => parsed.display = true,
             other => return Err(format!("what is {other}?")),
         }
@@ -242,6 +245,7 @@ fn boot(arguments: &Arguments, slots: &mut Slots) -> Result<Boot, String> {
             code: slots.add(open(code, false)?),
             vars: slots.add(open(&arguments.vars, true)?),
             order: disks.collect(),
+            smm: arguments.smm,
         });
     }
     let initrd = match &arguments.initrd {

@@ -21,6 +21,10 @@ pub trait MemoryDevice: Send + Sync {
     fn read(&self, address: u64, data: &mut [u8]) -> bool;
     /// The guest writes; `false` when nothing is there.
     fn write(&self, address: u64, data: &[u8]) -> bool;
+    /// The guest writes in system management mode, which makes no difference to most devices.
+    fn write_managed(&self, address: u64, data: &[u8]) -> bool {
+        self.write(address, data)
+    }
 }
 
 struct Ports {
@@ -79,6 +83,12 @@ impl Bus {
     /// The guest writes memory that is no RAM.
     pub fn memory_write(&self, address: u64, data: &[u8]) {
         let _claimed = self.memory.iter().any(|d| d.write(address, data));
+    }
+
+    /// The same in system management mode.
+    pub fn memory_write_managed(&self, address: u64, data: &[u8]) {
+        let mut devices = self.memory.iter();
+        let _claimed = devices.any(|d| d.write_managed(address, data));
     }
 }
 

@@ -4,6 +4,7 @@
 //! files with a meaning. Nothing after that looks at a [`MachineSpec`] again. What comes while the
 //! machine runs takes the same way, one device at a time: [`plug`].
 
+mod boot;
 mod check;
 mod delivery;
 mod passthrough;
@@ -17,7 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use basalt_model::cpu::CpuSpec;
 use basalt_model::disk::Optical;
-use basalt_model::machine::{self, Adapter, Boot, Disk, MachineSpec, Nic, Share, SystemInfo};
+use basalt_model::machine::{self, Adapter, Disk, MachineSpec, Nic, Share, SystemInfo};
 
 use crate::disk::Image;
 use crate::disk::ring::Rings;
@@ -26,7 +27,7 @@ use crate::machine::cpuid::Offer;
 use crate::machine::layout::{
     DISK_SLOTS, MEMORY_SLOT, NIC_SLOTS, SHARE_SLOTS, Span, room_for_blocks,
 };
-use crate::machine::memory;
+use crate::machine::memory::{self, Extent};
 use crate::tpm::emulator::Emulator;
 use crate::tpm::store::Store;
 use crate::tpm::{self, Module};
@@ -35,6 +36,7 @@ use crate::virtio::scsi::drive::{Drive, Medium};
 use crate::virtio::vhost::Vhost;
 use crate::virtio::vhost_user::BackEnd;
 use crate::virtio::{block, fs, net};
+pub use boot::BootResource;
 pub use check::NOT_KEPT;
 use delivery::Delivery;
 pub use delivery::{receive, send};
@@ -132,66 +134,6 @@ pub struct ShareResource {
     pub tag: String,
     /// The program that serves it.
     pub server: Arc<BackEnd>,
-}
-
-/// What a machine runs first.
-pub enum BootResource {
-    /// A kernel entered directly.
-    Kernel {
-        /// Kernel image.
-        kernel: File,
-        /// Initial RAM disk.
-        initrd: Option<File>,
-        /// Kernel command line.
-        cmdline: String,
-    },
-    /// Firmware.
-    Firmware {
-        /// The firmware.
-        code: File,
-        /// Its variables.
-        vars: Arc<File>,
-        /// Keys of the devices to boot from, in order.
-        order: Vec<String>,
-    },
-}
-
-impl BootResource {
-    /// Whether firmware boots the machine.
-    pub fn is_firmware(&self) -> bool {
-        matches!(self, Self::Firmware { .. })
-    }
-
-    fn check(boot: Boot, delivery: &mut Delivery) -> Result<Self, Error> {
-        Ok(match boot {
-            Boot::Kernel {
-                kernel,
-                initrd,
-                cmdline,
-            } => Self::Kernel {
-                kernel: delivery.file("kernel", kernel)?,
-                initrd: initrd
-                    .map(|slot| delivery.file("initrd", slot))
-                    .transpose()?,
-                cmdline,
-            },
-            Boot::Firmware { code, vars, order } => Self::Firmware {
-                code: delivery.file("code", code)?,
-                vars: Arc::new(delivery.file("vars", vars)?),
-                order,
-            },
-        })
-    }
-
-    fn descriptors(&self) -> Vec<RawFd> {
-        match self {
-            Self::Kernel { kernel, initrd, .. } => std::iter::once(kernel)
-                .chain(initrd)
-                .map(AsRawFd::as_raw_fd)
-                .collect(),
-            Self::Firmware { code, vars, .. } => vec![code.as_raw_fd(), vars.as_raw_fd()],
-        }
-    }
 }
 
 /// A machine's parts, open and checked. They stay the same when the machine is reset.
@@ -332,6 +274,9 @@ impl Resources {
             .map(|slot| delivery.file("restore", slot))
             .transpose()?;
         let kvm = open_kvm(delivery.take("kvm", spec.kvm)?)?;
+        if boot.has_smm() {
+            check::smm(&kvm)?;
+        }
         let most = spec.memory_max_mib.map(|mib| mib << 20);
         let blocks = most.map(|most| blocks(memory, most - memory, &kvm));
         let blocks = blocks.transpose()?.flatten();
@@ -369,6 +314,14 @@ impl Resources {
             restore,
         };
         Ok((resources, listeners))
+    }
+
+    /// How much memory there always is, and how it is divided.
+    pub fn extent(&self) -> Extent {
+        Extent {
+            bytes: self.memory,
+            tseg: self.boot.has_smm(),
+        }
     }
 
     /// Where memory that may come lies.

@@ -2,7 +2,7 @@
 
 use super::*;
 use basalt_model::disk::{Backing, ImageFormat, Optical, Rate};
-use basalt_model::machine::{Adapter, Disk, Display, Nic, PROTOCOL, Share, Slot};
+use basalt_model::machine::{Adapter, Boot, Disk, Display, Nic, PROTOCOL, Share, Slot};
 use basalt_model::passthrough::Passthrough;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use std::mem::MaybeUninit;
@@ -80,12 +80,21 @@ fn refused(spec: MachineSpec, descriptors: Vec<OwnedFd>) -> String {
 #[test]
 fn bounds_are_checked_and_named() {
     type Change = fn(&mut MachineSpec);
-    let cases: [(&str, Change); 13] = [
+    let cases: [(&str, Change); 14] = [
         ("protocol", |s| s.protocol = 99),
         ("vcpus", |s| s.vcpus = 0),
         ("vcpus", |s| s.vcpus = 65),
         ("plugged", |s| s.plugged = Some(0)),
         ("plugged", |s| s.plugged = Some(2)),
+        ("plugged", |s| {
+            (s.memory_mib, s.plugged) = (128, Some(1));
+            s.boot = Boot::Firmware {
+                code: Slot(3),
+                vars: Slot(4),
+                order: Vec::new(),
+                smm: true,
+            };
+        }),
         ("memory_mib", |s| s.memory_mib = 31),
         ("memory_mib", |s| s.memory_mib = u64::MAX),
         ("memory_max_mib", |s| s.memory_max_mib = Some(63)),

@@ -35,6 +35,7 @@ mod passthrough;
 mod pool;
 mod power;
 mod replay;
+mod secure_boot;
 mod shares;
 mod suspend;
 mod sync;
@@ -99,6 +100,10 @@ pub const ALL: &[Scenario] = &[
     ),
     long("uefi_boots_a_disk_and_keeps_variables", uefi::boots),
     scenario("uefi_boots_without_a_disk", uefi::bare),
+    long(
+        "secure_boot_starts_what_is_signed",
+        secure_boot::starts_what_is_signed,
+    ),
     long("debian_for_clouds_becomes_who_it_is_told", debian::cloud),
     long(
         "debian_installer_asks_its_first_question",

@@ -1,5 +1,5 @@
 /** Gives a virtual machine a volume for firmware variables, a TPM, or cloud-init. */
-import { FormSelect, FormSelectOption } from "@patternfly/react-core";
+import { Checkbox, FormSelect, FormSelectOption } from "@patternfly/react-core";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { api } from "../api/client";
@@ -42,12 +42,14 @@ function about(disk: StateDisk): { title: string; description: string; value: (s
 export default function StateDiskDialog({ at, disk, onClose }: StateDiskDialogProps) {
   const storages = useStoragesFor(at.node, "images");
   const [picked, setPicked] = useState<string>();
+  const [keys, setKeys] = useState(false);
   const client = useQueryClient();
   const storage = picked ?? storages[0]?.value ?? "";
   const { title, description, value } = about(disk);
   const job = useMutation({
     mutationFn: () => {
-      const change: Record<string, string> = { [disk]: value(storage) };
+      const secure = disk === "efidisk0" && keys ? ",pre-enrolled-keys=1" : "";
+      const change: Record<string, string> = { [disk]: `${value(storage)}${secure}` };
       return api.put("/nodes/{node}/qemu/{vmid}/config", { ...change, node: at.node, vmid: at.vmid });
     },
     onSuccess: async () => {
@@ -84,6 +86,15 @@ export default function StateDiskDialog({ at, disk, onClose }: StateDiskDialogPr
           ))}
         </FormSelect>
       </FormField>
+      {disk === "efidisk0" && (
+        <Checkbox
+          id="state-keys"
+          label="Secure Boot, with the usual keys"
+          description="The guest then boots only what Microsoft or its distribution signed."
+          isChecked={keys}
+          onChange={(_event, on) => setKeys(on)}
+        />
+      )}
     </FormDialog>
   );
 }

@@ -28,7 +28,7 @@ const ROWS: readonly Row[] = [
     key: "efidisk0",
     name: "UEFI variables",
     absent: "None: what the firmware is told is lost when the machine is switched off.",
-    lost: "The firmware forgets its boot entries.",
+    lost: "The firmware forgets its boot entries and, if the machine has Secure Boot, its keys.",
   },
   {
     key: "tpmstate0",
@@ -72,6 +72,7 @@ function DiskRow({ row, at, value, running }: DiskRowProps) {
   const right = may("vms", "VM.Config.Disk") ? undefined : "your account lacks the privilege VM.Config.Disk";
   const because = right ?? (running ? "the machine runs: shut it down first" : undefined);
   const { value: volume, props } = parseProps(String(value ?? ""));
+  const secure = props["pre-enrolled-keys"] === "1" ? "with Secure Boot" : undefined;
 
   async function remove(): Promise<void> {
     await api.put("/nodes/{node}/qemu/{vmid}/config", { node: at.node, vmid: at.vmid, delete: row.key });
@@ -84,7 +85,9 @@ function DiskRow({ row, at, value, running }: DiskRowProps) {
         {value === undefined ? (
           <span className="quiet">{row.absent}</span>
         ) : (
-          <code>{props["file"] ?? volume}</code>
+          <>
+            <code>{props["file"] ?? volume}</code> {secure}
+          </>
         )}
       </Td>
       <Td isActionCell>

@@ -29,10 +29,17 @@ crate::propstring! {
         format "format": DiskFormat,
         /// Volume whose variables a new one starts with.
         import_from "import-from": VolumeId,
-        /// Whether a new volume starts with the keys of Secure Boot; only `0`: machines have no Secure Boot.
+        /// Whether the machine has Secure Boot, and a new volume starts with the usual keys for it.
         pre_enrolled_keys "pre-enrolled-keys": bool,
         /// Size of the volume.
         size "size": DiskSize,
+    }
+}
+
+impl EfiDisk {
+    /// Whether the machine has Secure Boot, and the system management mode that guards its variables.
+    pub fn has_secure_boot(&self) -> bool {
+        self.pre_enrolled_keys == Some(true)
     }
 }
 

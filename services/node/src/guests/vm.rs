@@ -163,14 +163,13 @@ pub async fn settle(
         errors.add("cicustom", text);
     }
     if let Some(disk) = &mut config.efidisk0 {
-        let settled = match wants_secure_boot(disk) {
-            true => Err(NO_SECURE_BOOT.to_owned()),
-            false => {
-                let state = State::of_firmware(disk, old);
-                state.settle(storages, &mut planner, vmid).await
-            }
-        };
+        let secure = disk.has_secure_boot();
+        let state = State::of_firmware(disk, old);
+        let settled = state.settle(storages, &mut planner, vmid).await;
         note(&mut errors, "efidisk0", settled);
+        if secure && config.vcpus.is_some() {
+            errors.add("vcpus", FIXED_VCPUS);
+        }
     }
     if let Some(disk) = &mut config.tpmstate0 {
         let state = State::of_tpm(disk, old);
@@ -302,14 +301,9 @@ async fn settle_disk(
     }
 }
 
-/// Why a machine's firmware gets no keys: Debian's OVMF has Secure Boot only in the edition that keeps its
-/// variables by system management mode.
-const NO_SECURE_BOOT: &str = "pre-enrolled-keys: machines have no Secure Boot yet, for their firmware \
-                              would need system management mode: say pre-enrolled-keys=0";
-
-fn wants_secure_boot(disk: &EfiDisk) -> bool {
-    disk.pre_enrolled_keys == Some(true) && matches!(disk.file, VolumeSource::New { .. })
-}
+/// Why processors do not come and go where the firmware trusts all of them.
+const FIXED_VCPUS: &str = "with Secure Boot (efidisk0 with pre-enrolled-keys=1) no processors can come \
+                           and go: leave it out, and say in cores how many there are";
 
 /// The volume in which a part of the machine keeps its state.
 struct State<'a> {
@@ -324,7 +318,9 @@ impl<'a> State<'a> {
     fn of_firmware(disk: &'a mut EfiDisk, old: Option<&QemuConfig>) -> Self {
         let before = old.and_then(|old| old.efidisk0.as_ref());
         Self {
-            part: Part::Firmware,
+            part: Part::Firmware {
+                secure: disk.has_secure_boot(),
+            },
             import: disk.import_from.take(),
             file: &mut disk.file,
             size: &mut disk.size,

@@ -35,7 +35,10 @@ pub struct NewVolume {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
     /// UEFI firmware.
-    Firmware,
+    Firmware {
+        /// With the keys of Secure Boot.
+        secure: bool,
+    },
     /// The trusted platform module.
     Tpm,
 }
@@ -44,7 +47,8 @@ impl Part {
     /// Bytes of the volume, and the file of the appliance that a new one starts with, if not zeros.
     fn fresh(self) -> (u64, Option<&'static str>) {
         match self {
-            Self::Firmware => (firmware::VARS_SIZE, Some(firmware::VARS)),
+            Self::Firmware { secure: false } => (firmware::VARS_SIZE, Some(firmware::VARS)),
+            Self::Firmware { secure: true } => (firmware::VARS_SIZE, Some(firmware::SECURE_VARS)),
             Self::Tpm => (TPM_STATE_SIZE, None),
         }
     }

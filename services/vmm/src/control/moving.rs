@@ -142,7 +142,7 @@ impl Server {
         let job = Job::Move {
             socket,
             outline,
-            vm: machine.vm().clone(),
+            spaces: machine.spaces().clone(),
             limit,
         };
         let blocks = self.resources.blocks.clone();

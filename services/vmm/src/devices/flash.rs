@@ -8,6 +8,9 @@
 //! their status until told otherwise. Firmware asks for the status explicitly, and each change of a
 //! slot costs the guest its page tables.
 //!
+//! In a machine with system management mode commands come from that mode alone ([`Flash::guarded`]): so
+//! only the firmware changes its variables, whoever owns the operating system.
+//!
 //! Contents go to a file: every erased block at once, programmed bytes when the firmware returns to
 //! reading (as it does after each piece), each followed by `fdatasync`. So the file holds what a chip
 //! would hold that lost power at that instant, in the order in which the firmware wrote it, and the
@@ -85,6 +88,7 @@ pub struct Flash {
     array: Arc<MmapRegion>,
     file: Arc<File>,
     slot: Box<dyn ArraySlot>,
+    guarded: bool,
     inner: Mutex<Inner>,
 }
 
@@ -114,6 +118,7 @@ impl Flash {
             array,
             file,
             slot,
+            guarded: false,
             inner: Mutex::new(Inner {
                 state: FlashState {
                     reads: Reads::Array,
@@ -123,6 +128,12 @@ impl Flash {
                 dirty: 0..0,
             }),
         })
+    }
+
+    /// The chip takes commands in system management mode alone; others go unheard.
+    pub fn guarded(mut self) -> Self {
+        self.guarded = true;
+        self
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -272,6 +283,13 @@ impl MemoryDevice for Flash {
     }
 
     fn write(&self, address: u64, data: &[u8]) -> bool {
+        match self.guarded {
+            true => self.offset(address, data.len()).is_some(),
+            false => self.write_managed(address, data),
+        }
+    }
+
+    fn write_managed(&self, address: u64, data: &[u8]) -> bool {
         let Some(offset) = self.offset(address, data.len()) else {
             return false;
         };

@@ -122,6 +122,30 @@ fn what_was_programmed_last_is_kept_when_the_machine_ends() {
 }
 
 #[test]
+fn a_guarded_chip_hears_system_management_mode_alone() {
+    let Chip { flash, file, shown } = chip();
+    let flash = flash.guarded();
+    let mut byte = [0];
+    for command in [READ_STATUS, ERASE, CONFIRM, PROGRAM, 0] {
+        assert!(flash.write(BASE, &[command]));
+    }
+    assert!(shown.load(Ordering::Relaxed));
+    assert!(flash.read(BASE, &mut byte));
+    assert_eq!(byte, [0x5a]);
+    for command in [PROGRAM, 0x50, 0xff] {
+        assert!(flash.write_managed(BASE, &[command]));
+    }
+    file.read_exact_at(&mut byte, 0).unwrap();
+    assert_eq!(byte, [0x50]);
+    // A command that was begun there is not ended elsewhere.
+    assert!(flash.write_managed(BASE, &[ERASE]));
+    assert!(flash.write(BASE, &[CONFIRM]));
+    assert!(flash.read(BASE + 1, &mut byte));
+    assert_eq!(byte, [0x5a]);
+    assert!(!flash.write(BASE - 1, &[0]) && !flash.write_managed(BASE - 1, &[0]));
+}
+
+#[test]
 fn accesses_beyond_the_chip_are_not_its_own() {
     let chip = chip();
     let end = BASE + (BLOCK * BLOCKS) as u64;

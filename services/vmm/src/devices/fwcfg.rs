@@ -3,7 +3,7 @@
 //! Specified in QEMU's `docs/specs/fw_cfg.rst`. The selector is at [`FW_CFG_PORT`], the data byte
 //! behind it, the DMA address register (big endian, two halves) from offset 4 on. Blobs are fixed
 //! when the machine is built, except for those declared by [`Blobs::register`], which the guest may
-//! write by DMA and whose device hears of it.
+//! write by DMA and whose device hears of it, and by [`Blobs::answer`], which depend on that.
 //!
 //! [`FW_CFG_PORT`]: crate::machine::layout::FW_CFG_PORT
 
@@ -52,9 +52,31 @@ const CHUNK: usize = 4096;
 /// Hears what the guest wrote into a register blob: all of its bytes, after every write.
 pub type OnWrite = Box<dyn Fn(&[u8]) + Send + Sync>;
 
+/// Says what a blob holds now.
+pub type Answer = Box<dyn Fn() -> Vec<u8> + Send + Sync>;
+
+/// What is special about a blob.
+enum Purpose {
+    /// Nothing: it stays as it is.
+    Fixed,
+    /// The guest may write it.
+    Register(OnWrite),
+    /// It is made anew each time that it is read.
+    Answer(Answer),
+}
+
 struct Blob {
     content: Vec<u8>,
-    on_write: Option<OnWrite>,
+    purpose: Purpose,
+}
+
+impl Blob {
+    fn on_write(&self) -> Option<&OnWrite> {
+        match &self.purpose {
+            Purpose::Register(on_write) => Some(on_write),
+            Purpose::Fixed | Purpose::Answer(_) => None,
+        }
+    }
 }
 
 /// The blobs of a device that is being put together.
@@ -82,18 +104,23 @@ impl Blobs {
 
     /// Adds a file the guest can only read.
     pub fn file(&mut self, name: &str, content: Vec<u8>) {
-        self.insert(name, content, None);
+        self.insert(name, content, Purpose::Fixed);
     }
 
     /// Adds a file of `len` zeros the guest may write.
     pub fn register(&mut self, name: &str, len: usize, on_write: OnWrite) {
-        self.insert(name, vec![0; len], Some(on_write));
+        self.insert(name, vec![0; len], Purpose::Register(on_write));
     }
 
-    fn insert(&mut self, name: &str, content: Vec<u8>, on_write: Option<OnWrite>) {
+    /// Adds a file of `len` bytes that are made when the guest reads them.
+    pub fn answer(&mut self, name: &str, len: usize, answer: Answer) {
+        self.insert(name, vec![0; len], Purpose::Answer(answer));
+    }
+
+    fn insert(&mut self, name: &str, content: Vec<u8>, purpose: Purpose) {
         debug_assert!(name.len() < NAME_LEN, "{name}");
         self.files
-            .insert(name.to_owned(), Blob { content, on_write });
+            .insert(name.to_owned(), Blob { content, purpose });
     }
 
     /// The device, reading and writing `memory`.
@@ -102,8 +129,8 @@ impl Blobs {
             .numbered
             .into_iter()
             .map(|(key, content)| {
-                let on_write = None;
-                (key, Blob { content, on_write })
+                let purpose = Purpose::Fixed;
+                (key, Blob { content, purpose })
             })
             .collect();
         let mut directory = (self.files.len() as u32).to_be_bytes().to_vec();
@@ -117,9 +144,9 @@ impl Blobs {
             directory.extend(field);
             blobs.insert(key, blob);
         }
-        let on_write = None;
+        let purpose = Purpose::Fixed;
         let content = directory;
-        blobs.insert(KEY_DIRECTORY, Blob { content, on_write });
+        blobs.insert(KEY_DIRECTORY, Blob { content, purpose });
         FwCfg {
             blobs,
             memory,
@@ -170,10 +197,10 @@ impl FwCfg {
         state.written.retain(|key, bytes| {
             self.blobs
                 .get(key)
-                .is_some_and(|b| b.on_write.is_some() && b.content.len() == bytes.len())
+                .is_some_and(|b| b.on_write().is_some() && b.content.len() == bytes.len())
         });
         for (key, bytes) in &state.written {
-            if let Some(on_write) = self.blobs.get(key).and_then(|b| b.on_write.as_ref()) {
+            if let Some(on_write) = self.blobs.get(key).and_then(Blob::on_write) {
                 on_write(bytes);
             }
         }
@@ -189,10 +216,12 @@ impl FwCfg {
     fn take(&self, state: &mut FwCfgState, data: &mut [u8]) {
         data.fill(0);
         let blob = self.blobs.get(&state.selected);
-        let content = state
-            .written
-            .get(&state.selected)
-            .or(blob.map(|b| &b.content));
+        let made = match blob.map(|b| &b.purpose) {
+            Some(Purpose::Answer(answer)) => Some(answer()),
+            _ => None,
+        };
+        let written = state.written.get(&state.selected);
+        let content = made.as_ref().or(written).or(blob.map(|b| &b.content));
         let rest = content
             .and_then(|c| c.get(state.offset as usize..))
             .unwrap_or_default();
@@ -260,7 +289,7 @@ impl FwCfg {
         let Some(blob) = self.blobs.get(&state.selected) else {
             return false;
         };
-        let Some(on_write) = &blob.on_write else {
+        let Some(on_write) = blob.on_write() else {
             return false;
         };
         let (from, len) = (state.offset as usize, access.length as usize);

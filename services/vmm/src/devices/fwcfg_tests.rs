@@ -22,6 +22,9 @@ fn guest() -> Guest {
         4,
         Box::new(move |bytes| log.lock().unwrap().push(bytes.to_vec())),
     );
+    let log = heard.clone();
+    let count = move || vec![log.lock().unwrap().len() as u8, 0xee];
+    blobs.answer("etc/count", 2, Box::new(count));
     Guest {
         device: blobs.build(memory.clone()),
         memory,
@@ -119,6 +122,18 @@ fn a_register_takes_writes_by_dma_and_tells() {
     assert_eq!(guest.dma(control, 4, BUFFER), 0);
     assert_eq!(*guest.heard.lock().unwrap(), [b"abcd".to_vec()]);
     assert_eq!(guest.read(key, 4), b"abcd");
+}
+
+#[test]
+fn an_answer_is_made_when_it_is_read_and_cannot_be_written() {
+    let guest = guest();
+    let (register, answer) = (guest.key("etc/ramfb"), guest.key("etc/count"));
+    assert_eq!(guest.read(answer, 3), [0, 0xee, 0]);
+    let write = |key: u16| u32::from(key) << 16 | CONTROL_SELECT | CONTROL_WRITE;
+    assert_eq!(guest.dma(write(register), 2, BUFFER), 0);
+    assert_eq!(guest.read(answer, 2), [1, 0xee]);
+    assert_eq!(guest.dma(write(answer), 1, BUFFER), CONTROL_ERROR);
+    assert_eq!(guest.read(answer, 2), [1, 0xee]);
 }
 
 #[test]

@@ -2,14 +2,16 @@
 //! firmware places the power management block and routes interrupts.
 //!
 //! Nothing moves: the block stays at [`PM_PORT`], which is also where firmware puts it, and PCI
-//! interrupts go to the lines the ACPI tables say. The registers keep what is written to them.
+//! interrupts go to the lines the ACPI tables say. The registers keep what is written to them; one bit
+//! locks the interrupts for system management ([`super::smi`]), in machines that have those.
 //!
 //! [`PM_PORT`]: crate::machine::layout::PM_PORT
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
+use super::smi::Smi;
 use crate::pci::config::{COMMAND, ConfigSpace, Identity};
 use crate::pci::{PciDevice, Window};
 
@@ -23,6 +25,10 @@ const ACPI_CNTL: usize = 0x44;
 /// Routing of lines A to D, then E to H: the interrupt, or bit 7 for none.
 const PIRQ: [usize; 2] = [0x60, 0x68];
 const PIRQ_OFF: u8 = 0x80;
+/// Configuration of power management, and its bit that can only be set: what enables interrupts for system
+/// management stays as it is.
+const GEN_PMCON_1: usize = 0xa0;
+const SMI_LOCK: u8 = 1 << 4;
 /// Address of the root complex registers.
 const RCBA: usize = 0xf0;
 
@@ -34,7 +40,10 @@ pub struct LpcState {
 }
 
 /// The bridge.
-pub struct Lpc(Mutex<ConfigSpace>);
+pub struct Lpc {
+    space: Mutex<ConfigSpace>,
+    smi: Option<Arc<Smi>>,
+}
 
 impl Lpc {
     /// A bridge whose registers firmware has still to set.
@@ -57,11 +66,36 @@ impl Lpc {
             space.allow(lines, &[0x8f; 4]);
         }
         space.allow(RCBA, &0xffff_c001u32.to_le_bytes());
-        Self(Mutex::new(space))
+        Self {
+            space: Mutex::new(space),
+            smi: None,
+        }
+    }
+
+    /// A bridge that locks `smi` when software says so.
+    pub fn with_smi(smi: Arc<Smi>) -> Self {
+        let bridge = Self::new();
+        bridge.space().allow(GEN_PMCON_1, &[SMI_LOCK]);
+        Self {
+            smi: Some(smi),
+            ..bridge
+        }
     }
 
     fn space(&self) -> MutexGuard<'_, ConfigSpace> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.space.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Software, or a saved state, writes.
+    fn write(&self, offset: usize, data: &[u8]) {
+        let mut space = self.space();
+        space.write(offset, data);
+        if let Some(smi) = &self.smi
+            && space.word(GEN_PMCON_1) & u16::from(SMI_LOCK) != 0
+        {
+            space.allow(GEN_PMCON_1, &[0]);
+            smi.lock();
+        }
     }
 
     /// The bridge's state.
@@ -73,7 +107,7 @@ impl Lpc {
 
     /// Takes over a state.
     pub fn restore(&self, state: &LpcState) {
-        self.space().write(0, &state.registers);
+        self.write(0, &state.registers);
     }
 }
 
@@ -88,7 +122,7 @@ impl PciDevice for Lpc {
         self.space().read(offset, data);
     }
     fn config_write(&self, offset: usize, data: &[u8]) {
-        self.space().write(offset, data);
+        self.write(offset, data);
     }
     fn windows(&self) -> Vec<Window> {
         Vec::new()
@@ -100,6 +134,8 @@ impl PciDevice for Lpc {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bus::PortDevice;
+    use crate::machine::interrupts::testing::Recorder;
 
     fn read(lpc: &Lpc, offset: usize) -> u32 {
         let mut data = [0; 4];
@@ -122,6 +158,32 @@ mod tests {
         let copy = Lpc::new();
         copy.restore(&lpc.save());
         assert_eq!(copy.save(), lpc.save());
+    }
+
+    #[test]
+    fn the_lock_of_system_management_is_for_good() {
+        let smi = || Arc::new(Smi::new(Arc::new(Recorder::default())));
+        let locked = |smi: &Smi| {
+            let mut switch = [[0], [0]];
+            PortDevice::read(smi, 0, &mut switch[0]);
+            PortDevice::write(smi, 0, &[switch[0][0] ^ 1]);
+            PortDevice::read(smi, 0, &mut switch[1]);
+            switch[0] == switch[1]
+        };
+        let first = smi();
+        let lpc = Lpc::with_smi(first.clone());
+        assert!(!locked(&first));
+        lpc.config_write(GEN_PMCON_1, &SMI_LOCK.to_le_bytes());
+        lpc.config_write(GEN_PMCON_1, &[0, 0]);
+        assert_eq!(read(&lpc, GEN_PMCON_1), u32::from(SMI_LOCK));
+        assert!(locked(&first));
+        let second = smi();
+        let copy = Lpc::with_smi(second.clone());
+        copy.restore(&lpc.save());
+        assert!(locked(&second));
+        let without = Lpc::new();
+        without.config_write(GEN_PMCON_1, &[0xff; 4]);
+        assert_eq!(read(&without, GEN_PMCON_1), 0);
     }
 
     #[test]

@@ -12,3 +12,4 @@ pub mod ramfb;
 pub mod reset;
 pub mod rtc;
 pub mod serial;
+pub mod smi;

@@ -8,9 +8,9 @@ use kvm_ioctls::VmFd;
 use super::events::{Events, FullDisk};
 use super::interrupts::{LineHolder, SharedLine};
 use super::layout::{INTX_BASE, MEMORY_SLOT, PCI_WINDOW, intx_line};
-use super::memory::Memory;
 use super::passed::Passed;
 use super::routes::{Routes, first_wire};
+use super::spaces::Spaces;
 use super::{Error, Terminals};
 use crate::display::{Input, Screen};
 use crate::spec::{DiskResource, NicResource, Resources};
@@ -91,14 +91,14 @@ pub(super) struct Board {
     pub(super) passed: Passed,
     // Last, since devices use both.
     pub(super) vm: Arc<VmFd>,
-    pub(super) memory: Arc<Memory>,
+    pub(super) spaces: Arc<Spaces>,
 }
 
 impl Board {
     /// A board without devices.
     pub(super) fn new(
         vm: Arc<VmFd>,
-        memory: Arc<Memory>,
+        spaces: Arc<Spaces>,
         windows: Windows,
         events: Arc<Events>,
     ) -> Self {
@@ -107,7 +107,7 @@ impl Board {
             lines: lines.collect(),
             routes: Arc::new(Routes::new(vm.clone())),
             vm,
-            memory,
+            spaces,
             windows,
             events,
             devices: Vec::new(),
@@ -120,7 +120,8 @@ impl Board {
     /// The devices of the host, which from now on can reach all memory.
     pub(super) fn add_passed(&mut self, resources: &Resources) -> Result<(), Error> {
         let wiring = self.routes.clone();
-        self.passed = Passed::new(&resources.passthrough, &self.vm, &self.memory, wiring)?;
+        let memory = self.spaces.reachable();
+        self.passed = Passed::new(&resources.passthrough, &self.vm, memory, wiring)?;
         Ok(())
     }
 
@@ -278,7 +279,7 @@ impl Board {
             slot,
             (self.windows == Windows::Placed).then_some(window),
             description,
-            self.memory.clone(),
+            self.spaces.reachable().clone(),
             interrupts,
             worker,
             self.vm.clone(),

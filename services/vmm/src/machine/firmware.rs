@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use basalt_model::machine::{Adapter, SystemInfo};
 use vm_memory::MmapRegion;
@@ -12,7 +13,8 @@ use vm_memory::MmapRegion;
 use super::board::{Board, SCSI_SLOT};
 use super::events::Events;
 use super::layout::{
-    FW_CFG_PORT, HIGH_MEMORY, I8042_PORT, RTC_PORT, SYSTEM_CONTROL_PORT, split_memory,
+    APM_PORT, FW_CFG_PORT, HIGH_MEMORY, I8042_PORT, RTC_PORT, SMI_PORT, SYSTEM_CONTROL_PORT,
+    split_memory,
 };
 use super::memory::{READ_ONLY_SLOTS, ReadOnlySlot};
 use super::{Terminals, acpi, smbios};
@@ -24,6 +26,7 @@ use crate::devices::lpc::{self, Lpc};
 use crate::devices::ramfb;
 use crate::devices::reset::SystemControl;
 use crate::devices::rtc::{self, Rtc};
+use crate::devices::smi::{self, ApmPorts, Smi};
 use crate::display::{Input, Screen};
 use crate::pci::PciDevice;
 use crate::spec::{BootResource, Resources};
@@ -35,6 +38,8 @@ const MAX_FLASH: u64 = 8 << 20;
 /// Neither sleep nor hibernation: a byte for each of S0 to S5, bit 7 for "supported".
 const SYSTEM_STATES: [u8; 6] = [0x80, 0, 0, 1, 2, 0x80];
 const E820_RAM: u32 = 1;
+/// What interrupts for system management can do: go to all processors, as they always do here.
+const SMI_BROADCAST: u64 = 1 << 0;
 
 /// Why firmware cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +68,8 @@ pub struct Firmware {
     pub i8042: Arc<I8042>,
     /// Bridge to legacy devices.
     pub lpc: Arc<Lpc>,
+    /// Interrupts for system management, if the machine has that mode.
+    pub smi: Option<Arc<Smi>>,
 }
 
 impl Firmware {
@@ -74,28 +81,39 @@ impl Firmware {
         terminals: &Terminals,
         events: &Arc<Events>,
     ) -> Result<Option<Self>, Error> {
-        let BootResource::Firmware { code, vars, order } = &resources.boot else {
+        let BootResource::Firmware {
+            code,
+            vars,
+            order,
+            smm,
+        } = &resources.boot
+        else {
             return Ok(None);
         };
-        let (code, vars) = make_flash(board, code, vars)?;
+        let (code, vars) = make_flash(board, code, vars, *smm)?;
+        let smi = smm.then(|| Arc::new(Smi::new(board.vm.clone())));
         let order = boot_order(resources, order);
         let drawn = resources
             .display
             .is_some_and(|d| d.adapter == Adapter::Ramfb);
         let screen = terminals.screen.clone();
-        let blobs = blobs(
+        let mut blobs = blobs(
             &resources.system,
             profile,
             order,
             screen.clone().filter(|_| drawn),
         );
+        if *smm {
+            negotiate_smi(&mut blobs);
+        }
         Ok(Some(Self {
             _code: code,
             vars: Arc::new(vars),
-            config: Arc::new(blobs.build(board.memory.clone())),
+            config: Arc::new(blobs.build(board.spaces.reachable().clone())),
             rtc: Arc::new(Rtc::new(resources.memory)),
             i8042: Arc::new(I8042::new(board.vm.clone(), events.clone(), screen)),
-            lpc: Arc::new(Lpc::new()),
+            lpc: Arc::new(smi.clone().map_or_else(Lpc::new, Lpc::with_smi)),
+            smi,
         }))
     }
 
@@ -112,6 +130,10 @@ impl Firmware {
         let control = Arc::new(SystemControl::new(events.clone()));
         bus.add_ports(SYSTEM_CONTROL_PORT, 1, control);
         bus.add_memory(self.vars.clone());
+        if let Some(smi) = &self.smi {
+            bus.add_ports(SMI_PORT, smi::LEN, smi.clone());
+            bus.add_ports(APM_PORT, smi::APM_LEN, Arc::new(ApmPorts(smi.clone())));
+        }
     }
 
     /// The bridge and its PCI device number.
@@ -130,6 +152,7 @@ fn make_flash(
     board: &Board,
     code: &File,
     vars: &Arc<File>,
+    smm: bool,
 ) -> Result<(Arc<MmapRegion>, Flash), Error> {
     let read = |what| move |error| Error::Read(what, error);
     let code_len = code.metadata().map_err(read("code"))?.len();
@@ -142,7 +165,7 @@ fn make_flash(
 
     let code = flash::load(code, code_len as usize).map_err(read("code"))?;
     let slot = |number, base, array: &Arc<MmapRegion>| {
-        ReadOnlySlot::new(board.vm.clone(), number, base, array.clone())
+        ReadOnlySlot::new(board.vm.clone(), number, base, array.clone(), smm)
     };
     slot(CODE_SLOT, code_base, &code)
         .show(true)
@@ -150,7 +173,29 @@ fn make_flash(
     let array = flash::load(vars, vars_len).map_err(read("variables"))?;
     let shown = Box::new(slot(VARS_SLOT, vars_base, &array));
     let vars = Flash::new(vars_base, array, vars.clone(), shown).map_err(Error::Flash)?;
+    let vars = if smm { vars.guarded() } else { vars };
     Ok((code, vars))
+}
+
+/// How the firmware learns what interrupts for system management can do: it asks for a part of that, and
+/// is told whether it has that (QEMU's `etc/smi` files).
+fn negotiate_smi(blobs: &mut Blobs) {
+    let supported = SMI_BROADCAST.to_le_bytes();
+    blobs.file("etc/smi/supported-features", supported.to_vec());
+    let asked = Arc::new(AtomicU64::new(0));
+    let heard = asked.clone();
+    let on_write = move |bytes: &[u8]| {
+        let bytes = bytes.first_chunk().copied().unwrap_or_default();
+        heard.store(u64::from_le_bytes(bytes), Ordering::Relaxed);
+    };
+    let name = "etc/smi/requested-features";
+    blobs.register(name, supported.len(), Box::new(on_write));
+    let answer = move || {
+        vec![u8::from(
+            asked.load(Ordering::Relaxed) & !SMI_BROADCAST == 0,
+        )]
+    };
+    blobs.answer("etc/smi/features-ok", 1, Box::new(answer));
 }
 
 /// Everything the firmware is told.

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! 0x0000_0000  RAM: boot structures below 640 KiB, ACPI tables at 0xE0000, kernel from 1 MiB
+//!              its last 16 MiB are TSEG in machines with system management mode
 //! 0xC000_0000  PCI memory window                    (RAM stops here at the latest)
 //! 0xE000_0000  PCI configuration space (ECAM): 256 MiB, of which bus 0 exists
 //! 0xF000_0000  PCI memory window, for firmware
@@ -25,6 +26,9 @@ pub const HIGH_MEMORY: u64 = 4 << 30;
 pub const PCI_WINDOW: u64 = 0xc000_0000;
 /// Size of the PCI memory window.
 pub const PCI_WINDOW_SIZE: u64 = 0x2000_0000;
+/// Memory of system management mode (TSEG) in MiB: the end of the memory below the hole, in machines that
+/// have that mode.
+pub const TSEG_MIB: u16 = 16;
 /// Unit in which memory comes to a running machine, and goes: a huge page.
 pub const BLOCK: u64 = 2 * MIB;
 /// Alignment of the room for such memory: the largest unit in which Linux takes memory on x86, so that
@@ -88,6 +92,10 @@ pub const SERIAL_PORT: u16 = 0x3f8;
 pub const SERIAL_IRQ: u32 = 4;
 /// Power management registers: event block, control block at +4, timer at +8.
 pub const PM_PORT: u16 = 0x600;
+/// Registers by which software interrupts for system management, in the same block.
+pub const SMI_PORT: u16 = PM_PORT + 0x30;
+/// Advanced power management: control and status, by which it does.
+pub const APM_PORT: u16 = 0xb2;
 /// System control interrupt.
 pub const SCI_IRQ: u32 = 9;
 /// Sleep type of the soft-off state.
@@ -184,6 +192,12 @@ pub fn split_memory(bytes: u64) -> (u64, u64) {
     (bytes.min(PCI_WINDOW), bytes.saturating_sub(PCI_WINDOW))
 }
 
+/// Where the memory of system management mode lies in a machine with `memory` bytes.
+pub fn tseg(memory: u64) -> Span {
+    let len = u64::from(TSEG_MIB) * MIB;
+    (split_memory(memory).0.saturating_sub(len), len)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -193,6 +207,8 @@ mod tests {
         assert_eq!(split_memory(512 * MIB), (512 * MIB, 0));
         assert_eq!(split_memory(PCI_WINDOW), (PCI_WINDOW, 0));
         assert_eq!(split_memory(8192 * MIB), (PCI_WINDOW, 5120 * MIB));
+        assert_eq!(tseg(512 * MIB), (496 * MIB, 16 * MIB));
+        assert_eq!(tseg(8192 * MIB), (PCI_WINDOW - 16 * MIB, 16 * MIB));
     }
 
     #[test]

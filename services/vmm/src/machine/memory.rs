@@ -1,4 +1,4 @@
-//! The guest's memory: allocated here, registered with KVM here.
+//! The guest's memory: how it is allocated. What processors see of it is in [`super::spaces`].
 //!
 //! It is this process's alone, unless another one works on queues of the guest: then both map the same
 //! file in memory.
@@ -8,18 +8,19 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
-use kvm_bindings::{KVM_MEM_LOG_DIRTY_PAGES, KVM_MEM_READONLY, kvm_userspace_memory_region};
+use kvm_bindings::{KVM_MEM_READONLY, kvm_userspace_memory_region};
 use kvm_ioctls::VmFd;
 use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags};
 use vm_memory::bitmap::NewBitmap;
 use vm_memory::mmap::{FromRangesError, MmapRegionBuilder};
 use vm_memory::{
-    Address, FileOffset, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion,
-    GuestRegionMmap, MmapRegion, ReadVolatile, VolatileMemory,
+    FileOffset, GuestAddress, GuestMemoryMmap, GuestMemoryRegion, GuestRegionMmap, MmapRegion,
+    ReadVolatile, VolatileMemory,
 };
 
 use super::blocks::Blocks;
-use super::layout::{HIGH_MEMORY, Span, split_memory};
+use super::layout::{HIGH_MEMORY, Span, split_memory, tseg};
+use super::spaces::MANAGEMENT;
 use crate::devices::flash::ArraySlot;
 use crate::state::dirty::DirtyMap;
 
@@ -42,30 +43,51 @@ pub enum Error {
     Register(u64, kvm_ioctls::Error),
 }
 
+/// How much memory a machine always has, and whether TSEG is a region of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extent {
+    /// In bytes.
+    pub bytes: u64,
+    /// Whether the machine has system management mode.
+    pub tseg: bool,
+}
+
+impl From<u64> for Extent {
+    /// So many bytes of a machine without system management mode.
+    fn from(bytes: u64) -> Self {
+        Self { bytes, tseg: false }
+    }
+}
+
 /// Reserves fresh, zeroed memory; pages are taken from the host when first touched.
 pub fn reserve(bytes: u64) -> Result<Arc<Memory>, Error> {
     reserve_with_room(bytes, None)
 }
 
 /// The same, with room for memory that may come.
-pub fn reserve_with_room(bytes: u64, room: Option<Span>) -> Result<Arc<Memory>, Error> {
-    let memory =
-        Memory::from_ranges(&with_room(bytes, room)).map_err(|e| Error::Reserve(bytes, e))?;
-    Ok(Arc::new(memory))
+pub fn reserve_with_room(
+    extent: impl Into<Extent>,
+    room: Option<Span>,
+) -> Result<Arc<Memory>, Error> {
+    let extent = extent.into();
+    let memory = Memory::from_ranges(&with_room(extent, room));
+    Ok(Arc::new(
+        memory.map_err(|e| Error::Reserve(extent.bytes, e))?,
+    ))
 }
 
 /// Memory whose content is `file`'s from `offset` on, read when first touched; that of `blocks`
 /// follows. Writes stay in this process; the file must not change as long as the memory lives.
 pub fn reserve_on(
-    bytes: u64,
+    extent: Extent,
     blocks: Option<&Blocks>,
     file: &File,
     offset: u64,
 ) -> Result<Arc<Memory>, Error> {
-    let mut regions = map(&ranges(bytes), file, offset, libc::MAP_PRIVATE)?;
+    let mut regions = map(&ranges(extent), file, offset, libc::MAP_PRIVATE)?;
     if let Some(blocks) = blocks {
         let (start, len) = blocks.room();
-        let mapping = map_blocks(blocks, len as usize, file, offset + bytes);
+        let mapping = map_blocks(blocks, len as usize, file, offset + extent.bytes);
         let mapping = mapping.map_err(Error::Map)?;
         regions.push(region(mapping, GuestAddress(start))?);
     }
@@ -84,11 +106,27 @@ pub fn share(bytes: u64, room: Option<Span>) -> io::Result<File> {
 }
 
 /// Memory that lies in what [`share`] made, and is zeroed: whatever was there is forgotten.
-pub fn reserve_shared(bytes: u64, room: Option<Span>, file: &File) -> Result<Arc<Memory>, Error> {
+pub fn reserve_shared(
+    extent: impl Into<Extent>,
+    room: Option<Span>,
+    file: &File,
+) -> Result<Arc<Memory>, Error> {
+    let extent = extent.into();
     let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-    let emptied = rustix::fs::fallocate(file, hole, 0, whole(bytes, room));
+    let emptied = rustix::fs::fallocate(file, hole, 0, whole(extent.bytes, room));
     emptied.map_err(|e| Error::Map(e.into()))?;
-    joined(map(&with_room(bytes, room), file, 0, libc::MAP_SHARED)?)
+    joined(map(&with_room(extent, room), file, 0, libc::MAP_SHARED)?)
+}
+
+/// What devices can reach of memory that was reserved: all but TSEG.
+pub fn reachable(memory: &Arc<Memory>, extent: Extent) -> Result<Arc<Memory>, Error> {
+    if !extent.tseg {
+        return Ok(memory.clone());
+    }
+    let (start, len) = tseg(extent.bytes);
+    let rest = memory.remove_region(GuestAddress(start), len);
+    let (rest, _tseg) = rest.map_err(|e| Error::Map(io::Error::other(e)))?;
+    Ok(Arc::new(rest))
 }
 
 /// The file of a region that others may have mapped, and where the region begins in it.
@@ -129,8 +167,8 @@ fn whole(bytes: u64, room: Option<Span>) -> u64 {
     bytes + room.map_or(0, |(_, len)| len)
 }
 
-fn with_room(bytes: u64, room: Option<Span>) -> Vec<(GuestAddress, usize)> {
-    let mut ranges = ranges(bytes);
+fn with_room(extent: Extent, room: Option<Span>) -> Vec<(GuestAddress, usize)> {
+    let mut ranges = ranges(extent);
     ranges.extend(room.map(|(start, len)| (GuestAddress(start), len as usize)));
     ranges
 }
@@ -209,9 +247,14 @@ fn map_over(
     }
 }
 
-fn ranges(bytes: u64) -> Vec<(GuestAddress, usize)> {
-    let (low, high) = split_memory(bytes);
+fn ranges(extent: Extent) -> Vec<(GuestAddress, usize)> {
+    let (low, high) = split_memory(extent.bytes);
     let mut ranges = vec![(GuestAddress(0), low as usize)];
+    if extent.tseg {
+        let (start, len) = tseg(extent.bytes);
+        ranges[0].1 = start as usize;
+        ranges.push((GuestAddress(start), len as usize));
+    }
     if high > 0 {
         ranges.push((GuestAddress(HIGH_MEMORY), high as usize));
     }
@@ -227,56 +270,33 @@ pub enum DirtyLog {
     On,
 }
 
-/// Makes the memory visible to the virtual machine, or switches the log of what is visible
-/// already; it must outlive `vm`.
-pub fn register(vm: &VmFd, memory: &Memory, log: DirtyLog) -> Result<(), Error> {
-    let flags = match log {
-        DirtyLog::Off => 0,
-        DirtyLog::On => KVM_MEM_LOG_DIRTY_PAGES,
-    };
-    for (slot, region) in memory.iter().enumerate() {
-        let start = region.start_addr().raw_value();
-        let entry = kvm_userspace_memory_region {
-            slot: slot as u32,
-            flags,
-            guest_phys_addr: start,
-            memory_size: region.len(),
-            userspace_addr: region.as_ptr() as u64,
-        };
-        // SAFETY: the mapping is `region.len()` bytes long, belongs to `memory` alone, and the
-        // machine keeps `memory` alive until the virtual machine is closed.
-        unsafe { vm.set_user_memory_region(entry) }.map_err(|e| Error::Register(start, e))?;
-    }
-    Ok(())
-}
-
 /// Number of the first slot that is no RAM.
 pub const READ_ONLY_SLOTS: u32 = 8;
 
 /// Memory the guest can read without leaving, and whose writes reach the bus.
 pub struct ReadOnlySlot {
     vm: Arc<VmFd>,
-    slot: u32,
+    slots: Vec<u32>,
     start: u64,
     array: Arc<MmapRegion>,
 }
 
 impl ReadOnlySlot {
-    /// The slot with this number, [`READ_ONLY_SLOTS`] or above, for `array` at `start`.
-    pub fn new(vm: Arc<VmFd>, slot: u32, start: u64, array: Arc<MmapRegion>) -> Self {
+    /// The slot with this number, [`READ_ONLY_SLOTS`] or above, for `array` at `start`; with `smm` also
+    /// for processors in system management mode.
+    pub fn new(vm: Arc<VmFd>, slot: u32, start: u64, array: Arc<MmapRegion>, smm: bool) -> Self {
+        let managed = smm.then_some(slot | MANAGEMENT);
         Self {
             vm,
-            slot,
+            slots: [slot].into_iter().chain(managed).collect(),
             start,
             array,
         }
     }
-}
 
-impl ArraySlot for ReadOnlySlot {
-    fn show(&self, on: bool) -> io::Result<()> {
+    fn show_in(&self, slot: u32, on: bool) -> io::Result<()> {
         let entry = kvm_userspace_memory_region {
-            slot: self.slot,
+            slot,
             flags: KVM_MEM_READONLY,
             guest_phys_addr: self.start,
             // A slot without length is none.
@@ -287,5 +307,42 @@ impl ArraySlot for ReadOnlySlot {
         // device that owns this slot; the devices of a machine go after its virtual CPUs.
         unsafe { self.vm.set_user_memory_region(entry) }
             .map_err(|e| io::Error::from_raw_os_error(e.errno()))
+    }
+}
+
+impl ArraySlot for ReadOnlySlot {
+    fn show(&self, on: bool) -> io::Result<()> {
+        self.slots
+            .iter()
+            .try_for_each(|slot| self.show_in(*slot, on))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::layout::MIB;
+    use vm_memory::Bytes;
+
+    #[test]
+    fn devices_do_not_reach_the_memory_of_system_management() {
+        let extent = Extent {
+            bytes: 64 * MIB,
+            tseg: true,
+        };
+        let file = share(extent.bytes, None).unwrap();
+        for memory in [
+            reserve_with_room(extent, None).unwrap(),
+            reserve_shared(extent, None, &file).unwrap(),
+        ] {
+            let reachable = reachable(&memory, extent).unwrap();
+            let (start, len) = tseg(extent.bytes);
+            let put = |memory: &Memory, at| memory.write_obj(7u8, GuestAddress(at)).is_ok();
+            assert!(put(&memory, start) && put(&memory, start + len - 1));
+            assert!(!put(&reachable, start) && !put(&reachable, start + len - 1));
+            // The rest is the same memory.
+            assert!(put(&reachable, start - 1));
+            assert_eq!(memory.read_obj::<u8>(GuestAddress(start - 1)).unwrap(), 7);
+        }
     }
 }

@@ -21,6 +21,7 @@ pub mod registers;
 pub mod routes;
 pub mod saved;
 pub mod smbios;
+pub mod spaces;
 pub mod vcpu;
 
 use std::sync::Arc;
@@ -53,7 +54,8 @@ use layout::{
     CPUS_PORT, HOTPLUG_PORT, KEYBOARD_PORT, KVM_IDENTITY_MAP, KVM_TSS, PCI_CONFIG_PORT, PCI_PORTS,
     PCI_PORTS_LEN, PM_PORT, SERIAL_PORT,
 };
-use memory::{DirtyLog, Memory};
+use memory::Memory;
+use spaces::Spaces;
 use vcpu::Vcpus;
 
 /// Why a machine cannot be built.
@@ -144,19 +146,20 @@ impl Shell {
     ) -> Result<Self, Error> {
         let events = Arc::new(Events::new().map_err(Error::Thread)?);
         let vm = create_vm(resources)?;
-        memory::register(&vm, &memory, DirtyLog::Off)?;
+        let spaces = Arc::new(Spaces::new(vm.clone(), memory, resources.extent())?);
         let windows = match profile.firmware {
             true => Windows::Guest,
             false => Windows::Placed,
         };
-        let mut board = Board::new(vm.clone(), memory.clone(), windows, events.clone());
+        let mut board = Board::new(vm.clone(), spaces.clone(), windows, events.clone());
         board.add_devices(resources, terminals)?;
         board.add_passed(resources)?;
         let firmware = Firmware::new(resources, &board, profile, terminals, &events)?;
         if let Some(screen) = &terminals.screen {
             board.add_display(resources, screen)?;
             board.inputs.extend(firmware.iter().map(Firmware::input));
-            screen.attach(memory, std::mem::take(&mut board.inputs));
+            let inputs = std::mem::take(&mut board.inputs);
+            screen.attach(spaces.reachable().clone(), inputs);
         }
         let power = Arc::new(PowerManagement::new(vm, events.clone()));
         let (mut bus, fixed) = make_bus(&board, firmware.as_ref(), terminals, &power, profile);
@@ -201,10 +204,10 @@ impl Machine {
         if let Some(blocks) = &resources.blocks {
             blocks.clear();
         }
-        let (bytes, room) = (resources.memory, resources.room());
+        let (extent, room) = (resources.extent(), resources.room());
         let memory = match &resources.shared_memory {
-            Some(file) => memory::reserve_shared(bytes, room, file)?,
-            None => memory::reserve_with_room(bytes, room)?,
+            Some(file) => memory::reserve_shared(extent, room, file)?,
+            None => memory::reserve_with_room(extent, room)?,
         };
         let profile = profile(resources, &offer);
         let entry = load_kernel(resources, &memory, profile)?;
@@ -214,7 +217,7 @@ impl Machine {
         }
         let (vcpus, features) = create_vcpus(resources, &shell.board.vm, &offer)?;
         if let Some(entry) = entry {
-            registers::enter(&vcpus[0], &shell.board.memory, entry)?;
+            registers::enter(&vcpus[0], shell.board.spaces.memory(), entry)?;
         }
         let plugged = shell.fixed.cpus.present();
         let class = ThreadClass::Vcpu {
@@ -436,7 +439,10 @@ fn make_bus(
     pci.extend(board.passed.devices());
     pci.extend(firmware.map(Firmware::bridge));
     let reset = ResetControl::new(events.clone());
-    let host = Arc::new(PciHost::new(pci, reset, firmware.is_some()));
+    let host = Arc::new(match firmware.and_then(|firmware| firmware.smi.as_ref()) {
+        Some(_) => PciHost::with_smram(pci, reset, board.spaces.clone()),
+        None => PciHost::new(pci, reset, firmware.is_some()),
+    });
     let registers = Arc::new(Slots::new(host.clone(), power.clone(), events.clone()));
     let present = cpus::first(profile.plugged);
     let cpus = Arc::new(Cpus::new(present, power.clone(), events.clone()));

@@ -19,6 +19,7 @@ use super::blocks::{Blocks, BlocksState};
 use super::board::Placed;
 use super::firmware::Firmware;
 use super::memory::{self, DirtyLog, Memory};
+use super::spaces::Spaces;
 use super::vcpu::Vcpus;
 use super::{Machine, Shell, Terminals, cpuid, create_vcpu, profile, reclaim};
 use crate::spec::Resources;
@@ -42,6 +43,7 @@ const FIRMWARE: &str = "firmware";
 const RTC: &str = "rtc";
 const I8042: &str = "i8042";
 const LPC: &str = "lpc";
+const SMI: &str = "smi";
 const TPM: &str = "tpm";
 const SERIAL_LINE: &str = "serial-line";
 const CONSOLE_LINE: &str = "console-line";
@@ -163,20 +165,20 @@ impl Machine {
 
     /// The guest's memory; it does not change while the machine is paused.
     pub fn memory(&self) -> &Arc<Memory> {
-        &self.board.memory
+        self.board.spaces.memory()
     }
 
-    /// The virtual machine, whose dirty log tells what the guest's processors wrote.
-    pub fn vm(&self) -> &Arc<kvm_ioctls::VmFd> {
-        &self.board.vm
+    /// What processors see of it, whose log tells what they wrote.
+    pub fn spaces(&self) -> &Arc<Spaces> {
+        &self.board.spaces
     }
 
     /// Starts to note which pages are written, by processors and devices, or stops.
     pub fn log_writes(&self, log: DirtyLog) -> Result<(), super::Error> {
-        for region in self.board.memory.iter() {
+        for region in self.memory().iter() {
             region.get_mmap().bitmap().note(log == DirtyLog::On);
         }
-        memory::register(&self.board.vm, &self.board.memory, log)?;
+        self.board.spaces.log(log)?;
         // What the kernel writes for a device is in neither log: such devices go back to their own
         // ways, before the first look at memory.
         for placed in &self.board.devices {
@@ -220,7 +222,7 @@ impl Machine {
         if saved != present {
             return Err(memory_differs(saved, present).into());
         }
-        let memory = file::load(state, resources.memory, blocks).map_err(Error::File)?;
+        let memory = file::load(state, resources.extent(), blocks).map_err(Error::File)?;
         outline.place(resources)?;
         Self::restore(resources, terminals, memory, tree)
     }
@@ -252,7 +254,7 @@ impl Machine {
         resources: &mut Resources,
     ) -> Result<Arc<Memory>, super::Error> {
         outline.adopt_memory(resources)?;
-        let memory = memory::reserve_with_room(resources.memory, resources.room())?;
+        let memory = memory::reserve_with_room(resources.extent(), resources.room())?;
         outline.check_size(resources, &memory)?;
         outline.place(resources)?;
         Ok(memory)
@@ -298,6 +300,9 @@ fn save_firmware(firmware: &Firmware, tree: &mut Tree) -> Result<(), Error> {
     tree.put(RTC, Kind::Rtc, &firmware.rtc.save())?;
     tree.put(I8042, Kind::I8042, &firmware.i8042.save())?;
     tree.put(LPC, Kind::Lpc, &firmware.lpc.save())?;
+    if let Some(smi) = &firmware.smi {
+        tree.put(SMI, Kind::Smi, &smi.save())?;
+    }
     Ok(())
 }
 
@@ -310,6 +315,9 @@ fn restore_firmware(firmware: &Firmware, tree: &mut Tree) -> Result<(), Error> {
     firmware.rtc.restore(tree.take(RTC, Kind::Rtc)?);
     firmware.i8042.restore(tree.take(I8042, Kind::I8042)?);
     firmware.lpc.restore(&tree.take(LPC, Kind::Lpc)?);
+    if let Some(smi) = &firmware.smi {
+        smi.restore(tree.take(SMI, Kind::Smi)?);
+    }
     Ok(())
 }
 
@@ -331,7 +339,7 @@ impl Shell {
             restore_blocks(blocks, &saved)?;
             // What was sent before the guest plugged it out.
             for hole in blocks.holes() {
-                reclaim::give_back(&self.board.memory, hole.start, hole.len);
+                reclaim::give_back(self.board.spaces.memory(), hole.start, hole.len);
             }
         }
         let chips: ChipState = tree.take(CHIPS, Kind::Chips).map_err(Error::Tree)?;
@@ -346,7 +354,7 @@ impl Shell {
 
     fn check(&self, resources: &Resources, tree: &mut Tree) -> Result<(), Error> {
         let saved: Outline = tree.take(MACHINE, Kind::Machine)?;
-        saved.check_size(resources, &self.board.memory)?;
+        saved.check_size(resources, self.board.spaces.memory())?;
         saved.check(&Outline::of(resources, &self.board))
     }
 

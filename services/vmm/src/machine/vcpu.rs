@@ -9,6 +9,7 @@ use std::cell::Cell;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
+use kvm_bindings::KVM_RUN_X86_SMM;
 use kvm_ioctls::{VcpuExit, VcpuFd};
 use vmm_sys_util::signal::{Killable, SIGRTMIN, register_signal_handler};
 
@@ -16,6 +17,9 @@ use super::events::{Events, MachineEvent};
 use crate::bus::Bus;
 use crate::devices::cpus::Set;
 use crate::sandbox::{self, ThreadClass};
+
+/// Most bytes that KVM moves to or from a device's memory at once.
+const MMIO: usize = 8;
 
 /// What the virtual CPUs are to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -268,7 +272,15 @@ fn run_until_kicked(vcpu: &mut VcpuFd, bus: &Bus, events: &Events) -> Option<Mac
                 }
             }
             Ok(VcpuExit::MmioRead(address, data)) => bus.memory_read(address, data),
-            Ok(VcpuExit::MmioWrite(address, data)) => bus.memory_write(address, data),
+            Ok(VcpuExit::MmioWrite(address, data)) => {
+                // A copy, since what follows looks at the structure that it lies in.
+                let (mut bytes, len) = ([0; MMIO], data.len().min(MMIO));
+                bytes[..len].copy_from_slice(&data[..len]);
+                match u32::from(vcpu.get_kvm_run().flags) & KVM_RUN_X86_SMM {
+                    0 => bus.memory_write(address, &bytes[..len]),
+                    _ => bus.memory_write_managed(address, &bytes[..len]),
+                }
+            }
             Ok(VcpuExit::Shutdown) => return Some(MachineEvent::Reset),
             Ok(VcpuExit::SystemEvent(kind, _)) => return Some(system_event(kind)),
             Ok(VcpuExit::Intr | VcpuExit::IrqWindowOpen) => return None,

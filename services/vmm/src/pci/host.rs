@@ -1,37 +1,25 @@
 //! The host bridge (Q35's MCH): ports 0xCF8/0xCFC, memory-mapped configuration (ECAM), and the
 //! windows of the devices behind it. One bus, 32 devices of one function.
 //!
-//! A kernel finds configuration space switched on at [`ECAM`]; firmware switches it on by the register
-//! PCIEXBAR, there or elsewhere. The registers that decide what lies below 1 MiB (PAM, SMRAM) keep
-//! what is written to them: there is memory, always.
+//! A kernel finds configuration space switched on at its usual place; firmware switches it on by the register
+//! PCIEXBAR, there or elsewhere. The bridge's own registers are in [`super::bridge`].
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use serde::{Deserialize, Serialize};
 
-use super::config::{COMMAND, ConfigSpace, Identity, SIZE};
+use super::bridge::{Bridge, Smram};
+use super::config::{COMMAND, SIZE};
 use super::{PciDevice, Space, Window};
 use crate::bus::{MemoryDevice, PortDevice};
 use crate::devices::reset::ResetControl;
-use crate::machine::layout::{ECAM, ECAM_ALL_BUSES, PCI_CONFIG_PORT, PCI_PORTS, RESET_PORT};
+use crate::machine::layout::{ECAM_ALL_BUSES, PCI_CONFIG_PORT, PCI_PORTS, RESET_PORT};
 
 /// Devices a bus can hold.
 pub const DEVICES: usize = 32;
 const ENABLE: u32 = 1 << 31;
-/// Where Q35's bridge keeps the address of configuration space.
-const PCIEXBAR: usize = 0x60;
-/// Its bits: 256 MiB steps below 64 GiB, the size (bits 1 and 2), and whether it is on.
-const PCIEXBAR_WRITABLE: u64 = 0xf_f000_0007;
-const PCIEXBAR_ON: u64 = 1;
-/// Attributes of the memory below 1 MiB: seven registers.
-const PAM: usize = 0x90;
-/// Control of system management memory: `SMRAM` and `ESMRAMC`.
-const SMRAM: usize = 0x9d;
 /// End of the expansion ROM's base address register.
 const ROM_END: usize = 0x34;
-/// Where configuration space is while it is off: no address reaches there.
-const NOWHERE: u64 = u64::MAX;
 
 /// A window, and whose it is.
 struct Decoded {
@@ -56,68 +44,6 @@ pub struct PciHost {
     reset: ResetControl,
 }
 
-/// The bridge's own configuration space, device 0.
-struct Bridge {
-    space: Mutex<ConfigSpace>,
-    /// Where all of configuration space is, read by every access to a window.
-    ecam: AtomicU64,
-}
-
-impl Bridge {
-    fn new(firmware: bool) -> Self {
-        let mut space = ConfigSpace::new(Identity {
-            vendor: 0x8086,
-            device: 0x29c0,
-            class: [0x06, 0, 0],
-            revision: 0,
-            subsystem: (0x1af4, 0x1100),
-        });
-        space.allow(PCIEXBAR, &PCIEXBAR_WRITABLE.to_le_bytes());
-        space.allow(PAM, &[0x33; 7]);
-        space.allow(SMRAM, &[0x48, 0x87]);
-        if !firmware {
-            space.put(PCIEXBAR, &(ECAM | PCIEXBAR_ON).to_le_bytes());
-        }
-        let bridge = Self {
-            space: Mutex::new(space),
-            ecam: AtomicU64::new(NOWHERE),
-        };
-        bridge.move_ecam();
-        bridge
-    }
-
-    fn lock(&self) -> MutexGuard<'_, ConfigSpace> {
-        self.space.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn move_ecam(&self) {
-        let space = self.lock();
-        let register =
-            u64::from(space.dword(PCIEXBAR + 4)) << 32 | u64::from(space.dword(PCIEXBAR));
-        let base = if register & PCIEXBAR_ON != 0 {
-            register & PCIEXBAR_WRITABLE & !(ECAM_ALL_BUSES - 1)
-        } else {
-            NOWHERE
-        };
-        self.ecam.store(base, Ordering::Release);
-    }
-}
-
-impl PciDevice for Bridge {
-    fn config_read(&self, offset: usize, data: &mut [u8]) {
-        self.lock().read(offset, data);
-    }
-    fn config_write(&self, offset: usize, data: &[u8]) {
-        self.lock().write(offset, data);
-        self.move_ecam();
-    }
-    fn windows(&self) -> Vec<Window> {
-        Vec::new()
-    }
-    fn window_read(&self, _bar: u8, _offset: u64, _data: &mut [u8]) {}
-    fn window_write(&self, _bar: u8, _offset: u64, _data: &[u8]) {}
-}
-
 impl PciHost {
     /// A bus with the given devices, by device number; number 0 is the bridge itself. With `firmware`
     /// configuration space is off until that switches it on.
@@ -126,7 +52,21 @@ impl PciHost {
         reset: ResetControl,
         firmware: bool,
     ) -> Self {
-        let bridge = Arc::new(Bridge::new(firmware));
+        Self::behind(Bridge::new(firmware), devices, reset)
+    }
+
+    /// The same of a machine with firmware and system management mode, whose memory the bridge shows and
+    /// hides.
+    pub fn with_smram(
+        devices: Vec<(u8, Arc<dyn PciDevice>)>,
+        reset: ResetControl,
+        smram: Arc<dyn Smram>,
+    ) -> Self {
+        Self::behind(Bridge::with_smram(smram), devices, reset)
+    }
+
+    fn behind(bridge: Bridge, devices: Vec<(u8, Arc<dyn PciDevice>)>, reset: ResetControl) -> Self {
+        let bridge = Arc::new(bridge);
         let mut slots: [Option<Arc<dyn PciDevice>>; DEVICES] = Default::default();
         slots[0] = Some(bridge.clone());
         for (number, device) in devices {
@@ -148,17 +88,16 @@ impl PciHost {
         HostState {
             address: *self.address.lock().unwrap_or_else(PoisonError::into_inner),
             reset: self.reset.read(),
-            registers: self.bridge.lock().save(),
+            registers: self.bridge.save(),
         }
     }
 
     /// Goes on from a saved state, after all devices did. `false` when it is another bridge's.
     pub fn restore(&self, saved: &HostState) -> bool {
-        let same = self.bridge.lock().restore(&saved.registers);
+        let same = self.bridge.restore(&saved.registers);
         if same {
             *self.address.lock().unwrap_or_else(PoisonError::into_inner) = saved.address;
             self.reset.restore(saved.reset);
-            self.bridge.move_ecam();
             self.refresh_windows();
         }
         same
@@ -229,7 +168,7 @@ impl PciHost {
     /// Device, function and register at an address in configuration space; for other buses than the
     /// first a device that does not exist.
     fn ecam(&self, address: u64, len: usize) -> Option<(usize, usize, usize)> {
-        let offset = address.checked_sub(self.bridge.ecam.load(Ordering::Acquire))?;
+        let offset = address.checked_sub(self.bridge.ecam())?;
         if offset.checked_add(len as u64)? > ECAM_ALL_BUSES {
             return None;
         }
@@ -364,6 +303,8 @@ const _: () = assert!(RESET_PORT == PCI_CONFIG_PORT + 1);
 mod tests {
     use super::*;
     use crate::machine::events::Events;
+    use crate::machine::layout::ECAM;
+    use crate::pci::bridge::PCIEXBAR_ON;
 
     fn host(firmware: bool) -> PciHost {
         let reset = ResetControl::new(Arc::new(Events::new().unwrap()));
@@ -408,14 +349,5 @@ mod tests {
         write(0x64, 1);
         write(0x60, PCIEXBAR_ON);
         assert_eq!(memory(&host, 1 << 32), Some(0x29c0_8086));
-    }
-
-    #[test]
-    fn attributes_of_low_memory_are_accepted() {
-        let host = host(true);
-        host.bridge.config_write(PAM, &[0x30, 0x33, 0x33]);
-        let mut pam = [0; 4];
-        port(&host, PAM as u32, &mut pam);
-        assert_eq!(pam, [0x30, 0x33, 0x33, 0]);
     }
 }

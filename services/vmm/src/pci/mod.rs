@@ -1,8 +1,9 @@
 //! PCI: configuration space, the host bridge, and how accesses find a device.
 //!
-//! Start at [`host::PciHost`]; [`config::ConfigSpace`] holds the rules of one device's registers,
-//! [`hotplug`] how devices come and go while the machine runs.
+//! Start at [`host::PciHost`], whose own registers are in [`bridge`]; [`config::ConfigSpace`] holds the
+//! rules of one device's registers, [`hotplug`] how devices come and go while the machine runs.
 
+pub mod bridge;
 pub mod config;
 pub mod host;
 pub mod hotplug;

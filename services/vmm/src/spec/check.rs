@@ -3,6 +3,8 @@
 use basalt_model::disk::{ImageFormat, MAX_BACKING};
 use basalt_model::machine::{Boot, Disk, MAX_QUEUES, MachineSpec, Nic, PROTOCOL, SHARE_TAG};
 use basalt_model::passthrough::Passthrough;
+use kvm_bindings::KVM_CAP_MULTI_ADDRESS_SPACE;
+use kvm_ioctls::{Cap, Kvm};
 
 use super::{
     Error, MAX_DISKS, MAX_DRIVES, MAX_MEMORY_MIB, MAX_NICS, MAX_SERIAL, MAX_SHARES, MAX_VCPUS,
@@ -58,6 +60,13 @@ pub(super) fn bounds(spec: &MachineSpec) -> Result<(), Error> {
         let range = format!("1 to {}", spec.memory_mib);
         return Err(invalid("balloon", format!("{mib} is not {range}")));
     }
+    if let Boot::Firmware { smm: true, .. } = spec.boot
+        && spec.plugged.is_some()
+    {
+        // Who is faster than the firmware would own a processor's system management mode.
+        let text = "processors cannot come and go with system management mode (Secure Boot)";
+        return Err(invalid("plugged", text));
+    }
     if let Some(passthrough) = &spec.passthrough {
         host_devices(spec, passthrough)?;
     }
@@ -75,6 +84,20 @@ pub(super) fn bounds(spec: &MachineSpec) -> Result<(), Error> {
     shares(spec)?;
     spec.disks.iter().try_for_each(disk)?;
     spec.nics.iter().try_for_each(nic)
+}
+
+/// Checks whether this host's processors can have system management mode.
+pub(super) fn smm(kvm: &Kvm) -> Result<(), Error> {
+    // One address space for that mode, and one for the others.
+    let spaces = kvm.check_extension_raw(KVM_CAP_MULTI_ADDRESS_SPACE.into());
+    match kvm.check_extension(Cap::X86Smm) && spaces >= 2 {
+        true => Ok(()),
+        false => Err(invalid(
+            "smm",
+            "this host's KVM has no system management mode, which Secure Boot needs: \
+             say pre-enrolled-keys=0",
+        )),
+    }
 }
 
 /// Checks the shared directories, which take places that disks leave.

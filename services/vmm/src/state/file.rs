@@ -24,7 +24,7 @@ use super::dirty::PAGE;
 use super::memory::{RUN, Run, for_each_run, parts};
 use super::tree::{self, MAX_TREE, Tree};
 use crate::machine::blocks::Blocks;
-use crate::machine::memory::{self, Memory};
+use crate::machine::memory::{self, Extent, Memory};
 
 /// Where memory starts.
 pub const MEMORY_AT: u64 = basalt_model::machine::STATE_ROOM;
@@ -139,17 +139,22 @@ fn header(tree: u32, memory: u64) -> [u8; HEADER] {
     header
 }
 
-/// Memory of `bytes` and of `blocks` with the saved content. A file is mapped and read when the guest touches it: it may
+/// Memory of such an extent and of `blocks` with the saved content. A file is mapped and read when the guest touches it: it may
 /// lose its name at once, but must not change. A device is read whole and then free.
-pub fn load(file: &File, bytes: u64, blocks: Option<&Blocks>) -> Result<Arc<Memory>, Error> {
+pub fn load(
+    file: &File,
+    extent: impl Into<Extent>,
+    blocks: Option<&Blocks>,
+) -> Result<Arc<Memory>, Error> {
+    let extent = extent.into();
     let end = (&*file).seek(SeekFrom::End(0))?;
-    if end < MEMORY_AT + bytes + blocks.map_or(0, Blocks::plugged) {
+    if end < MEMORY_AT + extent.bytes + blocks.map_or(0, Blocks::plugged) {
         return Err(Error::NotWhole);
     }
     if file.metadata()?.is_file() {
-        return Ok(memory::reserve_on(bytes, blocks, file, MEMORY_AT)?);
+        return Ok(memory::reserve_on(extent, blocks, file, MEMORY_AT)?);
     }
-    let memory = memory::reserve_with_room(bytes, blocks.map(Blocks::room))?;
+    let memory = memory::reserve_with_room(extent, blocks.map(Blocks::room))?;
     let mut buffer = vec![0; RUN];
     let mut base = MEMORY_AT;
     for region in parts(&memory, blocks) {

@@ -16,7 +16,6 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::time::{Duration, Instant};
 
 use basalt_model::machine::{Moved, Progress};
-use kvm_ioctls::VmFd;
 use vm_memory::{GuestMemoryBackend, GuestMemoryRegion};
 
 use super::dirty::PAGE;
@@ -26,6 +25,7 @@ use super::transfer::{Tag, Wire};
 use crate::event::Signal;
 use crate::machine::blocks::Blocks;
 use crate::machine::memory::Memory;
+use crate::machine::spaces::Spaces;
 use crate::sandbox::{self, ThreadClass};
 
 /// Progress is announced when so many parts more of the whole are done.
@@ -51,8 +51,8 @@ pub enum Job {
         socket: File,
         /// The tree with the outline.
         outline: Vec<u8>,
-        /// Its dirty log is on.
-        vm: Arc<VmFd>,
+        /// What its processors see of memory; the log is on.
+        spaces: Arc<Spaces>,
         /// How long the machine may stand.
         limit: Duration,
     },
@@ -163,9 +163,9 @@ impl Carrier {
             Job::Move {
                 socket,
                 outline,
-                vm,
+                spaces,
                 limit,
-            } => self.hand_over(&mut Wire::new(socket), &outline, &vm, limit),
+            } => self.hand_over(&mut Wire::new(socket), &outline, &spaces, limit),
         };
         self.say(Message::Done(result.map_err(|e| e.to_string())));
     }
@@ -207,7 +207,7 @@ impl Carrier {
         &mut self,
         wire: &mut Wire,
         outline: &[u8],
-        vm: &VmFd,
+        spaces: &Spaces,
         mut limit: Duration,
     ) -> io::Result<Moved> {
         wire.send(Tag::Hello, 0, outline)?;
@@ -215,7 +215,7 @@ impl Carrier {
         let mut rate = self.send_everything(wire)?;
         let mut rounds = 1;
         let rest = loop {
-            let dirty = self.take_dirty(vm)?;
+            let dirty = self.take_dirty(spaces)?;
             if time_for(count(&dirty), rate) <= limit {
                 break dirty;
             }
@@ -227,7 +227,7 @@ impl Carrier {
         };
         let stopped = Instant::now();
         let tree = self.stop_machine()?;
-        let mut rest = union(rest, self.take_dirty(vm)?);
+        let mut rest = union(rest, self.take_dirty(spaces)?);
         self.leave_holes_out(&mut rest);
         self.send_pages(wire, &rest)?;
         wire.send(Tag::Tree, 0, &tree)?;
@@ -291,13 +291,11 @@ impl Carrier {
     }
 
     /// What processors and devices wrote since the last call.
-    fn take_dirty(&self, vm: &VmFd) -> io::Result<Pages> {
+    fn take_dirty(&self, spaces: &Spaces) -> io::Result<Pages> {
         let mut all = Vec::new();
         for (slot, region) in self.memory.iter().enumerate() {
             let len = region.len() as usize;
-            let mut words = vm
-                .get_dirty_log(slot as u32, len)
-                .map_err(|e| io::Error::from_raw_os_error(e.errno()))?;
+            let mut words = spaces.written(slot, len)?;
             for (word, ours) in words.iter_mut().zip(region.get_mmap().bitmap().take()) {
                 *word |= ours;
             }

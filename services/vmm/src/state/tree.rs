@@ -57,6 +57,8 @@ pub enum Kind {
     I8042,
     /// Bridge to legacy devices.
     Lpc,
+    /// Interrupts for system management.
+    Smi,
     /// Trusted platform module.
     Tpm,
     /// Output kept of, and input waiting for, a terminal line.
@@ -82,6 +84,7 @@ impl Kind {
             Self::Rtc => "rtc",
             Self::I8042 => "i8042",
             Self::Lpc => "lpc",
+            Self::Smi => "smi",
             Self::Tpm => "tpm",
             Self::Terminal => "terminal",
         }

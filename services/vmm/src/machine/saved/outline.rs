@@ -14,6 +14,9 @@ use crate::state::memory::{Region, regions};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Outline {
     memory: u64,
+    /// Whether it has system management mode.
+    #[serde(default)]
+    smm: bool,
     regions: Vec<Region>,
     /// Where memory that may come lies; machines of older monitors have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -31,7 +34,8 @@ impl Outline {
         let devices = board.devices.iter();
         Self {
             memory: resources.memory,
-            regions: regions(&board.memory),
+            smm: resources.boot.has_smm(),
+            regions: regions(board.spaces.memory()),
             room: resources.room().map(|(start, len)| Region { start, len }),
             vcpus: resources.vcpus,
             devices: devices.clone().map(|placed| placed.id.clone()).collect(),
@@ -73,6 +77,15 @@ impl Outline {
 
     /// Compares what is known before any device is made.
     pub(super) fn check_size(&self, resources: &Resources, memory: &Memory) -> Result<(), Error> {
+        let wanted = resources.boot.has_smm();
+        if self.smm != wanted {
+            let text = |has: bool| if has { "it" } else { "none" };
+            return Err(Error::Differs {
+                what: "system management mode (Secure Boot)",
+                saved: text(self.smm).to_owned(),
+                wanted: text(wanted).to_owned(),
+            });
+        }
         if self.memory != resources.memory || self.regions != regions(memory) {
             return Err(memory_differs(self.memory, resources.memory));
         }
