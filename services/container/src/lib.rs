@@ -26,7 +26,7 @@ use rustix::fs::{Mode, OFlags, open};
 pub use control::{Control, ControlError};
 pub use enter::Entry;
 pub use extract::{ArchiveFault, ExtractError, ExtractReport, extract, extract_with};
-pub use manager::{ContainerError, Containers, EXECUTABLE, NicUsage};
+pub use manager::{ContainerError, Containers, EXECUTABLE, NicUsage, ProcessorTime};
 use step::Step;
 pub use step::StepError;
 

@@ -9,6 +9,8 @@ use basalt_model::machine::Started;
 use basalt_unit::handover::{Handover, HandoverError};
 use basalt_unit::{Ended, KillWho, Property, UnitError, UnitSpec, Units, Usage};
 
+use crate::runtime::cgroup;
+
 /// Where the appliance has the runtime.
 pub const EXECUTABLE: &str = "/usr/lib/basalt/basalt-container";
 
@@ -58,9 +60,28 @@ pub enum ContainerError {
         /// The runtime's reason, which names the step.
         reason: String,
     },
+    /// A limit of a container that runs cannot be changed.
+    #[error("container {vmid}: {file}: {source}")]
+    Limit {
+        /// The container.
+        vmid: u32,
+        /// The file of its cgroup.
+        file: &'static str,
+        /// Why.
+        source: std::io::Error,
+    },
     /// The runtime said nothing for too long.
     #[error("container {0} does not start: no answer within {patience} s", patience = START_PATIENCE.as_secs())]
     Silent(u32),
+}
+
+/// What a container may take of the host's processors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProcessorTime {
+    /// Limit in hundredths of a processor; none means all.
+    pub limit_percent: Option<u32>,
+    /// Weight against other guests, 1–10000.
+    pub weight: u32,
 }
 
 /// All containers of this host.
@@ -149,6 +170,31 @@ impl Containers {
         }))
     }
 
+    /// Changes what a running container may take of the host's processors. One that does not run counts
+    /// as changed.
+    pub async fn set_processor_time(
+        &self,
+        vmid: u32,
+        time: ProcessorTime,
+    ) -> Result<(), ContainerError> {
+        let unit = Self::unit(vmid);
+        let state = self.units.state(&unit).await?;
+        let Some(state) = state.filter(|state| !state.control_group.is_empty()) else {
+            return Ok(());
+        };
+        // The limit is where programs in the container look for it; the weight counts where the unit's
+        // neighbours are.
+        let directory = format!("/sys/fs/cgroup{}/{CONTAINER_CGROUP}", state.control_group);
+        for (file, value) in [
+            ("cpu.max", cgroup::quota(time.limit_percent)),
+            ("cpu.weight", time.weight.to_string()),
+        ] {
+            let written = std::fs::write(format!("{directory}/{file}"), value);
+            written.map_err(|source| ContainerError::Limit { vmid, file, source })?;
+        }
+        Ok(self.units.change(&unit, vec![weight(time.weight)]).await?)
+    }
+
     fn unit_spec(&self, spec: &ContainerSpec, stdin: OwnedFd) -> UnitSpec {
         let bounding = CAPABILITIES.iter().fold(0_u64, |set, bit| set | 1 << bit);
         UnitSpec {
@@ -171,9 +217,15 @@ impl Containers {
                 // Holds for everything inside as well.
                 Property::new("DevicePolicy", "closed"),
                 Property::new("OOMPolicy", "continue"),
+                weight(spec.cpu_weight),
             ],
         }
     }
+}
+
+/// The weight of a container's unit among the guests.
+fn weight(weight: u32) -> Property {
+    Property::new("CPUWeight", u64::from(weight))
 }
 
 fn number(unit: &str) -> Option<u32> {

@@ -32,7 +32,7 @@ use namespaces::Inside;
 use network::Network;
 use spec::Order;
 
-mod cgroup;
+pub(crate) mod cgroup;
 mod console;
 mod control;
 pub(crate) mod devices;

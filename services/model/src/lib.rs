@@ -24,6 +24,7 @@ pub mod network;
 pub mod notify;
 pub mod passthrough;
 pub mod pool;
+pub mod processors;
 pub mod propstring;
 pub mod qemu;
 pub mod storage;

@@ -4,6 +4,7 @@ use crate::config;
 use crate::field::{Field, Int};
 use crate::guest::{Description, GuestName, Startup, Tags};
 use crate::network::{InterfaceName, Ip4, Ip4Config, Ip6Config, Mac};
+use crate::processors::CpuLimit;
 use crate::qemu::Word;
 use crate::storage::{DiskSize, VolumeId, VolumeSource};
 use crate::words;
@@ -28,7 +29,7 @@ config! {
         /// Cores it may use (default all).
         cores "cores": Int<1, 8192>,
         /// Processor time it may use, in cores; 0 is no limit.
-        cpulimit "cpulimit": CpuLimit,
+        cpulimit "cpulimit": CpuLimit<8192>,
         /// Its share of processor time against other guests (default 100).
         cpuunits "cpuunits": Int<1, 10000>,
         /// Root file system: `STORAGE:GIB` for a new one.
@@ -153,40 +154,6 @@ impl Field for Unprivileged {
     }
     fn schema() -> Value {
         json!({"type": "boolean"})
-    }
-}
-
-/// Processor time in hundredths of a core, written in cores: `0.5`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CpuLimit(u32);
-
-impl CpuLimit {
-    /// The limit in hundredths of a core; none is no limit.
-    pub fn percent(self) -> Option<u32> {
-        (self.0 > 0).then_some(self.0)
-    }
-}
-
-impl Field for CpuLimit {
-    fn parse(text: &str) -> Result<Self, String> {
-        let cores: f64 = text
-            .parse()
-            .ok()
-            .filter(|cores| (0.0..=8192.0).contains(cores))
-            .ok_or_else(|| format!("'{text}' is not a number of cores from 0 to 8192"))?;
-        Ok(Self((cores * 100.0).round() as u32))
-    }
-    fn print(&self) -> String {
-        (f64::from(self.0) / 100.0).to_string()
-    }
-    fn to_json(&self) -> Value {
-        match self.0 % 100 {
-            0 => Value::from(self.0 / 100),
-            _ => Value::from(f64::from(self.0) / 100.0),
-        }
-    }
-    fn schema() -> Value {
-        json!({"type": "number", "minimum": 0, "maximum": 8192})
     }
 }
 

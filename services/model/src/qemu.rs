@@ -19,6 +19,7 @@ use crate::cpu::CpuSpec;
 use crate::field::Int;
 use crate::guest::{Description, GuestName, HostShutdown, Startup, Tags};
 use crate::lxc::{AddressList, NameList};
+use crate::processors::{CpuLimit, CpuSet};
 use crate::storage::{DiskSize, VolumeId, VolumeSource};
 use crate::words;
 use cloudinit::{CloudCustom, CloudInitType, CloudPassword, CloudUser, IpConfig, SshKeys};
@@ -57,6 +58,12 @@ config! {
         /// Processors: `host` (default), or a level that is the same on other hosts, `x86-64-v2-AES`,
         /// `x86-64-v3` or `x86-64-v4`; `flags=+pcid;-aes` adds and removes features, `hidden=1` hides KVM.
         cpu "cpu": CpuType,
+        /// Processor time that it may use, in processors of the host (default 0, no limit).
+        cpulimit "cpulimit": CpuLimit<128>,
+        /// Its share of processor time against other guests (default 100); above 10000 is as 10000.
+        cpuunits "cpuunits": Int<1, 262144>,
+        /// Processors of the host that it runs on, e.g. `0,5,8-11` (default all).
+        affinity "affinity": CpuSet,
         /// Start with the host.
         onboot "onboot": bool,
         /// Order and delays of the start with the host.

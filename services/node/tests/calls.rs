@@ -16,6 +16,7 @@ mod copies;
 mod factors;
 mod host;
 mod keys;
+mod machines;
 mod mappings;
 mod metrics;
 mod notifications;

@@ -17,6 +17,7 @@ mod hotplug;
 mod machines;
 mod memory;
 mod passthrough;
+mod processors;
 mod resolve;
 mod shares;
 mod tpm;
@@ -26,6 +27,7 @@ pub use error::{Result, VmError};
 pub use hotplug::{ResolvedDevice, resolve_device};
 pub use machines::{EXECUTABLE, Machines, StopPatience};
 pub use passthrough::HostDevices;
+pub use processors::check_affinity;
 pub use resolve::{
     RUN, Resolved, agent_socket, console_socket, control_socket, resolve, screen_socket, tap_name,
 };

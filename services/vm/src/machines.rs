@@ -81,12 +81,14 @@ impl Machines {
             fds,
             tpm,
             servers,
+            processors,
         } = machine;
         let handover = |source| VmError::Handover { vmid, source };
         let (ours, theirs) = Handover::pair().map_err(|error| handover(error.into()))?;
         let screen = spec.display.is_some();
         let limit = memory::limit(spec.memory_mib << 20, screen) + passthrough::overhead(&spec);
-        let unit = self.unit_spec(vmid, &spec, limit, theirs);
+        let mut unit = self.unit_spec(vmid, &spec, limit, theirs);
+        unit.properties.extend(processors);
         if let Some(control) = tpm {
             // One of an earlier life may be about to end.
             self.units.stop(&tpm::unit(vmid)).await?;

@@ -87,6 +87,7 @@ mod tests {
             fds: slots.0,
             tpm: None,
             servers: Vec::new(),
+            processors: Vec::new(),
         }
     }
 

@@ -4,6 +4,7 @@ use crate::disks;
 use crate::error::{Result, VmError, io};
 use crate::firmware;
 use crate::memory;
+use crate::processors::{self, check_affinity};
 use crate::shares::Server;
 use crate::tpm;
 use basalt_model::field::FieldErrors;
@@ -15,6 +16,7 @@ use basalt_model::storage::VolumeId;
 use basalt_model::vmid::Vmid;
 use basalt_network::{Cable, Network};
 use basalt_storage::{Access, Storages};
+use basalt_unit::Property;
 use std::fs::{DirBuilder, File};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
@@ -65,6 +67,8 @@ pub struct Resolved {
     pub(crate) tpm: Option<OwnedFd>,
     /// Servers of the directories that it shares: see [`Resolved::share`].
     pub(crate) servers: Vec<Server>,
+    /// What its unit may use of the host's processors.
+    pub(crate) processors: Vec<Property>,
 }
 
 impl Resolved {
@@ -98,8 +102,9 @@ pub async fn resolve(
 ) -> Result<Resolved> {
     check(config).map_err(VmError::Config)?;
     let system = firmware::system(config).map_err(VmError::Config)?;
-    let wrong_cpu = |text: String| VmError::Config(FieldErrors::one("cpu", text));
-    let cpu = config.cpu_spec().map_err(wrong_cpu)?;
+    let wrong = |field: &'static str| move |text| VmError::Config(FieldErrors::one(field, text));
+    let cpu = config.cpu_spec().map_err(wrong("cpu"))?;
+    check_affinity(config).map_err(wrong("affinity"))?;
     let mut slots = Slots::default();
     let kvm = slots.add(device("/dev/kvm")?);
     let control = slots.add(listen(&control_socket(run, vmid))?);
@@ -148,6 +153,7 @@ pub async fn resolve(
         fds: slots.0,
         tpm: emulator,
         servers: Vec::new(),
+        processors: processors::settings(config),
     })
 }
 

@@ -1330,6 +1330,12 @@ export type WithDigest = {
   /** Processors: `host` (default), or a level that is the same on other hosts, `x86-64-v2-AES`,
    *  `x86-64-v3` or `x86-64-v4`; `flags=+pcid;-aes` adds and removes features, `hidden=1` hides KVM. */
   cpu?: string;
+  /** Processor time that it may use, in processors of the host (default 0, no limit). */
+  cpulimit?: number;
+  /** Its share of processor time against other guests (default 100); above 10000 is as 10000. */
+  cpuunits?: number;
+  /** Processors of the host that it runs on, e.g. `0,5,8-11` (default all). */
+  affinity?: string;
   /** Start with the host. */
   onboot?: Flag;
   /** Order and delays of the start with the host. */
@@ -1707,6 +1713,12 @@ export type SnapshotConfig = {
   /** Processors: `host` (default), or a level that is the same on other hosts, `x86-64-v2-AES`,
    *  `x86-64-v3` or `x86-64-v4`; `flags=+pcid;-aes` adds and removes features, `hidden=1` hides KVM. */
   cpu?: string;
+  /** Processor time that it may use, in processors of the host (default 0, no limit). */
+  cpulimit?: number;
+  /** Its share of processor time against other guests (default 100); above 10000 is as 10000. */
+  cpuunits?: number;
+  /** Processors of the host that it runs on, e.g. `0,5,8-11` (default all). */
+  affinity?: string;
   /** Start with the host. */
   onboot?: Flag;
   /** Order and delays of the start with the host. */
@@ -4200,6 +4212,12 @@ export interface Methods {
       /** Processors: `host` (default), or a level that is the same on other hosts, `x86-64-v2-AES`,
        *  `x86-64-v3` or `x86-64-v4`; `flags=+pcid;-aes` adds and removes features, `hidden=1` hides KVM. */
       cpu?: string;
+      /** Processor time that it may use, in processors of the host (default 0, no limit). */
+      cpulimit?: number;
+      /** Its share of processor time against other guests (default 100); above 10000 is as 10000. */
+      cpuunits?: number;
+      /** Processors of the host that it runs on, e.g. `0,5,8-11` (default all). */
+      affinity?: string;
       /** Start with the host. */
       onboot?: Flag;
       /** Order and delays of the start with the host. */
@@ -4363,6 +4381,12 @@ export interface Methods {
       /** Processors: `host` (default), or a level that is the same on other hosts, `x86-64-v2-AES`,
        *  `x86-64-v3` or `x86-64-v4`; `flags=+pcid;-aes` adds and removes features, `hidden=1` hides KVM. */
       cpu?: string;
+      /** Processor time that it may use, in processors of the host (default 0, no limit). */
+      cpulimit?: number;
+      /** Its share of processor time against other guests (default 100); above 10000 is as 10000. */
+      cpuunits?: number;
+      /** Processors of the host that it runs on, e.g. `0,5,8-11` (default all). */
+      affinity?: string;
       /** Start with the host. */
       onboot?: Flag;
       /** Order and delays of the start with the host. */
@@ -4495,6 +4519,12 @@ export interface Methods {
       /** Processors: `host` (default), or a level that is the same on other hosts, `x86-64-v2-AES`,
        *  `x86-64-v3` or `x86-64-v4`; `flags=+pcid;-aes` adds and removes features, `hidden=1` hides KVM. */
       cpu?: string;
+      /** Processor time that it may use, in processors of the host (default 0, no limit). */
+      cpulimit?: number;
+      /** Its share of processor time against other guests (default 100); above 10000 is as 10000. */
+      cpuunits?: number;
+      /** Processors of the host that it runs on, e.g. `0,5,8-11` (default all). */
+      affinity?: string;
       /** Start with the host. */
       onboot?: Flag;
       /** Order and delays of the start with the host. */

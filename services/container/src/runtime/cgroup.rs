@@ -106,16 +106,9 @@ impl ContainerCgroup {
     }
 
     fn limit(&self, spec: &ContainerSpec) -> Result<(), StepError> {
-        let quota = match spec.cpu_limit_percent {
-            Some(percent) => format!(
-                "{} {CPU_PERIOD_USEC}",
-                u64::from(percent) * CPU_PERIOD_USEC / 100
-            ),
-            None => format!("max {CPU_PERIOD_USEC}"),
-        };
         let mebibytes = |count: u64| (count << 20).to_string();
         for (file, value) in [
-            ("cpu.max", quota),
+            ("cpu.max", quota(spec.cpu_limit_percent)),
             ("cpu.weight", spec.cpu_weight.to_string()),
             ("memory.max", mebibytes(spec.memory_mib)),
             ("pids.max", MAX_TASKS.to_string()),
@@ -169,6 +162,17 @@ impl ContainerCgroup {
             }
             wait_priority(events.as_fd(), left)?;
         }
+    }
+}
+
+/// What `cpu.max` is for so many hundredths of a processor, or all.
+pub(crate) fn quota(limit_percent: Option<u32>) -> String {
+    match limit_percent {
+        Some(percent) => {
+            let quota = u64::from(percent) * CPU_PERIOD_USEC / 100;
+            format!("{quota} {CPU_PERIOD_USEC}")
+        }
+        None => format!("max {CPU_PERIOD_USEC}"),
     }
 }
 

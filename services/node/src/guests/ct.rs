@@ -1,12 +1,13 @@
 //! Containers: settling a configuration, making, starting.
 
+use super::ct_live::processor_time;
 use super::vm::{check_bridge, check_template};
 use super::volumes::{self, NewVolume, Planner, check_content, note};
 use super::{Report, ct_root, no_errors, title};
 use crate::state::Node;
 use basalt_api::methods::lxc::CtNew;
 use basalt_api::{Error, Result};
-use basalt_container::extract;
+use basalt_container::{ProcessorTime, extract};
 use basalt_model::container::{ContainerNic, ContainerSpec, IdMap, Ipv4, PROTOCOL, Resolver};
 use basalt_model::disk::ImageFormat;
 use basalt_model::field::{FieldErrors, Int};
@@ -32,8 +33,6 @@ const ID_MAP: IdMap = IdMap {
     host: 100_000,
     count: 65_536,
 };
-/// The share of processor time of a container that names none.
-const CPU_UNITS: u32 = 100;
 /// The root file system of a container that names none, in bytes.
 const ROOT_SIZE: u64 = 4 << 30;
 /// How often the progress of unpacking is looked at.
@@ -325,13 +324,10 @@ impl Node {
 /// A container described by descriptors: root, control, console in this order.
 fn spec(vmid: Vmid, config: &LxcConfig) -> Result<ContainerSpec> {
     let nics = config.net.iter().map(|(index, net)| nic(vmid, *index, net));
-    let cores = config
-        .cores
-        .map(|cores| u32::try_from(cores.get() * 100).unwrap_or(u32::MAX));
-    let limit = config.cpulimit.and_then(|limit| limit.percent());
-    let units = config
-        .cpuunits
-        .and_then(|units| u32::try_from(units.get()).ok());
+    let ProcessorTime {
+        limit_percent: cpu_limit_percent,
+        weight: cpu_weight,
+    } = processor_time(config);
     Ok(ContainerSpec {
         protocol: PROTOCOL,
         vmid: vmid.get(),
@@ -343,8 +339,8 @@ fn spec(vmid: Vmid, config: &LxcConfig) -> Result<ContainerSpec> {
         control: Slot(1),
         console: Slot(2),
         id_map: ID_MAP,
-        cpu_limit_percent: [cores, limit].into_iter().flatten().min(),
-        cpu_weight: units.unwrap_or(CPU_UNITS),
+        cpu_limit_percent,
+        cpu_weight,
         memory_mib: config.memory.map_or(LxcConfig::DEFAULT_MEMORY, Int::get),
         swap_mib: config.swap_mib(),
         nics: nics.collect::<Result<_>>()?,

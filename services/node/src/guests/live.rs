@@ -51,6 +51,8 @@ enum Step {
     Memory,
     /// Another target of the balloon.
     Balloon,
+    /// Another use of the host's processors.
+    Processors(&'static str),
 }
 
 impl Step {
@@ -60,7 +62,13 @@ impl Step {
             Self::Vcpus => VCPUS,
             Self::Memory => MEMORY,
             Self::Balloon => BALLOON,
+            Self::Processors(key) => key,
         }
+    }
+
+    /// Whether the guest has to do its part.
+    fn needs_guest(&self) -> bool {
+        !matches!(self, Self::Processors(_))
     }
 }
 
@@ -110,6 +118,7 @@ fn steps(running: &QemuConfig, wanted: &QemuConfig, fits: impl Fn(u64) -> bool) 
         .map(|(key, _)| Step::Plug(key.clone()));
     let figures = vcpus(running, wanted).into_iter();
     let figures = figures.chain(memory(running, wanted, fits));
+    let figures = figures.chain(processors(running, wanted));
     goes.chain(figures).chain(comes).collect()
 }
 
@@ -135,6 +144,18 @@ fn memory(running: &QemuConfig, wanted: &QemuConfig, fits: impl Fn(u64) -> bool)
 fn balloon(running: &QemuConfig, wanted: &QemuConfig) -> Option<Step> {
     let targets = (running.balloon_mib()?, wanted.balloon_mib()?);
     (targets.0 != targets.1).then_some(Step::Balloon)
+}
+
+/// Settings of the machine's unit.
+fn processors(running: &QemuConfig, wanted: &QemuConfig) -> Vec<Step> {
+    let (have, want) = (running, wanted);
+    let differ = [
+        ("affinity", have.affinity != want.affinity),
+        ("cpulimit", have.cpulimit != want.cpulimit),
+        ("cpuunits", have.cpuunits != want.cpuunits),
+    ];
+    let differ = differ.into_iter().filter(|(_, differs)| *differs);
+    differ.map(|(key, _)| Step::Processors(key)).collect()
 }
 
 fn is_drive(config: &QemuConfig, key: &str) -> bool {
@@ -198,6 +219,12 @@ impl Running<'_> {
                 node.order(vmid, &Request::SetBalloon { mib }).await?;
                 with(&self.config, key, wanted)?
             }
+            Step::Processors(_) => {
+                let next = with(&self.config, key, wanted)?;
+                let set = node.machines.set_processors(vmid, &next).await;
+                set.map_err(Error::failed)?;
+                next
+            }
             Step::Plug(_) => {
                 report.log(format_args!("plugging in {key}"));
                 let next = with(&self.config, key, wanted)?;
@@ -224,6 +251,7 @@ impl Running<'_> {
                 Step::Vcpus => Step::Vcpus,
                 Step::Memory => Step::Memory,
                 Step::Balloon => Step::Balloon,
+                Step::Processors(key) => Step::Processors(key),
             };
             self.carry_out(&back, before, report).await?;
         }
@@ -232,15 +260,19 @@ impl Running<'_> {
 }
 
 impl Node {
-    /// Brings the disks and network cards of a running machine in line with its configuration.
+    /// Brings what can change of a running guest in line with its configuration.
     pub async fn change_running(
         &self,
         vmid: Vmid,
         record: &GuestRecord,
         report: &Report,
     ) -> std::result::Result<(), Refused> {
-        let GuestConfig::Qemu(wanted) = &record.config else {
-            return Ok(());
+        let wanted = match &record.config {
+            GuestConfig::Qemu(wanted) => wanted,
+            GuestConfig::Lxc(wanted) => {
+                let changed = self.change_running_ct(vmid, wanted).await;
+                return changed.map_err(Refused::Undone);
+            }
         };
         if !self.is_running(KIND, vmid).await.map_err(Refused::Undone)? {
             return Ok(());
@@ -253,11 +285,10 @@ impl Node {
         }
         // A guest whose processors stand cannot let go of anything, and its changes wait.
         let status = self.machines.status(vmid).await;
-        let Some(status) = status.ok().filter(|s| s.state == RunState::Running) else {
-            return Ok(());
-        };
-        let room = status.memory;
-        let steps = steps(&before, wanted, |mib| room.is_some_and(|r| r.allows(mib)));
+        let status = status.ok().filter(|s| s.state == RunState::Running);
+        let room = status.as_ref().and_then(|status| status.memory);
+        let mut steps = steps(&before, wanted, |mib| room.is_some_and(|r| r.allows(mib)));
+        steps.retain(|step| status.is_some() || !step.needs_guest());
         let mut running = Running {
             node: self,
             vmid,
@@ -412,6 +443,17 @@ mod tests {
         assert_eq!(change(machine(Value::Null, 4, "cpu")), []);
         let all = machine(Value::Null, 4, "cpu");
         assert_eq!(steps(&all, &started), []);
+    }
+
+    #[test]
+    fn use_of_the_hosts_processors_changes_with_every_machine_and_needs_no_guest() {
+        let before = config(json!({"cpulimit": 1, "affinity": "0"}));
+        let after = config(json!({"cpulimit": 1, "cpuunits": 50, "hotplug": "0"}));
+        let found = steps(&before, &after);
+        let expected = ["affinity", "cpuunits"].map(Step::Processors);
+        assert_eq!(found, expected);
+        assert!(!found.iter().any(Step::needs_guest));
+        assert!(Step::Balloon.needs_guest());
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub mod change;
 pub mod clone;
 pub mod cloudinit;
 pub mod ct;
+mod ct_live;
 mod ct_net;
 pub mod ct_root;
 pub mod disks;

@@ -123,7 +123,9 @@ fn of_machine(name: &str, is_disc: bool) -> Privilege {
         "virtio" | "scsi" | "sata" | "ide" if is_disc => Privilege::VmConfigCdrom,
         "virtio" | "scsi" | "sata" | "ide" | "efidisk" | "tpmstate" | "unused" | "boot"
         | "virtiofs" => Privilege::VmConfigDisk,
-        "cores" | "sockets" | "cpu" | "numa" => Privilege::VmConfigCpu,
+        "cores" | "sockets" | "cpu" | "numa" | "cpulimit" | "cpuunits" | "affinity" => {
+            Privilege::VmConfigCpu
+        }
         "memory" | "balloon" => Privilege::VmConfigMemory,
         "net" => Privilege::VmConfigNetwork,
         "cicustom" | "cipassword" | "citype" | "ciupgrade" | "ciuser" | "ipconfig"
@@ -162,6 +164,7 @@ mod tests {
         assert_eq!(of("efidisk0", "local:1"), Privilege::VmConfigDisk);
         assert_eq!(of("virtiofs0", "data"), Privilege::VmConfigDisk);
         assert_eq!(of("net0", "virtio"), Privilege::VmConfigNetwork);
+        assert_eq!(of("cpulimit", "2"), Privilege::VmConfigCpu);
         assert_eq!(of("smbios1", ""), Privilege::VmConfigHwType);
         assert_eq!(of("hostpci0", "mapping=gpu"), Privilege::VmConfigHwType);
         assert_eq!(of("ipconfig0", "ip=dhcp"), Privilege::VmConfigCloudinit);

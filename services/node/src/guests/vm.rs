@@ -187,6 +187,11 @@ pub async fn settle(
     if let Err(text) = config.cpu_spec() {
         errors.add("cpu", text);
     }
+    if old.is_none_or(|old| old.affinity != config.affinity)
+        && let Err(text) = basalt_vm::check_affinity(config)
+    {
+        errors.add("affinity", text);
+    }
     let memory = config.memory_mib();
     if config.balloon.is_some_and(|balloon| balloon.get() > memory) {
         let text = format!("it is more than the memory, {memory} MiB");
