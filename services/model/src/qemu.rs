@@ -20,6 +20,7 @@ use crate::field::Int;
 use crate::guest::{Description, GuestName, HostShutdown, Startup, Tags};
 use crate::lxc::{AddressList, NameList};
 use crate::storage::{DiskSize, VolumeId, VolumeSource};
+use crate::watchdog::Watchdog;
 use crate::words;
 use cloudinit::{CloudCustom, CloudInitType, CloudPassword, CloudUser, IpConfig, SshKeys};
 pub use disk::DiskFormat;
@@ -109,6 +110,10 @@ config! {
         numa "numa": bool,
         /// Pointer that knows its place on the screen (default on).
         tablet "tablet": bool,
+        /// Watchdog that the guest winds up, and what happens when it does not: `i6300esb` (the only model),
+        /// with `action=reset` (default), `shutdown`, `poweroff`, `pause`, or `debug` and `none`, which only
+        /// tell of it in the log.
+        watchdog "watchdog": Watchdog,
         /// Screen: `std`, `virtio`, or `none` and `serial0` for none (default `std`).
         vga "vga": Word,
         /// Machine type; no effect: there is one.

@@ -230,6 +230,7 @@ fn specification(arguments: &Arguments, slots: &mut Slots) -> Result<MachineSpec
         rng,
         passthrough: None,
         tpm: None,
+        watchdog: None,
         display,
         restore,
     })

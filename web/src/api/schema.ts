@@ -1382,6 +1382,10 @@ export type WithDigest = {
   numa?: Flag;
   /** Pointer that knows its place on the screen (default on). */
   tablet?: Flag;
+  /** Watchdog that the guest winds up, and what happens when it does not: `i6300esb` (the only model),
+   *  with `action=reset` (default), `shutdown`, `poweroff`, `pause`, or `debug` and `none`, which only
+   *  tell of it in the log. */
+  watchdog?: string;
   /** Screen: `std`, `virtio`, or `none` and `serial0` for none (default `std`). */
   vga?: string;
   /** Machine type; no effect: there is one. */
@@ -1759,6 +1763,10 @@ export type SnapshotConfig = {
   numa?: Flag;
   /** Pointer that knows its place on the screen (default on). */
   tablet?: Flag;
+  /** Watchdog that the guest winds up, and what happens when it does not: `i6300esb` (the only model),
+   *  with `action=reset` (default), `shutdown`, `poweroff`, `pause`, or `debug` and `none`, which only
+   *  tell of it in the log. */
+  watchdog?: string;
   /** Screen: `std`, `virtio`, or `none` and `serial0` for none (default `std`). */
   vga?: string;
   /** Machine type; no effect: there is one. */
@@ -4252,6 +4260,10 @@ export interface Methods {
       numa?: Flag;
       /** Pointer that knows its place on the screen (default on). */
       tablet?: Flag;
+      /** Watchdog that the guest winds up, and what happens when it does not: `i6300esb` (the only model),
+       *  with `action=reset` (default), `shutdown`, `poweroff`, `pause`, or `debug` and `none`, which only
+       *  tell of it in the log. */
+      watchdog?: string;
       /** Screen: `std`, `virtio`, or `none` and `serial0` for none (default `std`). */
       vga?: string;
       /** Machine type; no effect: there is one. */
@@ -4415,6 +4427,10 @@ export interface Methods {
       numa?: Flag;
       /** Pointer that knows its place on the screen (default on). */
       tablet?: Flag;
+      /** Watchdog that the guest winds up, and what happens when it does not: `i6300esb` (the only model),
+       *  with `action=reset` (default), `shutdown`, `poweroff`, `pause`, or `debug` and `none`, which only
+       *  tell of it in the log. */
+      watchdog?: string;
       /** Screen: `std`, `virtio`, or `none` and `serial0` for none (default `std`). */
       vga?: string;
       /** Machine type; no effect: there is one. */
@@ -4547,6 +4563,10 @@ export interface Methods {
       numa?: Flag;
       /** Pointer that knows its place on the screen (default on). */
       tablet?: Flag;
+      /** Watchdog that the guest winds up, and what happens when it does not: `i6300esb` (the only model),
+       *  with `action=reset` (default), `shutdown`, `poweroff`, `pause`, or `debug` and `none`, which only
+       *  tell of it in the log. */
+      watchdog?: string;
       /** Screen: `std`, `virtio`, or `none` and `serial0` for none (default `std`). */
       vga?: string;
       /** Machine type; no effect: there is one. */

@@ -35,6 +35,7 @@ use crate::devices::cpus::{self, Cpus};
 use crate::devices::pm::PowerManagement;
 use crate::devices::reset::{KeyboardReset, ResetControl};
 use crate::devices::serial::SerialPort;
+use crate::devices::watchdog::Watchdog;
 use crate::devices::{pm, serial};
 use crate::disk::SECTOR;
 use crate::display::Screen;
@@ -51,7 +52,7 @@ use events::Events;
 use firmware::Firmware;
 use layout::{
     CPUS_PORT, HOTPLUG_PORT, KEYBOARD_PORT, KVM_IDENTITY_MAP, KVM_TSS, PCI_CONFIG_PORT, PCI_PORTS,
-    PCI_PORTS_LEN, PM_PORT, SERIAL_PORT,
+    PCI_PORTS_LEN, PM_PORT, SERIAL_PORT, WATCHDOG_SLOT,
 };
 use memory::{DirtyLog, Memory};
 use vcpu::Vcpus;
@@ -152,6 +153,7 @@ impl Shell {
         let mut board = Board::new(vm.clone(), memory.clone(), windows, events.clone());
         board.add_devices(resources, terminals)?;
         board.add_passed(resources)?;
+        board.add_watchdog(resources);
         let firmware = Firmware::new(resources, &board, profile, terminals, &events)?;
         if let Some(screen) = &terminals.screen {
             board.add_display(resources, screen)?;
@@ -244,6 +246,9 @@ impl Machine {
         if let Some(tpm) = &self.tpm {
             tpm.pause();
         }
+        if let Some(watchdog) = &self.board.watchdog {
+            watchdog.pause();
+        }
     }
 
     /// Lets them run again.
@@ -251,7 +256,15 @@ impl Machine {
         for placed in &self.board.devices {
             placed.device.resume();
         }
+        if let Some(watchdog) = &self.board.watchdog {
+            watchdog.resume();
+        }
         self.vcpus.resume();
+    }
+
+    /// The watchdog, if the machine has one.
+    pub fn watchdog(&self) -> Option<&Watchdog> {
+        self.board.watchdog.as_deref()
     }
 
     /// Tries again what the disks hold back because the host was full.
@@ -434,6 +447,8 @@ fn make_bus(
         .map(|placed| (placed.slot, placed.device.clone() as Arc<dyn PciDevice>))
         .collect();
     pci.extend(board.passed.devices());
+    let watchdog = board.watchdog.clone().into_iter();
+    pci.extend(watchdog.map(|device| (WATCHDOG_SLOT, device as Arc<dyn PciDevice>)));
     pci.extend(firmware.map(Firmware::bridge));
     let reset = ResetControl::new(events.clone());
     let host = Arc::new(PciHost::new(pci, reset, firmware.is_some()));

@@ -21,6 +21,7 @@ use super::firmware::Firmware;
 use super::memory::{self, DirtyLog, Memory};
 use super::vcpu::Vcpus;
 use super::{Machine, Shell, Terminals, cpuid, create_vcpu, profile, reclaim};
+use crate::devices::watchdog;
 use crate::spec::Resources;
 use crate::state::chips::ChipState;
 use crate::state::transfer::{Wire, receive_go, receive_hello, receive_state};
@@ -140,6 +141,9 @@ impl Machine {
         }
         if let Some(tpm) = &self.tpm {
             tree.put(TPM, Kind::Tpm, &tpm.save().map_err(Error::Tpm)?)?;
+        }
+        if let Some(watchdog) = &self.board.watchdog {
+            tree.put(watchdog::NAME, Kind::Watchdog, &watchdog.save())?;
         }
         for (id, line) in [
             (SERIAL_LINE, &terminals.serial),
@@ -407,6 +411,13 @@ impl Shell {
         if let Some(tpm) = &self.tpm {
             tpm.restore(tree.take(TPM, Kind::Tpm)?)
                 .map_err(Error::Tpm)?;
+        }
+        if let Some(watchdog) = &self.board.watchdog {
+            let saved = tree.take(watchdog::NAME, Kind::Watchdog)?;
+            if !watchdog.restore(&saved) {
+                let problem = "its configuration registers differ";
+                return Err(damaged(watchdog::NAME, problem));
+            }
         }
         let host = tree.take(HOST, Kind::PciHost)?;
         if !self.fixed.host.restore(&host) {

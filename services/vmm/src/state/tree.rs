@@ -59,6 +59,8 @@ pub enum Kind {
     Lpc,
     /// Trusted platform module.
     Tpm,
+    /// Watchdog.
+    Watchdog,
     /// Output kept of, and input waiting for, a terminal line.
     Terminal,
 }
@@ -83,6 +85,7 @@ impl Kind {
             Self::I8042 => "i8042",
             Self::Lpc => "lpc",
             Self::Tpm => "tpm",
+            Self::Watchdog => "watchdog",
             Self::Terminal => "terminal",
         }
     }
