@@ -1367,7 +1367,8 @@ export type WithDigest = {
   /** Boot order, e.g. `order=virtio0;net0`: the first disk named becomes /dev/vda, and firmware
    *  tries the devices in this order. */
   boot?: string;
-  /** Kind of guest system, e.g. `l26`; no effect. */
+  /** Kind of guest system, e.g. `l26`. Windows (`wvista`, `w2k8`, `win7`, `win8`, `win10`, `win11`) finds
+   *  the interface of Hyper-V; the others have no effect. */
   ostype?: string;
   /** Serial port; `socket`, the console, is always there. */
   serial0?: "socket";
@@ -1748,7 +1749,8 @@ export type SnapshotConfig = {
   /** Boot order, e.g. `order=virtio0;net0`: the first disk named becomes /dev/vda, and firmware
    *  tries the devices in this order. */
   boot?: string;
-  /** Kind of guest system, e.g. `l26`; no effect. */
+  /** Kind of guest system, e.g. `l26`. Windows (`wvista`, `w2k8`, `win7`, `win8`, `win10`, `win11`) finds
+   *  the interface of Hyper-V; the others have no effect. */
   ostype?: string;
   /** Serial port; `socket`, the console, is always there. */
   serial0?: "socket";
@@ -4245,7 +4247,8 @@ export interface Methods {
       /** Boot order, e.g. `order=virtio0;net0`: the first disk named becomes /dev/vda, and firmware
        *  tries the devices in this order. */
       boot?: string;
-      /** Kind of guest system, e.g. `l26`; no effect. */
+      /** Kind of guest system, e.g. `l26`. Windows (`wvista`, `w2k8`, `win7`, `win8`, `win10`, `win11`) finds
+       *  the interface of Hyper-V; the others have no effect. */
       ostype?: string;
       /** Serial port; `socket`, the console, is always there. */
       serial0?: "socket";
@@ -4412,7 +4415,8 @@ export interface Methods {
       /** Boot order, e.g. `order=virtio0;net0`: the first disk named becomes /dev/vda, and firmware
        *  tries the devices in this order. */
       boot?: string;
-      /** Kind of guest system, e.g. `l26`; no effect. */
+      /** Kind of guest system, e.g. `l26`. Windows (`wvista`, `w2k8`, `win7`, `win8`, `win10`, `win11`) finds
+       *  the interface of Hyper-V; the others have no effect. */
       ostype?: string;
       /** Serial port; `socket`, the console, is always there. */
       serial0?: "socket";
@@ -4548,7 +4552,8 @@ export interface Methods {
       /** Boot order, e.g. `order=virtio0;net0`: the first disk named becomes /dev/vda, and firmware
        *  tries the devices in this order. */
       boot?: string;
-      /** Kind of guest system, e.g. `l26`; no effect. */
+      /** Kind of guest system, e.g. `l26`. Windows (`wvista`, `w2k8`, `win7`, `win8`, `win10`, `win11`) finds
+       *  the interface of Hyper-V; the others have no effect. */
       ostype?: string;
       /** Serial port; `socket`, the console, is always there. */
       serial0?: "socket";

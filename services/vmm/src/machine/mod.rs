@@ -12,6 +12,7 @@ pub mod cpuid;
 pub mod events;
 pub mod firmware;
 mod hotplug;
+pub mod hyperv;
 pub mod interrupts;
 pub mod layout;
 pub mod memory;
@@ -199,7 +200,7 @@ const ORDER_PATIENCE: Duration = Duration::from_secs(8);
 impl Machine {
     /// Builds the machine and lets it run.
     pub fn start(resources: &Resources, terminals: &Terminals) -> Result<Self, Error> {
-        let offer = cpuid::Offer::of(&resources.kvm)?.shaped(&resources.cpu)?;
+        let offer = cpuid::Offer::of(&resources.kvm)?.shaped(&resources.kvm, &resources.cpu)?;
         if let Some(blocks) = &resources.blocks {
             blocks.clear();
         }
@@ -425,6 +426,7 @@ fn create_vcpu(vm: &VmFd, id: u8, features: &CpuId) -> Result<VcpuFd, Error> {
         .map_err(|e| Error::Kvm("create a virtual CPU", e))?;
     vcpu.set_cpuid2(features)
         .map_err(|e| Error::Kvm("set processor features", e))?;
+    hyperv::enable(&vcpu, features).map_err(|e| Error::Kvm("switch on Hyper-V's interface", e))?;
     Ok(vcpu)
 }
 
