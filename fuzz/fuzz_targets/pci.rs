@@ -10,6 +10,7 @@ use basalt_fuzz::machine::{self, Nobody};
 use basalt_vmm::bus::Bus;
 use basalt_vmm::devices::lpc::{self, Lpc};
 use basalt_vmm::devices::reset::ResetControl;
+use basalt_vmm::devices::watchdog::Watchdog;
 use basalt_vmm::display::Screen;
 use basalt_vmm::machine::layout::{ECAM, PCI_CONFIG_PORT, PCI_WINDOW};
 use basalt_vmm::machine::memory::Memory;
@@ -24,6 +25,7 @@ use libfuzzer_sys::fuzz_target;
 
 const GPU: u8 = 2;
 const KEYBOARD: u8 = 5;
+const WATCHDOG: u8 = 7;
 const WINDOW: u64 = WINDOW_SIZE as u64;
 const PLACES: Places<'_> = Places {
     ports: &[
@@ -37,6 +39,8 @@ const PLACES: Places<'_> = Places {
         (ECAM, 0x10_0000),
         (ECAM + ((GPU as u64) << 15), 0x100),
         (ECAM + ((KEYBOARD as u64) << 15), 0x100),
+        (ECAM + ((WATCHDOG as u64) << 15), 0x100),
+        (PCI_WINDOW + WATCHDOG as u64 * WINDOW, 0x10),
         (PCI_WINDOW + GPU as u64 * WINDOW, 0x40),
         (PCI_WINDOW + KEYBOARD as u64 * WINDOW, 0x40),
         (PCI_WINDOW + GPU as u64 * WINDOW, WINDOW),
@@ -73,10 +77,14 @@ fuzz_target!(|data: &[u8]| {
     let keyboard = Device::new(Model::Keyboard).expect("an eventfd can be had");
     let display = device(GPU, gpu::description(), Box::new(display), &memory);
     let keyboard = device(KEYBOARD, input::description(), Box::new(keyboard), &memory);
+    let window = PCI_WINDOW as u32 + u32::from(WATCHDOG) * WINDOW_SIZE;
+    let watchdog = Watchdog::new(Some(window), Arc::default(), machine::events());
+    let watchdog = Arc::new(watchdog);
     let devices: Vec<(u8, Arc<dyn PciDevice>)> = vec![
         (GPU, display.clone()),
         (KEYBOARD, keyboard.clone()),
         (lpc::SLOT, Arc::new(Lpc::new())),
+        (WATCHDOG, watchdog.clone()),
     ];
     let reset = ResetControl::new(machine::events());
     let host = Arc::new(PciHost::new(devices, reset, input.byte() & 1 != 0));
@@ -97,10 +105,15 @@ fuzz_target!(|data: &[u8]| {
                 }
             }
             2 => {
+                watchdog.pause();
+                let saved = watchdog.save();
+                assert!(watchdog.restore(&saved), "it was saved just now");
+                watchdog.resume();
                 assert!(host.restore(&host.save()), "it was saved just now");
             }
             _ => bus::access(&bus, &PLACES, &mut input),
         }
+        watchdog.look();
     }
     for device in [display, keyboard] {
         device.end();

@@ -63,6 +63,13 @@ pub struct CpuSpec {
     /// Not to tell the guest that it is one of KVM.
     #[serde(default)]
     pub hidden: bool,
+    /// To show the guest the interface of Microsoft's hypervisor, which Windows knows to use.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub hyper_v: bool,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 impl Default for CpuSpec {
@@ -72,6 +79,7 @@ impl Default for CpuSpec {
             add: Vec::new(),
             remove: Vec::new(),
             hidden: false,
+            hyper_v: false,
         }
     }
 }
@@ -141,5 +149,21 @@ mod tests {
         wrong("host,flags=+warp", "warp");
         wrong("host,flags=+aes;-aes", "aes");
         wrong("host,phys-bits=40", "phys-bits");
+    }
+
+    #[test]
+    fn windows_finds_hyper_v_whatever_its_processors_are() {
+        let spec = |ostype: &str, cpu: &str| {
+            let config = serde_json::json!({"ostype": ostype, "cpu": cpu});
+            let config: crate::qemu::QemuConfig = serde_json::from_value(config).unwrap();
+            config.cpu_spec().unwrap()
+        };
+        for kind in ["wvista", "w2k8", "win7", "win8", "win10", "win11"] {
+            assert!(spec(kind, "x86-64-v3").hyper_v, "{kind}");
+        }
+        for kind in ["l26", "other", "solaris", "wxp", "w2k", "w2k3"] {
+            assert!(!spec(kind, "host").hyper_v, "{kind}");
+        }
+        assert_eq!(spec("l26", "host"), CpuSpec::default());
     }
 }

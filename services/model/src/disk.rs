@@ -152,6 +152,8 @@ pub enum PauseReason {
         /// What the host said.
         error: String,
     },
+    /// The guest did not wind its watchdog up in time, and that is to pause it.
+    Watchdog,
 }
 
 #[cfg(test)]

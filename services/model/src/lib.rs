@@ -31,3 +31,4 @@ pub mod storage;
 pub mod upid;
 pub mod userid;
 pub mod vmid;
+pub mod watchdog;

@@ -17,6 +17,7 @@ use crate::disk::{
 };
 use crate::hotplug::{MemoryStatus, NewDevice, RemoveDevice, SetMemory, SetVcpus};
 use crate::passthrough::Passthrough;
+use crate::watchdog::WatchdogAction;
 use serde::{Deserialize, Serialize};
 
 /// Version of the control protocol and of [`MachineSpec`]; the monitor refuses any other.
@@ -96,6 +97,9 @@ pub struct MachineSpec {
     /// A trusted platform module, when the guest has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tpm: Option<Tpm>,
+    /// What a watchdog does whose guest does not wind it up, when the guest has one (Intel 6300ESB).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watchdog: Option<WatchdogAction>,
     /// Screen, keyboard and pointer, when the guest has them.
     #[serde(default)]
     pub display: Option<Display>,
@@ -472,6 +476,8 @@ pub enum Event {
     Reset,
     /// The machine paused itself.
     Paused(PauseReason),
+    /// The guest did not wind its watchdog up in time; what that does follows.
+    Watchdog(WatchdogAction),
     /// A [`Request::Save`] or [`Request::Migrate`] went on.
     Progress(Progress),
     /// The guest let go of a device, as [`Request::RemoveDevice`] asked it to.

@@ -21,6 +21,7 @@ use crate::guest::{Description, GuestName, HostShutdown, Startup, Tags};
 use crate::lxc::{AddressList, NameList};
 use crate::processors::{CpuLimit, CpuSet};
 use crate::storage::{DiskSize, VolumeId, VolumeSource};
+use crate::watchdog::Watchdog;
 use crate::words;
 use cloudinit::{CloudCustom, CloudInitType, CloudPassword, CloudUser, IpConfig, SshKeys};
 pub use disk::DiskFormat;
@@ -101,7 +102,8 @@ config! {
         /// Boot order, e.g. `order=virtio0;net0`: the first disk named becomes /dev/vda, and firmware
         /// tries the devices in this order.
         boot "boot": BootOrder,
-        /// Kind of guest system, e.g. `l26`; no effect.
+        /// Kind of guest system, e.g. `l26`. Windows (`wvista`, `w2k8`, `win7`, `win8`, `win10`, `win11`) finds
+        /// the interface of Hyper-V; the others have no effect.
         ostype "ostype": Word,
         /// Serial port; `socket`, the console, is always there.
         serial0 "serial0": SerialPort,
@@ -116,6 +118,10 @@ config! {
         numa "numa": bool,
         /// Pointer that knows its place on the screen (default on).
         tablet "tablet": bool,
+        /// Watchdog that the guest winds up, and what happens when it does not: `i6300esb` (the only model),
+        /// with `action=reset` (default), `shutdown`, `poweroff`, `pause`, or `debug` and `none`, which only
+        /// tell of it in the log.
+        watchdog "watchdog": Watchdog,
         /// Screen: `std`, `virtio`, or `none` and `serial0` for none (default `std`).
         vga "vga": Word,
         /// Machine type; no effect: there is one.
@@ -199,10 +205,20 @@ impl QemuConfig {
 
     /// What the processors can do, or what is wrong with `cpu`.
     pub fn cpu_spec(&self) -> Result<CpuSpec, String> {
-        match &self.cpu {
-            Some(cpu) => CpuSpec::parse(cpu.as_str()),
-            None => Ok(CpuSpec::default()),
-        }
+        let spec = match &self.cpu {
+            Some(cpu) => CpuSpec::parse(cpu.as_str())?,
+            None => CpuSpec::default(),
+        };
+        Ok(CpuSpec {
+            hyper_v: self.is_windows(),
+            ..spec
+        })
+    }
+
+    /// Whether the guest system is a Windows that knows Hyper-V's interface: Vista and what came after.
+    pub fn is_windows(&self) -> bool {
+        let kind = self.ostype.as_ref().map_or("", Word::as_str);
+        matches!(kind, "wvista" | "w2k8") || kind.starts_with("win")
     }
 
     /// What the guest is to make do with in MiB, if it has a balloon.

@@ -203,9 +203,10 @@ impl Node {
         match answer {
             Ok(machine) => {
                 if machine.state == RunState::Paused {
-                    // A machine that paused itself did so because its host is full.
+                    // A machine that paused itself says why.
                     let word = match machine.reason {
                         Some(PauseReason::IoError { .. }) => "io-error",
+                        Some(PauseReason::Watchdog) => "watchdog",
                         None => "paused",
                     };
                     status.qmpstatus = Some(word.to_owned());

@@ -14,6 +14,7 @@ use basalt_model::qemu::hotplug::HotplugKind;
 use basalt_model::qemu::{EfiDisk, QemuConfig, QemuNet, Vga};
 use basalt_model::storage::VolumeId;
 use basalt_model::vmid::Vmid;
+use basalt_model::watchdog::Watchdog;
 use basalt_network::{Cable, Network};
 use basalt_storage::{Access, Storages};
 use basalt_unit::Property;
@@ -28,6 +29,8 @@ pub const RUN: &str = "/run/basalt/vm";
 
 /// Most disks of a machine to which memory may come: it has one place for them less than others.
 const DISKS_BESIDE_MEMORY: usize = 14;
+/// Most network cards of a machine with a watchdog: it has one place for them less than others.
+const CARDS_BESIDE_WATCHDOG: usize = 7;
 /// By which the kernel moves the packets of a network card.
 const VHOST: &str = "/dev/vhost-net";
 
@@ -145,6 +148,7 @@ pub async fn resolve(
         rng: Some(rng),
         passthrough: None,
         tpm,
+        watchdog: config.watchdog.as_ref().map(Watchdog::action),
         display: display(vmid, config, run, &mut slots)?,
         restore: None,
     };
@@ -232,6 +236,12 @@ fn check(config: &QemuConfig) -> std::result::Result<(), FieldErrors> {
         let most = DISKS_BESIDE_MEMORY;
         let text = format!("with more than {most} disks no memory can come: leave 'memory' out");
         errors.add("hotplug", text);
+    }
+    if config.watchdog.is_some() && config.net.len() > CARDS_BESIDE_WATCHDOG {
+        let most = CARDS_BESIDE_WATCHDOG;
+        let text =
+            format!("with more than {most} network cards there is no place for it: remove one");
+        errors.add("watchdog", text);
     }
     errors.or(())
 }
@@ -414,6 +424,19 @@ mod tests {
         };
         assert!(machine(14).is_ok());
         assert!(machine(15).unwrap_err().0.contains_key("hotplug"));
+    }
+
+    #[test]
+    fn a_watchdog_has_the_place_of_a_network_card() {
+        let machine = |cards: usize| {
+            let mut value = json!({"watchdog": "i6300esb"});
+            for index in 0..cards {
+                value[format!("net{index}")] = json!("virtio");
+            }
+            check(&config(value))
+        };
+        assert!(machine(7).is_ok());
+        assert!(machine(8).unwrap_err().0.contains_key("watchdog"));
     }
 
     #[test]

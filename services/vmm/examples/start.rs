@@ -233,6 +233,7 @@ fn specification(arguments: &Arguments, slots: &mut Slots) -> Result<MachineSpec
         rng,
         passthrough: None,
         tpm: None,
+        watchdog: None,
         display,
         restore,
     })

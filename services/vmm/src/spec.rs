@@ -14,18 +14,20 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use basalt_model::cpu::CpuSpec;
 use basalt_model::disk::Optical;
 use basalt_model::machine::{self, Adapter, Disk, MachineSpec, Nic, Share, SystemInfo};
+use basalt_model::watchdog::WatchdogAction;
 
 use crate::disk::Image;
 use crate::disk::ring::Rings;
 use crate::machine::blocks::Blocks;
 use crate::machine::cpuid::Offer;
 use crate::machine::layout::{
-    DISK_SLOTS, MEMORY_SLOT, NIC_SLOTS, SHARE_SLOTS, Span, room_for_blocks,
+    DISK_SLOTS, MEMORY_SLOT, NIC_SLOTS, SHARE_SLOTS, Span, WATCHDOG_SLOT, room_for_blocks,
 };
 use crate::machine::memory::{self, Extent};
 use crate::tpm::emulator::Emulator;
@@ -136,6 +138,14 @@ pub struct ShareResource {
     pub server: Arc<BackEnd>,
 }
 
+/// A watchdog's part of [`Resources`].
+pub struct WatchdogResource {
+    /// What it does.
+    pub action: WatchdogAction,
+    /// Whether it has run down, which the guest may ask after the reset that followed.
+    pub timed_out: Arc<AtomicBool>,
+}
+
 /// A machine's parts, open and checked. They stay the same when the machine is reset.
 pub struct Resources {
     /// Shown in logs.
@@ -178,6 +188,8 @@ pub struct Resources {
     pub rng: Option<Arc<File>>,
     /// The trusted platform module.
     pub tpm: Option<Arc<Mutex<Module>>>,
+    /// The watchdog.
+    pub watchdog: Option<WatchdogResource>,
     /// Whether there is a virtio console.
     pub console: bool,
     /// Screen, keyboard and pointer.
@@ -259,7 +271,8 @@ impl Resources {
                 let disks = disks.iter().map(|disk| disk.slot);
                 let nics = nics.iter().map(|nic| nic.slot);
                 let memory = spec.memory_max_mib.map(|_| MEMORY_SLOT);
-                let taken = disks.chain(nics).chain(memory);
+                let watchdog = spec.watchdog.map(|_| WATCHDOG_SLOT);
+                let taken = disks.chain(nics).chain(memory).chain(watchdog);
                 let taken = taken.chain(shares.iter().map(|share| share.slot));
                 passthrough::take(passthrough, &taken.collect::<Vec<_>>(), &mut delivery)?
             }
@@ -306,6 +319,10 @@ impl Resources {
             balloon,
             rng,
             tpm,
+            watchdog: spec.watchdog.map(|action| WatchdogResource {
+                action,
+                timed_out: Arc::default(),
+            }),
             console: listeners.console.is_some(),
             display: spec.display.map(|display| DisplayResource {
                 adapter: display.adapter,

@@ -37,6 +37,7 @@ fn spec() -> MachineSpec {
         rng: None,
         passthrough: None,
         tpm: None,
+        watchdog: None,
         display: None,
         restore: None,
     }

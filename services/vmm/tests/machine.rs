@@ -252,6 +252,7 @@ fn a_refused_specification_is_answered_with_its_field() {
         rng: None,
         passthrough: None,
         tpm: None,
+        watchdog: None,
         display: None,
         restore: None,
     };

@@ -12,6 +12,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::os::unix::net::UnixStream;
 use std::time::Instant;
 
+use basalt_model::cpu::CpuSpec;
 use basalt_model::machine::{Event, Request, Response, RunState, STATE_ROOM, Started};
 use support::{COUNTER, Monitor, Setup, counted, expect, response};
 
@@ -98,6 +99,37 @@ fn a_saved_guest_goes_on_counting_in_another_process() {
     assert_eq!(second.ask(&Request::Reset), Response::Ok);
     expect(&mut serial, ">");
     assert!(counted(&mut serial) > 0);
+}
+
+/// Where the kernel has no such interface, its guest goes on without.
+#[test]
+fn a_guest_that_finds_hyper_v_goes_on_from_its_state() {
+    let windows = || Setup {
+        cpu: CpuSpec {
+            hyper_v: true,
+            ..CpuSpec::default()
+        },
+        ..counter()
+    };
+    let Some((monitor, answer)) = windows().start() else {
+        return;
+    };
+    assert_eq!(answer, Started::Ok);
+    let mut serial = monitor.serial();
+    expect(&mut serial, ">");
+    let before = counted(&mut serial);
+    let file = state_file();
+    assert_eq!(monitor.ask_with(&Request::Save, &file), Response::Ok);
+    assert_eq!(monitor.ask(&Request::Quit), Response::Ok);
+    let setup = Setup {
+        restore: on_it(&file),
+        ..windows()
+    };
+    let (second, answer) = setup.start().unwrap();
+    assert_eq!(answer, Started::Ok);
+    assert_eq!(second.ask(&Request::Resume), Response::Ok);
+    let after = counted(&mut console(&second, 1 + 16));
+    assert!(after > before, "{after} after {before}");
 }
 
 #[test]

@@ -1373,7 +1373,8 @@ export type WithDigest = {
   /** Boot order, e.g. `order=virtio0;net0`: the first disk named becomes /dev/vda, and firmware
    *  tries the devices in this order. */
   boot?: string;
-  /** Kind of guest system, e.g. `l26`; no effect. */
+  /** Kind of guest system, e.g. `l26`. Windows (`wvista`, `w2k8`, `win7`, `win8`, `win10`, `win11`) finds
+   *  the interface of Hyper-V; the others have no effect. */
   ostype?: string;
   /** Serial port; `socket`, the console, is always there. */
   serial0?: "socket";
@@ -1388,6 +1389,10 @@ export type WithDigest = {
   numa?: Flag;
   /** Pointer that knows its place on the screen (default on). */
   tablet?: Flag;
+  /** Watchdog that the guest winds up, and what happens when it does not: `i6300esb` (the only model),
+   *  with `action=reset` (default), `shutdown`, `poweroff`, `pause`, or `debug` and `none`, which only
+   *  tell of it in the log. */
+  watchdog?: string;
   /** Screen: `std`, `virtio`, or `none` and `serial0` for none (default `std`). */
   vga?: string;
   /** Machine type; no effect: there is one. */
@@ -1756,7 +1761,8 @@ export type SnapshotConfig = {
   /** Boot order, e.g. `order=virtio0;net0`: the first disk named becomes /dev/vda, and firmware
    *  tries the devices in this order. */
   boot?: string;
-  /** Kind of guest system, e.g. `l26`; no effect. */
+  /** Kind of guest system, e.g. `l26`. Windows (`wvista`, `w2k8`, `win7`, `win8`, `win10`, `win11`) finds
+   *  the interface of Hyper-V; the others have no effect. */
   ostype?: string;
   /** Serial port; `socket`, the console, is always there. */
   serial0?: "socket";
@@ -1771,6 +1777,10 @@ export type SnapshotConfig = {
   numa?: Flag;
   /** Pointer that knows its place on the screen (default on). */
   tablet?: Flag;
+  /** Watchdog that the guest winds up, and what happens when it does not: `i6300esb` (the only model),
+   *  with `action=reset` (default), `shutdown`, `poweroff`, `pause`, or `debug` and `none`, which only
+   *  tell of it in the log. */
+  watchdog?: string;
   /** Screen: `std`, `virtio`, or `none` and `serial0` for none (default `std`). */
   vga?: string;
   /** Machine type; no effect: there is one. */
@@ -4255,7 +4265,8 @@ export interface Methods {
       /** Boot order, e.g. `order=virtio0;net0`: the first disk named becomes /dev/vda, and firmware
        *  tries the devices in this order. */
       boot?: string;
-      /** Kind of guest system, e.g. `l26`; no effect. */
+      /** Kind of guest system, e.g. `l26`. Windows (`wvista`, `w2k8`, `win7`, `win8`, `win10`, `win11`) finds
+       *  the interface of Hyper-V; the others have no effect. */
       ostype?: string;
       /** Serial port; `socket`, the console, is always there. */
       serial0?: "socket";
@@ -4270,6 +4281,10 @@ export interface Methods {
       numa?: Flag;
       /** Pointer that knows its place on the screen (default on). */
       tablet?: Flag;
+      /** Watchdog that the guest winds up, and what happens when it does not: `i6300esb` (the only model),
+       *  with `action=reset` (default), `shutdown`, `poweroff`, `pause`, or `debug` and `none`, which only
+       *  tell of it in the log. */
+      watchdog?: string;
       /** Screen: `std`, `virtio`, or `none` and `serial0` for none (default `std`). */
       vga?: string;
       /** Machine type; no effect: there is one. */
@@ -4424,7 +4439,8 @@ export interface Methods {
       /** Boot order, e.g. `order=virtio0;net0`: the first disk named becomes /dev/vda, and firmware
        *  tries the devices in this order. */
       boot?: string;
-      /** Kind of guest system, e.g. `l26`; no effect. */
+      /** Kind of guest system, e.g. `l26`. Windows (`wvista`, `w2k8`, `win7`, `win8`, `win10`, `win11`) finds
+       *  the interface of Hyper-V; the others have no effect. */
       ostype?: string;
       /** Serial port; `socket`, the console, is always there. */
       serial0?: "socket";
@@ -4439,6 +4455,10 @@ export interface Methods {
       numa?: Flag;
       /** Pointer that knows its place on the screen (default on). */
       tablet?: Flag;
+      /** Watchdog that the guest winds up, and what happens when it does not: `i6300esb` (the only model),
+       *  with `action=reset` (default), `shutdown`, `poweroff`, `pause`, or `debug` and `none`, which only
+       *  tell of it in the log. */
+      watchdog?: string;
       /** Screen: `std`, `virtio`, or `none` and `serial0` for none (default `std`). */
       vga?: string;
       /** Machine type; no effect: there is one. */
@@ -4562,7 +4582,8 @@ export interface Methods {
       /** Boot order, e.g. `order=virtio0;net0`: the first disk named becomes /dev/vda, and firmware
        *  tries the devices in this order. */
       boot?: string;
-      /** Kind of guest system, e.g. `l26`; no effect. */
+      /** Kind of guest system, e.g. `l26`. Windows (`wvista`, `w2k8`, `win7`, `win8`, `win10`, `win11`) finds
+       *  the interface of Hyper-V; the others have no effect. */
       ostype?: string;
       /** Serial port; `socket`, the console, is always there. */
       serial0?: "socket";
@@ -4577,6 +4598,10 @@ export interface Methods {
       numa?: Flag;
       /** Pointer that knows its place on the screen (default on). */
       tablet?: Flag;
+      /** Watchdog that the guest winds up, and what happens when it does not: `i6300esb` (the only model),
+       *  with `action=reset` (default), `shutdown`, `poweroff`, `pause`, or `debug` and `none`, which only
+       *  tell of it in the log. */
+      watchdog?: string;
       /** Screen: `std`, `virtio`, or `none` and `serial0` for none (default `std`). */
       vga?: string;
       /** Machine type; no effect: there is one. */

@@ -131,7 +131,9 @@ fn of_machine(name: &str, is_disc: bool) -> Privilege {
         "cicustom" | "cipassword" | "citype" | "ciupgrade" | "ciuser" | "ipconfig"
         | "nameserver" | "searchdomain" | "sshkeys" => Privilege::VmConfigCloudinit,
         "acpi" | "bios" | "cmdline" | "hostpci" | "initrd" | "kernel" | "kvm" | "machine"
-        | "scsihw" | "serial" | "smbios" | "tablet" | "vga" => Privilege::VmConfigHwType,
+        | "scsihw" | "serial" | "smbios" | "tablet" | "vga" | "watchdog" => {
+            Privilege::VmConfigHwType
+        }
         _ => Privilege::VmConfigOptions,
     }
 }

@@ -125,6 +125,33 @@ async fn a_new_container_never_replaces_another() {
     assert_eq!(kept.data()["hostname"], "db");
 }
 
+/// Terraform's providers read back what they wrote, word for word.
+#[tokio::test]
+async fn a_watchdog_is_kept_as_it_was_written_and_a_wrong_one_changes_nothing() {
+    let mut rig = Rig::start().await;
+    with_guest(&mut rig, 100, "qemu", json!({"memory": "64"})).await;
+    let change = async |watchdog: &str| {
+        let form = format!("watchdog={watchdog}");
+        rig.ask("PUT /nodes/n1/qemu/100/config", ROOT, &form).await
+    };
+    let shown = async || {
+        let answer = rig.ask("GET /nodes/n1/qemu/100/config", ROOT, "").await;
+        answer.data()["watchdog"].clone()
+    };
+    change("model%3Di6300esb%2Caction%3Dpause").await.data();
+    assert_eq!(shown().await, "i6300esb,action=pause");
+    for (bad, hint) in [
+        ("ib700", "use i6300esb"),
+        ("i6300esb%2Caction%3Dexplode", "poweroff"),
+        ("i6300esb%2Ctimeout%3D5", "timeout"),
+    ] {
+        let refused = change(bad).await;
+        let error = refused.body["errors"]["watchdog"].as_str().unwrap();
+        assert!(error.contains(hint), "{error}");
+    }
+    assert_eq!(shown().await, "i6300esb,action=pause");
+}
+
 /// Packer makes disks before their machine, knows drives by how they end, and looks at no task of a template
 /// before it goes on.
 #[tokio::test]

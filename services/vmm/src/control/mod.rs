@@ -13,6 +13,7 @@ pub mod moving;
 pub mod readers;
 pub mod requests;
 mod status;
+mod watchdog;
 
 use std::io;
 use std::os::fd::AsFd;
@@ -168,6 +169,9 @@ impl Server {
                 }
             }
             self.give_up_removals();
+            if let Some(outcome) = self.look_at_watchdog() {
+                return self.finish(outcome);
+            }
             self.connections.retain(|c| !c.is_closed());
             for port in &mut self.ports {
                 port.readers.retain(|r| !r.is_closed());
@@ -217,7 +221,8 @@ impl Server {
             .iter()
             .map(|(_, fd, flags)| PollFd::new(fd, *flags))
             .collect();
-        let patience = self.removals.next_deadline();
+        let patience = self.removals.next_deadline().into_iter();
+        let patience = patience.chain(self.watchdog_deadline()).min();
         let patience = patience.and_then(|patience| Timespec::try_from(patience).ok());
         poll(&mut fds, patience.as_ref())?;
         let ready = sources
@@ -393,17 +398,21 @@ impl Server {
         }
     }
 
-    /// Pauses the machine because the host is full; the disk holds what the guest wrote.
-    fn pause_for(&mut self, full: FullDisk) {
-        let FullDisk { disk, error } = full;
-        tracing::error!(%disk, %error, "no room on the host: the machine pauses");
+    /// The machine pauses by itself.
+    fn pause_because(&mut self, reason: PauseReason) {
         if self.state == RunState::Running {
             self.with_machine(Machine::pause);
             self.state = RunState::Paused;
         }
-        let reason = PauseReason::IoError { disk, error };
         self.reason = Some(reason.clone());
         self.announce(&Event::Paused(reason));
+    }
+
+    /// Pauses the machine because the host is full; the disk holds what the guest wrote.
+    fn pause_for(&mut self, full: FullDisk) {
+        let FullDisk { disk, error } = full;
+        tracing::error!(%disk, %error, "no room on the host: the machine pauses");
+        self.pause_because(PauseReason::IoError { disk, error });
     }
 
     /// Builds the machine anew from the same resources.

@@ -1,5 +1,5 @@
 //! Devices at fixed places: serial port, power management, processors that come and
-//! go, reset; and what firmware needs beside
+//! go, reset, watchdog; and what firmware needs beside
 //! them: its configuration, flash memory, real-time clock, keyboard controller, LPC bridge.
 
 pub mod cpus;
@@ -13,3 +13,4 @@ pub mod reset;
 pub mod rtc;
 pub mod serial;
 pub mod smi;
+pub mod watchdog;

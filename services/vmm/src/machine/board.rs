@@ -7,11 +7,12 @@ use kvm_ioctls::VmFd;
 
 use super::events::{Events, FullDisk};
 use super::interrupts::{LineHolder, SharedLine};
-use super::layout::{INTX_BASE, MEMORY_SLOT, PCI_WINDOW, intx_line};
+use super::layout::{INTX_BASE, MEMORY_SLOT, PCI_WINDOW, WATCHDOG_SLOT, intx_line};
 use super::passed::Passed;
 use super::routes::{Routes, first_wire};
 use super::spaces::Spaces;
 use super::{Error, Terminals};
+use crate::devices::watchdog::Watchdog;
 use crate::display::{Input, Screen};
 use crate::spec::{DiskResource, NicResource, Resources};
 use crate::virtio::balloon::{self, Balloon};
@@ -85,6 +86,7 @@ pub(super) struct Board {
     /// For the devices to come.
     pub(super) windows: Windows,
     pub(super) events: Arc<Events>,
+    pub(super) watchdog: Option<Arc<Watchdog>>,
     lines: Vec<Arc<SharedLine>>,
     routes: Arc<Routes>,
     /// Devices of the host.
@@ -114,7 +116,19 @@ impl Board {
             disks: Vec::new(),
             inputs: Vec::new(),
             passed: Passed::default(),
+            watchdog: None,
         }
+    }
+
+    /// The watchdog.
+    pub(super) fn add_watchdog(&mut self, resources: &Resources) {
+        let Some(watchdog) = &resources.watchdog else {
+            return;
+        };
+        let window = PCI_WINDOW as u32 + u32::from(WATCHDOG_SLOT) * WINDOW_SIZE;
+        let window = (self.windows == Windows::Placed).then_some(window);
+        let (timed_out, events) = (watchdog.timed_out.clone(), self.events.clone());
+        self.watchdog = Some(Arc::new(Watchdog::new(window, timed_out, events)));
     }
 
     /// The devices of the host, which from now on can reach all memory.

@@ -7,7 +7,7 @@ use basalt_model::cpu::CpuSpec;
 use kvm_bindings::{CpuId, KVM_MAX_CPUID_ENTRIES};
 use kvm_ioctls::{Cap, Kvm};
 
-use super::cpu_models;
+use super::{cpu_models, hyperv};
 
 const HYPERVISOR: u32 = 1 << 31;
 const TSC_DEADLINE: u32 = 1 << 24;
@@ -28,10 +28,22 @@ impl Offer {
         })
     }
 
-    /// What is left of it for the processors of `spec`.
-    pub fn shaped(self, spec: &CpuSpec) -> Result<Self, super::Error> {
-        let entries = cpu_models::shape(&self.base, spec).map_err(super::Error::Cpu)?;
-        // There are no more than there were.
+    /// What is left of it for the processors of `spec`, with what Windows is told.
+    pub fn shaped(self, kvm: &Kvm, spec: &CpuSpec) -> Result<Self, super::Error> {
+        let mut entries = cpu_models::shape(&self.base, spec).map_err(super::Error::Cpu)?;
+        if spec.hyper_v {
+            let supported = hyperv::supported(kvm);
+            let supported =
+                supported.map_err(|e| super::Error::Kvm("list Hyper-V's features", e))?;
+            match supported {
+                Some(supported) => {
+                    hyperv::add(&mut entries, &supported).map_err(super::Error::Cpu)?;
+                }
+                None => {
+                    tracing::warn!("this kernel has no Hyper-V interface: Windows runs without")
+                }
+            }
+        }
         let base = CpuId::from_entries(&entries);
         let base = base.map_err(|e| super::Error::Cpu(format!("{e:?}")))?;
         Ok(Self { base, ..self })

@@ -144,6 +144,9 @@ pub const SHARE_SLOTS: Range<u8> = 6..16;
 /// for disks less.
 pub const MEMORY_SLOT: u8 = DISK_SLOTS.end - 1;
 
+/// PCI device number of the watchdog. A machine with it has one place for network cards less.
+pub const WATCHDOG_SLOT: u8 = NIC_SLOTS.end - 1;
+
 /// The PCI device numbers whose devices may come and go while the machine runs.
 pub fn hotplug_slots() -> impl Iterator<Item = u8> {
     DISK_SLOTS.chain(NIC_SLOTS)

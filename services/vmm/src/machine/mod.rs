@@ -12,6 +12,7 @@ pub mod cpuid;
 pub mod events;
 pub mod firmware;
 mod hotplug;
+pub mod hyperv;
 pub mod interrupts;
 pub mod layout;
 pub mod memory;
@@ -36,6 +37,7 @@ use crate::devices::cpus::{self, Cpus};
 use crate::devices::pm::PowerManagement;
 use crate::devices::reset::{KeyboardReset, ResetControl};
 use crate::devices::serial::SerialPort;
+use crate::devices::watchdog::Watchdog;
 use crate::devices::{pm, serial};
 use crate::disk::SECTOR;
 use crate::display::Screen;
@@ -52,7 +54,7 @@ use events::Events;
 use firmware::Firmware;
 use layout::{
     CPUS_PORT, HOTPLUG_PORT, KEYBOARD_PORT, KVM_IDENTITY_MAP, KVM_TSS, PCI_CONFIG_PORT, PCI_PORTS,
-    PCI_PORTS_LEN, PM_PORT, SERIAL_PORT,
+    PCI_PORTS_LEN, PM_PORT, SERIAL_PORT, WATCHDOG_SLOT,
 };
 use memory::Memory;
 use spaces::Spaces;
@@ -154,6 +156,7 @@ impl Shell {
         let mut board = Board::new(vm.clone(), spaces.clone(), windows, events.clone());
         board.add_devices(resources, terminals)?;
         board.add_passed(resources)?;
+        board.add_watchdog(resources);
         let firmware = Firmware::new(resources, &board, profile, terminals, &events)?;
         if let Some(screen) = &terminals.screen {
             board.add_display(resources, screen)?;
@@ -200,7 +203,7 @@ const ORDER_PATIENCE: Duration = Duration::from_secs(8);
 impl Machine {
     /// Builds the machine and lets it run.
     pub fn start(resources: &Resources, terminals: &Terminals) -> Result<Self, Error> {
-        let offer = cpuid::Offer::of(&resources.kvm)?.shaped(&resources.cpu)?;
+        let offer = cpuid::Offer::of(&resources.kvm)?.shaped(&resources.kvm, &resources.cpu)?;
         if let Some(blocks) = &resources.blocks {
             blocks.clear();
         }
@@ -247,6 +250,9 @@ impl Machine {
         if let Some(tpm) = &self.tpm {
             tpm.pause();
         }
+        if let Some(watchdog) = &self.board.watchdog {
+            watchdog.pause();
+        }
     }
 
     /// Lets them run again.
@@ -254,7 +260,15 @@ impl Machine {
         for placed in &self.board.devices {
             placed.device.resume();
         }
+        if let Some(watchdog) = &self.board.watchdog {
+            watchdog.resume();
+        }
         self.vcpus.resume();
+    }
+
+    /// The watchdog, if the machine has one.
+    pub fn watchdog(&self) -> Option<&Watchdog> {
+        self.board.watchdog.as_deref()
     }
 
     /// Tries again what the disks hold back because the host was full.
@@ -415,6 +429,7 @@ fn create_vcpu(vm: &VmFd, id: u8, features: &CpuId) -> Result<VcpuFd, Error> {
         .map_err(|e| Error::Kvm("create a virtual CPU", e))?;
     vcpu.set_cpuid2(features)
         .map_err(|e| Error::Kvm("set processor features", e))?;
+    hyperv::enable(&vcpu, features).map_err(|e| Error::Kvm("switch on Hyper-V's interface", e))?;
     Ok(vcpu)
 }
 
@@ -437,6 +452,8 @@ fn make_bus(
         .map(|placed| (placed.slot, placed.device.clone() as Arc<dyn PciDevice>))
         .collect();
     pci.extend(board.passed.devices());
+    let watchdog = board.watchdog.clone().into_iter();
+    pci.extend(watchdog.map(|device| (WATCHDOG_SLOT, device as Arc<dyn PciDevice>)));
     pci.extend(firmware.map(Firmware::bridge));
     let reset = ResetControl::new(events.clone());
     let host = Arc::new(match firmware.and_then(|firmware| firmware.smi.as_ref()) {

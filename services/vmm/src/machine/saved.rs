@@ -21,7 +21,8 @@ use super::firmware::Firmware;
 use super::memory::{self, DirtyLog, Memory};
 use super::spaces::Spaces;
 use super::vcpu::Vcpus;
-use super::{Machine, Shell, Terminals, cpuid, create_vcpu, profile, reclaim};
+use super::{Machine, Shell, Terminals, cpuid, create_vcpu, hyperv, profile, reclaim};
+use crate::devices::watchdog;
 use crate::spec::Resources;
 use crate::state::chips::ChipState;
 use crate::state::transfer::{Wire, receive_go, receive_hello, receive_state};
@@ -142,6 +143,9 @@ impl Machine {
         }
         if let Some(tpm) = &self.tpm {
             tree.put(TPM, Kind::Tpm, &tpm.save().map_err(Error::Tpm)?)?;
+        }
+        if let Some(watchdog) = &self.board.watchdog {
+            tree.put(watchdog::NAME, Kind::Watchdog, &watchdog.save())?;
         }
         for (id, line) in [
             (SERIAL_LINE, &terminals.serial),
@@ -321,6 +325,22 @@ fn restore_firmware(firmware: &Firmware, tree: &mut Tree) -> Result<(), Error> {
     Ok(())
 }
 
+/// Refuses a guest that was told more of Hyper-V's interface than KVM has here.
+fn check_hyperv(resources: &Resources, saved: &CpuId) -> Result<(), super::Error> {
+    if !hyperv::is_told(saved) {
+        return Ok(());
+    }
+    let supported = hyperv::supported(&resources.kvm);
+    let supported = supported.map_err(|e| super::Error::Kvm("list Hyper-V's features", e))?;
+    let supported = supported.unwrap_or_default();
+    match hyperv::missing(saved.as_slice(), &supported) {
+        Some((leaf, register, bits)) => {
+            Err(Error::Kvm(vcpu::Error::Features(leaf, register, bits)).into())
+        }
+        None => Ok(()),
+    }
+}
+
 /// Devices stand in the tree under names that no other part has.
 fn device_id(id: &str) -> String {
     format!("device-{id}")
@@ -374,6 +394,7 @@ impl Shell {
             let own = offer.for_vcpu(id, resources.vcpus);
             state.check(&own).map_err(Error::Kvm)?;
             let saved = state.cpuid().map_err(Error::Kvm)?;
+            check_hyperv(resources, &saved)?;
             vcpus.push(create_vcpu(&self.board.vm, id, &saved)?);
             features.push(saved);
             states.push(state);
@@ -415,6 +436,13 @@ impl Shell {
         if let Some(tpm) = &self.tpm {
             tpm.restore(tree.take(TPM, Kind::Tpm)?)
                 .map_err(Error::Tpm)?;
+        }
+        if let Some(watchdog) = &self.board.watchdog {
+            let saved = tree.take(watchdog::NAME, Kind::Watchdog)?;
+            if !watchdog.restore(&saved) {
+                let problem = "its configuration registers differ";
+                return Err(damaged(watchdog::NAME, problem));
+            }
         }
         let host = tree.take(HOST, Kind::PciHost)?;
         if !self.fixed.host.restore(&host) {

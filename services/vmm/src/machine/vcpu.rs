@@ -283,6 +283,8 @@ fn run_until_kicked(vcpu: &mut VcpuFd, bus: &Bus, events: &Events) -> Option<Mac
             }
             Ok(VcpuExit::Shutdown) => return Some(MachineEvent::Reset),
             Ok(VcpuExit::SystemEvent(kind, _)) => return Some(system_event(kind)),
+            // The guest moved a page of its synthetic interrupts, which is KVM's business alone.
+            Ok(VcpuExit::Hyperv) => {}
             Ok(VcpuExit::Intr | VcpuExit::IrqWindowOpen) => return None,
             Ok(exit) => {
                 let text = format!("a virtual CPU stopped: {exit:?}");

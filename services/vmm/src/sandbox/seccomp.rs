@@ -26,6 +26,7 @@ use seccompiler::{
 
 use super::Error;
 use crate::disk::ring::REGISTER_FILES_UPDATE;
+use crate::machine::hyperv;
 use crate::vfio::sys as vfio;
 use crate::virtio::vhost;
 
@@ -241,6 +242,8 @@ const MAIN_IOCTLS: &[u64] = &[
     ioc(READ, KVM, 0x8e, 1024),      // KVM_GET_LAPIC
     ioc(WRITE, KVM, 0x8f, 1024),     // KVM_SET_LAPIC
     ioc(WRITE, KVM, 0x90, 8),        // KVM_SET_CPUID2
+    ioc(WRITE, KVM, 0xa3, 104),      // KVM_ENABLE_CAP
+    hyperv::KVM_GET_SUPPORTED_HV_CPUID,
 ];
 
 /// Telling KVM of the groups of devices of the host.

@@ -78,8 +78,10 @@ pub(super) fn bounds(spec: &MachineSpec) -> Result<(), Error> {
     if spec.opticals.len() > MAX_DRIVES {
         return Err(invalid("opticals", format!("more than {MAX_DRIVES}")));
     }
-    if spec.nics.len() > MAX_NICS {
-        return Err(invalid("nics", format!("more than {MAX_NICS}")));
+    // The watchdog has the place of one.
+    let most = MAX_NICS - usize::from(spec.watchdog.is_some());
+    if spec.nics.len() > most {
+        return Err(invalid("nics", format!("more than {most}")));
     }
     shares(spec)?;
     spec.disks.iter().try_for_each(disk)?;

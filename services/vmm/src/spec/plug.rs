@@ -8,7 +8,7 @@ use basalt_model::hotplug::NewDevice;
 
 use super::delivery::Delivery;
 use super::{Error, Resources, check, disk_resource, invalid, nic_resource};
-use crate::machine::layout::{DISK_SLOTS, MEMORY_SLOT, NIC_SLOTS};
+use crate::machine::layout::{DISK_SLOTS, MEMORY_SLOT, NIC_SLOTS, WATCHDOG_SLOT};
 
 /// A part that can come and go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,15 +88,18 @@ impl Resources {
         let disks = self.disks.iter().map(|disk| disk.slot);
         let nics = self.nics.iter().map(|nic| nic.slot);
         let memory = self.blocks.iter().map(|_| MEMORY_SLOT);
+        let watchdog = self.watchdog.iter().map(|_| WATCHDOG_SLOT);
+        let fixed = memory.chain(watchdog);
         let shares = self.shares.iter().map(|share| share.slot);
         let passed = self.passthrough.devices.iter().map(|device| device.slot);
-        disks.chain(nics).chain(memory).chain(shares).chain(passed)
+        disks.chain(nics).chain(fixed).chain(shares).chain(passed)
     }
 
     fn free(&self, id: &str, mut slots: Range<u8>) -> Result<u8, Error> {
         let places = slots.clone();
-        let taken = self.blocks.is_some() && places.contains(&MEMORY_SLOT);
-        let most = places.len() - usize::from(taken);
+        let memory = self.blocks.is_some() && places.contains(&MEMORY_SLOT);
+        let watchdog = self.watchdog.is_some() && places.contains(&WATCHDOG_SLOT);
+        let most = places.len() - usize::from(memory) - usize::from(watchdog);
         slots
             .find(|slot| !self.slots().any(|used| used == *slot))
             .ok_or_else(|| invalid(id, format!("a machine has at most {most} of its kind")))

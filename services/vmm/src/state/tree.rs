@@ -61,6 +61,8 @@ pub enum Kind {
     Smi,
     /// Trusted platform module.
     Tpm,
+    /// Watchdog.
+    Watchdog,
     /// Output kept of, and input waiting for, a terminal line.
     Terminal,
 }
@@ -86,6 +88,7 @@ impl Kind {
             Self::Lpc => "lpc",
             Self::Smi => "smi",
             Self::Tpm => "tpm",
+            Self::Watchdog => "watchdog",
             Self::Terminal => "terminal",
         }
     }

@@ -13,6 +13,8 @@ use kvm_bindings::{
 use kvm_ioctls::{Cap, Kvm, KvmNestedStateBuffer, VcpuFd, VmFd};
 use serde::{Deserialize, Serialize};
 
+use crate::machine::hyperv;
+
 const MSR_TSC: u32 = 0x10;
 const MSR_TSC_DEADLINE: u32 = 0x6e0;
 const MSR_XSS: u32 = 0xda0;
@@ -80,6 +82,16 @@ impl Abilities {
             nested: kvm.check_extension(Cap::NestedState),
         })
     }
+
+    /// The registers to keep of a virtual CPU with `features`, in ascending order: of Hyper-V's, the guest's
+    /// identity comes before the page that needs it.
+    fn msrs_of(&self, features: &CpuId) -> Vec<u32> {
+        let mut msrs = self.msrs.clone();
+        msrs.extend(hyperv::registers(features));
+        msrs.sort_unstable();
+        msrs.dedup();
+        msrs
+    }
 }
 
 /// One virtual CPU.
@@ -122,7 +134,7 @@ impl VcpuState {
             // Zero where KVM does not say; then it is not set either.
             tsc_khz: vcpu.get_tsc_khz().unwrap_or(0),
             cpuid: features.as_slice().to_vec(),
-            msrs: get_msrs(vcpu, &abilities.msrs)?,
+            msrs: get_msrs(vcpu, &abilities.msrs_of(features))?,
             nested: if abilities.nested {
                 get_nested(vcpu)?
             } else {

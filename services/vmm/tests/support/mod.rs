@@ -292,6 +292,7 @@ impl Setup {
             rng: Some(Slot(5)),
             passthrough: None,
             tpm: None,
+            watchdog: None,
             display: Some(Display {
                 socket: Slot(6),
                 adapter: Adapter::Virtio,
