@@ -45,6 +45,7 @@ mod uefi;
 mod update;
 mod vhost;
 mod visitor;
+mod watchdog;
 mod zfs;
 
 /// When a scenario is run.
@@ -149,6 +150,7 @@ pub const ALL: &[Scenario] = &[
     long("hotplug_of_disks_and_cards", hotplug::life),
     long("hotplug_of_processors", hotplug::processors),
     long("hotplug_of_memory", growth::life),
+    long("watchdog_acts_for_a_guest_that_forgets", watchdog::acts),
     scenario("reboot_brings_onboot_guests_back", power::onboot),
     scenario(
         "graphical_console_shows_and_types",
