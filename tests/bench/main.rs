@@ -79,18 +79,8 @@ fn state(monitor: Monitor) -> Result<Figures> {
     Ok(figures)
 }
 
-/// How long a start takes, and what of it passes before the kernel's own clock does.
 fn boot(serial: &mut Serial, begun: Instant, figures: &mut Figures) -> Result<()> {
     let up = serial.until("up", PATIENCE)?;
-    let boot = (up - begun).as_secs_f64();
-    let line = serial.next(PATIENCE)?;
-    let uptime = match line.words.as_slice() {
-        [name, value] if name == "uptime" => value.parse::<f64>()?,
-        other => return Err(format!("{other:?} instead of the uptime").into()),
-    };
-    let before = (line.at - begun).as_secs_f64() - uptime;
-    figures.insert("boot".to_owned(), boot);
-    figures.insert("before-kernel".to_owned(), before);
-    figures.insert("kernel".to_owned(), boot - before);
+    figures.insert("boot".to_owned(), (up - begun).as_secs_f64());
     Ok(())
 }

@@ -66,7 +66,7 @@ const fn less(
     }
 }
 
-const ROWS: [Row; 17] = [
+const ROWS: [Row; 15] = [
     less(
         "boot",
         "process start to the guest's first line of user space",
@@ -76,13 +76,6 @@ const ROWS: [Row; 17] = [
             q35: Some(2.0),
         },
     ),
-    less(
-        "before-kernel",
-        "of that, until the guest's kernel has begun",
-        "s",
-        Target::None,
-    ),
-    less("kernel", "and the guest's kernel itself", "s", Target::None),
     less(
         "memory",
         "memory of the monitor beyond the guest's, disk only",
@@ -282,19 +275,7 @@ pub fn report(samples: &Samples, rounds: usize, machine: &str) -> String {
         "\n\"level\": behind, but by less than one round is from the next: the middle of each lies among the \
          rounds\nof the other.\n",
     );
-    page.push_str(&limit(samples).unwrap_or_default());
     page
-}
-
-/// How far the first row could go: what a monitor that takes no time at all would show.
-fn limit(samples: &Samples) -> Option<String> {
-    let kernel = middle(Rounds::of(samples, "kernel")?.ours);
-    let q35 = middle(Rounds::of(samples, "boot")?.q35);
-    Some(format!(
-        "\nMost of a start is the guest's kernel itself, which no monitor makes quicker: with one that took \
-         no\ntime at all the first row would be {:.2}× as good as q35's here.\n",
-        q35 / kernel
-    ))
 }
 
 #[cfg(test)]
@@ -333,13 +314,5 @@ mod tests {
         assert!(near.contains("| 1× / 1× | level |"), "{near}");
         let far = page(&[90.0, 94.0, 106.0]);
         assert!(far.contains("| 1× / 1× | no |"), "{far}");
-    }
-
-    #[test]
-    fn the_page_tells_what_no_monitor_can_make_quicker() {
-        let mut all = samples("boot", [&[4.0], &[5.0], &[6.0]]);
-        all.extend(samples("kernel", [&[3.0], &[3.5], &[3.5]]));
-        let page = report(&all, 1, "A machine");
-        assert!(page.contains("would be 2.00× as good as q35's"), "{page}");
     }
 }
