@@ -8,9 +8,10 @@ use basalt_fuzz::input::Input;
 use basalt_model::calendar::{CalendarEvent, DailySpan};
 use basalt_model::field::Field;
 use basalt_model::guest::{Description, GuestName, Startup, Tags};
-use basalt_model::lxc::{AddressList, CpuLimit, Features, LxcNet, NameList, Rootfs};
+use basalt_model::lxc::{AddressList, Features, LxcNet, NameList, Rootfs};
 use basalt_model::network::{InterfaceName, Ip4Config, Ip6Config, Mac};
 use basalt_model::notify::{FieldMatch, HttpHeader, MailAddress, MailTo, SeverityMatch};
+use basalt_model::processors::CpuLimit;
 use basalt_model::propstring;
 use basalt_model::qemu::{BootOrder, EfiDisk, QemuDisk, QemuNet, Smbios, SystemUuid};
 use basalt_model::storage::{
@@ -54,7 +55,7 @@ const KINDS: &[fn(&str)] = &[
     field::<BootOrder>,
     field::<Rootfs>,
     field::<LxcNet>,
-    field::<CpuLimit>,
+    field::<CpuLimit<128>>,
     field::<Features>,
     field::<AddressList>,
     field::<NameList>,

@@ -2,7 +2,7 @@
 //!
 //! Two sides share this crate. The manager's side runs inside the node: [`Containers`] starts a
 //! container as a systemd unit of its own and finds it again, [`Control`] speaks to a running one,
-//! [`extract`] unpacks the archive it is made from. The other side is the program
+//! [`Containers::unpack`] unpacks the archive it is made from. The other side is the program
 //! `basalt-container` that those units and the unpacking run: [`run_from_stdin`] and
 //! [`extract_from_stdin`]; its modules begin at `runtime` and `extract::worker`. Root on the host runs
 //! it as well, to [`enter`] a container.
@@ -25,7 +25,7 @@ use rustix::fs::{Mode, OFlags, open};
 
 pub use control::{Control, ControlError};
 pub use enter::Entry;
-pub use extract::{ArchiveFault, ExtractError, ExtractReport, extract, extract_with};
+pub use extract::{ArchiveFault, ExtractError, ExtractReport, extract_with};
 pub use manager::{ContainerError, Containers, EXECUTABLE, NicUsage, ProcessorTime};
 use step::Step;
 pub use step::StepError;

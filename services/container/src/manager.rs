@@ -1,7 +1,7 @@
 //! The manager's side: containers as units of their own.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use basalt_model::container::{ContainerNic, ContainerSpec};
@@ -98,6 +98,14 @@ impl Containers {
             units,
             executable: executable.into(),
         }
+    }
+
+    pub(crate) fn units(&self) -> &Units {
+        &self.units
+    }
+
+    pub(crate) fn executable(&self) -> &Path {
+        &self.executable
     }
 
     /// Names of the units of containers that run.

@@ -4,12 +4,17 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs::{self, File};
+use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use basalt_container::{ArchiveFault, ExtractError, ExtractReport, extract_with};
 use basalt_model::container::IdMap;
+
+/// Between two looks at something that another process does.
+const POLL: Duration = Duration::from_millis(10);
 
 const IDS: IdMap = IdMap {
     host: 100_000,
@@ -67,6 +72,26 @@ impl Bench {
             .status()
             .unwrap();
         assert!(status.success());
+    }
+
+    /// An archive of one file that takes long to write, and takes no space itself.
+    fn make_huge_archive(&self) {
+        const SIZE: u64 = 64 << 30;
+        let mut header = tar::Header::new_gnu();
+        header.set_path("huge").unwrap();
+        header.set_mode(0o644);
+        header.set_size(SIZE);
+        header.set_cksum();
+        let mut archive = File::create(self.archive()).unwrap();
+        archive.write_all(header.as_bytes()).unwrap();
+        archive.set_len(SIZE + 2048).unwrap();
+    }
+
+    /// Whether a process other than this one has the archive open.
+    fn is_unpacking(&self) -> bool {
+        let processes = fs::read_dir("/proc").unwrap().flatten();
+        let mut inputs = processes.map(|process| fs::read_link(process.path().join("fd/0")));
+        inputs.any(|input| input.is_ok_and(|input| input == self.archive()))
     }
 
     async fn extract(&self) -> Result<ExtractReport, ExtractError> {
@@ -197,6 +222,29 @@ fn incompressible(length: usize) -> Vec<u8> {
     })
     .take(length)
     .collect()
+}
+
+#[tokio::test]
+async fn unpacking_ends_with_whoever_asked_for_it() {
+    let Some(bench) = Bench::new() else { return };
+    bench.make_huge_archive();
+    let begun = async {
+        while !bench.target().join("huge").exists() {
+            tokio::time::sleep(POLL).await;
+        }
+    };
+    tokio::select! {
+        result = bench.extract() => panic!("that was quick: {result:?}"),
+        () = begun => {}
+    }
+    let ended = async {
+        while bench.is_unpacking() {
+            tokio::time::sleep(POLL).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), ended)
+        .await
+        .expect("tar ends");
 }
 
 #[tokio::test]

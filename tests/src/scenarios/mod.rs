@@ -168,7 +168,7 @@ pub const ALL: &[Scenario] = &[
     ),
     long("instances_run_stop_and_go_on", instances::pair),
     scenario("proxmoxer_drives_a_vm_and_a_container", clients::proxmoxer),
-    long("ansible_makes_what_a_playbook_says", clients::ansible),
+    scenario("ansible_makes_what_a_playbook_says", clients::ansible),
     scenario("exporter_scrapes_with_all_collectors", clients::exporter),
     scenario("npm_proxmox_api_drives_guests", clients::proxmox_api),
     scenario("fence_pve_switches_guests", clients::fence_pve),

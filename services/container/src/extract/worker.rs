@@ -1,7 +1,7 @@
 //! The helper process that unpacks.
 
 use std::convert::Infallible;
-use std::io::Read;
+use std::io::{self, PipeReader, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
@@ -10,6 +10,7 @@ use std::process::Command;
 use basalt_model::container::IdMap;
 use basalt_model::machine::Slot;
 use basalt_unit::handover;
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{WaitId, WaitIdOptions, waitid};
 use serde::{Deserialize, Serialize};
 
@@ -44,14 +45,9 @@ const NAMESPACES: libc::c_int = libc::CLONE_NEWUSER
     | libc::CLONE_NEWIPC
     | libc::CLONE_NEWNET;
 
-/// How far unpacking, which takes all the processor time that it gets, stands back for guests and for
-/// whoever manages them: as far as is possible.
-const NICE: i32 = 19;
-
 /// Serves the one order that comes through `starter`.
 pub fn run(starter: OwnedFd) -> Result<(), StepError> {
     let starter = UnixStream::from(starter);
-    rustix::process::nice(NICE).step("stand back for others")?;
     let answer = serve(&starter);
     let failure = answer.as_ref().err().map(ToString::to_string);
     handover::send(&starter, &answer, &[]).step("answer")?;
@@ -73,7 +69,7 @@ fn serve(starter: &UnixStream) -> Result<ExtractReport, ArchiveFault> {
         .step("read the archive")?
         .ok_or(ArchiveFault::UnknownFormat)?;
     let mounts = PrivateMounts::stage(fds.take(order.root, "root")?)?;
-    let report = unpack(archive, format, &mounts, order.id_map)?;
+    let report = unpack(archive, format, &mounts, order.id_map, starter)?;
     match missing(&mounts)? {
         Some(missing) => Err(ArchiveFault::NotARoot {
             missing: missing.into(),
@@ -98,10 +94,11 @@ fn unpack(
     format: Format,
     mounts: &PrivateMounts,
     id_map: IdMap,
+    starter: &UnixStream,
 ) -> Result<ExtractReport, ArchiveFault> {
     let namespace = idmap::user_namespace(id_map)?;
     let target = mounts.shifted(namespace.as_fd())?;
-    let (stderr, child_stderr) = std::io::pipe().step("make a pipe")?;
+    let (stderr, child_stderr) = io::pipe().step("make a pipe")?;
     let first = FirstProcess::clone_into(NAMESPACES, None, |_| {
         view::enter(target)?;
         become_tar(&archive, &child_stderr.into(), format)
@@ -109,7 +106,7 @@ fn unpack(
     drop(archive);
     idmap::write_maps(first.process.pid, id_map).step("map user and group ids")?;
     let process = first.go()?;
-    let said = read_some(stderr).step("read what tar says")?;
+    let said = read_some(stderr, starter).step("read what tar says")?;
     let status = waitid(WaitId::PidFd(process.pidfd.as_fd()), WaitIdOptions::EXITED)
         .step("wait for tar")?
         .and_then(|status| status.exit_status());
@@ -148,11 +145,20 @@ fn become_tar(
     Err(StepError::new("execute tar", error))
 }
 
-/// Reads to the end, keeping the beginning and the end of what is too long.
-fn read_some(mut pipe: impl Read) -> std::io::Result<String> {
+/// Reads to the end, keeping the beginning and the end of what is too long; fails when nobody waits for
+/// it any more. tar ends with this process.
+fn read_some(mut pipe: PipeReader, starter: &UnixStream) -> io::Result<String> {
     let mut kept = Vec::new();
     let mut chunk = [0; 4096];
     loop {
+        let mut ready = [
+            PollFd::new(&pipe, PollFlags::IN),
+            PollFd::new(starter, PollFlags::RDHUP),
+        ];
+        poll(&mut ready, None)?;
+        if !ready[1].revents().is_empty() {
+            return Err(io::Error::other("whoever asked for it is gone"));
+        }
         let count = pipe.read(&mut chunk)?;
         if count == 0 {
             return Ok(String::from_utf8_lossy(&kept).into_owned());

@@ -7,7 +7,7 @@ use super::{Report, ct_root, no_errors, title};
 use crate::state::Node;
 use basalt_api::methods::lxc::CtNew;
 use basalt_api::{Error, Result};
-use basalt_container::{ProcessorTime, extract};
+use basalt_container::ProcessorTime;
 use basalt_model::container::{ContainerNic, ContainerSpec, IdMap, Ipv4, PROTOCOL, Resolver};
 use basalt_model::disk::ImageFormat;
 use basalt_model::field::{FieldErrors, Int};
@@ -40,6 +40,7 @@ const PROGRESS_STEP: Duration = Duration::from_secs(1);
 
 /// What a new container is made of besides its configuration.
 struct Making {
+    vmid: Vmid,
     template: VolumeId,
     root: NewVolume,
     access: ct_root::RootAccess,
@@ -80,6 +81,7 @@ pub async fn create(node: &Node, user: &Authid, params: CtNew) -> Result<Upid> {
                     .await?
             }
             Err(error) => {
+                work.end_unpacking(vmid).await;
                 volumes::discard(&work.storages, &record.making, &report).await;
                 work.forget_guest(vmid).await?;
                 return Err(error);
@@ -155,6 +157,7 @@ async fn plan(node: &Node, params: CtNew) -> Result<(LxcConfig, Making)> {
     Ok((
         config,
         Making {
+            vmid: params.vmid,
             template,
             root,
             access,
@@ -223,7 +226,7 @@ impl Node {
         rootfs::format(&image).await.map_err(Error::failed)?;
         let mount = rootfs::mount(image).await.map_err(Error::failed)?;
         report.log(format_args!("unpacking '{}'", making.template));
-        self.unpack(&making.template, mount, report).await?;
+        self.unpack(making, mount, report).await?;
         let image = volumes::open(&self.storages, root)
             .await
             .map_err(Error::failed)?;
@@ -233,7 +236,15 @@ impl Node {
         setting.await.map_err(Error::failed)?.map_err(Error::failed)
     }
 
-    async fn unpack(&self, template: &VolumeId, mount: OwnedFd, report: &Report) -> Result<()> {
+    /// Sees an interrupted unpacking to its end, so that its volume is free.
+    pub(super) async fn end_unpacking(&self, vmid: Vmid) {
+        if let Err(error) = self.containers.stop_unpacking(vmid.get()).await {
+            tracing::warn!(%error, %vmid, "unpacking not seen to end");
+        }
+    }
+
+    async fn unpack(&self, making: &Making, mount: OwnedFd, report: &Report) -> Result<()> {
+        let template = &making.template;
         let storage = self.storages.of(template).map_err(Error::failed)?;
         let archive = storage
             .open(template, Access::Read)
@@ -242,7 +253,10 @@ impl Node {
         let size = archive.metadata().map_err(Error::failed)?.len();
         // Shares its place in the file with the reader, which tells how far that is.
         let watched = archive.try_clone().map_err(Error::failed)?;
-        let work = extract(archive.into(), mount, ID_MAP);
+        let vmid = making.vmid.get();
+        let work = self
+            .containers
+            .unpack(vmid, archive.into(), mount, ID_MAP);
         let watch = async {
             loop {
                 // The rhythm of progress lines.

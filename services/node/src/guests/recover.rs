@@ -52,6 +52,9 @@ impl Node {
                     guest = guest.title(),
                     "its creation was interrupted: removed"
                 );
+                if guest.kind() == GuestKind::Lxc {
+                    self.end_unpacking(guest.vmid).await;
+                }
                 volumes::discard(&self.storages, &guest.record.making, &report).await;
                 self.forget_guest(guest.vmid).await
             }

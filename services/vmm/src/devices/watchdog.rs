@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::machine::events::Events;
 use crate::pci::config::{ConfigSpace, Identity};
-use crate::pci::{PciDevice, Space, Window};
+use crate::pci::{PciDevice, Window};
 
 /// Name of the device, also its configuration key.
 pub const NAME: &str = "watchdog";
@@ -349,14 +349,7 @@ impl PciDevice for Watchdog {
     }
 
     fn windows(&self) -> Vec<Window> {
-        let window = self.lock().space.window();
-        let window = window.map(|(start, len)| Window {
-            bar: 0,
-            space: Space::Memory,
-            start,
-            len,
-        });
-        window.into_iter().collect()
+        self.lock().space.window().into_iter().collect()
     }
 
     fn window_read(&self, _bar: u8, offset: u64, data: &mut [u8]) {

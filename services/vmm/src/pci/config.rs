@@ -1,5 +1,7 @@
 //! The 256 configuration registers of one device: values, and which bits software may change.
 
+use super::{Space, Window};
+
 /// Number of registers without the PCI Express extension, which no device here has.
 pub const SIZE: usize = 256;
 /// Command register.
@@ -154,17 +156,27 @@ impl ConfigSpace {
         self.value[COMMAND + 1] & COMMAND_INTX_DISABLE != 0
     }
 
-    /// Start and length of the window while memory decoding is on.
-    pub fn window(&self) -> Option<(u64, u64)> {
+    /// The window in memory, while memory decoding is on.
+    pub fn window(&self) -> Option<Window> {
         let size = self.window?;
         let on = self.value[COMMAND] & COMMAND_MEMORY != 0;
-        on.then(|| (u64::from(self.dword(BAR0)), u64::from(size)))
+        on.then(|| Window {
+            bar: 0,
+            space: Space::Memory,
+            start: u64::from(self.dword(BAR0)),
+            len: u64::from(size),
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Start and length of the window.
+    fn place(space: &ConfigSpace) -> Option<(u64, u64)> {
+        space.window().map(|window| (window.start, window.len))
+    }
 
     fn space() -> ConfigSpace {
         let mut space = ConfigSpace::new(Identity {
@@ -193,7 +205,7 @@ mod tests {
         space.write(BAR0, &[0xff; 4]);
         assert_eq!(space.dword(BAR0), 0xffff_8000);
         space.write(BAR0, &0xd000_1234u32.to_le_bytes());
-        assert_eq!(space.window(), Some((0xd000_0000, 0x8000)));
+        assert_eq!(place(&space), Some((0xd000_0000, 0x8000)));
         space.write(BAR0 + 4, &[0xff; 4]);
         assert_eq!(
             space.dword(BAR0 + 4),
@@ -219,12 +231,12 @@ mod tests {
         let saved = first.save();
         let mut second = space();
         assert!(second.restore(&saved));
-        assert_eq!(second.window(), Some((0xd000_0000, 0x8000)));
+        assert_eq!(place(&second), Some((0xd000_0000, 0x8000)));
         let mut other = saved.clone();
         other[2] = 0x41;
         other[BAR0 + 3] = 0xc0;
         assert!(!second.restore(&other) && !second.restore(&saved[1..]));
-        assert_eq!(second.window(), Some((0xd000_0000, 0x8000)));
+        assert_eq!(place(&second), Some((0xd000_0000, 0x8000)));
     }
 
     #[test]

@@ -23,7 +23,7 @@ use super::{Description, F_EVENT_IDX, F_VERSION_1};
 use crate::event::Signal;
 use crate::machine::memory::Memory;
 use crate::pci::config::{COMMAND, ConfigSpace};
-use crate::pci::{PciDevice, Space, Window};
+use crate::pci::{PciDevice, Window};
 use capabilities::{MSIX_ENABLE, MSIX_MASK, config_space, pci_access};
 pub use saved::DeviceState;
 
@@ -140,7 +140,7 @@ impl VirtioPci {
     /// Lets the notification eventfds follow the window.
     fn rebind(&self, state: &mut State) {
         let window = state.config.window().filter(|_| !state.gone);
-        let wanted = window.map(|(start, _)| start);
+        let wanted = window.map(|window| window.start);
         if wanted == state.bound_at {
             return;
         }
@@ -448,14 +448,7 @@ impl PciDevice for VirtioPci {
     }
 
     fn windows(&self) -> Vec<Window> {
-        let window = self.state().config.window();
-        let window = window.map(|(start, len)| Window {
-            bar: 0,
-            space: Space::Memory,
-            start,
-            len,
-        });
-        window.into_iter().collect()
+        self.state().config.window().into_iter().collect()
     }
 
     fn window_read(&self, _bar: u8, offset: u64, data: &mut [u8]) {
