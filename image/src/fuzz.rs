@@ -52,7 +52,7 @@ pub struct Target(String);
 impl Target {
     /// Every target there is, by name.
     pub fn all() -> Result<Vec<Self>> {
-        let dir = workspace().join("fuzz/fuzz_targets");
+        let dir = workspace().join("fuzz/engine/fuzz_targets");
         let mut all = Vec::new();
         for entry in fs::read_dir(&dir).with_context(|| format!("cannot read {}", dir.display()))? {
             let path = entry?.path();
@@ -112,7 +112,7 @@ pub fn fuzz(options: &Options) -> Result<ExitCode> {
     for name in &options.targets {
         ensure!(
             targets.iter().any(|target| target.name() == name),
-            "there is no fuzz target `{name}`: see fuzz/fuzz_targets"
+            "there is no fuzz target `{name}`: see fuzz/engine/fuzz_targets"
         );
     }
     if !options.targets.is_empty() {
@@ -142,7 +142,7 @@ pub fn build(targets: &[Target]) -> Result<()> {
     command
         .current_dir(workspace())
         .args(["build", "--quiet", "--locked", "--manifest-path"])
-        .arg(workspace().join("fuzz/Cargo.toml"))
+        .arg(workspace().join("fuzz/engine/Cargo.toml"))
         .args(["--target", PLATFORM])
         .env("CARGO_TARGET_DIR", home())
         .env("CARGO_ENCODED_RUSTFLAGS", FLAGS.join("\x1f"))
@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn every_target_is_a_program_of_the_crate() {
-        let manifest = fs::read_to_string(workspace().join("fuzz/Cargo.toml")).unwrap();
+        let manifest = fs::read_to_string(workspace().join("fuzz/engine/Cargo.toml")).unwrap();
         let targets = Target::all().unwrap();
         assert!(!targets.is_empty());
         for target in &targets {

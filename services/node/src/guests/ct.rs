@@ -254,9 +254,7 @@ impl Node {
         // Shares its place in the file with the reader, which tells how far that is.
         let watched = archive.try_clone().map_err(Error::failed)?;
         let vmid = making.vmid.get();
-        let work = self
-            .containers
-            .unpack(vmid, archive.into(), mount, ID_MAP);
+        let work = self.containers.unpack(vmid, archive.into(), mount, ID_MAP);
         let watch = async {
             loop {
                 // The rhythm of progress lines.

@@ -1,0 +1,151 @@
+//! The board's fixed devices together: power management, serial port, clock, resets, flash memory,
+//! the bridges' configuration, system management, and the registers by which devices come and go.
+
+use std::sync::Arc;
+
+use crate::bus::{self, Places};
+use crate::files;
+use crate::input::Input;
+use crate::machine::{self, Nobody};
+use basalt_vmm::bus::Bus;
+use basalt_vmm::devices::cpus::{self, Cpus};
+use basalt_vmm::devices::flash::{self, Flash};
+use basalt_vmm::devices::lpc::{self, Lpc};
+use basalt_vmm::devices::pm::{self, PowerManagement};
+use basalt_vmm::devices::reset::{KeyboardReset, ResetControl, SystemControl};
+use basalt_vmm::devices::rtc::{self, Rtc};
+use basalt_vmm::devices::serial::{self, SerialPort};
+use basalt_vmm::devices::smi::{self, ApmPorts, Smi};
+use basalt_vmm::machine::layout::{
+    APM_PORT, CPUS_PORT, ECAM, HIGH_MEMORY, HOTPLUG_PORT, KEYBOARD_PORT, PCI_CONFIG_PORT, PM_PORT,
+    RTC_PORT, SERIAL_PORT, SMI_PORT, SYSTEM_CONTROL_PORT,
+};
+use basalt_vmm::pci::host::{DEVICES, PciHost};
+use basalt_vmm::pci::hotplug::{self, Slots};
+use basalt_vmm::terminal::Terminal;
+
+/// Bytes of the variables.
+const VARS: usize = 4 * flash::BLOCK;
+const VARS_AT: u64 = HIGH_MEMORY - VARS as u64;
+const PLACES: Places<'_> = Places {
+    ports: &[
+        PM_PORT,
+        PM_PORT + 2,
+        PM_PORT + 4,
+        PM_PORT + 8,
+        SERIAL_PORT,
+        SERIAL_PORT + 1,
+        SERIAL_PORT + 2,
+        SERIAL_PORT + 3,
+        SERIAL_PORT + 4,
+        SERIAL_PORT + 5,
+        RTC_PORT,
+        RTC_PORT + 1,
+        SYSTEM_CONTROL_PORT,
+        KEYBOARD_PORT,
+        PCI_CONFIG_PORT,
+        PCI_CONFIG_PORT + 1,
+        PCI_CONFIG_PORT + 4,
+        PCI_CONFIG_PORT + 6,
+        PM_PORT + pm::GENERAL_EVENTS,
+        PM_PORT + pm::GENERAL_EVENTS + 2,
+        HOTPLUG_PORT + hotplug::PLUGGED,
+        HOTPLUG_PORT + hotplug::WANTED,
+        HOTPLUG_PORT + hotplug::EJECT,
+        CPUS_PORT + cpus::CAME,
+        CPUS_PORT + cpus::WANTED + 4,
+        CPUS_PORT + cpus::EJECT,
+        SMI_PORT,
+        SMI_PORT + 4,
+        APM_PORT,
+        APM_PORT + 1,
+    ],
+    memory: &[(VARS_AT, VARS as u64 + 4), (VARS_AT, 16), (ECAM, 0x10_0000)],
+};
+
+/// Plays one input.
+pub fn run(data: &[u8]) {
+    let events = machine::events();
+    let terminal = Terminal::new().expect("an eventfd can be had");
+    let power = Arc::new(PowerManagement::new(Arc::new(Nobody), events.clone()));
+    let port = SerialPort::new(terminal.clone(), Arc::new(Nobody));
+    let fed = port.clone();
+    terminal.on_input(Arc::new(move || fed.feed()));
+    let file = files::of(VARS as u64);
+    let array = flash::load(&file, VARS).expect("memory can be had");
+    let vars = Flash::new(VARS_AT, array, Arc::new(file), Box::new(Nobody));
+    let vars = vars.expect("nothing refuses it");
+    let managed = data.first().is_some_and(|first| first & 1 != 0);
+    let vars = Arc::new(if managed { vars.guarded() } else { vars });
+    let reset = ResetControl::new(events.clone());
+    let smi = Arc::new(Smi::new(Arc::new(Nobody)));
+    let bridge = Arc::new(Lpc::with_smi(smi.clone()));
+    let host = match managed {
+        true => PciHost::with_smram(vec![(lpc::SLOT, bridge)], reset, Arc::new(Nobody)),
+        false => PciHost::new(vec![(lpc::SLOT, bridge)], reset, true),
+    };
+    let host = Arc::new(host);
+    let slots = Arc::new(Slots::new(host.clone(), power.clone(), events.clone()));
+    let cpus = Arc::new(Cpus::new(1, power.clone(), events.clone()));
+    let clock = Arc::new(Rtc::new(machine::MEMORY));
+    let mut bus = Bus::default();
+    bus.add_ports(PM_PORT, pm::LEN, power.clone());
+    bus.add_ports(SERIAL_PORT, serial::LEN, port.clone());
+    bus.add_ports(PCI_CONFIG_PORT, 8, host.clone());
+    bus.add_ports(HOTPLUG_PORT, hotplug::LEN, slots.clone());
+    bus.add_ports(CPUS_PORT, cpus::LEN, cpus.clone());
+    bus.add_ports(RTC_PORT, rtc::LEN, clock);
+    bus.add_ports(
+        KEYBOARD_PORT,
+        1,
+        Arc::new(KeyboardReset::new(events.clone())),
+    );
+    bus.add_ports(
+        SYSTEM_CONTROL_PORT,
+        1,
+        Arc::new(SystemControl::new(events.clone())),
+    );
+    bus.add_ports(SMI_PORT, smi::LEN, smi.clone());
+    bus.add_ports(APM_PORT, smi::APM_LEN, Arc::new(ApmPorts(smi.clone())));
+    bus.add_memory(vars.clone());
+    bus.add_memory(host.clone());
+    let mut input = Input::new(data);
+    while !input.is_empty() {
+        match input.byte() % 16 {
+            0 => {
+                let len = input.below(64);
+                terminal.type_in(input.bytes(len));
+            }
+            1 => power.press_power_button(),
+            2 => drop(events.take()),
+            3 => vars.restore(vars.save()).expect("nothing refuses it"),
+            4 => {
+                let slot = input.below(DEVICES) as u8;
+                host.plug(slot, Arc::new(Lpc::new()));
+                slots.announce(slot);
+            }
+            8 if input.byte() & 1 == 0 => cpus.announce(input.qword()),
+            8 => {
+                // Never the first one.
+                cpus.ask(input.qword() & !1);
+                assert!(cpus.restore(&cpus.save(), 64), "it was saved just now");
+            }
+            5 => slots.ask(input.below(DEVICES) as u8),
+            6 => {
+                slots.withdraw(input.below(DEVICES) as u8);
+                slots.restore(&slots.save());
+            }
+            7 => assert!(events.take_ejected().len() <= DEVICES),
+            9 => {
+                smi.restore(smi.save());
+                assert!(host.restore(&host.save()), "it was saved just now");
+            }
+            10 => {
+                let offset = input.below(VARS) as u64;
+                bus.memory_write_managed(VARS_AT + offset, &[input.byte()]);
+            }
+            _ => bus::access(&bus, &PLACES, &mut input),
+        }
+    }
+    terminal.detach();
+}
