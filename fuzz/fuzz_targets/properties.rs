@@ -6,12 +6,14 @@ use std::fmt::Debug;
 
 use basalt_fuzz::input::Input;
 use basalt_model::calendar::{CalendarEvent, DailySpan};
+use basalt_model::entropy::Entropy;
 use basalt_model::field::Field;
 use basalt_model::guest::{Description, GuestName, Startup, Tags};
 use basalt_model::lxc::{AddressList, CpuLimit, Features, LxcNet, NameList, Rootfs};
 use basalt_model::network::{InterfaceName, Ip4Config, Ip6Config, Mac};
 use basalt_model::notify::{FieldMatch, HttpHeader, MailAddress, MailTo, SeverityMatch};
 use basalt_model::propstring;
+use basalt_model::qemu::serial::SerialPort;
 use basalt_model::qemu::{BootOrder, EfiDisk, QemuDisk, QemuNet, Smbios, SystemUuid};
 use basalt_model::storage::{
     ContentKinds, DiskSize, LvmName, SnapshotName, StorageId, VolumeId, VolumeSource,
@@ -84,6 +86,8 @@ const KINDS: &[fn(&str)] = &[
     field::<MailTo>,
     schedule,
     |text| drop(propstring::split(text, Some("file"))),
+    field::<Entropy>,
+    field::<SerialPort>,
 ];
 
 fuzz_target!(|data: &[u8]| {
