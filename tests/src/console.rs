@@ -71,8 +71,17 @@ impl Line {
 impl Console {
     /// Opens the console of a running guest.
     pub fn open(api: &Api, kind: Kind, vmid: u32) -> Result<Self> {
+        Self::open_with(api, kind, vmid, &[])
+    }
+
+    /// Opens a serial port of a running machine, e.g. `serial1`.
+    pub fn open_port(api: &Api, vmid: u32, port: &str) -> Result<Self> {
+        Self::open_with(api, Kind::Vm, vmid, &[("serial", port)])
+    }
+
+    fn open_with(api: &Api, kind: Kind, vmid: u32, which: &[(&str, &str)]) -> Result<Self> {
         let guest = format!("/nodes/{NODE}/{}/{vmid}", kind.path());
-        let proxy = api.post(&format!("{guest}/termproxy"), &[])?;
+        let proxy = api.post(&format!("{guest}/termproxy"), which)?;
         let text = |key: &str| match &proxy[key] {
             serde_json::Value::String(text) => text.clone(),
             other => other.to_string(),

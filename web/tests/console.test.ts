@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from "vitest";
 import { prepareScreen } from "../src/console/screen";
-import { firstView, hasScreen } from "../src/model/display";
+import { firstView, hasScreen, views } from "../src/model/display";
 import { COMBINATIONS, CTRL_ALT_DEL, keysymsOf, press } from "../src/model/keys";
 import { stubFetch } from "./stub";
 
@@ -14,9 +14,20 @@ describe("which consoles a machine has", () => {
 
   it("shows the serial console first where nobody would see anything else", () => {
     expect(firstView({})).toBe("screen");
-    expect(firstView({ kernel: "local:kernel/vmlinuz" })).toBe("serial");
+    expect(firstView({ kernel: "local:kernel/vmlinuz" })).toBe("serial0");
     expect(firstView({ kernel: "local:kernel/vmlinuz", vga: "virtio" })).toBe("screen");
-    expect(firstView({ vga: "none" })).toBe("serial");
+    expect(firstView({ vga: "none" })).toBe("serial0");
+    expect(firstView({ vga: "serial2", serial2: "socket" })).toBe("serial2");
+    expect(firstView({ vga: "serial2" })).toBe("serial0");
+  });
+
+  it("has a console for every serial port", () => {
+    const names = (config: Parameters<typeof views>[0]) => views(config).map(({ name }) => name);
+    expect(names({})).toEqual(["Screen", "Serial console"]);
+    expect(names({ vga: "none", serial0: "socket", serial3: "socket" })).toEqual([
+      "Serial console",
+      "Serial console (serial3)",
+    ]);
   });
 });
 

@@ -1,4 +1,4 @@
-//! The board's fixed devices together: power management, serial port, clock, resets, flash memory,
+//! The board's fixed devices together: power management, serial ports, clock, resets, flash memory,
 //! the bridges' configuration, system management, and the registers by which devices come and go.
 #![no_main]
 

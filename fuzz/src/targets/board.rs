@@ -1,4 +1,4 @@
-//! The board's fixed devices together: power management, serial port, clock, resets, flash memory,
+//! The board's fixed devices together: power management, serial ports, clock, resets, flash memory,
 //! the bridges' configuration, system management, and the registers by which devices come and go.
 
 use std::sync::Arc;
@@ -16,9 +16,10 @@ use basalt_vmm::devices::reset::{KeyboardReset, ResetControl, SystemControl};
 use basalt_vmm::devices::rtc::{self, Rtc};
 use basalt_vmm::devices::serial::{self, SerialPort};
 use basalt_vmm::devices::smi::{self, ApmPorts, Smi};
+use basalt_vmm::machine::interrupts::EdgeLine;
 use basalt_vmm::machine::layout::{
     APM_PORT, CPUS_PORT, ECAM, HIGH_MEMORY, HOTPLUG_PORT, KEYBOARD_PORT, PCI_CONFIG_PORT, PM_PORT,
-    RTC_PORT, SERIAL_PORT, SMI_PORT, SYSTEM_CONTROL_PORT,
+    RTC_PORT, SERIAL_PORTS as COM, SMI_PORT, SYSTEM_CONTROL_PORT,
 };
 use basalt_vmm::pci::host::{DEVICES, PciHost};
 use basalt_vmm::pci::hotplug::{self, Slots};
@@ -33,12 +34,20 @@ const PLACES: Places<'_> = Places {
         PM_PORT + 2,
         PM_PORT + 4,
         PM_PORT + 8,
-        SERIAL_PORT,
-        SERIAL_PORT + 1,
-        SERIAL_PORT + 2,
-        SERIAL_PORT + 3,
-        SERIAL_PORT + 4,
-        SERIAL_PORT + 5,
+        COM[0].port,
+        COM[0].port + 1,
+        COM[0].port + 2,
+        COM[0].port + 3,
+        COM[0].port + 4,
+        COM[0].port + 5,
+        COM[1].port,
+        COM[1].port + 1,
+        COM[2].port,
+        COM[2].port + 1,
+        COM[2].port + 2,
+        COM[2].port + 4,
+        COM[3].port,
+        COM[3].port + 3,
         RTC_PORT,
         RTC_PORT + 1,
         SYSTEM_CONTROL_PORT,
@@ -66,11 +75,16 @@ const PLACES: Places<'_> = Places {
 /// Plays one input.
 pub fn run(data: &[u8]) {
     let events = machine::events();
-    let terminal = Terminal::new().expect("an eventfd can be had");
     let power = Arc::new(PowerManagement::new(Arc::new(Nobody), events.clone()));
-    let port = SerialPort::new(terminal.clone(), Arc::new(Nobody));
-    let fed = port.clone();
-    terminal.on_input(Arc::new(move || fed.feed()));
+    let lines = [3, 4].map(|irq| EdgeLine::new(irq, Arc::new(Nobody)));
+    let serial = COM.map(|place| {
+        let terminal = Terminal::new().expect("an eventfd can be had");
+        let line = lines[usize::from(place.irq == 4)].clone();
+        let port = SerialPort::new(terminal.clone(), line);
+        let fed = port.clone();
+        terminal.on_input(Arc::new(move || fed.feed()));
+        (place, terminal, port)
+    });
     let file = files::of(VARS as u64);
     let array = flash::load(&file, VARS).expect("memory can be had");
     let vars = Flash::new(VARS_AT, array, Arc::new(file), Box::new(Nobody));
@@ -90,7 +104,9 @@ pub fn run(data: &[u8]) {
     let clock = Arc::new(Rtc::new(machine::MEMORY));
     let mut bus = Bus::default();
     bus.add_ports(PM_PORT, pm::LEN, power.clone());
-    bus.add_ports(SERIAL_PORT, serial::LEN, port.clone());
+    for (place, _, port) in &serial {
+        bus.add_ports(place.port, serial::LEN, port.clone());
+    }
     bus.add_ports(PCI_CONFIG_PORT, 8, host.clone());
     bus.add_ports(HOTPLUG_PORT, hotplug::LEN, slots.clone());
     bus.add_ports(CPUS_PORT, cpus::LEN, cpus.clone());
@@ -114,6 +130,7 @@ pub fn run(data: &[u8]) {
         match input.byte() % 16 {
             0 => {
                 let len = input.below(64);
+                let (_, terminal, _) = &serial[input.below(serial.len())];
                 terminal.type_in(input.bytes(len));
             }
             1 => power.press_power_button(),
@@ -147,5 +164,8 @@ pub fn run(data: &[u8]) {
             _ => bus::access(&bus, &PLACES, &mut input),
         }
     }
-    terminal.detach();
+    for (_, terminal, port) in &serial {
+        assert!(port.restore(port.save()), "it was saved just now");
+        terminal.detach();
+    }
 }

@@ -5,6 +5,7 @@ use std::fmt::Debug;
 
 use crate::input::Input;
 use basalt_model::calendar::{CalendarEvent, DailySpan};
+use basalt_model::entropy::Entropy;
 use basalt_model::field::Field;
 use basalt_model::guest::{Description, GuestName, Startup, Tags};
 use basalt_model::lxc::{AddressList, Features, LxcNet, NameList, Rootfs};
@@ -12,6 +13,7 @@ use basalt_model::network::{InterfaceName, Ip4Config, Ip6Config, Mac};
 use basalt_model::notify::{FieldMatch, HttpHeader, MailAddress, MailTo, SeverityMatch};
 use basalt_model::processors::CpuLimit;
 use basalt_model::propstring;
+use basalt_model::qemu::serial::SerialPort;
 use basalt_model::qemu::{BootOrder, EfiDisk, QemuDisk, QemuNet, Smbios, SystemUuid};
 use basalt_model::storage::{
     ContentKinds, DiskSize, LvmName, SnapshotName, StorageId, VolumeId, VolumeSource,
@@ -83,6 +85,8 @@ const KINDS: &[fn(&str)] = &[
     field::<MailTo>,
     schedule,
     |text| drop(propstring::split(text, Some("file"))),
+    field::<Entropy>,
+    field::<SerialPort>,
 ];
 
 /// Plays one input.

@@ -15,9 +15,10 @@ use basalt_vmm::devices::serial::{self, SerialPort};
 use basalt_vmm::devices::{fwcfg, ramfb};
 use basalt_vmm::display::Screen;
 use basalt_vmm::display::capture::Capture;
+use basalt_vmm::machine::interrupts::EdgeLine;
 use basalt_vmm::machine::layout::{
     FW_CFG_PORT, HOTPLUG_PORT, I8042_PORT, PCI_CONFIG_PORT, PCI_WINDOW, PM_PORT, RTC_PORT,
-    SERIAL_PORT,
+    SERIAL_PORTS,
 };
 use basalt_vmm::pci::host::PciHost;
 use basalt_vmm::pci::hotplug::{self, Slots};
@@ -31,8 +32,8 @@ const GPU: u8 = 2;
 const PLACES: Places<'_> = Places {
     ports: &[
         PM_PORT,
-        SERIAL_PORT,
-        SERIAL_PORT + 4,
+        SERIAL_PORTS[0].port,
+        SERIAL_PORTS[0].port + 4,
         RTC_PORT,
         RTC_PORT + 1,
         I8042_PORT,
@@ -120,7 +121,7 @@ pub fn run(data: &[u8]) {
     if let Some(state) = changed::<_, _>(terminal.save(), &mut input) {
         terminal.restore(&state);
     }
-    let port = SerialPort::new(terminal.clone(), Arc::new(Nobody));
+    let port = SerialPort::new(terminal.clone(), EdgeLine::new(4, Arc::new(Nobody)));
     if let Some(state) = changed(port.save(), &mut input) {
         port.restore(state);
     }
@@ -185,7 +186,7 @@ pub fn run(data: &[u8]) {
 
     let mut bus = Bus::default();
     bus.add_ports(PM_PORT, pm::LEN, power);
-    bus.add_ports(SERIAL_PORT, serial::LEN, port);
+    bus.add_ports(SERIAL_PORTS[0].port, serial::LEN, port);
     bus.add_ports(RTC_PORT, rtc::LEN, clock);
     bus.add_ports(I8042_PORT, 1, keys.clone());
     bus.add_ports(I8042_PORT + COMMAND, 1, Arc::new(CommandPort(keys)));

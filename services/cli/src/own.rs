@@ -3,11 +3,15 @@
 use crate::client::Client;
 use crate::terminal::{self, Guest};
 use anyhow::{Context, Result};
+use basalt_model::qemu::serial::SerialName;
 use basalt_model::vmid::Vmid;
+use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgMatches, Command, value_parser};
 use std::os::unix::process::CommandExt;
 use std::process::ExitCode;
 
+/// The option that names a serial port.
+const IFACE: &str = "iface";
 /// The program that enters containers.
 const ENTER: &str = "/usr/lib/basalt/basalt-container";
 
@@ -27,7 +31,7 @@ impl Own {
     pub fn summary(self) -> &'static str {
         match self {
             Self::Terminal(Guest::Machine) => {
-                "Joins this terminal to the virtual machine's serial port."
+                "Joins this terminal to a serial port of the virtual machine."
             }
             Self::Terminal(Guest::Container) => "Joins this terminal to the container's console.",
             Self::Enter => "Opens a shell of root in the running container.",
@@ -43,7 +47,15 @@ impl Own {
             .help("Number of the guest");
         let command = command.arg(vmid);
         match self {
-            Self::Terminal(_) | Self::Enter => command,
+            Self::Terminal(Guest::Machine) => command.arg(
+                Arg::new(IFACE)
+                    .long(IFACE)
+                    .value_parser(PossibleValuesParser::new(
+                        SerialName::ALL.iter().map(|name| name.as_str()),
+                    ))
+                    .help("Serial port (default: the one that is the machine's console)"),
+            ),
+            Self::Terminal(Guest::Container) | Self::Enter => command,
             Self::Exec => command.arg(
                 Arg::new("command")
                     .required(true)
@@ -61,7 +73,13 @@ impl Own {
         let mut enter = std::process::Command::new(ENTER);
         enter.arg("enter").arg(vmid.to_string());
         match self {
-            Self::Terminal(guest) => return terminal::open(client, guest, vmid).await,
+            Self::Terminal(guest) => {
+                let port = match guest {
+                    Guest::Machine => matches.get_one::<String>(IFACE),
+                    Guest::Container => None,
+                };
+                return terminal::open(client, guest, vmid, port).await;
+            }
             Self::Enter => {}
             Self::Exec => {
                 let words = matches.get_many::<String>("command");

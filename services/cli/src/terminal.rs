@@ -49,15 +49,21 @@ impl Guest {
     }
 }
 
-/// Joins the terminals until either side ends.
-pub async fn open(client: &Client, guest: Guest, vmid: Vmid) -> Result<ExitCode> {
+/// Joins the terminals until either side ends. `port` names a machine's serial port, if not its console.
+pub async fn open(
+    client: &Client,
+    guest: Guest,
+    vmid: Vmid,
+    port: Option<&String>,
+) -> Result<ExitCode> {
     if !std::io::stdin().is_terminal() {
         bail!("standard input is no terminal");
     }
     let path = format!("/nodes/{}/{}/{vmid}", encode(&node_name()?), guest.folder());
-    let ticket = client
-        .send(Call::plain(Verb::Post, format!("{path}/termproxy")))
-        .await?;
+    let mut prepare = Call::plain(Verb::Post, format!("{path}/termproxy"));
+    let port = port.map(|port| ("serial".to_owned(), port.as_str().into()));
+    prepare.params.extend(port);
+    let ticket = client.send(prepare).await?;
     let (user, secret) = (text_of(&ticket, "user")?, text_of(&ticket, "ticket")?);
     let port = ticket["port"].as_u64().context("the node named no port")?;
     let address = format!(

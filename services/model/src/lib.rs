@@ -11,6 +11,7 @@ pub mod calendar;
 pub mod container;
 pub mod cpu;
 pub mod disk;
+pub mod entropy;
 pub mod field;
 pub mod guest;
 pub mod history;

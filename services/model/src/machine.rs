@@ -15,6 +15,7 @@ use crate::cpu::CpuSpec;
 use crate::disk::{
     Backing, CacheMode, ChangeMedia, ImageFormat, Limits, Optical, PauseReason, ResizeDisk,
 };
+use crate::entropy::EntropyLimit;
 use crate::hotplug::{MemoryStatus, NewDevice, RemoveDevice, SetMemory, SetVcpus};
 use crate::passthrough::Passthrough;
 use crate::watchdog::WatchdogAction;
@@ -63,6 +64,9 @@ pub struct MachineSpec {
     /// Listening Unix stream socket of the first serial port (raw bytes both ways; the last
     /// 64 KiB of output are replayed to a new connection).
     pub serial: Slot,
+    /// The same of the second to the fourth serial port, those of them that the guest has.
+    #[serde(default, skip_serializing_if = "has_one_serial")]
+    pub more_serial: [Option<Slot>; MORE_SERIAL],
     /// Listening Unix stream socket of the virtio console (`hvc0` in a Linux guest), with the
     /// same rules as `serial`; without it the guest has no such device.
     #[serde(default)]
@@ -88,9 +92,13 @@ pub struct MachineSpec {
     /// Directories shared with the guest, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shares: Vec<Share>,
-    /// `/dev/urandom` for virtio-rng, when the guest has one.
+    /// Source of random numbers for virtio-rng, when the guest has one: a character device such as
+    /// `/dev/urandom`, open for reading and, if it may keep readers waiting, non-blocking.
     #[serde(default)]
     pub rng: Option<Slot>,
+    /// How much of it the guest may take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rng_limit: Option<EntropyLimit>,
     /// Devices of the host, when the guest has some.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub passthrough: Option<Passthrough>,
@@ -110,6 +118,13 @@ pub struct MachineSpec {
     /// up before the first instruction runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restore: Option<Slot>,
+}
+
+/// Most serial ports beside the first.
+pub const MORE_SERIAL: usize = 3;
+
+fn has_one_serial(more: &[Option<Slot>; MORE_SERIAL]) -> bool {
+    more.iter().all(Option::is_none)
 }
 
 /// A TPM 2.0 with the command response buffer interface, which the program `swtpm` emulates.

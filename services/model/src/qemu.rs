@@ -12,10 +12,12 @@ pub mod firmware;
 pub mod hostpci;
 pub mod hotplug;
 pub mod net;
+pub mod serial;
 pub mod virtiofs;
 
 use crate::config;
 use crate::cpu::CpuSpec;
+use crate::entropy::Entropy;
 use crate::field::Int;
 use crate::guest::{Description, GuestName, HostShutdown, Startup, Tags};
 use crate::lxc::{AddressList, NameList};
@@ -32,6 +34,7 @@ use hostpci::HostPci;
 use hotplug::{Hotplug, HotplugKind};
 pub use net::QemuNet;
 use serde_json::json;
+use serial::{SerialName, SerialPort};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
@@ -105,8 +108,6 @@ config! {
         /// Kind of guest system, e.g. `l26`. Windows (`wvista`, `w2k8`, `win7`, `win8`, `win10`, `win11`) finds
         /// the interface of Hyper-V; the others have no effect.
         ostype "ostype": Word,
-        /// Serial port; `socket`, the console, is always there.
-        serial0 "serial0": SerialPort,
         /// Disk controller; no effect: disks are virtio block devices.
         scsihw "scsihw": Word,
         /// Guest agent: with `1` the guest has its port, and shutdowns go through an agent that answers.
@@ -122,7 +123,13 @@ config! {
         /// with `action=reset` (default), `shutdown`, `poweroff`, `pause`, or `debug` and `none`, which only
         /// tell of it in the log.
         watchdog "watchdog": Watchdog,
-        /// Screen: `std`, `virtio`, or `none` and `serial0` for none (default `std`).
+        /// Source of random numbers: `/dev/urandom`, `/dev/random` or `/dev/hwrng`, the generator of the
+        /// host, of which the guest gets `max_bytes` (default 1024; 0 for no limit) in a `period` (default
+        /// 1000 ms). A machine without it has the same device with `/dev/urandom` and no limit, so that no
+        /// guest waits for random numbers when it boots.
+        rng0 "rng0": Entropy,
+        /// Screen: `std`, `virtio`, or none: `none`, and `serial0` to `serial3`, which is then the console.
+        /// Default `std`.
         vga "vga": Word,
         /// Machine type; no effect: there is one.
         machine "machine": Word,
@@ -167,6 +174,8 @@ config! {
         hostpci "hostpci" ..= 15: HostPci,
         /// cloud-init: addresses of the network card of the same number (default `ip=dhcp`).
         ipconfig "ipconfig" ..= 31: IpConfig,
+        /// Serial port: `socket`, a console of its own. The first is always there, set or not.
+        serial "serial" ..= 3: SerialPort,
         /// Volume of the machine that no disk uses.
         unused "unused" ..= 255: VolumeId,
         /// Directory of the host that the guest mounts by the name of its mapping: `MAPPING[,cache=…]`.
@@ -191,16 +200,30 @@ impl QemuConfig {
     /// The command line of a kernel that is given none.
     pub const DEFAULT_CMDLINE: &'static str = "console=ttyS0 root=/dev/vda rw";
 
-    /// The screen. Cards that exist elsewhere only (`qxl`, `vmware`, …) are the standard one.
-    pub fn vga(&self) -> Vga {
+    fn vga_type(&self) -> &str {
         let text = self.vga.as_ref().map_or("std", |word| word.as_str());
         let first = text.split(',').next().unwrap_or_default();
-        match first.strip_prefix("type=").unwrap_or(first) {
+        first.strip_prefix("type=").unwrap_or(first)
+    }
+
+    /// The screen. Cards that exist elsewhere only (`qxl`, `vmware`, …) are the standard one.
+    pub fn vga(&self) -> Vga {
+        match self.vga_type() {
             "none" => Vga::Absent,
             serial if serial.starts_with("serial") => Vga::Absent,
             "virtio" | "virtio-gl" => Vga::Virtio,
             _ => Vga::Standard,
         }
+    }
+
+    /// The serial port that is the console in the place of a screen, if `vga` names one.
+    pub fn vga_serial(&self) -> Option<SerialName> {
+        self.vga_type().parse().ok()
+    }
+
+    /// Whether the machine has a serial port.
+    pub fn has_serial(&self, name: SerialName) -> bool {
+        name == SerialName::Serial0 || self.serial.contains_key(&name.index())
     }
 
     /// What the processors can do, or what is wrong with `cpu`.
@@ -418,14 +441,6 @@ words! {
         Disk = "disk",
         /// An optical disc: never written.
         Cdrom = "cdrom",
-    }
-}
-
-words! {
-    /// What a serial port is connected to.
-    pub enum SerialPort {
-        /// A socket of the host: the console.
-        Socket = "socket",
     }
 }
 

@@ -11,6 +11,7 @@ pub mod agent;
 pub mod cloudinit;
 mod control;
 mod disks;
+mod entropy;
 mod error;
 pub mod firmware;
 mod hotplug;

@@ -1,16 +1,21 @@
 //! From a configuration to a machine described by open descriptors.
 
 use crate::disks;
+use crate::entropy;
 use crate::error::{Result, VmError, io};
 use crate::firmware;
 use crate::memory;
 use crate::processors::{self, check_affinity};
 use crate::shares::Server;
 use crate::tpm;
+use basalt_model::entropy::Entropy;
 use basalt_model::field::FieldErrors;
-use basalt_model::machine::{Adapter, Boot, Display, MachineSpec, Nic, PROTOCOL, Slot};
+use basalt_model::machine::{
+    Adapter, Boot, Display, MORE_SERIAL, MachineSpec, Nic, PROTOCOL, Slot,
+};
 use basalt_model::network::InterfaceName;
 use basalt_model::qemu::hotplug::HotplugKind;
+use basalt_model::qemu::serial::SerialName;
 use basalt_model::qemu::{EfiDisk, QemuConfig, QemuNet, Vga};
 use basalt_model::storage::VolumeId;
 use basalt_model::vmid::Vmid;
@@ -39,9 +44,13 @@ pub fn control_socket(run: &Path, vmid: Vmid) -> PathBuf {
     run.join(vmid.to_string()).join("control.sock")
 }
 
-/// The socket of a machine's serial console.
-pub fn console_socket(run: &Path, vmid: Vmid) -> PathBuf {
-    run.join(vmid.to_string()).join("serial.sock")
+/// The socket of a machine's serial port, which is a console; a machine without that port has none.
+pub fn console_socket(run: &Path, vmid: Vmid, port: SerialName) -> PathBuf {
+    let name = match port {
+        SerialName::Serial0 => "serial.sock".to_owned(),
+        more => format!("{more}.sock"),
+    };
+    run.join(vmid.to_string()).join(name)
 }
 
 /// The socket of a machine's guest agent; a machine without has none.
@@ -108,10 +117,12 @@ pub async fn resolve(
     let wrong = |field: &'static str| move |text| VmError::Config(FieldErrors::one(field, text));
     let cpu = config.cpu_spec().map_err(wrong("cpu"))?;
     check_affinity(config).map_err(wrong("affinity"))?;
+    let entropy = entropy::open(config)?;
     let mut slots = Slots::default();
     let kvm = slots.add(device("/dev/kvm")?);
     let control = slots.add(listen(&control_socket(run, vmid))?);
-    let serial = slots.add(listen(&console_socket(run, vmid))?);
+    let serial = slots.add(listen(&console_socket(run, vmid, SerialName::Serial0))?);
+    let more_serial = more_serial(vmid, config, run, &mut slots)?;
     let agent = agent(vmid, config, run, &mut slots)?;
     let boot = match &config.kernel {
         Some(kernel) => boot_kernel(config, kernel, storages, &mut slots).await?,
@@ -120,7 +131,7 @@ pub async fn resolve(
     let (disks, opticals) = disks::resolve(config, storages, &mut slots).await?;
     let nics = nics(vmid, config, network, &mut slots).await?;
     let (tpm, emulator) = tpm::resolve(config, storages, &mut slots).await?.unzip();
-    let rng = slots.add(File::open("/dev/urandom").map_err(io("opening /dev/urandom"))?);
+    let rng = slots.add(entropy);
     let spec = MachineSpec {
         protocol: PROTOCOL,
         name: config
@@ -137,6 +148,7 @@ pub async fn resolve(
         kvm,
         control,
         serial,
+        more_serial,
         console: None,
         agent,
         boot,
@@ -146,6 +158,7 @@ pub async fn resolve(
         nics,
         shares: Vec::new(),
         rng: Some(rng),
+        rng_limit: config.rng0.as_ref().and_then(Entropy::limit),
         passthrough: None,
         tpm,
         watchdog: config.watchdog.as_ref().map(Watchdog::action),
@@ -301,6 +314,25 @@ pub(crate) async fn nic(
     })
 }
 
+/// The sockets of the serial ports beside the first.
+fn more_serial(
+    vmid: Vmid,
+    config: &QemuConfig,
+    run: &Path,
+    slots: &mut Slots,
+) -> Result<[Option<Slot>; MORE_SERIAL]> {
+    let mut more = [None; MORE_SERIAL];
+    let names = SerialName::ALL.iter().skip(1);
+    for (slot, name) in more.iter_mut().zip(names) {
+        let path = console_socket(run, vmid, *name);
+        match config.has_serial(*name) {
+            true => *slot = Some(slots.add(listen(&path)?)),
+            false => unlink(&path)?,
+        }
+    }
+    Ok(more)
+}
+
 fn agent(vmid: Vmid, config: &QemuConfig, run: &Path, slots: &mut Slots) -> Result<Option<Slot>> {
     let path = agent_socket(run, vmid);
     if !config.has_agent() {
@@ -437,6 +469,23 @@ mod tests {
         };
         assert!(machine(7).is_ok());
         assert!(machine(8).unwrap_err().0.contains_key("watchdog"));
+    }
+
+    #[test]
+    fn serial_ports_have_a_socket_each_and_those_that_are_gone_have_none() {
+        let directory = tempfile::tempdir().unwrap();
+        let (run, mut slots) = (directory.path(), Slots::default());
+        let path = |name| console_socket(run, Vmid::MIN, name);
+        let both = config(json!({"serial0": "socket", "serial1": "socket", "serial3": "socket"}));
+        let more = more_serial(Vmid::MIN, &both, run, &mut slots).unwrap();
+        assert_eq!(more, [Some(Slot(0)), None, Some(Slot(1))]);
+        std::os::unix::net::UnixStream::connect(path(SerialName::Serial3)).unwrap();
+
+        let one = config(json!({"serial1": "socket"}));
+        let more = more_serial(Vmid::MIN, &one, run, &mut slots).unwrap();
+        assert_eq!(more, [Some(Slot(2)), None, None]);
+        assert!(path(SerialName::Serial1).exists());
+        assert!(!path(SerialName::Serial3).exists());
     }
 
     #[test]

@@ -12,14 +12,17 @@ pub mod plug;
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use basalt_model::cpu::CpuSpec;
 use basalt_model::disk::Optical;
-use basalt_model::machine::{self, Adapter, Disk, MachineSpec, Nic, Share, SystemInfo};
+use basalt_model::entropy::EntropyLimit;
+use basalt_model::machine::{
+    self, Adapter, Disk, MORE_SERIAL, MachineSpec, Nic, Share, Slot, SystemInfo,
+};
 use basalt_model::watchdog::WatchdogAction;
 
 use crate::disk::Image;
@@ -30,10 +33,12 @@ use crate::machine::layout::{
     DISK_SLOTS, MEMORY_SLOT, NIC_SLOTS, SHARE_SLOTS, Span, WATCHDOG_SLOT, room_for_blocks,
 };
 use crate::machine::memory::{self, Extent};
+use crate::machine::serial::MorePorts;
 use crate::tpm::emulator::Emulator;
 use crate::tpm::store::Store;
 use crate::tpm::{self, Module};
 use crate::virtio::balloon::Levers;
+use crate::virtio::budget::{Budget, LONGEST_PERIOD};
 use crate::virtio::scsi::drive::{Drive, Medium};
 use crate::virtio::vhost::Vhost;
 use crate::virtio::vhost_user::BackEnd;
@@ -138,6 +143,15 @@ pub struct ShareResource {
     pub server: Arc<BackEnd>,
 }
 
+/// The entropy device's part of [`Resources`].
+pub struct RngResource {
+    /// Where random numbers come from.
+    pub source: Arc<File>,
+    /// What is left of them for the guest, if that is limited. It outlives a reset, which would be a way
+    /// around the limit.
+    pub budget: Option<Arc<Mutex<Budget>>>,
+}
+
 /// A watchdog's part of [`Resources`].
 pub struct WatchdogResource {
     /// What it does.
@@ -185,11 +199,13 @@ pub struct Resources {
     /// The balloon.
     pub balloon: Option<Arc<Levers>>,
     /// Random numbers.
-    pub rng: Option<Arc<File>>,
+    pub rng: Option<RngResource>,
     /// The trusted platform module.
     pub tpm: Option<Arc<Mutex<Module>>>,
     /// The watchdog.
     pub watchdog: Option<WatchdogResource>,
+    /// Which serial ports there are beside the first.
+    pub more_serial: MorePorts,
     /// Whether there is a virtio console.
     pub console: bool,
     /// Screen, keyboard and pointer.
@@ -211,8 +227,10 @@ pub struct DisplayResource {
 pub struct Listeners {
     /// Requests.
     pub control: UnixListener,
-    /// Serial port.
+    /// First serial port.
     pub serial: UnixListener,
+    /// The serial ports beside it.
+    pub more_serial: [Option<UnixListener>; MORE_SERIAL],
     /// Virtio console.
     pub console: Option<UnixListener>,
     /// Programs that talk to the guest's agent, one at a time.
@@ -229,6 +247,7 @@ impl Resources {
         let listeners = Listeners {
             control: delivery.listener("control", spec.control)?,
             serial: delivery.listener("serial", spec.serial)?,
+            more_serial: more_serial(spec.more_serial, &mut delivery)?,
             console: spec
                 .console
                 .map(|slot| delivery.listener("console", slot))
@@ -259,7 +278,7 @@ impl Resources {
         }
         let rng = spec
             .rng
-            .map(|slot| delivery.file("rng", slot).map(Arc::new))
+            .map(|slot| rng(delivery.file("rng", slot)?, spec.rng_limit))
             .transpose()?;
         let tpm = spec.tpm.map(|tpm| module(tpm, &mut delivery)).transpose()?;
         let mut shares = Vec::new();
@@ -323,6 +342,7 @@ impl Resources {
                 action,
                 timed_out: Arc::default(),
             }),
+            more_serial: listeners.more_serial.each_ref().map(Option::is_some),
             console: listeners.console.is_some(),
             display: spec.display.map(|display| DisplayResource {
                 adapter: display.adapter,
@@ -391,17 +411,53 @@ impl Resources {
         all.extend(self.shared_memory.iter().map(AsRawFd::as_raw_fd));
         all.extend(self.rings.descriptors());
         all.extend(self.passthrough.descriptors());
-        all.extend(self.rng.iter().map(|f| f.as_fd().as_raw_fd()));
+        all.extend(self.rng.iter().map(|rng| rng.source.as_raw_fd()));
         all.extend(self.tpm.iter().flat_map(|tpm| {
             let module = tpm.lock().unwrap_or_else(PoisonError::into_inner);
             module.descriptors()
         }));
         all.extend(self.restore.iter().map(AsRawFd::as_raw_fd));
+        let more_serial = listeners.more_serial.iter().flatten();
+        all.extend(more_serial.map(AsRawFd::as_raw_fd));
         all.extend(listeners.console.iter().map(AsRawFd::as_raw_fd));
         all.extend(listeners.agent.iter().map(AsRawFd::as_raw_fd));
         all.extend(listeners.display.iter().map(AsRawFd::as_raw_fd));
         all
     }
+}
+
+fn more_serial(
+    slots: [Option<Slot>; MORE_SERIAL],
+    delivery: &mut Delivery,
+) -> Result<[Option<UnixListener>; MORE_SERIAL], Error> {
+    let mut listeners = [const { None }; MORE_SERIAL];
+    for (index, slot) in slots.into_iter().enumerate() {
+        if let Some(slot) = slot {
+            let listener = delivery.listener(&format!("serial{}", index + 1), slot)?;
+            listeners[index] = Some(listener);
+        }
+    }
+    Ok(listeners)
+}
+
+/// The source of random numbers, of which the guest may take what the limit says in each period.
+fn rng(source: File, limit: Option<EntropyLimit>) -> Result<RngResource, Error> {
+    if limit.is_some_and(|limit| limit.bytes == 0) {
+        return Err(invalid("rng_limit", "a limit of nothing would stop it"));
+    }
+    if let Some(period) = limit.map(|limit| limit.period_ms)
+        && !(1..=LONGEST_PERIOD).contains(&period)
+    {
+        let range = format!("1 to {LONGEST_PERIOD} ms");
+        return Err(invalid(
+            "rng_limit",
+            format!("the period of {period} is not {range}"),
+        ));
+    }
+    Ok(RngResource {
+        source: Arc::new(source),
+        budget: limit.map(|limit| Arc::new(Mutex::new(Budget::new(limit)))),
+    })
 }
 
 fn drive(optical: &Optical, delivery: &mut Delivery) -> Result<Drive, Error> {

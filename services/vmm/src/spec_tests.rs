@@ -6,6 +6,7 @@ use basalt_model::machine::{Adapter, Boot, Disk, Display, Nic, PROTOCOL, Share, 
 use basalt_model::passthrough::Passthrough;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use std::mem::MaybeUninit;
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 
 fn spec() -> MachineSpec {
@@ -20,6 +21,7 @@ fn spec() -> MachineSpec {
         kvm: Slot(0),
         control: Slot(1),
         serial: Slot(2),
+        more_serial: [None; 3],
         console: None,
         cpu: Default::default(),
         agent: None,
@@ -35,6 +37,7 @@ fn spec() -> MachineSpec {
         nics: Vec::new(),
         shares: Vec::new(),
         rng: None,
+        rng_limit: None,
         passthrough: None,
         tpm: None,
         watchdog: None,
@@ -248,6 +251,9 @@ fn slots_are_in_range_used_once_and_all_used() {
     let mut serial = spec();
     serial.serial = Slot(3);
     assert_eq!(refused(serial, delivery(4)), "serial");
+    let mut third = spec();
+    third.more_serial[1] = Some(Slot(3));
+    assert_eq!(refused(third, delivery(4)), "serial2");
 
     let mut display = spec();
     display.display = Some(Display {
@@ -256,6 +262,26 @@ fn slots_are_in_range_used_once_and_all_used() {
         tablet: true,
     });
     assert_eq!(refused(display, delivery(5)), "display");
+}
+
+#[test]
+fn a_limit_of_random_numbers_lets_some_pass() {
+    for (bytes, period_ms) in [(0, 1000), (1024, 0), (1024, u64::MAX)] {
+        let mut spec = spec();
+        spec.rng = Some(Slot(4));
+        spec.rng_limit = Some(EntropyLimit { bytes, period_ms });
+        assert_eq!(refused(spec, delivery(5)), "rng_limit");
+    }
+}
+
+/// Daemons of this version speak to monitors of this version only, but what they do not say is not there.
+#[test]
+fn a_machine_with_one_port_says_nothing_of_others() {
+    let mut line = serde_json::to_value(spec()).unwrap();
+    assert!(line.get("more_serial").is_none() && line.get("rng_limit").is_none());
+    line["more_serial"] = serde_json::json!([null, 4, null]);
+    let more: MachineSpec = serde_json::from_value(line).unwrap();
+    assert_eq!(more.more_serial, [None, Some(Slot(4)), None]);
 }
 
 #[test]

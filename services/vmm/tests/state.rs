@@ -6,7 +6,7 @@
 mod support;
 
 use std::fs::File;
-use std::io::{BufRead, Read};
+use std::io::{BufRead, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::os::unix::net::UnixStream;
@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use basalt_model::cpu::CpuSpec;
 use basalt_model::machine::{Event, Request, Response, RunState, STATE_ROOM, Started};
-use support::{COUNTER, Monitor, Setup, counted, expect, response};
+use support::{COUNTER, Monitor, SECOND, Setup, counted, expect, response};
 
 fn counter() -> Setup {
     Setup {
@@ -99,6 +99,56 @@ fn a_saved_guest_goes_on_counting_in_another_process() {
     assert_eq!(second.ask(&Request::Reset), Response::Ok);
     expect(&mut serial, ">");
     assert!(counted(&mut serial) > 0);
+}
+
+#[test]
+fn a_second_port_has_a_console_of_its_own_that_goes_along() {
+    let machine = || Setup {
+        guest: SECOND,
+        second_port: true,
+        ..Setup::default()
+    };
+    let Some((monitor, answer)) = machine().start() else {
+        return;
+    };
+    assert_eq!(answer, Started::Ok);
+    let mut port = monitor.second_serial();
+    expect(&mut port, "2");
+    port.write_all(b"abc").unwrap();
+    expect(&mut port, "abc");
+    drop(port);
+    expect(&mut monitor.second_serial(), "2abc");
+    let file = state_file();
+    assert_eq!(monitor.ask_with(&Request::Save, &file), Response::Ok);
+    assert_eq!(monitor.ask(&Request::Quit), Response::Ok);
+    assert!(monitor.wait().success());
+
+    let restored = |setup: Setup| {
+        let setup = Setup {
+            restore: on_it(&file),
+            ..setup
+        };
+        setup.start().unwrap()
+    };
+    let without = Setup {
+        second_port: false,
+        ..machine()
+    };
+    let Started::Failed(refused) = restored(without).1 else {
+        panic!("it started")
+    };
+    assert!(refused.contains("'serial1"), "{refused}");
+    let (second, answer) = restored(machine());
+    assert_eq!(answer, Started::Ok);
+    assert_eq!(second.ask(&Request::Resume), Response::Ok);
+    let mut port = second.second_serial();
+    expect(&mut port, "2abc");
+    port.write_all(b"d").unwrap();
+    expect(&mut port, "d");
+    // The first port is there and silent.
+    second.serial().write_all(b"?").unwrap();
+    assert_eq!(second.ask(&Request::Reset), Response::Ok);
+    expect(&mut port, "2");
 }
 
 /// Where the kernel has no such interface, its guest goes on without.

@@ -36,6 +36,7 @@ mod pool;
 mod power;
 mod replay;
 mod secure_boot;
+mod serial;
 mod shares;
 mod suspend;
 mod sync;
@@ -151,6 +152,7 @@ pub const ALL: &[Scenario] = &[
     long("hotplug_of_processors", hotplug::processors),
     long("hotplug_of_memory", growth::life),
     long("watchdog_acts_for_a_guest_that_forgets", watchdog::acts),
+    long("serial_ports_are_consoles_of_their_own", serial::talk),
     scenario("reboot_brings_onboot_guests_back", power::onboot),
     scenario(
         "graphical_console_shows_and_types",

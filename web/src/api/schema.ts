@@ -1376,8 +1376,6 @@ export type WithDigest = {
   /** Kind of guest system, e.g. `l26`. Windows (`wvista`, `w2k8`, `win7`, `win8`, `win10`, `win11`) finds
    *  the interface of Hyper-V; the others have no effect. */
   ostype?: string;
-  /** Serial port; `socket`, the console, is always there. */
-  serial0?: "socket";
   /** Disk controller; no effect: disks are virtio block devices. */
   scsihw?: string;
   /** Guest agent: with `1` the guest has its port, and shutdowns go through an agent that answers. */
@@ -1393,7 +1391,13 @@ export type WithDigest = {
    *  with `action=reset` (default), `shutdown`, `poweroff`, `pause`, or `debug` and `none`, which only
    *  tell of it in the log. */
   watchdog?: string;
-  /** Screen: `std`, `virtio`, or `none` and `serial0` for none (default `std`). */
+  /** Source of random numbers: `/dev/urandom`, `/dev/random` or `/dev/hwrng`, the generator of the
+   *  host, of which the guest gets `max_bytes` (default 1024; 0 for no limit) in a `period` (default
+   *  1000 ms). A machine without it has the same device with `/dev/urandom` and no limit, so that no
+   *  guest waits for random numbers when it boots. */
+  rng0?: string;
+  /** Screen: `std`, `virtio`, or none: `none`, and `serial0` to `serial3`, which is then the console.
+   *  Default `std`. */
   vga?: string;
   /** Machine type; no effect: there is one. */
   machine?: string;
@@ -1436,6 +1440,8 @@ export type WithDigest = {
   [key: `hostpci${number}`]: string | undefined;
   /** cloud-init: addresses of the network card of the same number (default `ip=dhcp`). */
   [key: `ipconfig${number}`]: string | undefined;
+  /** Serial port: `socket`, a console of its own. The first is always there, set or not. */
+  [key: `serial${number}`]: string | undefined;
   /** Volume of the machine that no disk uses. */
   [key: `unused${number}`]: string | undefined;
   /** Directory of the host that the guest mounts by the name of its mapping: `MAPPING[,cache=…]`. */
@@ -1764,8 +1770,6 @@ export type SnapshotConfig = {
   /** Kind of guest system, e.g. `l26`. Windows (`wvista`, `w2k8`, `win7`, `win8`, `win10`, `win11`) finds
    *  the interface of Hyper-V; the others have no effect. */
   ostype?: string;
-  /** Serial port; `socket`, the console, is always there. */
-  serial0?: "socket";
   /** Disk controller; no effect: disks are virtio block devices. */
   scsihw?: string;
   /** Guest agent: with `1` the guest has its port, and shutdowns go through an agent that answers. */
@@ -1781,7 +1785,13 @@ export type SnapshotConfig = {
    *  with `action=reset` (default), `shutdown`, `poweroff`, `pause`, or `debug` and `none`, which only
    *  tell of it in the log. */
   watchdog?: string;
-  /** Screen: `std`, `virtio`, or `none` and `serial0` for none (default `std`). */
+  /** Source of random numbers: `/dev/urandom`, `/dev/random` or `/dev/hwrng`, the generator of the
+   *  host, of which the guest gets `max_bytes` (default 1024; 0 for no limit) in a `period` (default
+   *  1000 ms). A machine without it has the same device with `/dev/urandom` and no limit, so that no
+   *  guest waits for random numbers when it boots. */
+  rng0?: string;
+  /** Screen: `std`, `virtio`, or none: `none`, and `serial0` to `serial3`, which is then the console.
+   *  Default `std`. */
   vga?: string;
   /** Machine type; no effect: there is one. */
   machine?: string;
@@ -1824,6 +1834,8 @@ export type SnapshotConfig = {
   [key: `hostpci${number}`]: string | undefined;
   /** cloud-init: addresses of the network card of the same number (default `ip=dhcp`). */
   [key: `ipconfig${number}`]: string | undefined;
+  /** Serial port: `socket`, a console of its own. The first is always there, set or not. */
+  [key: `serial${number}`]: string | undefined;
   /** Volume of the machine that no disk uses. */
   [key: `unused${number}`]: string | undefined;
   /** Directory of the host that the guest mounts by the name of its mapping: `MAPPING[,cache=…]`. */
@@ -4268,8 +4280,6 @@ export interface Methods {
       /** Kind of guest system, e.g. `l26`. Windows (`wvista`, `w2k8`, `win7`, `win8`, `win10`, `win11`) finds
        *  the interface of Hyper-V; the others have no effect. */
       ostype?: string;
-      /** Serial port; `socket`, the console, is always there. */
-      serial0?: "socket";
       /** Disk controller; no effect: disks are virtio block devices. */
       scsihw?: string;
       /** Guest agent: with `1` the guest has its port, and shutdowns go through an agent that answers. */
@@ -4285,7 +4295,13 @@ export interface Methods {
        *  with `action=reset` (default), `shutdown`, `poweroff`, `pause`, or `debug` and `none`, which only
        *  tell of it in the log. */
       watchdog?: string;
-      /** Screen: `std`, `virtio`, or `none` and `serial0` for none (default `std`). */
+      /** Source of random numbers: `/dev/urandom`, `/dev/random` or `/dev/hwrng`, the generator of the
+       *  host, of which the guest gets `max_bytes` (default 1024; 0 for no limit) in a `period` (default
+       *  1000 ms). A machine without it has the same device with `/dev/urandom` and no limit, so that no
+       *  guest waits for random numbers when it boots. */
+      rng0?: string;
+      /** Screen: `std`, `virtio`, or none: `none`, and `serial0` to `serial3`, which is then the console.
+       *  Default `std`. */
       vga?: string;
       /** Machine type; no effect: there is one. */
       machine?: string;
@@ -4328,6 +4344,8 @@ export interface Methods {
       [key: `hostpci${number}`]: string | undefined;
       /** cloud-init: addresses of the network card of the same number (default `ip=dhcp`). */
       [key: `ipconfig${number}`]: string | undefined;
+      /** Serial port: `socket`, a console of its own. The first is always there, set or not. */
+      [key: `serial${number}`]: string | undefined;
       /** Volume of the machine that no disk uses. */
       [key: `unused${number}`]: string | undefined;
       /** Directory of the host that the guest mounts by the name of its mapping: `MAPPING[,cache=…]`. */
@@ -4442,8 +4460,6 @@ export interface Methods {
       /** Kind of guest system, e.g. `l26`. Windows (`wvista`, `w2k8`, `win7`, `win8`, `win10`, `win11`) finds
        *  the interface of Hyper-V; the others have no effect. */
       ostype?: string;
-      /** Serial port; `socket`, the console, is always there. */
-      serial0?: "socket";
       /** Disk controller; no effect: disks are virtio block devices. */
       scsihw?: string;
       /** Guest agent: with `1` the guest has its port, and shutdowns go through an agent that answers. */
@@ -4459,7 +4475,13 @@ export interface Methods {
        *  with `action=reset` (default), `shutdown`, `poweroff`, `pause`, or `debug` and `none`, which only
        *  tell of it in the log. */
       watchdog?: string;
-      /** Screen: `std`, `virtio`, or `none` and `serial0` for none (default `std`). */
+      /** Source of random numbers: `/dev/urandom`, `/dev/random` or `/dev/hwrng`, the generator of the
+       *  host, of which the guest gets `max_bytes` (default 1024; 0 for no limit) in a `period` (default
+       *  1000 ms). A machine without it has the same device with `/dev/urandom` and no limit, so that no
+       *  guest waits for random numbers when it boots. */
+      rng0?: string;
+      /** Screen: `std`, `virtio`, or none: `none`, and `serial0` to `serial3`, which is then the console.
+       *  Default `std`. */
       vga?: string;
       /** Machine type; no effect: there is one. */
       machine?: string;
@@ -4502,6 +4524,8 @@ export interface Methods {
       [key: `hostpci${number}`]: string | undefined;
       /** cloud-init: addresses of the network card of the same number (default `ip=dhcp`). */
       [key: `ipconfig${number}`]: string | undefined;
+      /** Serial port: `socket`, a console of its own. The first is always there, set or not. */
+      [key: `serial${number}`]: string | undefined;
       /** Volume of the machine that no disk uses. */
       [key: `unused${number}`]: string | undefined;
       /** Directory of the host that the guest mounts by the name of its mapping: `MAPPING[,cache=…]`. */
@@ -4585,8 +4609,6 @@ export interface Methods {
       /** Kind of guest system, e.g. `l26`. Windows (`wvista`, `w2k8`, `win7`, `win8`, `win10`, `win11`) finds
        *  the interface of Hyper-V; the others have no effect. */
       ostype?: string;
-      /** Serial port; `socket`, the console, is always there. */
-      serial0?: "socket";
       /** Disk controller; no effect: disks are virtio block devices. */
       scsihw?: string;
       /** Guest agent: with `1` the guest has its port, and shutdowns go through an agent that answers. */
@@ -4602,7 +4624,13 @@ export interface Methods {
        *  with `action=reset` (default), `shutdown`, `poweroff`, `pause`, or `debug` and `none`, which only
        *  tell of it in the log. */
       watchdog?: string;
-      /** Screen: `std`, `virtio`, or `none` and `serial0` for none (default `std`). */
+      /** Source of random numbers: `/dev/urandom`, `/dev/random` or `/dev/hwrng`, the generator of the
+       *  host, of which the guest gets `max_bytes` (default 1024; 0 for no limit) in a `period` (default
+       *  1000 ms). A machine without it has the same device with `/dev/urandom` and no limit, so that no
+       *  guest waits for random numbers when it boots. */
+      rng0?: string;
+      /** Screen: `std`, `virtio`, or none: `none`, and `serial0` to `serial3`, which is then the console.
+       *  Default `std`. */
       vga?: string;
       /** Machine type; no effect: there is one. */
       machine?: string;
@@ -4645,6 +4673,8 @@ export interface Methods {
       [key: `hostpci${number}`]: string | undefined;
       /** cloud-init: addresses of the network card of the same number (default `ip=dhcp`). */
       [key: `ipconfig${number}`]: string | undefined;
+      /** Serial port: `socket`, a console of its own. The first is always there, set or not. */
+      [key: `serial${number}`]: string | undefined;
       /** Volume of the machine that no disk uses. */
       [key: `unused${number}`]: string | undefined;
       /** Directory of the host that the guest mounts by the name of its mapping: `MAPPING[,cache=…]`. */
@@ -4839,8 +4869,8 @@ export interface Methods {
       node: string;
       /** Number of the guest. */
       vmid: number;
-      /** Serial port (default serial0). */
-      serial?: "serial0";
+      /** Serial port (default: the one that `vga` names, or serial0). */
+      serial?: "serial0" | "serial1" | "serial2" | "serial3";
     };
     output: ConsoleTicket;
   };

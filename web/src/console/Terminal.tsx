@@ -5,6 +5,7 @@ import { Terminal as Xterm } from "@xterm/xterm";
 import "@xterm/xterm/css/xterm.css";
 import { useEffect, useRef, useState } from "react";
 import { shortName, type GuestRef } from "../model/guest";
+import type { SerialPort } from "../model/serial";
 import { ConsoleConnection } from "./connection";
 
 type Link = { state: "connecting" } | { state: "open" } | { state: "closed"; reason: string };
@@ -37,7 +38,7 @@ function makeTerminal(element: HTMLElement): { terminal: Xterm; fit: FitAddon } 
 }
 
 /** Connects and, as long as the terminal is shown, connects again when the link breaks. */
-function useTerminal(guest: GuestRef) {
+function useTerminal(guest: GuestRef, port: SerialPort | undefined) {
   const box = useRef<HTMLDivElement>(null);
   const again = useRef<() => void>(() => undefined);
   const [link, setLink] = useState<Link>({ state: "connecting" });
@@ -70,6 +71,7 @@ function useTerminal(guest: GuestRef) {
             wait = Math.min(wait * 2, LAST_RETRY_MS);
           },
         },
+        port,
       );
       void connection.open();
     };
@@ -87,13 +89,19 @@ function useTerminal(guest: GuestRef) {
       connection?.close();
       terminal.dispose();
     };
-  }, [node, type, vmid]);
+  }, [node, type, vmid, port]);
 
   return { box, link, reconnect: () => again.current() };
 }
 
-export default function Terminal({ guest }: { guest: GuestRef }) {
-  const { box, link, reconnect } = useTerminal(guest);
+interface TerminalProps {
+  guest: GuestRef;
+  /** Which of a machine's serial ports; its console, if none is named. */
+  port?: SerialPort;
+}
+
+export default function Terminal({ guest, port }: TerminalProps) {
+  const { box, link, reconnect } = useTerminal(guest, port);
   const frame = useRef<HTMLDivElement>(null);
   return (
     <div className="terminal-frame" ref={frame}>

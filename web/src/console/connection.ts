@@ -8,6 +8,7 @@ import { BASE, encodeParams, fillPath } from "../api/encode";
 import { messageOf } from "../api/error";
 import type { ConsoleTicket } from "../api/types";
 import type { GuestRef } from "../model/guest";
+import type { SerialPort } from "../model/serial";
 import {
   binaryFrame,
   greeting,
@@ -50,13 +51,14 @@ export class ConsoleConnection {
   constructor(
     private readonly guest: GuestRef,
     private readonly events: ConsoleEvents,
+    /** Which of a machine's serial ports; its console, if none is named. */
+    private readonly port?: SerialPort,
   ) {}
 
   /** Opens the connection; failures are reported through `onClose`. */
   async open(): Promise<void> {
     try {
-      const where = { node: this.guest.node, vmid: this.guest.vmid };
-      const proxy = await api.post(`/nodes/{node}/${this.guest.type}/{vmid}/termproxy`, where);
+      const proxy = await this.prepare();
       if (!this.over) this.connect(proxy);
     } catch (error) {
       this.end(messageOf(error));
@@ -80,6 +82,12 @@ export class ConsoleConnection {
     this.over = true;
     clearInterval(this.timer);
     this.socket?.close();
+  }
+
+  private prepare(): Promise<ConsoleTicket> {
+    const { node, type, vmid } = this.guest;
+    if (this.port === undefined) return api.post(`/nodes/{node}/${type}/{vmid}/termproxy`, { node, vmid });
+    return api.post("/nodes/{node}/qemu/{vmid}/termproxy", { node, vmid, serial: this.port });
   }
 
   private connect(proxy: ConsoleTicket): void {

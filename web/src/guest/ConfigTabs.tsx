@@ -8,6 +8,7 @@ import { Panel } from "../components/Panel";
 import { deviceRows, optionSettings, sizeSettings } from "../model/config";
 import type { GuestRef } from "../model/guest";
 import { FirmwarePanel } from "./FirmwarePanel";
+import { SerialPanel } from "./SerialPanel";
 import { SettingsForm } from "./SettingsForm";
 
 interface TabProps {
@@ -36,6 +37,7 @@ export function HardwareTab({ at, running }: TabProps) {
         note={waits(running)}
       />
       {at.type === "qemu" && <FirmwarePanel at={at} config={config} running={running} />}
+      {at.type === "qemu" && <SerialPanel at={at} config={config} running={running} />}
       <Panel title="Devices and boot">
         <Table aria-label="Devices and boot" variant="compact" gridBreakPoint="">
           <Thead>

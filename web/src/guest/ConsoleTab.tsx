@@ -12,7 +12,7 @@ import TerminalIcon from "@patternfly/react-icons/dist/esm/icons/terminal-icon";
 import { useQuery } from "@tanstack/react-query";
 import { lazy, Suspense, useState } from "react";
 import { queries } from "../api/queries";
-import { firstView, hasScreen, type ConsoleView } from "../model/display";
+import { firstView, views, type ConsoleView } from "../model/display";
 import type { Guest, GuestRef } from "../model/guest";
 import { useGuestActions } from "./useGuestActions";
 
@@ -50,31 +50,29 @@ export function ConsoleTab({ at, guest }: { at: GuestRef; guest: Guest | undefin
   );
 }
 
-const VIEWS: readonly { view: ConsoleView; name: string }[] = [
-  { view: "screen", name: "Screen" },
-  { view: "serial", name: "Serial console" },
-];
-
-/** A machine's screen, its serial console, and the way from one to the other. */
+/** A machine's screen, its serial consoles, and the way from one to the other. */
 function VmConsole({ at }: { at: GuestRef }) {
   const { data: config, isError } = useQuery(queries.guestConfig(at));
   const [chosen, setChosen] = useState<ConsoleView>();
   if (!config && !isError) return LOADING;
-  if (!config || !hasScreen(config)) return <Terminal guest={at} />;
-  const current = chosen ?? firstView(config);
+  if (!config) return <Terminal guest={at} />;
+  const all = views(config);
+  const current = all.find(({ view }) => view === chosen)?.view ?? firstView(config);
   return (
     <>
-      <ToggleGroup isCompact aria-label="Which console">
-        {VIEWS.map(({ view, name }) => (
-          <ToggleGroupItem
-            key={view}
-            text={name}
-            isSelected={view === current}
-            onChange={() => setChosen(view)}
-          />
-        ))}
-      </ToggleGroup>
-      {current === "screen" ? <Screen guest={at} /> : <Terminal guest={at} />}
+      {all.length > 1 && (
+        <ToggleGroup isCompact aria-label="Which console">
+          {all.map(({ view, name }) => (
+            <ToggleGroupItem
+              key={view}
+              text={name}
+              isSelected={view === current}
+              onChange={() => setChosen(view)}
+            />
+          ))}
+        </ToggleGroup>
+      )}
+      {current === "screen" ? <Screen guest={at} /> : <Terminal guest={at} port={current} />}
     </>
   );
 }

@@ -137,7 +137,9 @@ const SHOWN: Record<GuestType, ReadonlySet<string>> = {
 export function deviceRows(type: GuestType, config: GuestConfig): { key: string; value: string }[] {
   const isDevice = (key: string) => /\d+$|^rootfs$/.test(key);
   return Object.entries(config)
-    .filter(([key, value]) => !SHOWN[type].has(key) && !/^ipconfig\d+$/.test(key) && value !== undefined)
+    .filter(
+      ([key, value]) => !SHOWN[type].has(key) && !/^(ipconfig|serial)\d+$/.test(key) && value !== undefined,
+    )
     .map(([key, value]) => ({ key, value: String(value) }))
     .sort((a, b) => Number(isDevice(b.key)) - Number(isDevice(a.key)) || a.key.localeCompare(b.key));
 }

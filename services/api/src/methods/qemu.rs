@@ -13,6 +13,7 @@ use basalt_model::access::Privilege::{
 };
 use basalt_model::pool::PoolId;
 use basalt_model::qemu::QemuConfig;
+use basalt_model::qemu::serial::SerialName;
 use basalt_model::storage::StorageId;
 use basalt_model::upid::Upid;
 use basalt_model::vmid::Vmid;
@@ -101,7 +102,7 @@ pub struct VmTermproxyParams {
     pub node: String,
     /// Number of the guest.
     pub vmid: Vmid,
-    /// Serial port (default serial0).
+    /// Serial port (default: the one that `vga` names, or serial0).
     pub serial: Option<SerialName>,
 }
 
@@ -154,14 +155,6 @@ pub struct VmSuspendParams {
     pub todisk: Option<bool>,
     /// Storage for the state (default: the one of the first disk).
     pub statestorage: Option<StorageId>,
-}
-
-/// A serial port that can be a console.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum SerialName {
-    /// The first.
-    Serial0,
 }
 
 endpoints! {

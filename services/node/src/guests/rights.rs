@@ -5,6 +5,7 @@ use crate::call::Call;
 use crate::guests::change::Change;
 use basalt_api::{Error, Result};
 use basalt_model::access::Privilege;
+use basalt_model::entropy::{Entropy, EntropySource};
 use basalt_model::guest::{GuestConfig, GuestKind};
 use basalt_model::pool::PoolId;
 use basalt_model::qemu::hostpci::{HostPci, HostPciSource};
@@ -81,23 +82,33 @@ pub fn may_copy(call: &Call, config: &GuestConfig) -> Result<()> {
 /// Refuses devices of the host to whoever may not use their mapping; those that are named themselves are
 /// the superuser's to give.
 fn may_pass(call: &Call, key: &str, value: &Value) -> Result<()> {
+    let text = value.as_str().unwrap_or_default();
+    if key == "rng0" && is_hardware_entropy(text) {
+        return may_use(call, "/mapping/hwrng", key);
+    }
     if !key.starts_with("hostpci") {
         return Ok(());
     }
-    let setting = value.as_str().unwrap_or_default().parse::<HostPci>();
-    match setting.map(|setting| setting.source) {
-        Ok(HostPciSource::Mapping(id)) => {
-            let path = format!("/mapping/pci/{id}");
-            match call.allows(&path, &[Privilege::MappingUse]) {
-                true => Ok(()),
-                false => Err(refusal(&path, Privilege::MappingUse, key)),
-            }
-        }
+    match text.parse::<HostPci>().map(|setting| setting.source) {
+        Ok(HostPciSource::Mapping(id)) => may_use(call, &format!("/mapping/pci/{id}"), key),
         _ if call.auth().is_root() => Ok(()),
         _ => Err(Error::forbidden(format_args!(
             "only root@pam sets '{key}' without a mapping"
         ))),
     }
+}
+
+fn may_use(call: &Call, mapping: &str, key: &str) -> Result<()> {
+    match call.allows(mapping, &[Privilege::MappingUse]) {
+        true => Ok(()),
+        false => Err(refusal(mapping, Privilege::MappingUse, key)),
+    }
+}
+
+/// Whether random numbers are to come from the host's hardware.
+fn is_hardware_entropy(setting: &str) -> bool {
+    let setting = setting.parse::<Entropy>();
+    setting.is_ok_and(|setting| setting.source == EntropySource::Hardware)
 }
 
 fn refusal(path: &str, privilege: Privilege, key: &str) -> Error {
@@ -131,7 +142,7 @@ fn of_machine(name: &str, is_disc: bool) -> Privilege {
         "cicustom" | "cipassword" | "citype" | "ciupgrade" | "ciuser" | "ipconfig"
         | "nameserver" | "searchdomain" | "sshkeys" => Privilege::VmConfigCloudinit,
         "acpi" | "bios" | "cmdline" | "hostpci" | "initrd" | "kernel" | "kvm" | "machine"
-        | "scsihw" | "serial" | "smbios" | "tablet" | "vga" | "watchdog" => {
+        | "rng" | "scsihw" | "serial" | "smbios" | "tablet" | "vga" | "watchdog" => {
             Privilege::VmConfigHwType
         }
         _ => Privilege::VmConfigOptions,
@@ -168,6 +179,8 @@ mod tests {
         assert_eq!(of("net0", "virtio"), Privilege::VmConfigNetwork);
         assert_eq!(of("cpulimit", "2"), Privilege::VmConfigCpu);
         assert_eq!(of("smbios1", ""), Privilege::VmConfigHwType);
+        assert_eq!(of("serial3", "socket"), Privilege::VmConfigHwType);
+        assert_eq!(of("rng0", "/dev/urandom"), Privilege::VmConfigHwType);
         assert_eq!(of("hostpci0", "mapping=gpu"), Privilege::VmConfigHwType);
         assert_eq!(of("ipconfig0", "ip=dhcp"), Privilege::VmConfigCloudinit);
         assert_eq!(of("description", ""), Privilege::VmConfigOptions);

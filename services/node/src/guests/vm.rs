@@ -197,6 +197,13 @@ pub async fn settle(
         let text = format!("it is more than the memory, {memory} MiB");
         errors.add("balloon", text);
     }
+    if let Some(port) = config.vga_serial()
+        && !config.has_serial(port)
+        && old.is_none_or(|old| old.vga != config.vga || old.serial != config.serial)
+    {
+        let text = format!("there is no {port} to be the console: set {port} to socket");
+        errors.add("vga", text);
+    }
     hostpci::settle(&mut errors, config);
     if old.is_none() && config.smbios1.is_none() {
         config.smbios1 = Some(random_identity()?);

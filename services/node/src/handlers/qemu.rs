@@ -24,6 +24,7 @@ use basalt_model::access::Privilege;
 use basalt_model::guest::{GuestConfig, GuestKind};
 use basalt_model::qemu::QemuConfig;
 use basalt_model::qemu::cloudinit::is_setting;
+use basalt_model::qemu::serial::SerialName;
 use basalt_model::storage::{VolumeId, VolumeSource};
 use basalt_model::upid::Upid;
 use basalt_model::vmid::Vmid;
@@ -408,6 +409,60 @@ async fn vncproxy(call: Call, params: VmVncproxyParams) -> Result<ScreenTicket> 
 
 async fn termproxy(call: Call, params: VmTermproxyParams) -> Result<ConsoleTicket> {
     must_run(&call, &params.node, params.vmid).await?;
-    let socket = basalt_vm::console_socket(&call.node.run_machines, params.vmid);
-    console::prepare(&call, params.vmid, console::Target::Serial(socket))
+    let (node, vmid) = (&call.node, params.vmid);
+    let port = serial_port(node.running_config(KIND, vmid).as_ref(), params.serial)
+        .map_err(|text| Error::param("serial", text))?;
+    let socket = basalt_vm::console_socket(&node.run_machines, vmid, port);
+    console::prepare(&call, vmid, console::Target::Serial(socket))
+}
+
+/// The serial port that is wanted of a machine that runs as `running`, or why there is none.
+fn serial_port(
+    running: Option<&GuestConfig>,
+    wanted: Option<SerialName>,
+) -> std::result::Result<SerialName, String> {
+    let config = match running {
+        Some(GuestConfig::Qemu(config)) => Some(config),
+        Some(GuestConfig::Lxc(_)) | None => None,
+    };
+    let has = |name: SerialName| match config {
+        Some(config) => config.has_serial(name),
+        None => name == SerialName::Serial0,
+    };
+    match wanted {
+        Some(name) if has(name) => Ok(name),
+        Some(name) => Err(format!(
+            "the machine runs without {name}: set '{name}' to socket and start it anew"
+        )),
+        None => {
+            let shown = config.and_then(|config| config.vga_serial());
+            Ok(shown
+                .filter(|name| has(*name))
+                .unwrap_or(SerialName::Serial0))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_console_is_of_a_port_that_the_machine_runs_with() {
+        let running = |config| GuestConfig::Qemu(serde_json::from_value(config).unwrap());
+        let one = running(json!({"vga": "serial2"}));
+        let two = running(json!({"serial2": "socket", "vga": "serial2"}));
+        let port = |config: &GuestConfig, wanted| serial_port(Some(config), wanted);
+        assert_eq!(port(&one, None), Ok(SerialName::Serial0));
+        assert_eq!(port(&two, None), Ok(SerialName::Serial2));
+        assert_eq!(
+            port(&two, Some(SerialName::Serial0)),
+            Ok(SerialName::Serial0)
+        );
+        let refused = port(&two, Some(SerialName::Serial1)).unwrap_err();
+        assert!(refused.contains("set 'serial1' to socket"), "{refused}");
+        assert_eq!(serial_port(None, None), Ok(SerialName::Serial0));
+        assert!(serial_port(None, Some(SerialName::Serial3)).is_err());
+    }
 }

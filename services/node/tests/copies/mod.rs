@@ -362,6 +362,7 @@ async fn what_is_the_hosts_is_copied_by_who_may_give_it() {
     let cases = [
         ("hostpci0", "0000:01:00.0", "hostpci0"),
         ("hostpci1", "mapping=gpu", "/mapping/pci/gpu, Mapping.Use"),
+        ("rng0", "/dev/hwrng", "/mapping/hwrng, Mapping.Use"),
         ("virtiofs0", "data", "/mapping/dir/data, Mapping.Use"),
     ];
     for (key, value, wanted) in cases {

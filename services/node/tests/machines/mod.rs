@@ -52,3 +52,44 @@ async fn processor_time_and_places_are_kept_or_refused_by_name() {
         "{after}"
     );
 }
+
+/// Terraform's providers and `qm` write them so.
+#[tokio::test]
+async fn serial_ports_and_random_numbers_are_kept_or_refused_by_name() {
+    let rig = machine().await;
+    let put = format!("PUT {CONFIG}");
+    let get = format!("GET {CONFIG}");
+    let good = "serial0=socket&serial3=socket&vga=serial3&rng0=source%3D/dev/urandom,period=500";
+    let answer = rig.ask(&put, ROOT, good).await;
+    assert_eq!(answer.status(), 200, "{answer:?}");
+    let kept = rig.ask(&get, ROOT, "").await.data().clone();
+    let shown = (&kept["serial3"], &kept["vga"], &kept["rng0"]);
+    let rng = json!("/dev/urandom,period=500");
+    assert_eq!(shown, (&json!("socket"), &json!("serial3"), &rng));
+
+    for (form, field, said) in [
+        ("serial1=/dev/ttyS0", "serial1", "Use socket"),
+        ("serial1=pty", "serial1", "use socket"),
+        ("serial4=socket", "serial4", "no such"),
+        ("vga=serial2", "vga", "set serial2 to socket"),
+        ("delete=serial3", "vga", "set serial3 to socket"),
+        ("rng0=/dev/zero", "rng0", "/dev/hwrng"),
+        ("rng0=/dev/random,period=0", "rng0", "period: 0"),
+    ] {
+        let answer = rig.ask(&put, ROOT, form).await;
+        let error = answer.body["errors"][field].as_str().unwrap_or_default();
+        assert!(
+            answer.status() == 400 && error.contains(said),
+            "{form}: {answer:?}"
+        );
+    }
+    let after = rig.ask(&get, ROOT, "").await.data().clone();
+    assert_eq!(
+        (&after["serial3"], &after["rng0"]),
+        (&json!("socket"), &rng)
+    );
+    assert!(after.get("serial1").is_none(), "{after}");
+
+    let answer = rig.ask(&put, ROOT, "delete=vga,serial3,rng0").await;
+    assert_eq!(answer.status(), 200, "{answer:?}");
+}

@@ -26,6 +26,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::display::{Screen, server};
 use crate::machine::events::{FullDisk, MachineEvent};
+use crate::machine::serial::SerialLines;
 use crate::machine::{self, Machine, Terminals};
 use crate::spec::{Listeners, Resources};
 use crate::terminal::Terminal;
@@ -93,7 +94,7 @@ enum Source {
 impl Server {
     /// Starts the machine.
     pub fn start(mut resources: Resources, listeners: Listeners) -> Result<Self, machine::Error> {
-        let line = || Terminal::new().map_err(|e| machine::Error::Device("terminal".into(), e));
+        let no_line = |e| machine::Error::Device("terminal".into(), e);
         let failed = |e| machine::Error::Device("display".into(), e);
         let screen = match &listeners.display {
             Some(_) => Some(Screen::new().map_err(failed)?),
@@ -102,8 +103,8 @@ impl Server {
         let agent = listeners.agent.map(ChannelSocket::new).transpose();
         let agent = agent.map_err(|e| machine::Error::Device("agent".into(), e))?;
         let terminals = Terminals {
-            serial: line()?,
-            console: line()?,
+            serial: SerialLines::new(resources.more_serial).map_err(no_line)?,
+            console: Terminal::new().map_err(no_line)?,
             agent: agent.as_ref().map(|agent| agent.channel().clone()),
             screen,
         };
@@ -131,7 +132,14 @@ impl Server {
             listener,
             readers: Vec::new(),
         };
-        let mut ports = vec![port(&terminals.serial, listeners.serial)];
+        let serial = std::iter::once(listeners.serial);
+        let serial = serial.chain(listeners.more_serial.into_iter().flatten());
+        let mut ports: Vec<Port> = terminals
+            .serial
+            .iter()
+            .zip(serial)
+            .map(|(line, listener)| port(line, listener))
+            .collect();
         ports.extend(
             listeners
                 .console

@@ -1,4 +1,7 @@
-//! The first serial port: a 16550 between the guest and a [`Terminal`].
+//! A serial port: a 16550 between the guest and a [`Terminal`].
+//!
+//! Two ports share an interrupt line. Its edges count, and each port makes one for every interrupt of its
+//! own, whatever the other does; a driver that has one finds out which port it is from, or finds both.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,8 +11,7 @@ use vm_superio::Trigger;
 use vm_superio::serial::{NoEvents, Serial, SerialState};
 
 use crate::bus::PortDevice;
-use crate::machine::interrupts::InterruptSink;
-use crate::machine::layout::SERIAL_IRQ;
+use crate::machine::interrupts::EdgeLine;
 use crate::terminal::Terminal;
 
 /// Number of ports.
@@ -17,14 +19,13 @@ pub const LEN: u16 = 8;
 const DATA: u16 = 0;
 
 /// An edge on the port's interrupt line.
-struct Edge(Arc<dyn InterruptSink>);
+struct Edge(Arc<EdgeLine>);
 
 impl Trigger for Edge {
     type E = std::convert::Infallible;
 
     fn trigger(&self) -> Result<(), Self::E> {
-        self.0.line(SERIAL_IRQ, true);
-        self.0.line(SERIAL_IRQ, false);
+        self.0.pulse();
         Ok(())
     }
 }
@@ -53,17 +54,17 @@ pub struct PortState {
 
 /// The port.
 pub struct SerialPort {
-    sink: Arc<dyn InterruptSink>,
+    line: Arc<EdgeLine>,
     uart: Mutex<Serial<Edge, NoEvents, Output>>,
     terminal: Arc<Terminal>,
 }
 
 impl SerialPort {
-    /// A port on `terminal`.
-    pub fn new(terminal: Arc<Terminal>, sink: Arc<dyn InterruptSink>) -> Arc<Self> {
-        let uart = Serial::new(Edge(sink.clone()), Output(terminal.clone()));
+    /// A port on `terminal`, which interrupts by `line`.
+    pub fn new(terminal: Arc<Terminal>, line: Arc<EdgeLine>) -> Arc<Self> {
+        let uart = Serial::new(Edge(line.clone()), Output(terminal.clone()));
         Arc::new(Self {
-            sink,
+            line,
             uart: Mutex::new(uart),
             terminal,
         })
@@ -114,7 +115,7 @@ impl SerialPort {
             scratch,
             in_buffer: saved.received,
         };
-        let (edge, output) = (Edge(self.sink.clone()), Output(self.terminal.clone()));
+        let (edge, output) = (Edge(self.line.clone()), Output(self.terminal.clone()));
         match Serial::from_state(&state, edge, NoEvents, output) {
             Ok(uart) => {
                 *self.uart.lock().unwrap_or_else(PoisonError::into_inner) = uart;
@@ -169,11 +170,18 @@ mod tests {
     use super::*;
     use crate::machine::interrupts::testing::{Raised, Recorder};
 
+    const IRQ: u32 = 4;
+
+    fn port(terminal: &Arc<Terminal>) -> (Arc<SerialPort>, Arc<Recorder>) {
+        let recorder = Arc::new(Recorder::default());
+        let line = EdgeLine::new(IRQ, recorder.clone());
+        (SerialPort::new(terminal.clone(), line), recorder)
+    }
+
     #[test]
     fn output_reaches_the_terminal_and_input_the_guest() {
         let terminal = Terminal::new().unwrap();
-        let recorder = Arc::new(Recorder::default());
-        let port = SerialPort::new(terminal.clone(), recorder.clone());
+        let (port, recorder) = port(&terminal);
         port.write(DATA, b"boot\n");
         let mut buffer = [0; 16];
         assert_eq!(terminal.follow(0, &mut buffer).1, 5);
@@ -182,7 +190,7 @@ mod tests {
         port.write(1, &[1]);
         terminal.type_in(b"ls");
         port.feed();
-        assert!(recorder.take().contains(&Raised::Line(SERIAL_IRQ, true)));
+        assert!(recorder.take().contains(&Raised::Line(IRQ, true)));
         let mut byte = [0];
         port.read(DATA, &mut byte);
         assert_eq!(byte, *b"l");
@@ -191,16 +199,15 @@ mod tests {
     #[test]
     fn what_was_received_survives() {
         let terminal = Terminal::new().unwrap();
-        let port = SerialPort::new(terminal.clone(), Arc::new(Recorder::default()));
-        port.write(7, &[0x5a]);
-        port.write(1, &[1]);
+        let (first, _) = port(&terminal);
+        first.write(7, &[0x5a]);
+        first.write(1, &[1]);
         terminal.type_in(b"ls");
-        port.feed();
-        let saved = port.save();
-        let recorder = Arc::new(Recorder::default());
-        let second = SerialPort::new(Terminal::new().unwrap(), recorder.clone());
+        first.feed();
+        let saved = first.save();
+        let (second, recorder) = port(&Terminal::new().unwrap());
         assert!(second.restore(saved.clone()));
-        assert!(recorder.take().contains(&Raised::Line(SERIAL_IRQ, true)));
+        assert!(recorder.take().contains(&Raised::Line(IRQ, true)));
         let (mut scratch, mut typed) = ([0], [0; 2]);
         second.read(7, &mut scratch);
         second.read(DATA, &mut typed);
@@ -211,9 +218,30 @@ mod tests {
     }
 
     #[test]
+    fn two_ports_on_a_line_have_an_interrupt_each() {
+        let recorder = Arc::new(Recorder::default());
+        let line = EdgeLine::new(IRQ, recorder.clone());
+        let lines = [(); 2].map(|()| Terminal::new().unwrap());
+        let ports = [0, 1].map(|i| SerialPort::new(lines[i].clone(), line.clone()));
+        for (port, terminal) in ports.iter().zip(&lines) {
+            port.write(1, &[1]);
+            terminal.type_in(b"x");
+        }
+        // The second gets its input before the first one's interrupt is looked at.
+        ports.iter().for_each(|port| port.feed());
+        let pulse = [Raised::Line(IRQ, true), Raised::Line(IRQ, false)];
+        assert_eq!(recorder.take(), pulse.repeat(2));
+        for port in &ports {
+            let mut identification = [0];
+            port.read(2, &mut identification);
+            assert_eq!(identification[0] & 7, 4, "received data");
+        }
+    }
+
+    #[test]
     fn input_beyond_the_fifo_waits_its_turn() {
         let terminal = Terminal::new().unwrap();
-        let port = SerialPort::new(terminal.clone(), Arc::new(Recorder::default()));
+        let (port, _) = port(&terminal);
         let text: Vec<u8> = (0..200u8).collect();
         terminal.type_in(&text);
         port.feed();

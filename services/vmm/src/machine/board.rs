@@ -149,8 +149,9 @@ impl Board {
             let id = id.to_owned();
             move |e| Error::Device(id, e)
         };
-        if let Some(source) = &resources.rng {
-            let device = Rng::new(source.clone());
+        if let Some(rng) = &resources.rng {
+            let device = Rng::new(rng.source.clone(), rng.budget.clone());
+            let device = device.map_err(failed("rng"))?;
             self.add(RNG_SLOT, "rng", rng::description(), Box::new(device))?;
         }
         if let Some(levers) = &resources.balloon {

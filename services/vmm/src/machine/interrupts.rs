@@ -70,6 +70,33 @@ impl SharedLine {
     }
 }
 
+/// A line whose edges are interrupts, as on an ISA bus; several devices may raise them.
+pub struct EdgeLine {
+    gsi: u32,
+    sink: Arc<dyn InterruptSink>,
+    /// Held from one edge to the other: a device that raises the line while another has it up makes no
+    /// edge, and its interrupt would be lost.
+    pulse: Mutex<()>,
+}
+
+impl EdgeLine {
+    /// A line that is down.
+    pub fn new(gsi: u32, sink: Arc<dyn InterruptSink>) -> Arc<Self> {
+        Arc::new(Self {
+            gsi,
+            sink,
+            pulse: Mutex::new(()),
+        })
+    }
+
+    /// Raises the line and lets it fall.
+    pub fn pulse(&self) {
+        let _whole = self.pulse.lock().unwrap_or_else(PoisonError::into_inner);
+        self.sink.line(self.gsi, true);
+        self.sink.line(self.gsi, false);
+    }
+}
+
 /// One device's part in a [`SharedLine`].
 pub struct LineHolder {
     line: Arc<SharedLine>,
@@ -131,6 +158,20 @@ pub(crate) mod testing {
 mod tests {
     use super::testing::{Raised, Recorder};
     use super::*;
+
+    #[test]
+    fn every_device_on_a_line_makes_an_edge_of_its_own() {
+        const EACH: usize = 2000;
+        let recorder = Arc::new(Recorder::default());
+        let line = EdgeLine::new(4, recorder.clone());
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| (0..EACH).for_each(|_| line.pulse()));
+            }
+        });
+        let pulse = [Raised::Line(4, true), Raised::Line(4, false)];
+        assert_eq!(recorder.take(), pulse.repeat(2 * EACH));
+    }
 
     #[test]
     fn a_shared_line_falls_when_the_last_holder_lets_go() {

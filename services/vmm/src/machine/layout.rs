@@ -18,6 +18,8 @@
 
 use std::ops::Range;
 
+use basalt_model::machine::MORE_SERIAL;
+
 /// One mebibyte.
 pub const MIB: u64 = 1 << 20;
 /// Start of the memory above the hole.
@@ -86,10 +88,33 @@ pub const KERNEL_START: u64 = MIB;
 /// Where a relocatable bzImage is put.
 pub const BZIMAGE_START: u64 = 16 * MIB;
 
-/// First serial port.
-pub const SERIAL_PORT: u16 = 0x3f8;
-/// Its interrupt.
-pub const SERIAL_IRQ: u32 = 4;
+/// Where a serial port is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SerialPlace {
+    /// First I/O port.
+    pub port: u16,
+    /// Interrupt line, which another port has as well.
+    pub irq: u32,
+}
+/// Serial ports, COM1 to COM4.
+pub const SERIAL_PORTS: [SerialPlace; 1 + MORE_SERIAL] = [
+    SerialPlace {
+        port: 0x3f8,
+        irq: 4,
+    },
+    SerialPlace {
+        port: 0x2f8,
+        irq: 3,
+    },
+    SerialPlace {
+        port: 0x3e8,
+        irq: 4,
+    },
+    SerialPlace {
+        port: 0x2e8,
+        irq: 3,
+    },
+];
 /// Power management registers: event block, control block at +4, timer at +8.
 pub const PM_PORT: u16 = 0x600;
 /// Registers by which software interrupts for system management, in the same block.

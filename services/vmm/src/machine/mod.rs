@@ -21,6 +21,7 @@ pub mod reclaim;
 pub mod registers;
 pub mod routes;
 pub mod saved;
+pub mod serial;
 pub mod smbios;
 pub mod spaces;
 pub mod vcpu;
@@ -34,11 +35,10 @@ use kvm_ioctls::{VcpuFd, VmFd};
 use crate::bus::Bus;
 use crate::channel::Channel;
 use crate::devices::cpus::{self, Cpus};
+use crate::devices::pm;
 use crate::devices::pm::PowerManagement;
 use crate::devices::reset::{KeyboardReset, ResetControl};
-use crate::devices::serial::SerialPort;
 use crate::devices::watchdog::Watchdog;
-use crate::devices::{pm, serial};
 use crate::disk::SECTOR;
 use crate::display::Screen;
 use crate::pci::PciDevice;
@@ -54,9 +54,10 @@ use events::Events;
 use firmware::Firmware;
 use layout::{
     CPUS_PORT, HOTPLUG_PORT, KEYBOARD_PORT, KVM_IDENTITY_MAP, KVM_TSS, PCI_CONFIG_PORT, PCI_PORTS,
-    PCI_PORTS_LEN, PM_PORT, SERIAL_PORT, WATCHDOG_SLOT,
+    PCI_PORTS_LEN, PM_PORT, WATCHDOG_SLOT,
 };
 use memory::Memory;
+use serial::{SerialLines, SerialPorts};
 use spaces::Spaces;
 use vcpu::Vcpus;
 
@@ -97,8 +98,8 @@ pub enum Error {
 
 /// What people sit in front of: the terminal lines of a machine and its screen; they outlive it.
 pub struct Terminals {
-    /// First serial port.
-    pub serial: Arc<Terminal>,
+    /// Serial ports.
+    pub serial: SerialLines,
     /// Virtio console.
     pub console: Arc<Terminal>,
     /// The guest agent's channel, if the machine has its port.
@@ -123,7 +124,7 @@ pub struct Machine {
 
 /// Devices that every machine has, beside [`PowerManagement`].
 struct Fixed {
-    serial: Arc<SerialPort>,
+    serial: SerialPorts,
     host: Arc<PciHost>,
     slots: Arc<Slots>,
     cpus: Arc<Cpus>,
@@ -362,6 +363,7 @@ fn profile(resources: &Resources, offer: &cpuid::Offer) -> acpi::Profile {
         firmware: resources.boot.is_firmware(),
         tpm: resources.tpm.is_some(),
         host_devices: !resources.passthrough.devices.is_empty(),
+        more_serial: resources.more_serial,
     }
 }
 
@@ -441,11 +443,7 @@ fn make_bus(
     profile: acpi::Profile,
 ) -> (Bus, Fixed) {
     let events = &board.events;
-    let port = SerialPort::new(terminals.serial.clone(), board.vm.clone());
-    let fed = port.clone();
-    terminals.serial.on_input(Arc::new(move || fed.feed()));
-    // What was typed while the machine was being rebuilt.
-    port.feed();
+    let serial = SerialPorts::new(&terminals.serial, &board.vm);
     let mut pci: Vec<(u8, Arc<dyn PciDevice>)> = board
         .devices
         .iter()
@@ -466,7 +464,7 @@ fn make_bus(
     let mut bus = Bus::default();
     bus.add_ports(CPUS_PORT, cpus::LEN, cpus.clone());
     bus.add_ports(PM_PORT, pm::LEN, power.clone());
-    bus.add_ports(SERIAL_PORT, serial::LEN, port.clone());
+    serial.connect(&mut bus);
     bus.add_ports(PCI_CONFIG_PORT, 8, host.clone());
     bus.add_ports(HOTPLUG_PORT, slots::LEN, registers.clone());
     match firmware {
@@ -483,7 +481,7 @@ fn make_bus(
     }
     bus.add_memory(host.clone());
     let fixed = Fixed {
-        serial: port,
+        serial,
         host,
         slots: registers,
         cpus,

@@ -34,7 +34,6 @@ use outline::{Outline, memory_differs};
 const MACHINE: &str = "machine";
 const CHIPS: &str = "chips";
 const POWER: &str = "power";
-const SERIAL: &str = "serial";
 const HOST: &str = "pci";
 const SLOTS: &str = "pci-slots";
 const CPUS: &str = "processors";
@@ -46,7 +45,6 @@ const I8042: &str = "i8042";
 const LPC: &str = "lpc";
 const SMI: &str = "smi";
 const TPM: &str = "tpm";
-const SERIAL_LINE: &str = "serial-line";
 const CONSOLE_LINE: &str = "console-line";
 
 /// Why a machine could not be saved or restored.
@@ -127,7 +125,7 @@ impl Machine {
         }
         tree.put(CHIPS, Kind::Chips, &ChipState::save(&self.board.vm)?)?;
         tree.put(POWER, Kind::PowerManagement, &self.power.save())?;
-        tree.put(SERIAL, Kind::Serial, &self.fixed.serial.save())?;
+        self.fixed.serial.save(&terminals.serial, &mut tree)?;
         tree.put(HOST, Kind::PciHost, &self.fixed.host.save())?;
         tree.put(SLOTS, Kind::PciSlots, &self.fixed.slots.save())?;
         tree.put(CPUS, Kind::Processors, &self.fixed.cpus.save())?;
@@ -147,12 +145,7 @@ impl Machine {
         if let Some(watchdog) = &self.board.watchdog {
             tree.put(watchdog::NAME, Kind::Watchdog, &watchdog.save())?;
         }
-        for (id, line) in [
-            (SERIAL_LINE, &terminals.serial),
-            (CONSOLE_LINE, &terminals.console),
-        ] {
-            tree.put(id, Kind::Terminal, &line.save())?;
-        }
+        tree.put(CONSOLE_LINE, Kind::Terminal, &terminals.console.save())?;
         Ok(tree)
     }
 
@@ -417,15 +410,9 @@ impl Shell {
         let damaged = |id: &str, problem| Error::Device(id.to_owned(), problem);
         let power = tree.take(POWER, Kind::PowerManagement)?;
         self.power.restore(power, elapsed);
-        for (id, line) in [
-            (SERIAL_LINE, &terminals.serial),
-            (CONSOLE_LINE, &terminals.console),
-        ] {
-            line.restore(&tree.take(id, Kind::Terminal)?);
-        }
-        if !self.fixed.serial.restore(tree.take(SERIAL, Kind::Serial)?) {
-            return Err(damaged(SERIAL, "it holds more input than it can"));
-        }
+        self.fixed.serial.restore(&terminals.serial, tree)?;
+        let line = tree.take(CONSOLE_LINE, Kind::Terminal)?;
+        terminals.console.restore(&line);
         for Placed { id, device, .. } in &self.board.devices {
             let saved = tree.take(&device_id(id), Kind::VirtioPci)?;
             device.restore(saved).map_err(|e| damaged(id, e))?;

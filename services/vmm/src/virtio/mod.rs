@@ -10,6 +10,7 @@
 
 pub mod balloon;
 pub mod block;
+pub mod budget;
 pub mod chain;
 pub mod console;
 pub mod delegated;
@@ -27,6 +28,7 @@ pub(crate) mod testing;
 pub mod transport;
 pub mod vhost;
 pub mod vhost_user;
+mod wake;
 pub mod worker;
 
 /// Feature bit every modern device has.

@@ -150,6 +150,21 @@ pub const CPU_EJECTOR: &[u8] = &[
     0xeb, 0xd7, // jmp look
 ];
 
+/// A guest on the second serial port. It prints `2` there, then echoes what is typed.
+pub const SECOND: &[u8] = &[
+    0x66, 0xba, 0xf8, 0x02, // mov dx, 0x2f8
+    0xb0, b'2', // mov al, '2'
+    0xee, // out dx, al
+    0x66, 0xba, 0xfd, 0x02, // wait: mov dx, 0x2fd
+    0xec, // in al, dx
+    0xa8, 0x01, // test al, 1
+    0x74, 0xf7, // jz wait
+    0x66, 0xba, 0xf8, 0x02, // mov dx, 0x2f8
+    0xec, // in al, dx
+    0xee, // out dx, al
+    0xeb, 0xef, // jmp wait
+];
+
 /// A bzImage whose 64-bit entry is `guest`.
 fn kernel(guest: &[u8]) -> File {
     const SETUP: usize = 1024;
@@ -203,6 +218,8 @@ pub struct Setup {
     pub disk: u64,
     /// More disks, raw.
     pub more: Vec<(&'static str, File)>,
+    /// Whether it has a second serial port.
+    pub second_port: bool,
     /// The state it goes on from.
     pub restore: Option<OwnedFd>,
 }
@@ -218,6 +235,7 @@ impl Default for Setup {
             cpu: CpuSpec::default(),
             disk: 1 << 20,
             more: Vec::new(),
+            second_port: false,
             restore: None,
         }
     }
@@ -259,6 +277,11 @@ impl Setup {
             disks.push(Disk::raw(id, Slot(fds.len())));
             fds.push(image.into());
         }
+        let mut more_serial = [None; 3];
+        if self.second_port {
+            more_serial[0] = Some(Slot(fds.len()));
+            fds.push(listen("serial1").into());
+        }
         let restore = self.restore.is_some().then_some(Slot(fds.len()));
         fds.extend(self.restore);
         let machine = MachineSpec {
@@ -272,6 +295,7 @@ impl Setup {
             kvm: Slot(0),
             control: Slot(1),
             serial: Slot(2),
+            more_serial,
             console: None,
             cpu: self.cpu,
             agent: None,
@@ -290,6 +314,7 @@ impl Setup {
             nics: Vec::new(),
             shares: Vec::new(),
             rng: Some(Slot(5)),
+            rng_limit: None,
             passthrough: None,
             tpm: None,
             watchdog: None,
@@ -341,6 +366,11 @@ impl Monitor {
     /// Connects to the serial port.
     pub fn serial(&self) -> UnixStream {
         self.connect("serial")
+    }
+
+    /// Connects to the second serial port.
+    pub fn second_serial(&self) -> UnixStream {
+        self.connect("serial1")
     }
 
     /// Connects to the screen.

@@ -13,9 +13,10 @@ use crate::devices::cpus::LEN as CPUS_LEN;
 use crate::devices::{fwcfg, pm, rtc, serial};
 use crate::machine::layout::{
     CPUS_PORT, ECAM, ECAM_SIZE, FW_CFG_PORT, HOTPLUG_PORT, I8042_PORT, KEYBOARD_IRQ, KEYBOARD_PORT,
-    MOUSE_IRQ, PCI_CONFIG_PORT, PM_PORT, RTC_PORT, SERIAL_IRQ, SERIAL_PORT, SLEEP_OFF,
-    high_pci_window, intx_line, pci_windows,
+    MOUSE_IRQ, PCI_CONFIG_PORT, PM_PORT, RTC_PORT, SLEEP_OFF, SerialPlace, high_pci_window,
+    intx_line, pci_windows,
 };
+use crate::machine::serial::{MorePorts, is_shared, places};
 use crate::pci::host::DEVICES;
 use crate::pci::hotplug::LEN as HOTPLUG_LEN;
 use crate::tpm::crb;
@@ -23,7 +24,7 @@ use crate::tpm::crb;
 /// The table.
 pub(super) fn table(profile: Profile) -> Sdt {
     let mut devices = pci_root(profile);
-    devices.extend(serial_port());
+    devices.extend(serial_ports(profile.more_serial));
     devices.extend(board_resources());
     if profile.cpus_come {
         devices.extend(cpus::container(profile.vcpus));
@@ -108,13 +109,18 @@ fn interrupt_routes() -> PackageBuilder {
     routes
 }
 
-/// A device with a Plug and Play identifier and fixed resources.
+/// A device with a Plug and Play identifier and fixed resources, the only one of its kind.
 fn device(name: &str, id: &str, list: &[&dyn Aml]) -> Vec<u8> {
+    one_of(name, id, 0, list)
+}
+
+/// The same, one of several.
+fn one_of(name: &str, id: &str, number: u8, list: &[&dyn Aml]) -> Vec<u8> {
     bytes(&Device::new(
         name.into(),
         vec![
             &Name::new("_HID".into(), &EISAName::new(id)),
-            &Name::new("_UID".into(), &0u8),
+            &Name::new("_UID".into(), &number),
             &Name::new("_CRS".into(), &resources(list)),
         ],
     ))
@@ -125,9 +131,15 @@ fn edge(line: u32) -> Interrupt {
     Interrupt::new(true, true, false, false, line)
 }
 
-fn serial_port() -> Vec<u8> {
-    let ports = IO::new(SERIAL_PORT, SERIAL_PORT, 1, serial::LEN as u8);
-    device("COM1", "PNP0501", &[&ports, &edge(SERIAL_IRQ)])
+fn serial_ports(more: MorePorts) -> Vec<u8> {
+    let port = |(number, place): (usize, SerialPlace)| {
+        let ports = IO::new(place.port, place.port, 1, serial::LEN as u8);
+        let shared = is_shared(place, more);
+        let line = Interrupt::new(true, true, false, shared, place.irq);
+        let name = format!("COM{}", number + 1);
+        one_of(&name, "PNP0501", number as u8, &[&ports, &line])
+    };
+    places(more).flat_map(port).collect()
 }
 
 fn keyboard() -> Vec<u8> {

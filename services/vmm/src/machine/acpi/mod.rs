@@ -26,6 +26,7 @@ use super::layout::{
     SCI_IRQ, Span,
 };
 use super::memory::Memory;
+use super::serial::MorePorts;
 use crate::devices::pm;
 use crate::tpm::crb;
 
@@ -76,6 +77,8 @@ pub struct Profile {
     pub tpm: bool,
     /// Whether it has devices of the host, whose memory may be larger than what fits below 4 GiB.
     pub host_devices: bool,
+    /// Which serial ports it has beside the first.
+    pub more_serial: MorePorts,
 }
 
 /// Tables whose pointers count from the start of [`Tables::body`] and whose sums are zero.

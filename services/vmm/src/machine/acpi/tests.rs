@@ -30,6 +30,7 @@ pub(super) fn profile(vcpus: u8, firmware: bool) -> Profile {
         firmware,
         tpm: false,
         host_devices: false,
+        more_serial: [false; 3],
     }
 }
 
@@ -81,6 +82,48 @@ fn a_module_has_a_table_and_a_device() {
     assert_eq!(tpm2[40..48], 0xfed4_0040u64.to_le_bytes());
     assert_eq!(dword(tpm2, 48), 7);
     assert!(body.windows(8).any(|w| w == b"MSFT0101"));
+}
+
+/// Ports that share an interrupt say so; a machine with one port has its entry as ever.
+#[test]
+fn every_serial_port_has_an_entry_with_a_number_of_its_own() {
+    let has = |more_serial, wanted: &[u8]| {
+        let profile = Profile {
+            more_serial,
+            ..profile(1, false)
+        };
+        let body = build(profile).body;
+        body.windows(wanted.len()).any(|w| w == wanted)
+    };
+    // I/O ports, then an interrupt: edge, exclusive or shared.
+    let uses = |port: u16, flags: u8, irq: u8| {
+        let [low, high] = port.to_le_bytes();
+        let ports = [0x47, 1, low, high, low, high, 1, 8];
+        [&ports[..], &[0x89, 6, 0, flags, 1, irq, 0, 0, 0]].concat()
+    };
+    for (index, (name, port, irq)) in [
+        (b"COM1", 0x3f8, 4),
+        (b"COM2", 0x2f8, 3),
+        (b"COM3", 0x3e8, 4),
+        (b"COM4", 0x2e8, 3),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let first = index == 0;
+        assert_eq!(has([false; 3], name), first);
+        assert!(has([true; 3], name));
+        assert!(has([true; 3], &uses(port, 0b1011, irq)), "{port:#x}");
+        assert_eq!(has([false; 3], &uses(port, 0b0011, irq)), first);
+        let number: &[u8] = match index {
+            0 => b"_UID\0",
+            1 => b"_UID\x01",
+            2 => b"_UID\x0a\x02",
+            _ => b"_UID\x0a\x03",
+        };
+        let entry = [&b"\x08_HID\x0c\x41\xd0\x05\x01\x08"[..], number].concat();
+        assert!(has([true; 3], &entry), "{index}");
+    }
 }
 
 /// What a guest's interpreter reads of a slot, for both kinds of boot.

@@ -14,7 +14,6 @@
 mod config;
 mod linger;
 mod request;
-mod wake;
 
 use std::collections::VecDeque;
 use std::io;
@@ -27,12 +26,12 @@ use std::time::Instant;
 use basalt_model::disk::Limits;
 
 use super::chain::Spans;
+use super::wake::Wake;
 use super::worker::{Backend, BrokenQueue, Live, Stopped};
 use crate::disk::limits::{Direction, Throttle};
 use crate::disk::{self, Disk, Done, Operation};
 use linger::Linger;
 use request::{Failure, Parsed, Reader, Work};
-use wake::Wake;
 
 pub use config::{capacity, description};
 

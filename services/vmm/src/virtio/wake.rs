@@ -1,5 +1,5 @@
-//! One descriptor that stands for everything a block device waits for beside its queues: the
-//! disk's completions, and the time at which its limits let the next request pass.
+//! One descriptor that stands for everything a device waits for beside its queues: a disk's
+//! completions, and the time at which its limits let the next request pass.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
