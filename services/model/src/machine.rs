@@ -53,6 +53,10 @@ pub struct MachineSpec {
     /// keeps the room that it had.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_max_mib: Option<u64>,
+    /// Size in MiB of the huge pages that the memory is made of, 2 or 1024, when they are not usual ones. The
+    /// memory is a multiple of it and for good; the balloon, if there is one, takes none of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hugepages_mib: Option<u64>,
     /// MiB that the guest is to use at first and give the others back, when it has a balloon.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub balloon: Option<u64>,

@@ -11,6 +11,7 @@ pub mod disk;
 pub mod firmware;
 pub mod hostpci;
 pub mod hotplug;
+pub mod memory;
 pub mod net;
 pub mod virtiofs;
 
@@ -30,6 +31,7 @@ use firmware::Bios;
 pub use firmware::{EfiDisk, Smbios, SmbiosText, SystemUuid, TpmState};
 use hostpci::HostPci;
 use hotplug::{Hotplug, HotplugKind};
+pub use memory::HugePages;
 pub use net::QemuNet;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -112,8 +114,17 @@ config! {
         /// Guest agent: with `1` the guest has its port, and shutdowns go through an agent that answers.
         agent "agent": QemuAgent,
         /// Memory in MiB that the guest is asked to make do with, through its balloon (default: all of
-        /// `memory`); `0` for no balloon.
+        /// `memory`); `0` for no balloon. With `hugepages` the guest keeps all of its memory, and the balloon
+        /// only tells how it uses it.
         balloon "balloon": Int<0, 4194304>,
+        /// Size in MiB of the host's huge pages that the memory is made of: `2`, `1024`, or `any` for 1024 where
+        /// processor, `memory` and free pages allow it, and 2 otherwise. `memory` is a multiple of it. All
+        /// of the memory is taken from the host at the start, and does not change while the machine runs;
+        /// 1024 does not go with Secure Boot.
+        hugepages "hugepages": HugePages,
+        /// Keep huge pages that were made for the machine after it ended, so that it, or another, finds them
+        /// at its next start (default off).
+        keephugepages "keephugepages": bool,
         /// Memory nodes; no effect.
         numa "numa": bool,
         /// Pointer that knows its place on the screen (default on).
@@ -186,8 +197,6 @@ pub enum Vga {
 }
 
 impl QemuConfig {
-    /// The memory of a machine that names none, in MiB.
-    pub const DEFAULT_MEMORY: u64 = 512;
     /// The command line of a kernel that is given none.
     pub const DEFAULT_CMDLINE: &'static str = "console=ttyS0 root=/dev/vda rw";
 
@@ -221,28 +230,9 @@ impl QemuConfig {
         matches!(kind, "wvista" | "w2k8") || kind.starts_with("win")
     }
 
-    /// What the guest is to make do with in MiB, if it has a balloon.
-    pub fn balloon_mib(&self) -> Option<u64> {
-        let memory = self.memory_mib();
-        if !self.hostpci.is_empty() {
-            // Devices of the host reach all of it.
-            return None;
-        }
-        match self.balloon.map(Int::get) {
-            None => Some(memory),
-            Some(0) => None,
-            Some(mib) => Some(mib.min(memory)),
-        }
-    }
-
     /// Whether the guest has the agent's port.
     pub fn has_agent(&self) -> bool {
         self.agent.as_ref().is_some_and(|agent| agent.enabled)
-    }
-
-    /// Memory in MiB.
-    pub fn memory_mib(&self) -> u64 {
-        self.memory.map_or(Self::DEFAULT_MEMORY, Int::get)
     }
 
     /// Most virtual CPUs: what cores and sockets make.

@@ -14,6 +14,7 @@ mod disks;
 mod error;
 pub mod firmware;
 mod hotplug;
+mod hugepages;
 mod machines;
 mod memory;
 mod passthrough;

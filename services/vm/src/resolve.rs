@@ -3,6 +3,7 @@
 use crate::disks;
 use crate::error::{Result, VmError, io};
 use crate::firmware;
+use crate::hugepages::Pages;
 use crate::memory;
 use crate::processors::{self, check_affinity};
 use crate::shares::Server;
@@ -10,7 +11,6 @@ use crate::tpm;
 use basalt_model::field::FieldErrors;
 use basalt_model::machine::{Adapter, Boot, Display, MachineSpec, Nic, PROTOCOL, Slot};
 use basalt_model::network::InterfaceName;
-use basalt_model::qemu::hotplug::HotplugKind;
 use basalt_model::qemu::{EfiDisk, QemuConfig, QemuNet, Vga};
 use basalt_model::storage::VolumeId;
 use basalt_model::vmid::Vmid;
@@ -72,6 +72,8 @@ pub struct Resolved {
     pub(crate) servers: Vec<Server>,
     /// What its unit may use of the host's processors.
     pub(crate) processors: Vec<Property>,
+    /// Huge pages that its memory is to be made of.
+    pub(crate) pages: Option<Pages>,
 }
 
 impl Resolved {
@@ -108,6 +110,7 @@ pub async fn resolve(
     let wrong = |field: &'static str| move |text| VmError::Config(FieldErrors::one(field, text));
     let cpu = config.cpu_spec().map_err(wrong("cpu"))?;
     check_affinity(config).map_err(wrong("affinity"))?;
+    let pages = Pages::of(config).map_err(VmError::Config)?;
     let mut slots = Slots::default();
     let kvm = slots.add(device("/dev/kvm")?);
     let control = slots.add(listen(&control_socket(run, vmid))?);
@@ -133,6 +136,8 @@ pub async fn resolve(
         cpu,
         memory_mib: config.memory_mib(),
         memory_max_mib: memory::most_mib(config),
+        // Chosen when it starts, by what the host has.
+        hugepages_mib: None,
         balloon: config.balloon_mib(),
         kvm,
         control,
@@ -158,6 +163,7 @@ pub async fn resolve(
         tpm: emulator,
         servers: Vec::new(),
         processors: processors::settings(config),
+        pages,
     })
 }
 
@@ -232,7 +238,7 @@ fn check(config: &QemuConfig) -> std::result::Result<(), FieldErrors> {
     }
     let disks = config.disks().into_iter();
     let disks = disks.filter(|(_, disk)| !QemuConfig::is_optical(disk));
-    if config.hotplugs(HotplugKind::Memory) && disks.count() > DISKS_BESIDE_MEMORY {
+    if memory::most_mib(config).is_some() && disks.count() > DISKS_BESIDE_MEMORY {
         let most = DISKS_BESIDE_MEMORY;
         let text = format!("with more than {most} disks no memory can come: leave 'memory' out");
         errors.add("hotplug", text);

@@ -24,12 +24,13 @@ use basalt_model::watchdog::WatchdogAction;
 
 use crate::disk::Image;
 use crate::disk::ring::Rings;
+use crate::machine::backing::Backing;
 use crate::machine::blocks::Blocks;
 use crate::machine::cpuid::Offer;
 use crate::machine::layout::{
     DISK_SLOTS, MEMORY_SLOT, NIC_SLOTS, SHARE_SLOTS, Span, WATCHDOG_SLOT, room_for_blocks,
 };
-use crate::machine::memory::{self, Extent};
+use crate::machine::memory::{self, Extent, Memory};
 use crate::tpm::emulator::Emulator;
 use crate::tpm::store::Store;
 use crate::tpm::{self, Module};
@@ -178,8 +179,8 @@ pub struct Resources {
     pub nics: Vec<NicResource>,
     /// Shared directories in order.
     pub shares: Vec<ShareResource>,
-    /// What memory lies in that their servers map, too.
-    pub shared_memory: Option<File>,
+    /// What memory lies in that their servers map, too, or that is made of huge pages.
+    pub backing: Option<Backing>,
     /// Rings for the disks that may come.
     pub rings: Rings,
     /// The balloon.
@@ -279,9 +280,11 @@ impl Resources {
             None => PassthroughResource::default(),
         };
         let memory = spec.memory_mib << 20;
-        let balloon = spec
-            .balloon
-            .map(|mib| Arc::new(Levers::new(memory, mib << 20)));
+        let huge = spec.hugepages_mib.is_some();
+        let balloon = spec.balloon.map(|mib| match huge {
+            true => Arc::new(Levers::fixed(memory)),
+            false => Arc::new(Levers::new(memory, mib << 20)),
+        });
         let restore = spec
             .restore
             .map(|slot| delivery.file("restore", slot))
@@ -294,9 +297,14 @@ impl Resources {
         let blocks = most.map(|most| blocks(memory, most - memory, &kvm));
         let blocks = blocks.transpose()?.flatten();
         let room = blocks.as_ref().map(|blocks| blocks.room());
-        let shared_memory = (!shares.is_empty()).then(|| memory::share(memory, room));
-        let shared_memory = shared_memory.transpose();
-        let shared_memory = shared_memory.map_err(|e| invalid("memory_mib", e.to_string()))?;
+        let backing = match spec.hugepages_mib {
+            Some(mib) => Some(huge_pages(memory, mib)?),
+            None if shares.is_empty() => None,
+            None => {
+                let backing = Backing::shared(memory, room);
+                Some(backing.map_err(|e| invalid("memory_mib", e.to_string()))?)
+            }
+        };
         delivery.finish()?;
         let resources = Self {
             name: spec.name,
@@ -314,7 +322,7 @@ impl Resources {
             drives,
             nics,
             shares,
-            shared_memory,
+            backing,
             rings,
             balloon,
             rng,
@@ -344,6 +352,15 @@ impl Resources {
     /// Where memory that may come lies.
     pub fn room(&self) -> Option<Span> {
         self.blocks.as_ref().map(|blocks| blocks.room())
+    }
+
+    /// Fresh memory, which is zero.
+    pub fn reserve_memory(&self) -> Result<Arc<Memory>, memory::Error> {
+        let (extent, room) = (self.extent(), self.room());
+        match &self.backing {
+            Some(backing) => backing.reserve(extent, room),
+            None => memory::reserve_with_room(extent, room),
+        }
     }
 
     /// Takes over how much memory a saved machine had at its start, and its room for more, which
@@ -388,7 +405,7 @@ impl Resources {
         let workers = self.nics.iter().filter_map(|n| n.vhost.as_ref());
         all.extend(workers.flat_map(|worker| worker.descriptors()));
         all.extend(self.shares.iter().flat_map(|s| s.server.descriptors()));
-        all.extend(self.shared_memory.iter().map(AsRawFd::as_raw_fd));
+        all.extend(self.backing.iter().map(Backing::descriptor));
         all.extend(self.rings.descriptors());
         all.extend(self.passthrough.descriptors());
         all.extend(self.rng.iter().map(|f| f.as_fd().as_raw_fd()));
@@ -493,6 +510,15 @@ fn blocks(memory: u64, most: u64, kvm: &kvm_ioctls::Kvm) -> Result<Option<Arc<Bl
     let offer = Offer::of(kvm).map_err(|e| invalid("kvm", e.to_string()))?;
     let room = room_for_blocks(memory, most, offer.address_bits());
     Ok(room.map(|room| Arc::new(Blocks::new(memory, room))))
+}
+
+/// What a memory of so many bytes lies in that is made of huge pages of `mib` MiB.
+fn huge_pages(memory: u64, mib: u64) -> Result<Backing, Error> {
+    Backing::huge(memory, mib).map_err(|error| {
+        let pages = (memory >> 20) / mib;
+        let text = format!("the host does not give {pages} pages of {mib} MiB: {error}");
+        invalid("hugepages_mib", text)
+    })
 }
 
 fn open_kvm(fd: OwnedFd) -> Result<kvm_ioctls::Kvm, Error> {

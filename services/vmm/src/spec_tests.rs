@@ -17,6 +17,7 @@ fn spec() -> MachineSpec {
         plugged: None,
         memory_mib: 64,
         memory_max_mib: None,
+        hugepages_mib: None,
         kvm: Slot(0),
         control: Slot(1),
         serial: Slot(2),
@@ -81,7 +82,7 @@ fn refused(spec: MachineSpec, descriptors: Vec<OwnedFd>) -> String {
 #[test]
 fn bounds_are_checked_and_named() {
     type Change = fn(&mut MachineSpec);
-    let cases: [(&str, Change); 14] = [
+    let cases: [(&str, Change); 18] = [
         ("protocol", |s| s.protocol = 99),
         ("vcpus", |s| s.vcpus = 0),
         ("vcpus", |s| s.vcpus = 65),
@@ -100,6 +101,20 @@ fn bounds_are_checked_and_named() {
         ("memory_mib", |s| s.memory_mib = u64::MAX),
         ("memory_max_mib", |s| s.memory_max_mib = Some(63)),
         ("memory_max_mib", |s| s.memory_max_mib = Some(u64::MAX)),
+        ("hugepages_mib", |s| s.hugepages_mib = Some(4)),
+        ("hugepages_mib", |s| s.hugepages_mib = Some(1024)),
+        ("hugepages_mib", |s| {
+            (s.hugepages_mib, s.memory_max_mib) = (Some(2), Some(128));
+        }),
+        ("hugepages_mib", |s| {
+            (s.memory_mib, s.hugepages_mib) = (1024, Some(1024));
+            s.boot = Boot::Firmware {
+                code: Slot(3),
+                vars: Slot(4),
+                order: Vec::new(),
+                smm: true,
+            };
+        }),
         ("disks", |s| s.disks = vec![disk(4); 17]),
         ("nics", |s| s.nics = vec![nic([2, 0, 0, 0, 0, 1]); 10]),
         ("net0", |s| s.nics = vec![nic([3, 0, 0, 0, 0, 1])]),

@@ -197,6 +197,11 @@ pub async fn settle(
         let text = format!("it is more than the memory, {memory} MiB");
         errors.add("balloon", text);
     }
+    if let Err(wrong) = config.huge_page_sizes() {
+        for (field, text) in wrong.0 {
+            errors.add(field, text);
+        }
+    }
     hostpci::settle(&mut errors, config);
     if old.is_none() && config.smbios1.is_none() {
         config.smbios1 = Some(random_identity()?);

@@ -4,6 +4,7 @@
 //! them is in [`acpi`] and [`boot`].
 
 pub mod acpi;
+pub mod backing;
 pub mod blocks;
 mod board;
 pub mod boot;
@@ -207,11 +208,7 @@ impl Machine {
         if let Some(blocks) = &resources.blocks {
             blocks.clear();
         }
-        let (extent, room) = (resources.extent(), resources.room());
-        let memory = match &resources.shared_memory {
-            Some(file) => memory::reserve_shared(extent, room, file)?,
-            None => memory::reserve_with_room(extent, room)?,
-        };
+        let memory = resources.reserve_memory()?;
         let profile = profile(resources, &offer);
         let entry = load_kernel(resources, &memory, profile)?;
         let shell = Shell::build(resources, terminals, memory, profile)?;

@@ -18,7 +18,7 @@ use vm_memory::GuestMemoryBackend;
 use super::blocks::{Blocks, BlocksState};
 use super::board::Placed;
 use super::firmware::Firmware;
-use super::memory::{self, DirtyLog, Memory};
+use super::memory::{DirtyLog, Memory};
 use super::spaces::Spaces;
 use super::vcpu::Vcpus;
 use super::{Machine, Shell, Terminals, cpuid, create_vcpu, hyperv, profile, reclaim};
@@ -226,7 +226,9 @@ impl Machine {
         if saved != present {
             return Err(memory_differs(saved, present).into());
         }
-        let memory = file::load(state, resources.extent(), blocks).map_err(Error::File)?;
+        let backing = resources.backing.as_ref();
+        let memory = file::load(state, resources.extent(), blocks, backing);
+        let memory = memory.map_err(Error::File)?;
         outline.place(resources)?;
         Self::restore(resources, terminals, memory, tree)
     }
@@ -258,7 +260,7 @@ impl Machine {
         resources: &mut Resources,
     ) -> Result<Arc<Memory>, super::Error> {
         outline.adopt_memory(resources)?;
-        let memory = memory::reserve_with_room(resources.extent(), resources.room())?;
+        let memory = resources.reserve_memory()?;
         outline.check_size(resources, &memory)?;
         outline.place(resources)?;
         Ok(memory)

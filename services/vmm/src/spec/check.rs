@@ -1,5 +1,6 @@
 //! What the values of a specification may be, whatever its descriptors are.
 
+use crate::machine::layout::TSEG_MIB;
 use basalt_model::disk::{ImageFormat, MAX_BACKING};
 use basalt_model::machine::{Boot, Disk, MAX_QUEUES, MachineSpec, Nic, PROTOCOL, SHARE_TAG};
 use basalt_model::passthrough::Passthrough;
@@ -10,6 +11,9 @@ use super::{
     Error, MAX_DISKS, MAX_DRIVES, MAX_MEMORY_MIB, MAX_NICS, MAX_SERIAL, MAX_SHARES, MAX_VCPUS,
     MIN_FIRMWARE_MEMORY_MIB, MIN_MEMORY_MIB, invalid,
 };
+
+/// Sizes of huge pages in MiB. The memory below 4 GiB ends at a multiple of either.
+const HUGE_PAGES_MIB: [u64; 2] = [2, 1024];
 
 /// Why a machine with a shared directory is neither saved nor moved: what its guest has open there is
 /// known to the program that serves it alone.
@@ -60,6 +64,9 @@ pub(super) fn bounds(spec: &MachineSpec) -> Result<(), Error> {
         let range = format!("1 to {}", spec.memory_mib);
         return Err(invalid("balloon", format!("{mib} is not {range}")));
     }
+    if let Some(mib) = spec.hugepages_mib {
+        huge_pages(spec, mib)?;
+    }
     if let Boot::Firmware { smm: true, .. } = spec.boot
         && spec.plugged.is_some()
     {
@@ -100,6 +107,27 @@ pub(super) fn smm(kvm: &Kvm) -> Result<(), Error> {
              say pre-enrolled-keys=0",
         )),
     }
+}
+
+/// Checks whether the memory can be made of huge pages of `mib` MiB.
+fn huge_pages(spec: &MachineSpec, mib: u64) -> Result<(), Error> {
+    let wrong = |problem: String| Err(invalid("hugepages_mib", problem));
+    if !HUGE_PAGES_MIB.contains(&mib) {
+        return wrong(format!("there are no pages of {mib} MiB"));
+    }
+    let mut pieces = vec![spec.memory_mib];
+    if let Boot::Firmware { smm: true, .. } = spec.boot {
+        pieces.push(TSEG_MIB.into());
+    }
+    if let Some(piece) = pieces.iter().find(|piece| !piece.is_multiple_of(mib)) {
+        return wrong(format!(
+            "{piece} MiB of memory are not made of pages of {mib}"
+        ));
+    }
+    if spec.memory_max_mib.is_some() {
+        return wrong("memory that is made of huge pages cannot come and go".to_owned());
+    }
+    Ok(())
 }
 
 /// Checks the shared directories, which take places that disks leave.

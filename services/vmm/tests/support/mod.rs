@@ -193,6 +193,8 @@ pub struct Setup {
     pub memory_mib: u64,
     /// Most memory, if more may come.
     pub memory_max_mib: Option<u64>,
+    /// Size of its pages, when they are huge.
+    pub hugepages_mib: Option<u64>,
     /// Its virtual CPUs.
     pub vcpus: u8,
     /// Those of them that are there from the start, if others may come.
@@ -213,6 +215,7 @@ impl Default for Setup {
             guest: GUEST,
             memory_mib: 64,
             memory_max_mib: None,
+            hugepages_mib: None,
             vcpus: 2,
             plugged: None,
             cpu: CpuSpec::default(),
@@ -269,6 +272,7 @@ impl Setup {
             plugged: self.plugged,
             memory_mib: self.memory_mib,
             memory_max_mib: self.memory_max_mib,
+            hugepages_mib: self.hugepages_mib,
             kvm: Slot(0),
             control: Slot(1),
             serial: Slot(2),
