@@ -16,6 +16,7 @@ use crate::disk::{
     Backing, CacheMode, ChangeMedia, ImageFormat, Limits, Optical, PauseReason, ResizeDisk,
 };
 use crate::hotplug::{MemoryStatus, NewDevice, RemoveDevice, SetMemory, SetVcpus};
+use crate::numa::Numa;
 use crate::passthrough::Passthrough;
 use crate::watchdog::WatchdogAction;
 use serde::{Deserialize, Serialize};
@@ -57,6 +58,10 @@ pub struct MachineSpec {
     /// memory is a multiple of it and for good; the balloon, if there is one, takes none of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hugepages_mib: Option<u64>,
+    /// Sockets and nodes of memory and virtual CPUs, when the guest sees more than one of each. One that goes
+    /// on from a saved state was told of the same, or of none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub numa: Option<Numa>,
     /// MiB that the guest is to use at first and give the others back, when it has a balloon.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub balloon: Option<u64>,

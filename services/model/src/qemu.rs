@@ -13,6 +13,7 @@ pub mod hostpci;
 pub mod hotplug;
 pub mod memory;
 pub mod net;
+pub mod numa;
 pub mod virtiofs;
 
 use crate::config;
@@ -33,6 +34,7 @@ use hostpci::HostPci;
 use hotplug::{Hotplug, HotplugKind};
 pub use memory::HugePages;
 pub use net::QemuNet;
+use numa::NumaNode;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -125,7 +127,8 @@ config! {
         /// Keep huge pages that were made for the machine after it ended, so that it, or another, finds them
         /// at its next start (default off).
         keephugepages "keephugepages": bool,
-        /// Memory nodes; no effect.
+        /// Whether the guest sees nodes of memory and processors (default off): those that `numa[n]` name, or one
+        /// for every socket, with equal parts of both.
         numa "numa": bool,
         /// Pointer that knows its place on the screen (default on).
         tablet "tablet": bool,
@@ -176,6 +179,10 @@ config! {
         /// balloon, its memory does not change while it runs, and it can be neither suspended to disk nor
         /// moved.
         hostpci "hostpci" ..= 15: HostPci,
+        /// Node of memory and processors, with `numa`: `cpus=0-3;8,memory=MIB`. All of them together have all of
+        /// `memory` and every processor once. `hostnodes=0;1,policy=bind` takes the memory from nodes of the
+        /// host (`bind`: no others, `preferred`: others when they have none, `interleave`: in turn).
+        numa_nodes "numa" ..= 7: NumaNode,
         /// cloud-init: addresses of the network card of the same number (default `ip=dhcp`).
         ipconfig "ipconfig" ..= 31: IpConfig,
         /// Volume of the machine that no disk uses.
@@ -235,9 +242,14 @@ impl QemuConfig {
         self.agent.as_ref().is_some_and(|agent| agent.enabled)
     }
 
+    /// Sockets.
+    pub fn sockets(&self) -> u64 {
+        self.sockets.map_or(1, Int::get)
+    }
+
     /// Most virtual CPUs: what cores and sockets make.
     pub fn max_vcpus(&self) -> u64 {
-        self.cores.map_or(1, Int::get) * self.sockets.map_or(1, Int::get)
+        self.cores.map_or(1, Int::get) * self.sockets()
     }
 
     /// Virtual CPUs that are there.

@@ -11,36 +11,19 @@
 
 use crate::error::{Result, VmError, io};
 use crate::machines::Machines;
+use crate::pages::{Pages, Share};
 use basalt_model::field::FieldErrors;
-use basalt_model::qemu::QemuConfig;
 use basalt_model::vmid::Vmid;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-/// Where the kernel has its pools.
+/// Where the kernel has its pools, and those of every node.
 const KERNEL: &str = "/sys/kernel/mm/hugepages";
+const NODES: &str = "/sys/devices/system/node";
 /// Name of the note on a pool, and of the one on what a machine has.
 const NOTE: &str = "hugepages.json";
-
-/// Huge pages that a machine is to have.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Pages {
-    /// Sizes in MiB, the wanted one first.
-    pub(crate) sizes: Vec<u64>,
-    /// Whether the host keeps those that it made.
-    pub(crate) keep: bool,
-}
-
-impl Pages {
-    /// Those of a machine with `config`; none when it has usual ones.
-    pub(crate) fn of(config: &QemuConfig) -> std::result::Result<Option<Self>, FieldErrors> {
-        let sizes = config.huge_page_sizes()?;
-        let keep = config.keephugepages == Some(true);
-        Ok((!sizes.is_empty()).then_some(Self { sizes, keep }))
-    }
-}
 
 /// What a machine was given, for as long as it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,6 +76,7 @@ impl Figures {
 #[derive(Debug, Clone)]
 pub(crate) struct Pool {
     kernel: PathBuf,
+    nodes: PathBuf,
     run: PathBuf,
 }
 
@@ -101,21 +85,22 @@ impl Pool {
     pub(crate) fn new(run: &Path) -> Self {
         Self {
             kernel: KERNEL.into(),
+            nodes: NODES.into(),
             run: run.into(),
         }
     }
 
     fn file(&self, mib: u64, name: &str) -> PathBuf {
-        let folder = format!("hugepages-{}kB", mib << 10);
-        self.kernel.join(folder).join(name)
+        self.kernel.join(folder(mib)).join(name)
+    }
+
+    fn file_of(&self, node: u16, mib: u64, name: &str) -> PathBuf {
+        let node = self.nodes.join(format!("node{node}")).join("hugepages");
+        node.join(folder(mib)).join(name)
     }
 
     fn number(&self, mib: u64, name: &str) -> Result<u64> {
-        let path = self.file(mib, name);
-        let what = || format!("reading {}", path.display());
-        let text = fs::read_to_string(&path).map_err(io(what()))?;
-        let number = text.trim().parse();
-        number.map_err(|error| io(what())(std::io::Error::other(error)))
+        read_number(&self.file(mib, name))
     }
 
     fn figures(&self, mib: u64) -> Result<Figures> {
@@ -129,9 +114,27 @@ impl Pool {
 
     /// Makes a pool so large, as far as the kernel finds pages.
     fn resize(&self, mib: u64, pages: u64) -> Result<()> {
-        let path = self.file(mib, "nr_hugepages");
-        let what = format!("writing {pages} to {}", path.display());
-        fs::write(&path, pages.to_string()).map_err(io(what))
+        write_number(&self.file(mib, "nr_hugepages"), pages)
+    }
+
+    /// Makes the pools of nodes larger that have too few pages of a machine's; says how many one lacks that must
+    /// give them.
+    fn make_on_nodes(&self, mib: u64, shares: &[Share]) -> Result<Option<(u16, u64)>> {
+        for share in shares {
+            let pages = share.mib.div_ceil(mib);
+            let free = || read_number(&self.file_of(share.node, mib, "free_hugepages"));
+            let missing = pages.saturating_sub(free()?);
+            if missing == 0 {
+                continue;
+            }
+            let pool = self.file_of(share.node, mib, "nr_hugepages");
+            write_number(&pool, read_number(&pool)? + missing)?;
+            let missing = share.must.div_ceil(mib).saturating_sub(free()?);
+            if missing > 0 {
+                return Ok(Some((share.node, missing)));
+            }
+        }
+        Ok(None)
     }
 
     fn note(&self) -> PathBuf {
@@ -167,7 +170,7 @@ impl Pool {
                 pages: memory / mib,
                 keep: pages.keep,
             };
-            match self.make(given) {
+            match self.make(given, &pages.shares) {
                 Ok(()) => {
                     write(&self.note_of(vmid), &given)?;
                     return Ok(*mib);
@@ -179,34 +182,43 @@ impl Pool {
         Err(failure.unwrap_or_else(|| VmError::Config(none())))
     }
 
-    fn make(&self, Given { mib, pages, .. }: Given) -> Result<()> {
+    fn make(&self, Given { mib, pages, .. }: Given, shares: &[Share]) -> Result<()> {
         if !self.file(mib, "nr_hugepages").exists() {
             let text = format!("the host's processors have no pages of {mib} MiB: use 2");
             return Err(VmError::Config(FieldErrors::one("hugepages", text)));
         }
         let now = self.figures(mib)?;
-        let Some(larger) = now.size_for(pages) else {
+        if shares.is_empty() && now.usable() >= pages {
             return Ok(());
-        };
+        }
         let before = Before {
             mib,
             pages: now.size(),
         };
         write(&self.note(), &before)?;
-        self.resize(mib, larger)?;
-        let usable = self.figures(mib)?.usable();
-        if usable >= pages {
+        let lacking = self.make_on_nodes(mib, shares)?;
+        if let Some(larger) = self.figures(mib)?.size_for(pages) {
+            self.resize(mib, larger)?;
+        }
+        let missing = pages.saturating_sub(self.figures(mib)?.usable());
+        if lacking.is_none() && missing == 0 {
             return Ok(());
         }
         self.resize(mib, before.pages)?;
         self.forget(&self.note())?;
+        let fix = match mib {
+            2 => "give the machine less",
+            _ => "use hugepages=2",
+        };
+        let (node, missing) = match lacking {
+            Some((node, missing)) => (format!(" on node {node}"), missing),
+            None => (String::new(), missing),
+        };
         Err(VmError::TooFewPages {
-            missing: pages - usable,
+            missing,
             mib,
-            fix: match mib {
-                2 => "give the machine less",
-                _ => "use hugepages=2",
-            },
+            node,
+            fix,
         })
     }
 
@@ -238,6 +250,23 @@ impl Pool {
             _ => Ok(()),
         }
     }
+}
+
+/// Where the kernel has a pool of pages of `mib` MiB among others.
+fn folder(mib: u64) -> String {
+    format!("hugepages-{}kB", mib << 10)
+}
+
+fn read_number(path: &Path) -> Result<u64> {
+    let what = || format!("reading {}", path.display());
+    let text = fs::read_to_string(path).map_err(io(what()))?;
+    let number = text.trim().parse();
+    number.map_err(|error| io(what())(std::io::Error::other(error)))
+}
+
+fn write_number(path: &Path, number: u64) -> Result<()> {
+    let what = format!("writing {number} to {}", path.display());
+    fs::write(path, number.to_string()).map_err(io(what))
 }
 
 fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Option<T> {
@@ -285,7 +314,8 @@ mod tests {
     fn pool(figures: [u64; 4]) -> (tempfile::TempDir, Pool) {
         let folder = tempfile::tempdir().unwrap();
         let (kernel, run) = (folder.path().join("kernel"), folder.path().join("run"));
-        let pool = Pool { kernel, run };
+        let nodes = folder.path().join("nodes");
+        let pool = Pool { kernel, nodes, run };
         fs::create_dir_all(pool.file(MIB, "")).unwrap();
         fs::create_dir_all(pool.run.join("100")).unwrap();
         let names = [
@@ -304,6 +334,7 @@ mod tests {
         Pages {
             sizes: vec![MIB],
             keep,
+            shares: Vec::new(),
         }
     }
 
@@ -351,7 +382,7 @@ mod tests {
         let (_folder, pool) = pool([0, 0, 0, 0]);
         let gigantic = Pages {
             sizes: vec![1024],
-            keep: false,
+            ..pages(false)
         };
         let error = pool.prepare(Vmid::MIN, &gigantic, 1024).unwrap_err();
         let text = error.to_string();
@@ -393,5 +424,32 @@ mod tests {
         assert_eq!(settled(true, true), 19);
         assert_eq!(settled(false, true), 5);
         assert_eq!(settled(true, false), 5);
+    }
+
+    #[test]
+    fn nodes_of_the_host_give_their_shares_or_are_named() {
+        let share = |node, mib, must| Share { node, mib, must };
+        let wanted = Pages {
+            shares: vec![share(0, 32, 32), share(1, 64, 32)],
+            ..pages(false)
+        };
+        let (_folder, pool) = pool([64, 64, 0, 0]);
+        let put = |node: u16, free: u64| {
+            fs::create_dir_all(pool.file_of(node, MIB, "")).unwrap();
+            for name in ["nr_hugepages", "free_hugepages"] {
+                fs::write(pool.file_of(node, MIB, name), free.to_string()).unwrap();
+            }
+        };
+        put(0, 16);
+        put(1, 15);
+        // Its files do not follow: what must come from the second node does not.
+        let error = pool
+            .prepare(Vmid::MIN, &wanted, 96)
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("1 pages of 2 MiB on node 1"), "{error}");
+        assert_eq!((size(&pool), pool.note().exists()), (64, false));
+        put(1, 16);
+        assert_eq!(pool.prepare(Vmid::MIN, &wanted, 96).unwrap(), MIB);
     }
 }

@@ -17,6 +17,8 @@ mod hotplug;
 mod hugepages;
 mod machines;
 mod memory;
+mod numa;
+mod pages;
 mod passthrough;
 mod processors;
 mod resolve;
@@ -27,6 +29,7 @@ pub use control::Control;
 pub use error::{Result, VmError};
 pub use hotplug::{ResolvedDevice, resolve_device};
 pub use machines::{EXECUTABLE, Machines, StopPatience};
+pub use numa::check_nodes;
 pub use passthrough::HostDevices;
 pub use processors::check_affinity;
 pub use resolve::{

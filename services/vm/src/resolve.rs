@@ -3,8 +3,9 @@
 use crate::disks;
 use crate::error::{Result, VmError, io};
 use crate::firmware;
-use crate::hugepages::Pages;
 use crate::memory;
+use crate::numa::check_nodes;
+use crate::pages::Pages;
 use crate::processors::{self, check_affinity};
 use crate::shares::Server;
 use crate::tpm;
@@ -111,6 +112,8 @@ pub async fn resolve(
     let cpu = config.cpu_spec().map_err(wrong("cpu"))?;
     check_affinity(config).map_err(wrong("affinity"))?;
     let pages = Pages::of(config).map_err(VmError::Config)?;
+    check_nodes(config).map_err(VmError::Config)?;
+    let numa = config.nodes().map_err(VmError::Config)?;
     let mut slots = Slots::default();
     let kvm = slots.add(device("/dev/kvm")?);
     let control = slots.add(listen(&control_socket(run, vmid))?);
@@ -138,6 +141,7 @@ pub async fn resolve(
         memory_max_mib: memory::most_mib(config),
         // Chosen when it starts, by what the host has.
         hugepages_mib: None,
+        numa,
         balloon: config.balloon_mib(),
         kvm,
         control,

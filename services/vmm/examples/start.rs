@@ -218,6 +218,7 @@ fn specification(arguments: &Arguments, slots: &mut Slots) -> Result<MachineSpec
         memory_mib: arguments.memory,
         memory_max_mib: None,
         hugepages_mib: None,
+        numa: None,
         kvm: slots.add(open(Path::new("/dev/kvm"), true)?),
         control: slots.add(listen(&arguments.dir, "control.sock")?),
         serial: slots.add(listen(&arguments.dir, "serial.sock")?),

@@ -20,6 +20,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use basalt_model::cpu::CpuSpec;
 use basalt_model::disk::Optical;
 use basalt_model::machine::{self, Adapter, Disk, MachineSpec, Nic, Share, SystemInfo};
+use basalt_model::numa::Numa;
 use basalt_model::watchdog::WatchdogAction;
 
 use crate::disk::Image;
@@ -27,10 +28,12 @@ use crate::disk::ring::Rings;
 use crate::machine::backing::Backing;
 use crate::machine::blocks::Blocks;
 use crate::machine::cpuid::Offer;
+use crate::machine::ground::Ground;
 use crate::machine::layout::{
     DISK_SLOTS, MEMORY_SLOT, NIC_SLOTS, SHARE_SLOTS, Span, WATCHDOG_SLOT, room_for_blocks,
 };
 use crate::machine::memory::{self, Extent, Memory};
+use crate::machine::topology::Topology;
 use crate::tpm::emulator::Emulator;
 use crate::tpm::store::Store;
 use crate::tpm::{self, Module};
@@ -82,6 +85,9 @@ pub enum Error {
     /// No valid JSON of a machine.
     #[error("the specification is malformed: {0}")]
     Malformed(#[from] serde_json::Error),
+    /// Memory cannot be had.
+    #[error(transparent)]
+    Memory(#[from] memory::Error),
     /// A value is out of bounds or contradicts another.
     #[error("{field}: {problem}")]
     Invalid {
@@ -179,8 +185,10 @@ pub struct Resources {
     pub nics: Vec<NicResource>,
     /// Shared directories in order.
     pub shares: Vec<ShareResource>,
-    /// What memory lies in that their servers map, too, or that is made of huge pages.
-    pub backing: Option<Backing>,
+    /// What memory is made of, and where.
+    pub ground: Ground,
+    /// Sockets and nodes.
+    pub numa: Option<Numa>,
     /// Rings for the disks that may come.
     pub rings: Rings,
     /// The balloon.
@@ -298,13 +306,21 @@ impl Resources {
         let blocks = blocks.transpose()?.flatten();
         let room = blocks.as_ref().map(|blocks| blocks.room());
         let backing = match spec.hugepages_mib {
-            Some(mib) => Some(huge_pages(memory, mib)?),
+            Some(mib) => {
+                let backing = Backing::huge(memory, mib);
+                Some(backing.map_err(|e| invalid("hugepages_mib", e.to_string()))?)
+            }
             None if shares.is_empty() => None,
             None => {
                 let backing = Backing::shared(memory, room);
                 Some(backing.map_err(|e| invalid("memory_mib", e.to_string()))?)
             }
         };
+        let extent = Extent {
+            bytes: memory,
+            tseg: boot.has_smm(),
+        };
+        let ground = Ground::new(backing, extent, spec.numa.as_ref())?;
         delivery.finish()?;
         let resources = Self {
             name: spec.name,
@@ -322,7 +338,8 @@ impl Resources {
             drives,
             nics,
             shares,
-            backing,
+            ground,
+            numa: spec.numa,
             rings,
             balloon,
             rng,
@@ -349,6 +366,11 @@ impl Resources {
         }
     }
 
+    /// How the virtual CPUs are divided.
+    pub fn topology(&self) -> Topology {
+        Topology::of(self.vcpus, self.memory, self.numa.as_ref())
+    }
+
     /// Where memory that may come lies.
     pub fn room(&self) -> Option<Span> {
         self.blocks.as_ref().map(|blocks| blocks.room())
@@ -356,11 +378,7 @@ impl Resources {
 
     /// Fresh memory, which is zero.
     pub fn reserve_memory(&self) -> Result<Arc<Memory>, memory::Error> {
-        let (extent, room) = (self.extent(), self.room());
-        match &self.backing {
-            Some(backing) => backing.reserve(extent, room),
-            None => memory::reserve_with_room(extent, room),
-        }
+        self.ground.reserve(self.extent(), self.room())
     }
 
     /// Takes over how much memory a saved machine had at its start, and its room for more, which
@@ -405,7 +423,7 @@ impl Resources {
         let workers = self.nics.iter().filter_map(|n| n.vhost.as_ref());
         all.extend(workers.flat_map(|worker| worker.descriptors()));
         all.extend(self.shares.iter().flat_map(|s| s.server.descriptors()));
-        all.extend(self.backing.iter().map(Backing::descriptor));
+        all.extend(self.ground.descriptor());
         all.extend(self.rings.descriptors());
         all.extend(self.passthrough.descriptors());
         all.extend(self.rng.iter().map(|f| f.as_fd().as_raw_fd()));
@@ -510,15 +528,6 @@ fn blocks(memory: u64, most: u64, kvm: &kvm_ioctls::Kvm) -> Result<Option<Arc<Bl
     let offer = Offer::of(kvm).map_err(|e| invalid("kvm", e.to_string()))?;
     let room = room_for_blocks(memory, most, offer.address_bits());
     Ok(room.map(|room| Arc::new(Blocks::new(memory, room))))
-}
-
-/// What a memory of so many bytes lies in that is made of huge pages of `mib` MiB.
-fn huge_pages(memory: u64, mib: u64) -> Result<Backing, Error> {
-    Backing::huge(memory, mib).map_err(|error| {
-        let pages = (memory >> 20) / mib;
-        let text = format!("the host does not give {pages} pages of {mib} MiB: {error}");
-        invalid("hugepages_mib", text)
-    })
 }
 
 fn open_kvm(fd: OwnedFd) -> Result<kvm_ioctls::Kvm, Error> {

@@ -11,7 +11,9 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 
 use basalt_model::machine::{Request, Response, STATE_ROOM, Started};
+use basalt_model::numa::{HostNodes, Node, NodePolicy, Numa};
 use basalt_vmm::machine::backing::{Backing, is_for_good};
+use basalt_vmm::machine::ground::Ground;
 use basalt_vmm::machine::layout::MIB;
 use basalt_vmm::machine::memory::{self, Extent, Memory};
 use basalt_vmm::machine::reclaim::give_back;
@@ -78,6 +80,12 @@ fn free() -> u64 {
     pool("free_hugepages").unwrap() * PAGE
 }
 
+fn huge(extent: impl Into<Extent>) -> Result<Ground, memory::Error> {
+    let extent = extent.into();
+    let backing = Backing::huge(extent.bytes, 2).unwrap();
+    Ground::new(Some(backing), extent, None)
+}
+
 fn put(memory: &Memory, at: u64, byte: u8) {
     memory.write_obj(byte, GuestAddress(at)).unwrap();
 }
@@ -92,24 +100,24 @@ fn pages_are_there_from_the_start_and_stay_until_the_end() {
         return;
     };
     let before = free();
-    let backing = Backing::huge(BYTES, 2).unwrap();
-    assert_eq!(before - free(), BYTES);
     let extent = Extent {
         bytes: BYTES,
         tseg: true,
     };
-    let first = backing.reserve(extent, None).unwrap();
+    let ground = huge(extent).unwrap();
+    assert_eq!(before - free(), BYTES);
+    let first = ground.reserve(extent, None).unwrap();
     put(&first, 5, 8);
     put(&first, BYTES - 1, 7);
     // What the guest does not need stays its own, and with it what is there.
     give_back(&first, 0, BYTES);
     assert_eq!((before - free(), byte(&first, BYTES - 1)), (BYTES, 7));
     drop(first);
-    let second = backing.reserve(extent, None).unwrap();
+    let second = ground.reserve(extent, None).unwrap();
     assert_eq!((byte(&second, 5), byte(&second, BYTES - 1)), (0, 0));
     assert!(second.iter().all(is_for_good));
     assert_eq!(before - free(), BYTES);
-    drop((second, backing));
+    drop((second, ground));
     assert_eq!(free(), before);
 }
 
@@ -120,7 +128,7 @@ fn too_few_pages_are_an_error_at_once() {
         return;
     };
     let before = free();
-    assert!(Backing::huge(before + PAGE, 2).is_err());
+    assert!(huge(before + PAGE).is_err());
     assert_eq!(free(), before);
 }
 
@@ -135,12 +143,43 @@ fn a_state_is_read_into_huge_pages_and_written_from_them() {
     put(&usual, 5 * MIB + 1, 3);
     file::write(&state, &usual, None, &tree, |_| ()).unwrap();
     for round in 0..2 {
-        let backing = Backing::huge(BYTES, 2).unwrap();
-        let read = file::load(&state, BYTES, None, Some(&backing)).unwrap();
+        let ground = huge(BYTES).unwrap();
+        let read = file::load(&state, BYTES, None, &ground).unwrap();
         assert_eq!((byte(&read, 5 * MIB + 1), byte(&read, 9 * MIB)), (3, round));
         put(&read, 9 * MIB, 1);
         file::write(&state, &read, None, &tree, |_| ()).unwrap();
     }
+}
+
+#[test]
+fn huge_pages_come_from_the_nodes_that_they_are_to_be_on() {
+    let Some(_lent) = Lent::bytes(BYTES) else {
+        return;
+    };
+    let before = free();
+    let on = |host: u16| {
+        let host = HostNodes {
+            nodes: vec![host],
+            policy: NodePolicy::Bind,
+        };
+        let node = Node {
+            vcpus: vec![0],
+            memory_mib: BYTES / MIB,
+            host: Some(host),
+        };
+        let numa = Numa {
+            sockets: 1,
+            nodes: vec![node],
+        };
+        let backing = Backing::huge(BYTES, 2).unwrap();
+        Ground::new(Some(backing), BYTES.into(), Some(&numa))
+    };
+    let ground = on(0).unwrap();
+    assert_eq!(before - free(), BYTES);
+    assert!(!ground.is_placed_anew());
+    drop(ground);
+    assert!(matches!(on(999), Err(memory::Error::Place(_))));
+    assert_eq!(free(), before);
 }
 
 fn counter() -> Setup {

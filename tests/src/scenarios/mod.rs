@@ -152,6 +152,10 @@ pub const ALL: &[Scenario] = &[
     long("hotplug_of_processors", hotplug::processors),
     long("hotplug_of_memory", growth::life),
     long("memory_is_made_of_huge_pages", memory::huge_pages),
+    long(
+        "memory_and_processors_are_divided_into_nodes",
+        memory::nodes,
+    ),
     long("watchdog_acts_for_a_guest_that_forgets", watchdog::acts),
     scenario("reboot_brings_onboot_guests_back", power::onboot),
     scenario(

@@ -197,7 +197,8 @@ pub async fn settle(
         let text = format!("it is more than the memory, {memory} MiB");
         errors.add("balloon", text);
     }
-    if let Err(wrong) = config.huge_page_sizes() {
+    let divided = config.huge_page_sizes().map(drop);
+    if let Err(wrong) = divided.and_then(|()| basalt_vm::check_nodes(config)) {
         for (field, text) in wrong.0 {
             errors.add(field, text);
         }

@@ -36,11 +36,11 @@ impl Backing {
         Self::create(MemfdFlags::empty(), whole(bytes, room))
     }
 
-    /// One of huge pages of `mib` MiB, of which `bytes` is a multiple. All of them are taken from the host
-    /// here, and others may map it, too.
+    /// One of huge pages of `mib` MiB, of which `bytes` is a multiple; [`super::ground`] takes them from
+    /// the host. Others may map it, too.
     ///
     /// # Errors
-    /// When the kernel has no such pages, or too few free ones.
+    /// When the kernel has no such pages.
     pub fn huge(bytes: u64, mib: u64) -> io::Result<Self> {
         let size = match mib {
             2 => MemfdFlags::HUGE_2MB,
@@ -48,7 +48,6 @@ impl Backing {
             _ => return Err(io::ErrorKind::InvalidInput.into()),
         };
         let backing = Self::create(MemfdFlags::HUGETLB | size, bytes)?;
-        rustix::fs::fallocate(&backing.file, FallocateFlags::empty(), 0, bytes)?;
         Ok(Self {
             huge: true,
             ..backing
@@ -75,21 +74,26 @@ impl Backing {
         room: Option<Span>,
     ) -> Result<Arc<Memory>, Error> {
         let extent = extent.into();
-        let pages = match self.huge {
-            true => Pages::Huge,
-            false => Pages::Shared,
-        };
         let used = self.used.swap(true, Ordering::AcqRel);
         if used && !self.huge {
             let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
             let emptied = rustix::fs::fallocate(&self.file, hole, 0, whole(extent.bytes, room));
             emptied.map_err(|e| Error::Map(e.into()))?;
         }
-        let memory = joined(map(&with_room(extent, room), &self.file, 0, pages)?)?;
+        let memory = self.map(extent, room)?;
         if used && self.huge {
             clear(&memory).map_err(|e| Error::Map(io::Error::other(e)))?;
         }
         Ok(memory)
+    }
+
+    /// Memory that lies in it, with what is there.
+    pub(super) fn map(&self, extent: Extent, room: Option<Span>) -> Result<Arc<Memory>, Error> {
+        let pages = match self.huge {
+            true => Pages::Huge,
+            false => Pages::Shared,
+        };
+        joined(map(&with_room(extent, room), &self.file, 0, pages)?)
     }
 
     /// The descriptor that must stay open.

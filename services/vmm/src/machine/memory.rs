@@ -36,6 +36,12 @@ pub enum Error {
     /// A saved memory, or one that is shared, cannot be mapped.
     #[error("cannot map the guest's memory: {0}")]
     Map(io::Error),
+    /// The host has no such nodes, or they have no memory.
+    #[error("hostnodes: the host does not give memory from them: {0}")]
+    Place(io::Error),
+    /// The host has too few huge pages, or too few on the nodes that they are to come from.
+    #[error("hugepages: the host has too few that are free: {0}")]
+    Fill(io::Error),
     /// KVM refuses a region.
     #[error("KVM refuses the memory at {0:#x}: {1}")]
     Register(u64, kvm_ioctls::Error),

@@ -217,6 +217,7 @@ impl Machine {
         let (tree, saved) = file::read_tree(state).map_err(Error::File)?;
         let outline: Outline = tree.look(MACHINE, Kind::Machine).map_err(Error::Tree)?;
         outline.adopt_memory(resources)?;
+        outline.adopt_nodes(resources)?;
         let blocks = resources.blocks.as_deref();
         if let Some(blocks) = blocks {
             let saved = tree.look(BLOCKS, Kind::MemoryBlocks);
@@ -226,8 +227,7 @@ impl Machine {
         if saved != present {
             return Err(memory_differs(saved, present).into());
         }
-        let backing = resources.backing.as_ref();
-        let memory = file::load(state, resources.extent(), blocks, backing);
+        let memory = file::load(state, resources.extent(), blocks, &resources.ground);
         let memory = memory.map_err(Error::File)?;
         outline.place(resources)?;
         Self::restore(resources, terminals, memory, tree)
@@ -260,6 +260,7 @@ impl Machine {
         resources: &mut Resources,
     ) -> Result<Arc<Memory>, super::Error> {
         outline.adopt_memory(resources)?;
+        outline.adopt_nodes(resources)?;
         let memory = resources.reserve_memory()?;
         outline.check_size(resources, &memory)?;
         outline.place(resources)?;
@@ -387,17 +388,19 @@ impl Shell {
         elapsed: u64,
     ) -> Result<(Vec<VcpuFd>, Vec<CpuId>), super::Error> {
         let offer = cpuid::Offer::of(&resources.kvm)?;
+        let topology = resources.topology();
         let (mut vcpus, mut features) = (Vec::new(), Vec::new());
         let mut states = Vec::new();
         for id in 0..resources.vcpus {
             let state: VcpuState = tree
                 .take(&vcpu_id(usize::from(id)), Kind::Vcpu)
                 .map_err(Error::Tree)?;
-            let own = offer.for_vcpu(id, resources.vcpus);
+            let own = offer.for_vcpu(id, &topology);
             state.check(&own).map_err(Error::Kvm)?;
             let saved = state.cpuid().map_err(Error::Kvm)?;
             check_hyperv(resources, &saved)?;
-            vcpus.push(create_vcpu(&self.board.vm, id, &saved)?);
+            let apic_id = topology.apic_id(id);
+            vcpus.push(create_vcpu(&self.board.vm, apic_id, &saved)?);
             features.push(saved);
             states.push(state);
         }

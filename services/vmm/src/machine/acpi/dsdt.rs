@@ -26,7 +26,7 @@ pub(super) fn table(profile: Profile) -> Sdt {
     devices.extend(serial_port());
     devices.extend(board_resources());
     if profile.cpus_come {
-        devices.extend(cpus::container(profile.vcpus));
+        devices.extend(cpus::container(&profile.topology));
     }
     if profile.firmware {
         devices.extend(keyboard());
