@@ -209,7 +209,7 @@ mod tests {
             let word = line.split_whitespace().next().unwrap();
             usize::from_str_radix(word, 16).unwrap() <= address
         };
-        let line = maps.lines().filter(start).next_back().unwrap();
+        let line = maps.lines().rfind(start).unwrap();
         line.split_whitespace().nth(1).unwrap().to_owned()
     }
 
