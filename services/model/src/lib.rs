@@ -23,6 +23,7 @@ pub mod mapping;
 pub mod metrics;
 pub mod network;
 pub mod notify;
+pub mod numa;
 pub mod passthrough;
 pub mod pool;
 pub mod processors;

@@ -17,6 +17,7 @@ use crate::disk::{
 };
 use crate::entropy::EntropyLimit;
 use crate::hotplug::{MemoryStatus, NewDevice, RemoveDevice, SetMemory, SetVcpus};
+use crate::numa::Numa;
 use crate::passthrough::Passthrough;
 use crate::watchdog::WatchdogAction;
 use serde::{Deserialize, Serialize};
@@ -54,6 +55,14 @@ pub struct MachineSpec {
     /// keeps the room that it had.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_max_mib: Option<u64>,
+    /// Size in MiB of the huge pages that the memory is made of, 2 or 1024, when they are not usual ones. The
+    /// memory is a multiple of it and for good; the balloon, if there is one, takes none of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hugepages_mib: Option<u64>,
+    /// Sockets and nodes of memory and virtual CPUs, when the guest sees more than one of each. One that goes
+    /// on from a saved state was told of the same, or of none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub numa: Option<Numa>,
     /// MiB that the guest is to use at first and give the others back, when it has a balloon.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub balloon: Option<u64>,

@@ -11,7 +11,9 @@ pub mod disk;
 pub mod firmware;
 pub mod hostpci;
 pub mod hotplug;
+pub mod memory;
 pub mod net;
+pub mod numa;
 pub mod serial;
 pub mod virtiofs;
 
@@ -32,7 +34,9 @@ use firmware::Bios;
 pub use firmware::{EfiDisk, Smbios, SmbiosText, SystemUuid, TpmState};
 use hostpci::HostPci;
 use hotplug::{Hotplug, HotplugKind};
+pub use memory::HugePages;
 pub use net::QemuNet;
+use numa::NumaNode;
 use serde_json::json;
 use serial::{SerialName, SerialPort};
 use std::collections::BTreeMap;
@@ -113,9 +117,19 @@ config! {
         /// Guest agent: with `1` the guest has its port, and shutdowns go through an agent that answers.
         agent "agent": QemuAgent,
         /// Memory in MiB that the guest is asked to make do with, through its balloon (default: all of
-        /// `memory`); `0` for no balloon.
+        /// `memory`); `0` for no balloon. With `hugepages` the guest keeps all of its memory, and the balloon
+        /// only tells how it uses it.
         balloon "balloon": Int<0, 4194304>,
-        /// Memory nodes; no effect.
+        /// Size in MiB of the host's huge pages that the memory is made of: `2`, `1024`, or `any` for 1024 where
+        /// processor, `memory` and free pages allow it, and 2 otherwise. `memory` is a multiple of it. All
+        /// of the memory is taken from the host at the start, and does not change while the machine runs;
+        /// 1024 does not go with Secure Boot.
+        hugepages "hugepages": HugePages,
+        /// Keep huge pages that were made for the machine after it ended, so that it, or another, finds them
+        /// at its next start (default off).
+        keephugepages "keephugepages": bool,
+        /// Whether the guest sees nodes of memory and processors (default off): those that `numa[n]` name, or one
+        /// for every socket, with equal parts of both.
         numa "numa": bool,
         /// Pointer that knows its place on the screen (default on).
         tablet "tablet": bool,
@@ -172,6 +186,10 @@ config! {
         /// balloon, its memory does not change while it runs, and it can be neither suspended to disk nor
         /// moved.
         hostpci "hostpci" ..= 15: HostPci,
+        /// Node of memory and processors, with `numa`: `cpus=0-3;8,memory=MIB`. All of them together have all of
+        /// `memory` and every processor once. `hostnodes=0;1,policy=bind` takes the memory from nodes of the
+        /// host (`bind`: no others, `preferred`: others when they have none, `interleave`: in turn).
+        numa_nodes "numa" ..= 7: NumaNode,
         /// cloud-init: addresses of the network card of the same number (default `ip=dhcp`).
         ipconfig "ipconfig" ..= 31: IpConfig,
         /// Serial port: `socket`, a console of its own. The first is always there, set or not.
@@ -195,8 +213,6 @@ pub enum Vga {
 }
 
 impl QemuConfig {
-    /// The memory of a machine that names none, in MiB.
-    pub const DEFAULT_MEMORY: u64 = 512;
     /// The command line of a kernel that is given none.
     pub const DEFAULT_CMDLINE: &'static str = "console=ttyS0 root=/dev/vda rw";
 
@@ -244,33 +260,19 @@ impl QemuConfig {
         matches!(kind, "wvista" | "w2k8") || kind.starts_with("win")
     }
 
-    /// What the guest is to make do with in MiB, if it has a balloon.
-    pub fn balloon_mib(&self) -> Option<u64> {
-        let memory = self.memory_mib();
-        if !self.hostpci.is_empty() {
-            // Devices of the host reach all of it.
-            return None;
-        }
-        match self.balloon.map(Int::get) {
-            None => Some(memory),
-            Some(0) => None,
-            Some(mib) => Some(mib.min(memory)),
-        }
-    }
-
     /// Whether the guest has the agent's port.
     pub fn has_agent(&self) -> bool {
         self.agent.as_ref().is_some_and(|agent| agent.enabled)
     }
 
-    /// Memory in MiB.
-    pub fn memory_mib(&self) -> u64 {
-        self.memory.map_or(Self::DEFAULT_MEMORY, Int::get)
+    /// Sockets.
+    pub fn sockets(&self) -> u64 {
+        self.sockets.map_or(1, Int::get)
     }
 
     /// Most virtual CPUs: what cores and sockets make.
     pub fn max_vcpus(&self) -> u64 {
-        self.cores.map_or(1, Int::get) * self.sockets.map_or(1, Int::get)
+        self.cores.map_or(1, Int::get) * self.sockets()
     }
 
     /// Virtual CPUs that are there.

@@ -141,6 +141,10 @@ impl Node {
         if let Some(config) = self.running_config(guest.kind(), guest.vmid) {
             status.cpus = cpus(&config);
             status.maxmem = memory(&config);
+            if matches!(&config, GuestConfig::Qemu(config) if config.hugepages.is_some()) {
+                // All of it is taken, and no cgroup counts it.
+                status.mem = status.maxmem;
+            }
         }
         status.cpu = (status.cpu / status.cpus).min(1.0);
         if guest.kind() == GuestKind::Qemu {

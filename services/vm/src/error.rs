@@ -73,6 +73,20 @@ pub enum VmError {
     /// The monitor refused a request, or its connection failed.
     #[error("control socket: {0}")]
     Control(String),
+    /// The host has too few huge pages and cannot make as many.
+    #[error(
+        "hugepages: {missing} pages of {mib} MiB{node} are missing: free memory of the host, or {fix}"
+    )]
+    TooFewPages {
+        /// How many more there would have to be.
+        missing: u64,
+        /// Their size.
+        mib: u64,
+        /// On which of the host's nodes, if that matters.
+        node: String,
+        /// What else may do.
+        fix: &'static str,
+    },
     /// The operating system refused.
     #[error("{what}: {source}")]
     Io {

@@ -2,9 +2,11 @@
 
 use crate::agent::{Agent, AgentError, Farewell};
 use crate::control::Control;
-use crate::error::{Result, VmError};
+use crate::error::{Result, VmError, io};
 use crate::hotplug::ResolvedDevice;
+use crate::hugepages::Pool;
 use crate::memory;
+use crate::pages::Pages;
 use crate::passthrough;
 use crate::resolve::{Resolved, agent_socket, control_socket};
 use crate::tpm;
@@ -16,7 +18,9 @@ use basalt_unit::{KillWho, Property, UnitError, UnitSpec, UnitState, Units};
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Mutex;
 
 /// Where the appliance has the monitor.
 pub const EXECUTABLE: &str = "/usr/lib/basalt/basalt-vmm";
@@ -29,7 +33,8 @@ const USER: &str = "basalt-vm";
 const SHUTDOWN_UNIT: &str = "basalt-node.service";
 /// How long a monitor may take to say that its machine runs.
 const START_PATIENCE: Duration = Duration::from_secs(60);
-/// The same for one whose memory is pinned, and zeroed, for devices of the host.
+/// The same for one whose memory is taken, and zeroed, at once: of huge pages, or pinned for devices of the
+/// host.
 const PINNING_PATIENCE: Duration = Duration::from_secs(600);
 /// How often a machine that is saved is asked how far it is.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -50,17 +55,21 @@ pub enum StopPatience {
 pub struct Machines {
     pub(crate) units: Units,
     executable: PathBuf,
-    run: PathBuf,
+    pub(crate) run: PathBuf,
+    /// Held while a machine gets its huge pages.
+    pub(crate) pages: Arc<Mutex<Pool>>,
 }
 
 impl Machines {
     /// Machines as units of `units`, run by `executable` (normally [`EXECUTABLE`]), with their
     /// sockets below `run` (normally [`crate::RUN`]).
     pub fn new(units: Units, executable: impl Into<PathBuf>, run: impl Into<PathBuf>) -> Self {
+        let run = run.into();
         Self {
             units,
             executable: executable.into(),
-            run: run.into(),
+            pages: Arc::new(Mutex::new(Pool::new(&run))),
+            run,
         }
     }
 
@@ -76,17 +85,52 @@ impl Machines {
 
     /// Starts a machine; returns when it runs. When it fails, nothing of the machine is left.
     pub async fn start(&self, vmid: Vmid, machine: Resolved) -> Result<()> {
+        match machine.pages.clone() {
+            Some(pages) => self.start_on_huge_pages(vmid, machine, &pages).await,
+            None => {
+                self.forget_pages(vmid).await?;
+                self.start_one(vmid, machine).await
+            }
+        }
+    }
+
+    /// Starts a machine with the first kind of huge pages that the host has enough of, or can make.
+    async fn start_on_huge_pages(
+        &self,
+        vmid: Vmid,
+        mut machine: Resolved,
+        pages: &Pages,
+    ) -> Result<()> {
+        let held = self.pages.lock().await;
+        let kept = match pages.keep {
+            true => self.kept_pages(vmid).await?,
+            false => Vec::new(),
+        };
+        let (pool, wanted, memory) = (held.clone(), pages.clone(), machine.spec.memory_mib);
+        // The kernel may have to move a lot out of the way.
+        let mib = blocking(move || pool.prepare(vmid, &wanted, memory)).await??;
+        machine.spec.hugepages_mib = Some(mib);
+        let started = self.start_one(vmid, machine).await;
+        // The pages that the machine has are its own now, whatever becomes of the pool.
+        let (pool, runs) = (held.clone(), started.is_ok());
+        blocking(move || pool.settle(vmid, runs, &kept)).await?;
+        started
+    }
+
+    async fn start_one(&self, vmid: Vmid, machine: Resolved) -> Result<()> {
         let Resolved {
             spec,
             fds,
             tpm,
             servers,
             processors,
+            ..
         } = machine;
         let handover = |source| VmError::Handover { vmid, source };
         let (ours, theirs) = Handover::pair().map_err(|error| handover(error.into()))?;
         let screen = spec.display.is_some();
-        let limit = memory::limit(spec.memory_mib << 20, screen) + passthrough::overhead(&spec);
+        let charged = memory::charged(&spec);
+        let limit = memory::limit(charged, screen) + passthrough::overhead(&spec);
         let mut unit = self.unit_spec(vmid, &spec, limit, theirs);
         unit.properties.extend(processors);
         if let Some(control) = tpm {
@@ -96,16 +140,15 @@ impl Machines {
         }
         for server in servers {
             self.units.stop(&server.unit(vmid)).await?;
-            let memory = spec.memory_mib << 20;
-            self.units.start(server.unit_spec(vmid, memory)).await?;
+            self.units.start(server.unit_spec(vmid, charged)).await?;
         }
         // An emulator whose channel is closed ends by itself, and so does a directory's server.
         self.units.start(unit).await?;
         let borrowed: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
         let exchange = ours.exchange(&spec, &borrowed);
-        let patience = match spec.passthrough {
-            Some(_) => PINNING_PATIENCE,
-            None => START_PATIENCE,
+        let patience = match spec.passthrough.is_some() || spec.hugepages_mib.is_some() {
+            true => PINNING_PATIENCE,
+            false => START_PATIENCE,
         };
         let result = match tokio::time::timeout(patience, exchange).await {
             Ok(Ok(Started::Ok)) => {
@@ -302,6 +345,12 @@ impl Machines {
             properties,
         }
     }
+}
+
+/// Does work that may take long away from the others.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| io("reserving huge pages")(std::io::Error::other(error)))
 }
 
 /// What a guest's process may do: compute, and use the descriptors it was given.

@@ -5,6 +5,7 @@ use crate::error::{Result, VmError};
 use crate::machines::Machines;
 use crate::resolve::adapter;
 use basalt_model::hotplug::MemoryStatus;
+use basalt_model::machine::MachineSpec;
 use basalt_model::qemu::QemuConfig;
 use basalt_model::qemu::hotplug::HotplugKind;
 use basalt_model::vmid::Vmid;
@@ -25,6 +26,15 @@ pub(crate) fn limit(guest: u64, screen: bool) -> u64 {
     guest + OVERHEAD + if screen { SCREEN_OVERHEAD } else { 0 }
 }
 
+/// Bytes of a machine's memory that count against its limit: huge pages do not, for the kernel accounts for
+/// them apart.
+pub(crate) fn charged(spec: &MachineSpec) -> u64 {
+    match spec.hugepages_mib {
+        Some(_) => 0,
+        None => spec.memory_mib << 20,
+    }
+}
+
 /// Most memory that a machine may get while it runs, in MiB, if some may come: as much as the host has,
 /// for more would be of no use to it.
 pub(crate) fn most_mib(config: &QemuConfig) -> Option<u64> {
@@ -34,7 +44,8 @@ pub(crate) fn most_mib(config: &QemuConfig) -> Option<u64> {
 }
 
 fn most_mib_of(config: &QemuConfig, host: u64) -> Option<u64> {
-    let comes = config.hotplugs(HotplugKind::Memory);
+    // Room for more would be taken from the host at once, of huge pages.
+    let comes = config.hotplugs(HotplugKind::Memory) && config.hugepages.is_none();
     comes.then(|| host.min(MOST_MIB).max(config.memory_mib()))
 }
 
@@ -99,5 +110,8 @@ mod tests {
         assert_eq!(most("memory", 32_768, 16_000), Some(32_768));
         assert_eq!(most("memory", 512, u64::MAX), Some(MOST_MIB));
         assert_eq!(most("1", 512, 16_000), None);
+        let huge = json!({"hotplug": "memory", "memory": 512, "hugepages": "2"});
+        let huge = serde_json::from_value(huge).unwrap();
+        assert_eq!(most_mib_of(&huge, 16_000), None);
     }
 }

@@ -88,6 +88,7 @@ mod tests {
             tpm: None,
             servers: Vec::new(),
             processors: Vec::new(),
+            pages: None,
         }
     }
 

@@ -5,6 +5,8 @@ use crate::entropy;
 use crate::error::{Result, VmError, io};
 use crate::firmware;
 use crate::memory;
+use crate::numa::check_nodes;
+use crate::pages::Pages;
 use crate::processors::{self, check_affinity};
 use crate::shares::Server;
 use crate::tpm;
@@ -14,7 +16,6 @@ use basalt_model::machine::{
     Adapter, Boot, Display, MORE_SERIAL, MachineSpec, Nic, PROTOCOL, Slot,
 };
 use basalt_model::network::InterfaceName;
-use basalt_model::qemu::hotplug::HotplugKind;
 use basalt_model::qemu::serial::SerialName;
 use basalt_model::qemu::{EfiDisk, QemuConfig, QemuNet, Vga};
 use basalt_model::storage::VolumeId;
@@ -81,6 +82,8 @@ pub struct Resolved {
     pub(crate) servers: Vec<Server>,
     /// What its unit may use of the host's processors.
     pub(crate) processors: Vec<Property>,
+    /// Huge pages that its memory is to be made of.
+    pub(crate) pages: Option<Pages>,
 }
 
 impl Resolved {
@@ -118,6 +121,9 @@ pub async fn resolve(
     let cpu = config.cpu_spec().map_err(wrong("cpu"))?;
     check_affinity(config).map_err(wrong("affinity"))?;
     let entropy = entropy::open(config)?;
+    let pages = Pages::of(config).map_err(VmError::Config)?;
+    check_nodes(config).map_err(VmError::Config)?;
+    let numa = config.nodes().map_err(VmError::Config)?;
     let mut slots = Slots::default();
     let kvm = slots.add(device("/dev/kvm")?);
     let control = slots.add(listen(&control_socket(run, vmid))?);
@@ -144,6 +150,9 @@ pub async fn resolve(
         cpu,
         memory_mib: config.memory_mib(),
         memory_max_mib: memory::most_mib(config),
+        // Chosen when it starts, by what the host has.
+        hugepages_mib: None,
+        numa,
         balloon: config.balloon_mib(),
         kvm,
         control,
@@ -171,6 +180,7 @@ pub async fn resolve(
         tpm: emulator,
         servers: Vec::new(),
         processors: processors::settings(config),
+        pages,
     })
 }
 
@@ -245,7 +255,7 @@ fn check(config: &QemuConfig) -> std::result::Result<(), FieldErrors> {
     }
     let disks = config.disks().into_iter();
     let disks = disks.filter(|(_, disk)| !QemuConfig::is_optical(disk));
-    if config.hotplugs(HotplugKind::Memory) && disks.count() > DISKS_BESIDE_MEMORY {
+    if memory::most_mib(config).is_some() && disks.count() > DISKS_BESIDE_MEMORY {
         let most = DISKS_BESIDE_MEMORY;
         let text = format!("with more than {most} disks no memory can come: leave 'memory' out");
         errors.add("hotplug", text);

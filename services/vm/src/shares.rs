@@ -104,7 +104,7 @@ impl Server {
         format!("basalt-fs-{vmid}-{}.service", self.directory.index)
     }
 
-    /// The unit; the guest has `memory` bytes.
+    /// The unit; the guest has `memory` bytes that count against limits.
     pub(crate) fn unit_spec(self, vmid: Vmid, memory: u64) -> UnitSpec {
         let path = self.directory.path.to_string_lossy().into_owned();
         UnitSpec {

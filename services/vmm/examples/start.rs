@@ -217,6 +217,8 @@ fn specification(arguments: &Arguments, slots: &mut Slots) -> Result<MachineSpec
         plugged: None,
         memory_mib: arguments.memory,
         memory_max_mib: None,
+        hugepages_mib: None,
+        numa: None,
         kvm: slots.add(open(Path::new("/dev/kvm"), true)?),
         control: slots.add(listen(&arguments.dir, "control.sock")?),
         serial: slots.add(listen(&arguments.dir, "serial.sock")?),

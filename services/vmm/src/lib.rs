@@ -94,6 +94,7 @@ fn start(starter: &io::Stdin) -> Result<Server, String> {
     let class = ThreadClass::Main {
         shares: !resources.shares.is_empty(),
         host_devices: !resources.passthrough.devices.is_empty(),
+        host_nodes: resources.ground.is_placed_anew(),
     };
     sandbox::enter(class).map_err(|e| text(&e))?;
     Server::start(resources, listeners).map_err(|e| text(&e))

@@ -23,17 +23,21 @@ use basalt_model::entropy::EntropyLimit;
 use basalt_model::machine::{
     self, Adapter, Disk, MORE_SERIAL, MachineSpec, Nic, Share, Slot, SystemInfo,
 };
+use basalt_model::numa::Numa;
 use basalt_model::watchdog::WatchdogAction;
 
 use crate::disk::Image;
 use crate::disk::ring::Rings;
+use crate::machine::backing::Backing;
 use crate::machine::blocks::Blocks;
 use crate::machine::cpuid::Offer;
+use crate::machine::ground::Ground;
 use crate::machine::layout::{
     DISK_SLOTS, MEMORY_SLOT, NIC_SLOTS, SHARE_SLOTS, Span, WATCHDOG_SLOT, room_for_blocks,
 };
-use crate::machine::memory::{self, Extent};
+use crate::machine::memory::{self, Extent, Memory};
 use crate::machine::serial::MorePorts;
+use crate::machine::topology::Topology;
 use crate::tpm::emulator::Emulator;
 use crate::tpm::store::Store;
 use crate::tpm::{self, Module};
@@ -86,6 +90,9 @@ pub enum Error {
     /// No valid JSON of a machine.
     #[error("the specification is malformed: {0}")]
     Malformed(#[from] serde_json::Error),
+    /// Memory cannot be had.
+    #[error(transparent)]
+    Memory(#[from] memory::Error),
     /// A value is out of bounds or contradicts another.
     #[error("{field}: {problem}")]
     Invalid {
@@ -192,8 +199,10 @@ pub struct Resources {
     pub nics: Vec<NicResource>,
     /// Shared directories in order.
     pub shares: Vec<ShareResource>,
-    /// What memory lies in that their servers map, too.
-    pub shared_memory: Option<File>,
+    /// What memory is made of, and where.
+    pub ground: Ground,
+    /// Sockets and nodes.
+    pub numa: Option<Numa>,
     /// Rings for the disks that may come.
     pub rings: Rings,
     /// The balloon.
@@ -298,9 +307,11 @@ impl Resources {
             None => PassthroughResource::default(),
         };
         let memory = spec.memory_mib << 20;
-        let balloon = spec
-            .balloon
-            .map(|mib| Arc::new(Levers::new(memory, mib << 20)));
+        let huge = spec.hugepages_mib.is_some();
+        let balloon = spec.balloon.map(|mib| match huge {
+            true => Arc::new(Levers::fixed(memory)),
+            false => Arc::new(Levers::new(memory, mib << 20)),
+        });
         let restore = spec
             .restore
             .map(|slot| delivery.file("restore", slot))
@@ -313,9 +324,22 @@ impl Resources {
         let blocks = most.map(|most| blocks(memory, most - memory, &kvm));
         let blocks = blocks.transpose()?.flatten();
         let room = blocks.as_ref().map(|blocks| blocks.room());
-        let shared_memory = (!shares.is_empty()).then(|| memory::share(memory, room));
-        let shared_memory = shared_memory.transpose();
-        let shared_memory = shared_memory.map_err(|e| invalid("memory_mib", e.to_string()))?;
+        let backing = match spec.hugepages_mib {
+            Some(mib) => {
+                let backing = Backing::huge(memory, mib);
+                Some(backing.map_err(|e| invalid("hugepages_mib", e.to_string()))?)
+            }
+            None if shares.is_empty() => None,
+            None => {
+                let backing = Backing::shared(memory, room);
+                Some(backing.map_err(|e| invalid("memory_mib", e.to_string()))?)
+            }
+        };
+        let extent = Extent {
+            bytes: memory,
+            tseg: boot.has_smm(),
+        };
+        let ground = Ground::new(backing, extent, spec.numa.as_ref())?;
         delivery.finish()?;
         let resources = Self {
             name: spec.name,
@@ -333,7 +357,8 @@ impl Resources {
             drives,
             nics,
             shares,
-            shared_memory,
+            ground,
+            numa: spec.numa,
             rings,
             balloon,
             rng,
@@ -361,9 +386,19 @@ impl Resources {
         }
     }
 
+    /// How the virtual CPUs are divided.
+    pub fn topology(&self) -> Topology {
+        Topology::of(self.vcpus, self.memory, self.numa.as_ref())
+    }
+
     /// Where memory that may come lies.
     pub fn room(&self) -> Option<Span> {
         self.blocks.as_ref().map(|blocks| blocks.room())
+    }
+
+    /// Fresh memory, which is zero.
+    pub fn reserve_memory(&self) -> Result<Arc<Memory>, memory::Error> {
+        self.ground.reserve(self.extent(), self.room())
     }
 
     /// Takes over how much memory a saved machine had at its start, and its room for more, which
@@ -408,7 +443,7 @@ impl Resources {
         let workers = self.nics.iter().filter_map(|n| n.vhost.as_ref());
         all.extend(workers.flat_map(|worker| worker.descriptors()));
         all.extend(self.shares.iter().flat_map(|s| s.server.descriptors()));
-        all.extend(self.shared_memory.iter().map(AsRawFd::as_raw_fd));
+        all.extend(self.ground.descriptor());
         all.extend(self.rings.descriptors());
         all.extend(self.passthrough.descriptors());
         all.extend(self.rng.iter().map(|rng| rng.source.as_raw_fd()));

@@ -3,6 +3,7 @@
 use super::*;
 use basalt_model::disk::{Backing, ImageFormat, Optical, Rate};
 use basalt_model::machine::{Adapter, Boot, Disk, Display, Nic, PROTOCOL, Share, Slot};
+use basalt_model::numa::{HostNodes, Node, NodePolicy};
 use basalt_model::passthrough::Passthrough;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use std::mem::MaybeUninit;
@@ -18,6 +19,8 @@ fn spec() -> MachineSpec {
         plugged: None,
         memory_mib: 64,
         memory_max_mib: None,
+        hugepages_mib: None,
+        numa: None,
         kvm: Slot(0),
         control: Slot(1),
         serial: Slot(2),
@@ -84,7 +87,7 @@ fn refused(spec: MachineSpec, descriptors: Vec<OwnedFd>) -> String {
 #[test]
 fn bounds_are_checked_and_named() {
     type Change = fn(&mut MachineSpec);
-    let cases: [(&str, Change); 14] = [
+    let cases: [(&str, Change); 18] = [
         ("protocol", |s| s.protocol = 99),
         ("vcpus", |s| s.vcpus = 0),
         ("vcpus", |s| s.vcpus = 65),
@@ -103,6 +106,20 @@ fn bounds_are_checked_and_named() {
         ("memory_mib", |s| s.memory_mib = u64::MAX),
         ("memory_max_mib", |s| s.memory_max_mib = Some(63)),
         ("memory_max_mib", |s| s.memory_max_mib = Some(u64::MAX)),
+        ("hugepages_mib", |s| s.hugepages_mib = Some(4)),
+        ("hugepages_mib", |s| s.hugepages_mib = Some(1024)),
+        ("hugepages_mib", |s| {
+            (s.hugepages_mib, s.memory_max_mib) = (Some(2), Some(128));
+        }),
+        ("hugepages_mib", |s| {
+            (s.memory_mib, s.hugepages_mib) = (1024, Some(1024));
+            s.boot = Boot::Firmware {
+                code: Slot(3),
+                vars: Slot(4),
+                order: Vec::new(),
+                smm: true,
+            };
+        }),
         ("disks", |s| s.disks = vec![disk(4); 17]),
         ("nics", |s| s.nics = vec![nic([2, 0, 0, 0, 0, 1]); 10]),
         ("net0", |s| s.nics = vec![nic([3, 0, 0, 0, 0, 1])]),
@@ -113,6 +130,56 @@ fn bounds_are_checked_and_named() {
         change(&mut spec);
         assert_eq!(refused(spec, delivery(4)), field);
     }
+}
+
+#[test]
+fn nodes_divide_all_of_a_machine() {
+    let node = |vcpus: &[u8], memory_mib| Node {
+        vcpus: vcpus.to_vec(),
+        memory_mib,
+        host: None,
+    };
+    let on = |node: Node, host: &[u16]| Node {
+        host: Some(HostNodes {
+            nodes: host.to_vec(),
+            policy: NodePolicy::Bind,
+        }),
+        ..node
+    };
+    let check = |sockets, nodes: &[Node], hugepages_mib| {
+        let mut spec = spec();
+        (spec.vcpus, spec.hugepages_mib) = (4, hugepages_mib);
+        let nodes = nodes.to_vec();
+        spec.numa = Some(Numa { sockets, nodes });
+        check::bounds(&spec).map_err(|error| error.to_string())
+    };
+    let (first, second) = (node(&[0, 1], 32), node(&[2, 3], 32));
+    let both = [first.clone(), second.clone()];
+    assert_eq!(check(2, &both, Some(2)), Ok(()));
+    assert_eq!(
+        check(1, &[on(first.clone(), &[0]), second.clone()], None),
+        Ok(())
+    );
+    let wrong: [(u8, &[Node], &str); 8] = [
+        (0, &both, "sockets"),
+        (3, &both, "sockets"),
+        (2, &[], "0 nodes"),
+        (2, &[first.clone(), first.clone()], "in one node"),
+        (2, &[first.clone(), node(&[2, 4], 32)], "in one node"),
+        (2, &[first.clone(), node(&[2, 3], u64::MAX)], "64 MiB"),
+        (2, &[node(&[0, 1], 64), node(&[2, 3], 0)], "64 MiB"),
+        (
+            2,
+            &[first.clone(), on(second, &[1024])],
+            "no node of a host",
+        ),
+    ];
+    for (sockets, nodes, text) in wrong {
+        let said = check(sockets, nodes, None).unwrap_err();
+        assert!(said.starts_with("numa: ") && said.contains(text), "{said}");
+    }
+    let odd = [node(&[0, 1], 31), on(node(&[2, 3], 33), &[0])];
+    assert!(check(2, &odd, Some(2)).unwrap_err().contains("pages of 2"));
 }
 
 #[test]

@@ -232,6 +232,8 @@ fn a_refused_specification_is_answered_with_its_field() {
         plugged: None,
         memory_mib: 64,
         memory_max_mib: None,
+        hugepages_mib: None,
+        numa: None,
         kvm: Slot(0),
         control: Slot(1),
         serial: Slot(2),

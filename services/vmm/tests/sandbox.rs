@@ -97,6 +97,7 @@ fn main_class(shares: bool, host_devices: bool) -> ThreadClass {
     ThreadClass::Main {
         shares,
         host_devices,
+        host_nodes: false,
     }
 }
 

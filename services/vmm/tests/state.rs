@@ -14,6 +14,7 @@ use std::time::Instant;
 
 use basalt_model::cpu::CpuSpec;
 use basalt_model::machine::{Event, Request, Response, RunState, STATE_ROOM, Started};
+use basalt_model::numa::{HostNodes, Node, NodePolicy, Numa};
 use support::{COUNTER, Monitor, SECOND, Setup, counted, expect, response};
 
 fn counter() -> Setup {
@@ -335,4 +336,88 @@ fn a_target_that_refuses_or_dies_leaves_the_guest_where_it_is() {
         Response::Moved(_)
     ));
     assert_eq!(answer(), Started::Ok);
+}
+
+/// Two nodes, each with a socket; the second's memory is on the host's first.
+fn divided(first_mib: u64) -> Setup {
+    let node = |cpu: u8, memory_mib, host| Node {
+        vcpus: vec![cpu],
+        memory_mib,
+        host,
+    };
+    let host = HostNodes {
+        nodes: vec![0],
+        policy: NodePolicy::Preferred,
+    };
+    Setup {
+        vcpus: 2,
+        numa: Some(Numa {
+            sockets: 2,
+            nodes: vec![
+                node(0, first_mib, None),
+                node(1, 64 - first_mib, Some(host)),
+            ],
+        }),
+        ..counter()
+    }
+}
+
+#[test]
+fn a_guest_keeps_the_nodes_that_it_was_told_of() {
+    let Some((monitor, answer)) = divided(32).start() else {
+        return;
+    };
+    assert_eq!(answer, Started::Ok);
+    let mut serial = monitor.serial();
+    expect(&mut serial, ">");
+    // Its memory is placed anew inside the sandbox.
+    assert_eq!(monitor.ask(&Request::Reset), Response::Ok);
+    expect(&mut serial, ">");
+    let before = counted(&mut serial);
+    let file = state_file();
+    assert_eq!(monitor.ask_with(&Request::Save, &file), Response::Ok);
+    assert_eq!(monitor.ask(&Request::Quit), Response::Ok);
+    let restored = |setup: Setup| {
+        let restore = on_it(&file);
+        Setup { restore, ..setup }.start().unwrap()
+    };
+    for other in [
+        divided(16),
+        Setup {
+            numa: None,
+            ..divided(32)
+        },
+    ] {
+        let (_monitor, answer) = restored(other);
+        let Started::Failed(reason) = answer else {
+            panic!("{answer:?}")
+        };
+        assert!(reason.contains("nodes"), "{reason}");
+    }
+    let (second, answer) = restored(divided(32));
+    assert_eq!(answer, Started::Ok);
+    assert_eq!(second.ask(&Request::Resume), Response::Ok);
+    let after = counted(&mut console(&second, 2 + 16));
+    assert!(after > before, "{after} after {before}");
+}
+
+/// A state of a monitor that told its guests of no nodes.
+#[test]
+fn a_guest_that_was_told_of_no_nodes_goes_on_without() {
+    let plain = || Setup {
+        numa: None,
+        ..divided(32)
+    };
+    let Some((monitor, answer)) = plain().start() else {
+        return;
+    };
+    assert_eq!(answer, Started::Ok);
+    let file = state_file();
+    assert_eq!(monitor.ask_with(&Request::Save, &file), Response::Ok);
+    assert_eq!(monitor.ask(&Request::Quit), Response::Ok);
+    let setup = Setup {
+        restore: on_it(&file),
+        ..divided(32)
+    };
+    assert_eq!(setup.start().unwrap().1, Started::Ok);
 }

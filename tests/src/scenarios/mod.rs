@@ -27,6 +27,7 @@ mod immutable;
 mod install;
 mod instances;
 mod kills;
+mod memory;
 mod menu;
 mod mirror;
 mod monitors;
@@ -151,6 +152,11 @@ pub const ALL: &[Scenario] = &[
     long("hotplug_of_disks_and_cards", hotplug::life),
     long("hotplug_of_processors", hotplug::processors),
     long("hotplug_of_memory", growth::life),
+    long("memory_is_made_of_huge_pages", memory::huge_pages),
+    long(
+        "memory_and_processors_are_divided_into_nodes",
+        memory::nodes,
+    ),
     long("watchdog_acts_for_a_guest_that_forgets", watchdog::acts),
     long("serial_ports_are_consoles_of_their_own", serial::talk),
     scenario("reboot_brings_onboot_guests_back", power::onboot),

@@ -1381,9 +1381,19 @@ export type WithDigest = {
   /** Guest agent: with `1` the guest has its port, and shutdowns go through an agent that answers. */
   agent?: string;
   /** Memory in MiB that the guest is asked to make do with, through its balloon (default: all of
-   *  `memory`); `0` for no balloon. */
+   *  `memory`); `0` for no balloon. With `hugepages` the guest keeps all of its memory, and the balloon
+   *  only tells how it uses it. */
   balloon?: number;
-  /** Memory nodes; no effect. */
+  /** Size in MiB of the host's huge pages that the memory is made of: `2`, `1024`, or `any` for 1024 where
+   *  processor, `memory` and free pages allow it, and 2 otherwise. `memory` is a multiple of it. All
+   *  of the memory is taken from the host at the start, and does not change while the machine runs;
+   *  1024 does not go with Secure Boot. */
+  hugepages?: "any" | "2" | "1024";
+  /** Keep huge pages that were made for the machine after it ended, so that it, or another, finds them
+   *  at its next start (default off). */
+  keephugepages?: Flag;
+  /** Whether the guest sees nodes of memory and processors (default off): those that `numa[n]` name, or one
+   *  for every socket, with equal parts of both. */
   numa?: Flag;
   /** Pointer that knows its place on the screen (default on). */
   tablet?: Flag;
@@ -1438,6 +1448,10 @@ export type WithDigest = {
    *  balloon, its memory does not change while it runs, and it can be neither suspended to disk nor
    *  moved. */
   [key: `hostpci${number}`]: string | undefined;
+  /** Node of memory and processors, with `numa`: `cpus=0-3;8,memory=MIB`. All of them together have all of
+   *  `memory` and every processor once. `hostnodes=0;1,policy=bind` takes the memory from nodes of the
+   *  host (`bind`: no others, `preferred`: others when they have none, `interleave`: in turn). */
+  [key: `numa${number}`]: string | undefined;
   /** cloud-init: addresses of the network card of the same number (default `ip=dhcp`). */
   [key: `ipconfig${number}`]: string | undefined;
   /** Serial port: `socket`, a console of its own. The first is always there, set or not. */
@@ -1775,9 +1789,19 @@ export type SnapshotConfig = {
   /** Guest agent: with `1` the guest has its port, and shutdowns go through an agent that answers. */
   agent?: string;
   /** Memory in MiB that the guest is asked to make do with, through its balloon (default: all of
-   *  `memory`); `0` for no balloon. */
+   *  `memory`); `0` for no balloon. With `hugepages` the guest keeps all of its memory, and the balloon
+   *  only tells how it uses it. */
   balloon?: number;
-  /** Memory nodes; no effect. */
+  /** Size in MiB of the host's huge pages that the memory is made of: `2`, `1024`, or `any` for 1024 where
+   *  processor, `memory` and free pages allow it, and 2 otherwise. `memory` is a multiple of it. All
+   *  of the memory is taken from the host at the start, and does not change while the machine runs;
+   *  1024 does not go with Secure Boot. */
+  hugepages?: "any" | "2" | "1024";
+  /** Keep huge pages that were made for the machine after it ended, so that it, or another, finds them
+   *  at its next start (default off). */
+  keephugepages?: Flag;
+  /** Whether the guest sees nodes of memory and processors (default off): those that `numa[n]` name, or one
+   *  for every socket, with equal parts of both. */
   numa?: Flag;
   /** Pointer that knows its place on the screen (default on). */
   tablet?: Flag;
@@ -1832,6 +1856,10 @@ export type SnapshotConfig = {
    *  balloon, its memory does not change while it runs, and it can be neither suspended to disk nor
    *  moved. */
   [key: `hostpci${number}`]: string | undefined;
+  /** Node of memory and processors, with `numa`: `cpus=0-3;8,memory=MIB`. All of them together have all of
+   *  `memory` and every processor once. `hostnodes=0;1,policy=bind` takes the memory from nodes of the
+   *  host (`bind`: no others, `preferred`: others when they have none, `interleave`: in turn). */
+  [key: `numa${number}`]: string | undefined;
   /** cloud-init: addresses of the network card of the same number (default `ip=dhcp`). */
   [key: `ipconfig${number}`]: string | undefined;
   /** Serial port: `socket`, a console of its own. The first is always there, set or not. */
@@ -4285,9 +4313,19 @@ export interface Methods {
       /** Guest agent: with `1` the guest has its port, and shutdowns go through an agent that answers. */
       agent?: string;
       /** Memory in MiB that the guest is asked to make do with, through its balloon (default: all of
-       *  `memory`); `0` for no balloon. */
+       *  `memory`); `0` for no balloon. With `hugepages` the guest keeps all of its memory, and the balloon
+       *  only tells how it uses it. */
       balloon?: number;
-      /** Memory nodes; no effect. */
+      /** Size in MiB of the host's huge pages that the memory is made of: `2`, `1024`, or `any` for 1024 where
+       *  processor, `memory` and free pages allow it, and 2 otherwise. `memory` is a multiple of it. All
+       *  of the memory is taken from the host at the start, and does not change while the machine runs;
+       *  1024 does not go with Secure Boot. */
+      hugepages?: "any" | "2" | "1024";
+      /** Keep huge pages that were made for the machine after it ended, so that it, or another, finds them
+       *  at its next start (default off). */
+      keephugepages?: Flag;
+      /** Whether the guest sees nodes of memory and processors (default off): those that `numa[n]` name, or one
+       *  for every socket, with equal parts of both. */
       numa?: Flag;
       /** Pointer that knows its place on the screen (default on). */
       tablet?: Flag;
@@ -4342,6 +4380,10 @@ export interface Methods {
        *  balloon, its memory does not change while it runs, and it can be neither suspended to disk nor
        *  moved. */
       [key: `hostpci${number}`]: string | undefined;
+      /** Node of memory and processors, with `numa`: `cpus=0-3;8,memory=MIB`. All of them together have all of
+       *  `memory` and every processor once. `hostnodes=0;1,policy=bind` takes the memory from nodes of the
+       *  host (`bind`: no others, `preferred`: others when they have none, `interleave`: in turn). */
+      [key: `numa${number}`]: string | undefined;
       /** cloud-init: addresses of the network card of the same number (default `ip=dhcp`). */
       [key: `ipconfig${number}`]: string | undefined;
       /** Serial port: `socket`, a console of its own. The first is always there, set or not. */
@@ -4465,9 +4507,19 @@ export interface Methods {
       /** Guest agent: with `1` the guest has its port, and shutdowns go through an agent that answers. */
       agent?: string;
       /** Memory in MiB that the guest is asked to make do with, through its balloon (default: all of
-       *  `memory`); `0` for no balloon. */
+       *  `memory`); `0` for no balloon. With `hugepages` the guest keeps all of its memory, and the balloon
+       *  only tells how it uses it. */
       balloon?: number;
-      /** Memory nodes; no effect. */
+      /** Size in MiB of the host's huge pages that the memory is made of: `2`, `1024`, or `any` for 1024 where
+       *  processor, `memory` and free pages allow it, and 2 otherwise. `memory` is a multiple of it. All
+       *  of the memory is taken from the host at the start, and does not change while the machine runs;
+       *  1024 does not go with Secure Boot. */
+      hugepages?: "any" | "2" | "1024";
+      /** Keep huge pages that were made for the machine after it ended, so that it, or another, finds them
+       *  at its next start (default off). */
+      keephugepages?: Flag;
+      /** Whether the guest sees nodes of memory and processors (default off): those that `numa[n]` name, or one
+       *  for every socket, with equal parts of both. */
       numa?: Flag;
       /** Pointer that knows its place on the screen (default on). */
       tablet?: Flag;
@@ -4522,6 +4574,10 @@ export interface Methods {
        *  balloon, its memory does not change while it runs, and it can be neither suspended to disk nor
        *  moved. */
       [key: `hostpci${number}`]: string | undefined;
+      /** Node of memory and processors, with `numa`: `cpus=0-3;8,memory=MIB`. All of them together have all of
+       *  `memory` and every processor once. `hostnodes=0;1,policy=bind` takes the memory from nodes of the
+       *  host (`bind`: no others, `preferred`: others when they have none, `interleave`: in turn). */
+      [key: `numa${number}`]: string | undefined;
       /** cloud-init: addresses of the network card of the same number (default `ip=dhcp`). */
       [key: `ipconfig${number}`]: string | undefined;
       /** Serial port: `socket`, a console of its own. The first is always there, set or not. */
@@ -4614,9 +4670,19 @@ export interface Methods {
       /** Guest agent: with `1` the guest has its port, and shutdowns go through an agent that answers. */
       agent?: string;
       /** Memory in MiB that the guest is asked to make do with, through its balloon (default: all of
-       *  `memory`); `0` for no balloon. */
+       *  `memory`); `0` for no balloon. With `hugepages` the guest keeps all of its memory, and the balloon
+       *  only tells how it uses it. */
       balloon?: number;
-      /** Memory nodes; no effect. */
+      /** Size in MiB of the host's huge pages that the memory is made of: `2`, `1024`, or `any` for 1024 where
+       *  processor, `memory` and free pages allow it, and 2 otherwise. `memory` is a multiple of it. All
+       *  of the memory is taken from the host at the start, and does not change while the machine runs;
+       *  1024 does not go with Secure Boot. */
+      hugepages?: "any" | "2" | "1024";
+      /** Keep huge pages that were made for the machine after it ended, so that it, or another, finds them
+       *  at its next start (default off). */
+      keephugepages?: Flag;
+      /** Whether the guest sees nodes of memory and processors (default off): those that `numa[n]` name, or one
+       *  for every socket, with equal parts of both. */
       numa?: Flag;
       /** Pointer that knows its place on the screen (default on). */
       tablet?: Flag;
@@ -4671,6 +4737,10 @@ export interface Methods {
        *  balloon, its memory does not change while it runs, and it can be neither suspended to disk nor
        *  moved. */
       [key: `hostpci${number}`]: string | undefined;
+      /** Node of memory and processors, with `numa`: `cpus=0-3;8,memory=MIB`. All of them together have all of
+       *  `memory` and every processor once. `hostnodes=0;1,policy=bind` takes the memory from nodes of the
+       *  host (`bind`: no others, `preferred`: others when they have none, `interleave`: in turn). */
+      [key: `numa${number}`]: string | undefined;
       /** cloud-init: addresses of the network card of the same number (default `ip=dhcp`). */
       [key: `ipconfig${number}`]: string | undefined;
       /** Serial port: `socket`, a console of its own. The first is always there, set or not. */

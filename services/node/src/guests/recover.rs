@@ -21,6 +21,7 @@ impl Node {
     /// Finishes or undoes what an earlier life of the node left half done. Must come before any
     /// other work.
     pub async fn recover(&self) {
+        self.machines.recover_pages().await;
         for guest in self.guests().iter() {
             let title = guest.title();
             if let Err(error) = self.recover_guest(Guest::clone(guest)).await {

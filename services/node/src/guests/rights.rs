@@ -23,6 +23,7 @@ pub fn may_create(
     let pool = pool.map(PoolId::acl_path);
     let path = format!("/vms/{vmid}");
     for (key, value) in settings {
+        may_take(call, key)?;
         may_pass(call, key, value)?;
         let privilege = needed(kind, key, is_disc(value));
         let in_pool = pool
@@ -44,6 +45,7 @@ pub fn may_change(call: &Call, vmid: Vmid, change: &Change, before: &GuestConfig
     let (kind, before) = before;
     let path = format!("/vms/{vmid}");
     let check = |key: &str, value: &Value| {
+        may_take(call, key)?;
         may_pass(call, key, value)?;
         let privilege = needed(kind, key, is_disc(value));
         match call.allows(&path, &[privilege]) {
@@ -77,6 +79,18 @@ pub fn may_copy(call: &Call, config: &GuestConfig) -> Result<()> {
     shares
         .map(|share| share.dirid.dir_acl_path())
         .try_for_each(|path| call.require(&path, &[Privilege::MappingUse]))
+}
+
+/// Refuses what takes from the host more than a guest's share, and for longer than the guest runs.
+fn may_take(call: &Call, key: &str) -> Result<()> {
+    match is_superusers(key) && !call.auth().is_root() {
+        true => Err(Error::forbidden(format_args!("only root@pam sets '{key}'"))),
+        false => Ok(()),
+    }
+}
+
+fn is_superusers(key: &str) -> bool {
+    matches!(key, "hugepages" | "keephugepages")
 }
 
 /// Refuses devices of the host to whoever may not use their mapping; those that are named themselves are
@@ -137,7 +151,7 @@ fn of_machine(name: &str, is_disc: bool) -> Privilege {
         "cores" | "sockets" | "cpu" | "numa" | "cpulimit" | "cpuunits" | "affinity" => {
             Privilege::VmConfigCpu
         }
-        "memory" | "balloon" => Privilege::VmConfigMemory,
+        "memory" | "balloon" | "hugepages" | "keephugepages" => Privilege::VmConfigMemory,
         "net" => Privilege::VmConfigNetwork,
         "cicustom" | "cipassword" | "citype" | "ciupgrade" | "ciuser" | "ipconfig"
         | "nameserver" | "searchdomain" | "sshkeys" => Privilege::VmConfigCloudinit,
@@ -178,6 +192,9 @@ mod tests {
         assert_eq!(of("virtiofs0", "data"), Privilege::VmConfigDisk);
         assert_eq!(of("net0", "virtio"), Privilege::VmConfigNetwork);
         assert_eq!(of("cpulimit", "2"), Privilege::VmConfigCpu);
+        assert_eq!(of("hugepages", "2"), Privilege::VmConfigMemory);
+        assert!(is_superusers("hugepages") && is_superusers("keephugepages"));
+        assert!(!is_superusers("memory"));
         assert_eq!(of("smbios1", ""), Privilege::VmConfigHwType);
         assert_eq!(of("serial3", "socket"), Privilege::VmConfigHwType);
         assert_eq!(of("rng0", "/dev/urandom"), Privilege::VmConfigHwType);

@@ -204,6 +204,12 @@ pub async fn settle(
         let text = format!("there is no {port} to be the console: set {port} to socket");
         errors.add("vga", text);
     }
+    let divided = config.huge_page_sizes().map(drop);
+    if let Err(wrong) = divided.and_then(|()| basalt_vm::check_nodes(config)) {
+        for (field, text) in wrong.0 {
+            errors.add(field, text);
+        }
+    }
     hostpci::settle(&mut errors, config);
     if old.is_none() && config.smbios1.is_none() {
         config.smbios1 = Some(random_identity()?);

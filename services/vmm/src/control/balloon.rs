@@ -15,6 +15,9 @@ impl Server {
         if !(1..=most).contains(&mib) {
             return Err(format!("mib: {mib} is not 1 to {most}"));
         }
+        if mib < most && levers.is_fixed() {
+            return Err("mib: memory that is made of huge pages stays the guest's".to_owned());
+        }
         levers.set_target(mib << 20);
         self.with_machine(Machine::poke_balloon);
         Ok(())

@@ -15,7 +15,7 @@ use super::{Error, Terminals};
 use crate::devices::watchdog::Watchdog;
 use crate::display::{Input, Screen};
 use crate::spec::{DiskResource, NicResource, Resources};
-use crate::virtio::balloon::{self, Balloon};
+use crate::virtio::balloon::Balloon;
 use crate::virtio::block::{self, Block, Orders};
 use crate::virtio::console::Console;
 use crate::virtio::fs::{self, FileSystem};
@@ -156,12 +156,8 @@ impl Board {
         }
         if let Some(levers) = &resources.balloon {
             let device = Balloon::new(levers.clone());
-            self.add(
-                BALLOON_SLOT,
-                BALLOON,
-                balloon::description(),
-                Box::new(device),
-            )?;
+            let description = levers.description();
+            self.add(BALLOON_SLOT, BALLOON, description, Box::new(device))?;
         }
         if let Some(blocks) = &resources.blocks {
             let events = self.events.clone();

@@ -1,5 +1,5 @@
 //! What the guest's processors say about themselves: KVM's list, as far as their model has it
-//! ([`cpu_models`]), with identity and topology of one socket filled in. With the host's model
+//! ([`cpu_models`]), with identity and [`Topology`] filled in. With the host's model
 //! nothing else is changed, so nested virtualisation and the invariant time stamp counter stay as
 //! the host offers them.
 
@@ -7,6 +7,7 @@ use basalt_model::cpu::CpuSpec;
 use kvm_bindings::{CpuId, KVM_MAX_CPUID_ENTRIES};
 use kvm_ioctls::{Cap, Kvm};
 
+use super::topology::Topology;
 use super::{cpu_models, hyperv};
 
 const HYPERVISOR: u32 = 1 << 31;
@@ -54,9 +55,9 @@ impl Offer {
         address_bits(&self.base)
     }
 
-    /// The list of virtual CPU `id` of `vcpus`.
-    pub fn for_vcpu(&self, id: u8, vcpus: u8) -> CpuId {
-        for_vcpu(&self.base, id, vcpus, self.tsc_deadline)
+    /// The list of virtual CPU `id`.
+    pub fn for_vcpu(&self, id: u8, topology: &Topology) -> CpuId {
+        for_vcpu(&self.base, id, topology, self.tsc_deadline)
     }
 }
 
@@ -65,12 +66,15 @@ fn supported(kvm: &Kvm) -> Result<CpuId, kvm_ioctls::Error> {
     kvm.get_supported_cpuid(KVM_MAX_CPUID_ENTRIES)
 }
 
-/// The list of virtual CPU `id` of `vcpus`.
-fn for_vcpu(base: &CpuId, id: u8, vcpus: u8, tsc_deadline: bool) -> CpuId {
+/// The list of virtual CPU `id`.
+fn for_vcpu(base: &CpuId, id: u8, topology: &Topology, tsc_deadline: bool) -> CpuId {
     let mut list = base.clone();
-    let topology = Topology {
-        id: u32::from(id),
-        vcpus: u32::from(vcpus),
+    let place = Place {
+        id: topology.apic_id(id).into(),
+        socket: topology.socket(id).into(),
+        cores: topology.cores().into(),
+        bits: topology.bits(),
+        shares_cache: topology.shares_cache(),
     };
     for entry in list.as_mut_slice() {
         match (entry.function, entry.index) {
@@ -79,31 +83,31 @@ fn for_vcpu(base: &CpuId, id: u8, vcpus: u8, tsc_deadline: bool) -> CpuId {
                 if tsc_deadline {
                     entry.ecx |= TSC_DEADLINE;
                 }
-                entry.ebx = entry.ebx & 0xffff | topology.vcpus << 16 | topology.id << 24;
+                entry.ebx = entry.ebx & 0xffff | place.cores << 16 | place.id << 24;
                 entry.edx &= !HYPER_THREADING;
-                if vcpus > 1 {
+                if place.cores > 1 {
                     entry.edx |= HYPER_THREADING;
                 }
             }
-            (0x4, _) => topology.intel_cache(&mut entry.eax),
+            (0x4, _) => place.intel_cache(&mut entry.eax),
             (0xb | 0x1f, 0) => {
                 (entry.eax, entry.ebx, entry.ecx) = (0, 1, 0x100);
-                entry.edx = topology.id;
+                entry.edx = place.id;
             }
             (0xb | 0x1f, 1) => {
-                (entry.eax, entry.ebx, entry.ecx) = (topology.bits(), topology.vcpus, 0x201);
-                entry.edx = topology.id;
+                (entry.eax, entry.ebx, entry.ecx) = (place.bits, place.cores, 0x201);
+                entry.edx = place.id;
             }
             (0xb | 0x1f, index) => {
                 (entry.eax, entry.ebx, entry.ecx) = (0, 0, index & 0xff);
-                entry.edx = topology.id;
+                entry.edx = place.id;
             }
             (0x8000_0008, _) => {
-                entry.ecx = topology.bits() << 12 | (topology.vcpus - 1);
+                entry.ecx = place.bits << 12 | (place.cores - 1);
             }
-            (0x8000_001d, _) => topology.amd_cache(&mut entry.eax),
+            (0x8000_001d, _) => place.amd_cache(&mut entry.eax),
             (0x8000_001e, _) => {
-                (entry.eax, entry.ebx, entry.ecx) = (topology.id, topology.id & 0xff, 0);
+                (entry.eax, entry.ebx, entry.ecx) = (place.id, place.id & 0xff, place.socket);
             }
             _ => {}
         }
@@ -123,29 +127,32 @@ fn has_tsc_deadline(kvm: &Kvm) -> bool {
     kvm.check_extension(Cap::TscDeadlineTimer)
 }
 
-struct Topology {
+/// One virtual CPU among the others.
+struct Place {
+    /// Number of its local APIC.
     id: u32,
-    vcpus: u32,
+    socket: u32,
+    /// Cores of each socket.
+    cores: u32,
+    /// Bits of a local APIC's number that number cores.
+    bits: u32,
+    /// Whether they have the cache of the third level together.
+    shares_cache: bool,
 }
 
-impl Topology {
-    /// Bits of an APIC id that number cores.
-    fn bits(&self) -> u32 {
-        self.vcpus.next_power_of_two().trailing_zeros()
-    }
-
-    /// Leaf 4: first and second level belong to one core, the third to all.
+impl Place {
+    /// Leaf 4: first and second level belong to one core, the third to all of a socket.
     fn intel_cache(&self, eax: &mut u32) {
         if *eax & 0x1f == 0 {
             return;
         }
         let level = (*eax >> 5) & 7;
-        let sharing = if level >= 3 {
-            (1 << self.bits()) - 1
+        let cores = (1 << self.bits) - 1;
+        let sharing = if level >= 3 && self.shares_cache {
+            cores
         } else {
             0
         };
-        let cores = (1 << self.bits()) - 1;
         *eax = *eax & 0x3fff | sharing << 14 | cores << 26;
     }
 
@@ -155,7 +162,11 @@ impl Topology {
             return;
         }
         let level = (*eax >> 5) & 7;
-        let sharing = if level >= 3 { self.vcpus - 1 } else { 0 };
+        let sharing = if level >= 3 && self.shares_cache {
+            self.cores - 1
+        } else {
+            0
+        };
         *eax = *eax & 0x3fff | sharing << 14;
     }
 }
@@ -163,6 +174,7 @@ impl Topology {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use basalt_model::numa::{Node, Numa};
     use kvm_bindings::kvm_cpuid_entry2;
 
     fn entry(function: u32, index: u32) -> kvm_cpuid_entry2 {
@@ -183,7 +195,7 @@ mod tests {
             ..entry(0x8000_0001, 0)
         });
         let base = CpuId::from_entries(&base).unwrap();
-        let list = for_vcpu(&base, 3, 6, true);
+        let list = for_vcpu(&base, 3, &Topology::flat(6, 1 << 30), true);
         let list = list.as_slice();
         assert_eq!(list[0].ebx, 3 << 24 | 6 << 16 | 0x0800);
         assert_eq!(
@@ -194,5 +206,45 @@ mod tests {
         assert_eq!((list[2].eax, list[2].ebx), (3, 6));
         assert_eq!(list[3].ecx, 3 << 12 | 5);
         assert_eq!(list[4].ecx, 4, "SVM stays as the host offers it");
+    }
+
+    #[test]
+    fn sockets_are_told_apart_and_share_no_cache_over_nodes() {
+        let cache = |eax: u32| kvm_cpuid_entry2 { eax, ..entry(4, 3) };
+        let base = vec![
+            entry(1, 0),
+            entry(0xb, 1),
+            cache(3 | 3 << 5),
+            kvm_cpuid_entry2 {
+                eax: 3 | 3 << 5,
+                ..entry(0x8000_001d, 3)
+            },
+            entry(0x8000_001e, 0),
+        ];
+        let base = CpuId::from_entries(&base).unwrap();
+        let list = |sockets: u8, homes: [&[u8]; 2]| {
+            let nodes = homes.map(|vcpus| Node {
+                vcpus: vcpus.to_vec(),
+                memory_mib: 1,
+                host: None,
+            });
+            let numa = Numa {
+                sockets,
+                nodes: nodes.into(),
+            };
+            let topology = Topology::of(6, 2 << 20, Some(&numa));
+            for_vcpu(&base, 4, &topology, false).as_slice().to_vec()
+        };
+        let halves = [&[0, 1, 2][..], &[3, 4, 5]];
+        let two = list(2, halves);
+        assert_eq!(two[0].ebx, 5 << 24 | 3 << 16);
+        assert_eq!((two[1].eax, two[1].ebx, two[1].edx), (2, 3, 5));
+        assert_eq!((two[2].eax >> 14 & 0xfff, two[2].eax >> 26), (3, 3));
+        assert_eq!(two[3].eax >> 14, 2);
+        assert_eq!((two[4].eax, two[4].ecx), (5, 1));
+        let one = list(1, halves);
+        assert_eq!((one[1].eax, one[1].ebx, one[1].edx), (3, 6, 4));
+        assert_eq!((one[2].eax >> 14 & 0xfff, one[2].eax >> 26), (0, 7));
+        assert_eq!(one[3].eax >> 14, 0);
     }
 }

@@ -205,7 +205,8 @@ fn blobs(
     order: String,
     screen: Option<Arc<Screen>>,
 ) -> Blobs {
-    let mut blobs = Blobs::new(system.uuid, profile.memory, profile.plugged, profile.vcpus);
+    let most = profile.topology.apic_end();
+    let mut blobs = Blobs::new(system.uuid, profile.memory, profile.plugged, most);
     blobs.file("etc/e820", e820(profile.memory));
     blobs.file("etc/system-states", SYSTEM_STATES.to_vec());
     if let Some((start, len)) = profile.room {

@@ -1,7 +1,6 @@
 //! The guest's memory: how it is allocated. What processors see of it is in [`super::spaces`].
 //!
-//! It is this process's alone, unless another one works on queues of the guest: then both map the same
-//! file in memory.
+//! It is this process's alone and anonymous, but for what [`super::backing`] says.
 
 use std::fs::File;
 use std::io;
@@ -10,7 +9,6 @@ use std::sync::Arc;
 
 use kvm_bindings::{KVM_MEM_READONLY, kvm_userspace_memory_region};
 use kvm_ioctls::VmFd;
-use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags};
 use vm_memory::bitmap::NewBitmap;
 use vm_memory::mmap::{FromRangesError, MmapRegionBuilder};
 use vm_memory::{
@@ -38,6 +36,12 @@ pub enum Error {
     /// A saved memory, or one that is shared, cannot be mapped.
     #[error("cannot map the guest's memory: {0}")]
     Map(io::Error),
+    /// The host has no such nodes, or they have no memory.
+    #[error("hostnodes: the host does not give memory from them: {0}")]
+    Place(io::Error),
+    /// The host has too few huge pages, or too few on the nodes that they are to come from.
+    #[error("hugepages: the host has too few that are free: {0}")]
+    Fill(io::Error),
     /// KVM refuses a region.
     #[error("KVM refuses the memory at {0:#x}: {1}")]
     Register(u64, kvm_ioctls::Error),
@@ -84,7 +88,7 @@ pub fn reserve_on(
     file: &File,
     offset: u64,
 ) -> Result<Arc<Memory>, Error> {
-    let mut regions = map(&ranges(extent), file, offset, libc::MAP_PRIVATE)?;
+    let mut regions = map(&ranges(extent), file, offset, Pages::Private)?;
     if let Some(blocks) = blocks {
         let (start, len) = blocks.room();
         let mapping = map_blocks(blocks, len as usize, file, offset + extent.bytes);
@@ -92,30 +96,6 @@ pub fn reserve_on(
         regions.push(region(mapping, GuestAddress(start))?);
     }
     joined(regions)
-}
-
-/// A file in memory that a guest's memory of so many bytes, and `room` for more, can be shared by. Its
-/// size is for good: no one with whom it is shared can take pages away from under the others.
-pub fn share(bytes: u64, room: Option<Span>) -> io::Result<File> {
-    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-    let file = rustix::fs::memfd_create(c"guest-memory", flags)?;
-    rustix::fs::ftruncate(&file, whole(bytes, room))?;
-    let size = SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
-    rustix::fs::fcntl_add_seals(&file, size)?;
-    Ok(file.into())
-}
-
-/// Memory that lies in what [`share`] made, and is zeroed: whatever was there is forgotten.
-pub fn reserve_shared(
-    extent: impl Into<Extent>,
-    room: Option<Span>,
-    file: &File,
-) -> Result<Arc<Memory>, Error> {
-    let extent = extent.into();
-    let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-    let emptied = rustix::fs::fallocate(file, hole, 0, whole(extent.bytes, room));
-    emptied.map_err(|e| Error::Map(e.into()))?;
-    joined(map(&with_room(extent, room), file, 0, libc::MAP_SHARED)?)
 }
 
 /// What devices can reach of memory that was reserved: all but TSEG.
@@ -136,13 +116,28 @@ pub fn shared(region: &Region) -> Option<(&File, u64)> {
     Some((place.file(), place.start()))
 }
 
+/// How a file is mapped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pages {
+    /// What is written stays in this process.
+    Private,
+    /// It is written to the file.
+    Shared,
+    /// The same, and the file has huge pages.
+    Huge,
+}
+
 /// Parts of the guest's address space, one after the other as `file` has them from `at` on.
-fn map(
+pub(super) fn map(
     ranges: &[(GuestAddress, usize)],
     file: &File,
     mut at: u64,
-    kind: libc::c_int,
+    pages: Pages,
 ) -> Result<Vec<Region>, Error> {
+    let kind = match pages {
+        Pages::Private => libc::MAP_PRIVATE,
+        Pages::Shared | Pages::Huge => libc::MAP_SHARED,
+    };
     let mut regions = Vec::new();
     for (start, len) in ranges {
         let file = file.try_clone().map_err(Error::Map)?;
@@ -150,6 +145,7 @@ fn map(
             .with_mmap_prot(libc::PROT_READ | libc::PROT_WRITE)
             .with_mmap_flags(kind | libc::MAP_NORESERVE)
             .with_file_offset(FileOffset::new(file, at))
+            .with_hugetlbfs(pages == Pages::Huge)
             .build()
             .map_err(|e| Error::Map(io::Error::other(e)))?;
         regions.push(region(mapping, *start)?);
@@ -158,16 +154,13 @@ fn map(
     Ok(regions)
 }
 
-fn joined(regions: Vec<Region>) -> Result<Arc<Memory>, Error> {
+pub(super) fn joined(regions: Vec<Region>) -> Result<Arc<Memory>, Error> {
     let memory = Memory::from_regions(regions).map_err(|e| Error::Map(io::Error::other(e)))?;
     Ok(Arc::new(memory))
 }
 
-fn whole(bytes: u64, room: Option<Span>) -> u64 {
-    bytes + room.map_or(0, |(_, len)| len)
-}
-
-fn with_room(extent: Extent, room: Option<Span>) -> Vec<(GuestAddress, usize)> {
+/// Parts of the guest's address space that are memory, or may become it.
+pub(super) fn with_room(extent: Extent, room: Option<Span>) -> Vec<(GuestAddress, usize)> {
     let mut ranges = ranges(extent);
     ranges.extend(room.map(|(start, len)| (GuestAddress(start), len as usize)));
     ranges
@@ -321,6 +314,7 @@ impl ArraySlot for ReadOnlySlot {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::machine::backing::Backing;
     use crate::machine::layout::MIB;
     use vm_memory::Bytes;
 
@@ -330,10 +324,10 @@ mod tests {
             bytes: 64 * MIB,
             tseg: true,
         };
-        let file = share(extent.bytes, None).unwrap();
+        let backing = Backing::shared(extent.bytes, None).unwrap();
         for memory in [
             reserve_with_room(extent, None).unwrap(),
-            reserve_shared(extent, None, &file).unwrap(),
+            backing.reserve(extent, None).unwrap(),
         ] {
             let reachable = reachable(&memory, extent).unwrap();
             let (start, len) = tseg(extent.bytes);

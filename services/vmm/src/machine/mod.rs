@@ -4,6 +4,7 @@
 //! them is in [`acpi`] and [`boot`].
 
 pub mod acpi;
+pub mod backing;
 pub mod blocks;
 mod board;
 pub mod boot;
@@ -11,6 +12,7 @@ pub mod cpu_models;
 pub mod cpuid;
 pub mod events;
 pub mod firmware;
+pub mod ground;
 mod hotplug;
 pub mod hyperv;
 pub mod interrupts;
@@ -24,6 +26,7 @@ pub mod saved;
 pub mod serial;
 pub mod smbios;
 pub mod spaces;
+pub mod topology;
 pub mod vcpu;
 
 use std::sync::Arc;
@@ -208,11 +211,7 @@ impl Machine {
         if let Some(blocks) = &resources.blocks {
             blocks.clear();
         }
-        let (extent, room) = (resources.extent(), resources.room());
-        let memory = match &resources.shared_memory {
-            Some(file) => memory::reserve_shared(extent, room, file)?,
-            None => memory::reserve_with_room(extent, room)?,
-        };
+        let memory = resources.reserve_memory()?;
         let profile = profile(resources, &offer);
         let entry = load_kernel(resources, &memory, profile)?;
         let shell = Shell::build(resources, terminals, memory, profile)?;
@@ -354,7 +353,7 @@ fn tpm_failed(error: std::io::Error) -> Error {
 /// What tables tell of the machine.
 fn profile(resources: &Resources, offer: &cpuid::Offer) -> acpi::Profile {
     acpi::Profile {
-        vcpus: resources.vcpus,
+        topology: resources.topology(),
         plugged: resources.plugged.unwrap_or(resources.vcpus),
         cpus_come: resources.plugged.is_some(),
         memory: resources.memory,
@@ -415,9 +414,10 @@ fn create_vcpus(
     offer: &cpuid::Offer,
 ) -> Result<(Vec<VcpuFd>, Vec<CpuId>), Error> {
     let (mut all, mut features) = (Vec::new(), Vec::new());
+    let topology = resources.topology();
     for id in 0..resources.vcpus {
-        let own = offer.for_vcpu(id, resources.vcpus);
-        let vcpu = create_vcpu(vm, id, &own)?;
+        let own = offer.for_vcpu(id, &topology);
+        let vcpu = create_vcpu(vm, topology.apic_id(id), &own)?;
         registers::prepare(&vcpu, resources.boot.is_firmware())?;
         all.push(vcpu);
         features.push(own);
@@ -425,9 +425,10 @@ fn create_vcpus(
     Ok((all, features))
 }
 
-fn create_vcpu(vm: &VmFd, id: u8, features: &CpuId) -> Result<VcpuFd, Error> {
+/// The virtual CPU whose local APIC has the number `apic_id`.
+fn create_vcpu(vm: &VmFd, apic_id: u8, features: &CpuId) -> Result<VcpuFd, Error> {
     let vcpu = vm
-        .create_vcpu(u64::from(id))
+        .create_vcpu(u64::from(apic_id))
         .map_err(|e| Error::Kvm("create a virtual CPU", e))?;
     vcpu.set_cpuid2(features)
         .map_err(|e| Error::Kvm("set processor features", e))?;

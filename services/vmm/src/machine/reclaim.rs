@@ -6,6 +6,7 @@ use rustix::fs::{FallocateFlags, fallocate};
 use vm_memory::bitmap::Bitmap;
 use vm_memory::{Address, GuestAddress, GuestMemoryBackend, GuestMemoryRegion};
 
+use super::backing::is_for_good;
 use super::memory::{self, Memory, Region};
 use crate::state::dirty::PAGE;
 
@@ -23,10 +24,11 @@ pub fn note_written(memory: &Memory, start: u64, len: u64) {
 
 /// Gives the whole pages between `start` and `start + len` back to the host, as far as they are
 /// memory of the guest. Then they hold zeros, or in memory that was restored from a file what that
-/// has there; the pages count as written to, so that a copy that is being made follows.
+/// has there; the pages count as written to, so that a copy that is being made follows. Huge pages stay
+/// as they are.
 pub fn give_back(memory: &Memory, start: u64, len: u64) {
     let end = start.saturating_add(len);
-    for region in memory.iter() {
+    for region in memory.iter().filter(|region| !is_for_good(region)) {
         let base = region.start_addr().raw_value();
         let from = start.max(base) - base;
         let to = end
@@ -74,14 +76,16 @@ fn release(region: &Region, offset: usize, len: usize) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::machine::backing::Backing;
     use crate::machine::layout::MIB;
     use std::os::unix::fs::MetadataExt;
     use vm_memory::{Bytes, GuestAddress};
 
     #[test]
     fn shared_memory_is_given_back_to_the_host_for_all() {
-        let file = memory::share(32 * MIB, None).unwrap();
-        let first = memory::reserve_shared(32 * MIB, None, &file).unwrap();
+        let backing = Backing::shared(32 * MIB, None).unwrap();
+        let first = backing.reserve(32 * MIB, None).unwrap();
+        let (file, _) = first.iter().find_map(memory::shared).unwrap();
         let page = vec![7u8; PAGE];
         for number in 0..4 {
             first

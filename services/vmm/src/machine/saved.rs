@@ -18,7 +18,7 @@ use vm_memory::GuestMemoryBackend;
 use super::blocks::{Blocks, BlocksState};
 use super::board::Placed;
 use super::firmware::Firmware;
-use super::memory::{self, DirtyLog, Memory};
+use super::memory::{DirtyLog, Memory};
 use super::spaces::Spaces;
 use super::vcpu::Vcpus;
 use super::{Machine, Shell, Terminals, cpuid, create_vcpu, hyperv, profile, reclaim};
@@ -210,6 +210,7 @@ impl Machine {
         let (tree, saved) = file::read_tree(state).map_err(Error::File)?;
         let outline: Outline = tree.look(MACHINE, Kind::Machine).map_err(Error::Tree)?;
         outline.adopt_memory(resources)?;
+        outline.adopt_nodes(resources)?;
         let blocks = resources.blocks.as_deref();
         if let Some(blocks) = blocks {
             let saved = tree.look(BLOCKS, Kind::MemoryBlocks);
@@ -219,7 +220,8 @@ impl Machine {
         if saved != present {
             return Err(memory_differs(saved, present).into());
         }
-        let memory = file::load(state, resources.extent(), blocks).map_err(Error::File)?;
+        let memory = file::load(state, resources.extent(), blocks, &resources.ground);
+        let memory = memory.map_err(Error::File)?;
         outline.place(resources)?;
         Self::restore(resources, terminals, memory, tree)
     }
@@ -251,7 +253,8 @@ impl Machine {
         resources: &mut Resources,
     ) -> Result<Arc<Memory>, super::Error> {
         outline.adopt_memory(resources)?;
-        let memory = memory::reserve_with_room(resources.extent(), resources.room())?;
+        outline.adopt_nodes(resources)?;
+        let memory = resources.reserve_memory()?;
         outline.check_size(resources, &memory)?;
         outline.place(resources)?;
         Ok(memory)
@@ -378,17 +381,19 @@ impl Shell {
         elapsed: u64,
     ) -> Result<(Vec<VcpuFd>, Vec<CpuId>), super::Error> {
         let offer = cpuid::Offer::of(&resources.kvm)?;
+        let topology = resources.topology();
         let (mut vcpus, mut features) = (Vec::new(), Vec::new());
         let mut states = Vec::new();
         for id in 0..resources.vcpus {
             let state: VcpuState = tree
                 .take(&vcpu_id(usize::from(id)), Kind::Vcpu)
                 .map_err(Error::Tree)?;
-            let own = offer.for_vcpu(id, resources.vcpus);
+            let own = offer.for_vcpu(id, &topology);
             state.check(&own).map_err(Error::Kvm)?;
             let saved = state.cpuid().map_err(Error::Kvm)?;
             check_hyperv(resources, &saved)?;
-            vcpus.push(create_vcpu(&self.board.vm, id, &saved)?);
+            let apic_id = topology.apic_id(id);
+            vcpus.push(create_vcpu(&self.board.vm, apic_id, &saved)?);
             features.push(saved);
             states.push(state);
         }

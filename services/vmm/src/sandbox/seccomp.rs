@@ -5,6 +5,7 @@
 //! | `Main` | main thread | sockets given to it, building machines, starting threads |
 //! | … `shares` | in a machine that shares directories | besides, what `Share` may |
 //! | … `host_devices` | in a machine that has devices of the host | besides, their interrupts, lending them memory |
+//! | … `host_nodes` | in a machine whose memory is on certain nodes of the host | besides, saying so |
 //! | `Vcpu` | virtual CPUs | running the guest, waking others, keeping its firmware's variables |
 //! | … `host_devices` | in a machine that has devices of the host | besides, their registers and interrupts |
 //! | `Worker` | devices | the descriptors given to them |
@@ -39,6 +40,8 @@ pub enum ThreadClass {
         shares: bool,
         /// Whether it has devices of the host.
         host_devices: bool,
+        /// Whether its memory, which comes anew with a reset, is on certain nodes of the host.
+        host_nodes: bool,
     },
     /// A virtual CPU.
     Vcpu {
@@ -149,6 +152,9 @@ const WORKER: &[i64] = &[
 /// A conversation with the server of a shared directory, each time that the guest's driver starts: it is
 /// given the memory and the eventfds of the queues (`SCM_RIGHTS`) over the connection that there is.
 const SHARE: &[i64] = &[libc::SYS_recvmsg, libc::SYS_sendmsg];
+
+/// Saying which of the host's nodes memory comes from.
+const HOST_NODES: &[i64] = &[libc::SYS_mbind];
 
 /// The screen's viewers.
 const DISPLAY: &[i64] = &[
@@ -294,7 +300,14 @@ fn allowed(class: ThreadClass) -> (Vec<&'static [i64]>, Vec<&'static [u64]>) {
         ThreadClass::Main {
             shares,
             host_devices,
-        } => allowed_main(shares, host_devices),
+            host_nodes,
+        } => {
+            let (mut calls, ioctls) = allowed_main(shares, host_devices);
+            if host_nodes {
+                calls.push(HOST_NODES);
+            }
+            (calls, ioctls)
+        }
         ThreadClass::Vcpu {
             host_devices: false,
         } => (vec![COMMON, VCPU], vec![VCPU_IOCTLS]),

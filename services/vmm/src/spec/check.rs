@@ -1,7 +1,9 @@
 //! What the values of a specification may be, whatever its descriptors are.
 
+use crate::machine::layout::TSEG_MIB;
 use basalt_model::disk::{ImageFormat, MAX_BACKING};
 use basalt_model::machine::{Boot, Disk, MAX_QUEUES, MachineSpec, Nic, PROTOCOL, SHARE_TAG};
+use basalt_model::numa::{MAX_HOST_NODES, MAX_NODES, Numa};
 use basalt_model::passthrough::Passthrough;
 use kvm_bindings::KVM_CAP_MULTI_ADDRESS_SPACE;
 use kvm_ioctls::{Cap, Kvm};
@@ -10,6 +12,9 @@ use super::{
     Error, MAX_DISKS, MAX_DRIVES, MAX_MEMORY_MIB, MAX_NICS, MAX_SERIAL, MAX_SHARES, MAX_VCPUS,
     MIN_FIRMWARE_MEMORY_MIB, MIN_MEMORY_MIB, invalid,
 };
+
+/// Sizes of huge pages in MiB. The memory below 4 GiB ends at a multiple of either.
+const HUGE_PAGES_MIB: [u64; 2] = [2, 1024];
 
 /// Why a machine with a shared directory is neither saved nor moved: what its guest has open there is
 /// known to the program that serves it alone.
@@ -60,6 +65,12 @@ pub(super) fn bounds(spec: &MachineSpec) -> Result<(), Error> {
         let range = format!("1 to {}", spec.memory_mib);
         return Err(invalid("balloon", format!("{mib} is not {range}")));
     }
+    if let Some(numa) = &spec.numa {
+        nodes(spec, numa)?;
+    }
+    if let Some(mib) = spec.hugepages_mib {
+        huge_pages(spec, mib)?;
+    }
     if let Boot::Firmware { smm: true, .. } = spec.boot
         && spec.plugged.is_some()
     {
@@ -100,6 +111,68 @@ pub(super) fn smm(kvm: &Kvm) -> Result<(), Error> {
              say pre-enrolled-keys=0",
         )),
     }
+}
+
+/// Checks whether the memory can be made of huge pages of `mib` MiB.
+fn huge_pages(spec: &MachineSpec, mib: u64) -> Result<(), Error> {
+    let wrong = |problem: String| Err(invalid("hugepages_mib", problem));
+    if !HUGE_PAGES_MIB.contains(&mib) {
+        return wrong(format!("there are no pages of {mib} MiB"));
+    }
+    let mut pieces = vec![spec.memory_mib];
+    if let Boot::Firmware { smm: true, .. } = spec.boot {
+        pieces.push(TSEG_MIB.into());
+    }
+    if let Some(piece) = pieces.iter().find(|piece| !piece.is_multiple_of(mib)) {
+        return wrong(format!(
+            "{piece} MiB of memory are not made of pages of {mib}"
+        ));
+    }
+    if spec.memory_max_mib.is_some() {
+        return wrong("memory that is made of huge pages cannot come and go".to_owned());
+    }
+    Ok(())
+}
+
+/// Checks how memory and virtual CPUs are divided.
+fn nodes(spec: &MachineSpec, numa: &Numa) -> Result<(), Error> {
+    let wrong = |problem: String| Err(invalid("numa", problem));
+    let (vcpus, sockets) = (spec.vcpus, numa.sockets);
+    if sockets == 0 || !vcpus.is_multiple_of(sockets) {
+        return wrong(format!("{vcpus} virtual CPUs in {sockets} sockets"));
+    }
+    if !(1..=MAX_NODES).contains(&numa.nodes.len()) {
+        let count = numa.nodes.len();
+        return wrong(format!("{count} nodes are not 1 to {MAX_NODES}"));
+    }
+    let mut placed: Vec<u8> = numa.nodes.iter().flat_map(|n| n.vcpus.clone()).collect();
+    placed.sort_unstable();
+    if !placed.iter().copied().eq(0..vcpus) {
+        return wrong(format!("not each of {vcpus} virtual CPUs is in one node"));
+    }
+    let sizes = numa.nodes.iter().map(|node| node.memory_mib);
+    if numa.nodes.iter().any(|node| node.memory_mib == 0)
+        || sizes.reduce(u64::saturating_add) != Some(spec.memory_mib)
+    {
+        let memory = spec.memory_mib;
+        return wrong(format!(
+            "the nodes have not {memory} MiB of memory together"
+        ));
+    }
+    let page = spec.hugepages_mib.unwrap_or(1);
+    for (index, node) in numa.nodes.iter().enumerate() {
+        let Some(host) = &node.host else { continue };
+        let possible = |node: &u16| *node < MAX_HOST_NODES;
+        if host.nodes.is_empty() || !host.nodes.iter().all(possible) {
+            return wrong(format!("node {index} is on no node of a host"));
+        }
+        // Its neighbours' pages are not its own.
+        let start: u64 = numa.nodes[..index].iter().map(|n| n.memory_mib).sum();
+        if !start.is_multiple_of(page) || !node.memory_mib.is_multiple_of(page) {
+            return wrong(format!("node {index} is not made of pages of {page} MiB"));
+        }
+    }
+    Ok(())
 }
 
 /// Checks the shared directories, which take places that disks leave.

@@ -24,6 +24,7 @@ use super::dirty::PAGE;
 use super::memory::{RUN, Run, for_each_run, parts};
 use super::tree::{self, MAX_TREE, Tree};
 use crate::machine::blocks::Blocks;
+use crate::machine::ground::Ground;
 use crate::machine::memory::{self, Extent, Memory};
 
 /// Where memory starts.
@@ -140,21 +141,26 @@ fn header(tree: u32, memory: u64) -> [u8; HEADER] {
 }
 
 /// Memory of such an extent and of `blocks` with the saved content. A file is mapped and read when the guest touches it: it may
-/// lose its name at once, but must not change. A device is read whole and then free.
+/// lose its name at once, but must not change. A device is read whole and then free, and so is a file when
+/// the `ground` does not go with a mapping.
 pub fn load(
     file: &File,
     extent: impl Into<Extent>,
     blocks: Option<&Blocks>,
+    ground: &Ground,
 ) -> Result<Arc<Memory>, Error> {
     let extent = extent.into();
     let end = (&*file).seek(SeekFrom::End(0))?;
     if end < MEMORY_AT + extent.bytes + blocks.map_or(0, Blocks::plugged) {
         return Err(Error::NotWhole);
     }
-    if file.metadata()?.is_file() {
-        return Ok(memory::reserve_on(extent, blocks, file, MEMORY_AT)?);
+    let room = blocks.map(Blocks::room);
+    if file.metadata()?.is_file()
+        && let Some(memory) = ground.reserve_on(extent, blocks, file, MEMORY_AT)?
+    {
+        return Ok(memory);
     }
-    let memory = memory::reserve_with_room(extent, blocks.map(Blocks::room))?;
+    let memory = ground.reserve(extent, room)?;
     let mut buffer = vec![0; RUN];
     let mut base = MEMORY_AT;
     for region in parts(&memory, blocks) {
@@ -235,7 +241,7 @@ mod tests {
         assert_eq!(memory, 64 * MIB);
         assert_eq!(tree.take::<u32>("machine", Kind::Machine).unwrap(), 7);
         assert!(file.metadata().unwrap().blocks() * 512 < MIB);
-        let memory = load(&file, 64 * MIB, None).unwrap();
+        let memory = load(&file, 64 * MIB, None, &Ground::default()).unwrap();
         let mut text = [0; 4];
         memory
             .read_slice(&mut text, GuestAddress(5 * MIB + 1))
@@ -273,11 +279,11 @@ mod tests {
         let total = 64 * MIB + 3 * BLOCK;
         assert_eq!(read_tree(&file).unwrap().1, total);
         assert_eq!(file.metadata().unwrap().len(), MEMORY_AT + total);
-        let loaded = load(&file, 64 * MIB, Some(&blocks)).unwrap();
+        let loaded = load(&file, 64 * MIB, Some(&blocks), &Ground::default()).unwrap();
         let byte = |block: u64| loaded.read_obj::<u8>(at(block)).unwrap();
         assert_eq!([1, 2, 4, 9].map(byte), [1, 2, 0, 9]);
         file.set_len(MEMORY_AT + total - 1).unwrap();
-        assert!(load(&file, 64 * MIB, Some(&blocks)).is_err());
+        assert!(load(&file, 64 * MIB, Some(&blocks), &Ground::default()).is_err());
     }
 
     #[test]
@@ -294,6 +300,9 @@ mod tests {
         let error = read_tree(&file).err().unwrap();
         assert_eq!(error.to_string(), "the state is damaged");
         file.set_len(MEMORY_AT + 64 * MIB - 1).unwrap();
-        assert!(matches!(load(&file, 64 * MIB, None), Err(Error::NotWhole)));
+        assert!(matches!(
+            load(&file, 64 * MIB, None, &Ground::default()),
+            Err(Error::NotWhole)
+        ));
     }
 }

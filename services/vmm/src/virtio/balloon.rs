@@ -57,6 +57,8 @@ pub fn description() -> Description {
 
 /// What is asked of the guest, and what it says. They outlive a reset.
 pub struct Levers {
+    /// Whether the host takes nothing back.
+    fixed: bool,
     /// Bytes of memory that the machine has.
     memory: AtomicU64,
     /// Bytes that the guest is to use, [`ALL`] if that is what there is.
@@ -76,6 +78,7 @@ impl Levers {
     /// Those of a machine with `memory` bytes, which is to use `target` of them.
     pub fn new(memory: u64, target: u64) -> Self {
         let levers = Self {
+            fixed: false,
             memory: AtomicU64::new(memory),
             target: AtomicU64::new(ALL),
             wanted: AtomicU32::new(0),
@@ -86,6 +89,30 @@ impl Levers {
         };
         levers.set_target(target);
         levers
+    }
+
+    /// Those of a machine with `memory` bytes of which the host takes nothing back: the guest only tells how
+    /// it uses them.
+    pub fn fixed(memory: u64) -> Self {
+        Self {
+            fixed: true,
+            ..Self::new(memory, memory)
+        }
+    }
+
+    /// What the transport needs to know of their device: where the host takes nothing back, the driver need
+    /// not look for it.
+    pub fn description(&self) -> Description {
+        let mut description = description();
+        if self.fixed {
+            description.features &= !F_REPORTING;
+        }
+        description
+    }
+
+    /// Whether the host takes nothing back.
+    pub fn is_fixed(&self) -> bool {
+        self.fixed
     }
 
     fn figures(&self) -> MutexGuard<'_, MemoryFigures> {

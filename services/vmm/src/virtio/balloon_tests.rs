@@ -151,3 +151,11 @@ fn statistics_are_asked_for_and_kept_over_a_save() {
         restored.restore(&vec![1; len], &mut driver.live);
     }
 }
+
+#[test]
+fn where_nothing_comes_back_no_guest_looks_for_it() {
+    let has = |levers: Levers| levers.description().features & F_REPORTING != 0;
+    assert!(has(Levers::new(1 << 30, 1 << 29)));
+    assert!(!has(Levers::fixed(1 << 30)));
+    assert_eq!(Levers::fixed(1 << 30).target(), 1 << 30);
+}

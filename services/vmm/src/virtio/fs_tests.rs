@@ -1,6 +1,7 @@
 //! The device, with a back-end of the tests' own at the other end of its connection.
 
 use super::*;
+use crate::machine::backing::Backing;
 use crate::machine::layout::MIB;
 use crate::machine::memory::{self, Memory};
 use crate::virtio::testing::{Driver, Part};
@@ -161,8 +162,11 @@ struct Bench {
 }
 
 fn shared_memory() -> (Arc<Memory>, File) {
-    let file = memory::share(32 * MIB, None).unwrap();
-    (memory::reserve_shared(32 * MIB, None, &file).unwrap(), file)
+    let backing = Backing::shared(32 * MIB, None).unwrap();
+    let memory = backing.reserve(32 * MIB, None).unwrap();
+    let (file, _) = memory.iter().find_map(memory::shared).unwrap();
+    let file = file.try_clone().unwrap();
+    (memory, file)
 }
 
 /// A device that has agreed with its back-end, and whose driver has set up its queues.

@@ -16,6 +16,7 @@ use basalt_model::disk::Optical;
 use basalt_model::machine::{
     Adapter, Boot, Disk, Display, MachineSpec, PROTOCOL, Request, Response, Slot, Started,
 };
+use basalt_model::numa::Numa;
 use basalt_vmm::spec;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 
@@ -208,6 +209,10 @@ pub struct Setup {
     pub memory_mib: u64,
     /// Most memory, if more may come.
     pub memory_max_mib: Option<u64>,
+    /// Size of its pages, when they are huge.
+    pub hugepages_mib: Option<u64>,
+    /// Its sockets and nodes.
+    pub numa: Option<Numa>,
     /// Its virtual CPUs.
     pub vcpus: u8,
     /// Those of them that are there from the start, if others may come.
@@ -230,6 +235,8 @@ impl Default for Setup {
             guest: GUEST,
             memory_mib: 64,
             memory_max_mib: None,
+            hugepages_mib: None,
+            numa: None,
             vcpus: 2,
             plugged: None,
             cpu: CpuSpec::default(),
@@ -292,6 +299,8 @@ impl Setup {
             plugged: self.plugged,
             memory_mib: self.memory_mib,
             memory_max_mib: self.memory_max_mib,
+            hugepages_mib: self.hugepages_mib,
+            numa: self.numa,
             kvm: Slot(0),
             control: Slot(1),
             serial: Slot(2),

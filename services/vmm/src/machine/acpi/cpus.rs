@@ -14,6 +14,7 @@ use super::hotplug::{DEVICE_CHECK, EJECT_REQUEST, Ready};
 use super::{PROCESSOR_ON, local_apic};
 use crate::devices::cpus::LEN;
 use crate::machine::layout::CPUS_PORT;
+use crate::machine::topology::Topology;
 
 /// Bits of half a register.
 const BITS: usize = 32;
@@ -38,11 +39,12 @@ fn place(cpu: u8) -> (usize, u32) {
     (usize::from(cpu) / BITS, 1 << (usize::from(cpu) % BITS))
 }
 
-/// The container of `count` processors.
-pub(super) fn container(count: u8) -> Vec<u8> {
+/// The container of the processors.
+pub(super) fn container(topology: &Topology) -> Vec<u8> {
+    let count = topology.vcpus();
     let mut parts = registers();
     for cpu in 0..count {
-        parts.extend(device(cpu));
+        parts.extend(device(cpu, topology.apic_id(cpu)));
     }
     parts.extend(notify(count));
     parts.extend(look());
@@ -83,13 +85,13 @@ fn registers() -> Vec<u8> {
     all
 }
 
-fn device(cpu: u8) -> Vec<u8> {
+fn device(cpu: u8, apic_id: u8) -> Vec<u8> {
     let (half, bit) = place(cpu);
     let (present, eject) = (path(PRESENT[half]), path(EJECT[half]));
     let (there, is_set) = (Return::new(&THERE), And::new(&ZERO, &present, &bit));
     let (when_there, away) = (If::new(&is_set, vec![&there]), Return::new(&ZERO));
     let status = Method::new("_STA".into(), 0, false, vec![&when_there, &away]);
-    let reached = BufferData::new(local_apic(cpu, PROCESSOR_ON).to_vec());
+    let reached = BufferData::new(local_apic(cpu, apic_id, PROCESSOR_ON).to_vec());
     let let_go = Store::new(&eject, &bit);
     let eject = Method::new("_EJ0".into(), 1, false, vec![&let_go]);
     let hid = Name::new("_HID".into(), &"ACPI0007");

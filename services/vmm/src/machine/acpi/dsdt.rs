@@ -27,7 +27,7 @@ pub(super) fn table(profile: Profile) -> Sdt {
     devices.extend(serial_ports(profile.more_serial));
     devices.extend(board_resources());
     if profile.cpus_come {
-        devices.extend(cpus::container(profile.vcpus));
+        devices.extend(cpus::container(&profile.topology));
     }
     if profile.firmware {
         devices.extend(keyboard());

@@ -27,6 +27,7 @@ use super::layout::{
 };
 use super::memory::Memory;
 use super::serial::MorePorts;
+use super::topology::Topology;
 use crate::devices::pm;
 use crate::tpm::crb;
 
@@ -59,8 +60,8 @@ pub enum Error {
 /// The machine the tables describe.
 #[derive(Debug, Clone, Copy)]
 pub struct Profile {
-    /// Most processors.
-    pub vcpus: u8,
+    /// Processors, those included that may come, and nodes.
+    pub topology: Topology,
     /// Processors that are there from the start.
     pub plugged: u8,
     /// Whether processors come and go.
@@ -174,7 +175,7 @@ pub fn build(profile: Profile) -> Tables {
     tables
         .pointers
         .extend([fadt + X_FIRMWARE_CTRL, fadt + X_DSDT]);
-    let madt = tables.place(&madt(profile.vcpus, profile.plugged));
+    let madt = tables.place(&madt(&profile.topology, profile.plugged));
     let mut mcfg = MCFG::new(OEM, TABLE, REVISION);
     mcfg.add_ecam(ECAM, 0, 0, 0);
     let mcfg = tables.place(&mcfg);
@@ -183,8 +184,13 @@ pub fn build(profile: Profile) -> Tables {
     if profile.tpm {
         listed.push(tables.place(&tpm2()));
     }
-    if let Some(room) = profile.room {
-        listed.push(tables.place(&srat::table(profile.memory, room, profile.vcpus)));
+    let nodes = profile.topology.nodes();
+    if profile.room.is_some() || nodes > 1 {
+        let srat = srat::affinities(&profile.topology, profile.room);
+        listed.push(tables.place(&srat));
+    }
+    if nodes > 1 {
+        listed.push(tables.place(&srat::distances(nodes)));
     }
     for table in &listed {
         xsdt.add_entry(*table as u64);
@@ -278,13 +284,13 @@ const PROCESSOR_ON: u8 = 1;
 /// Flag of one that is not there, and may come: without it Linux makes no room for it.
 const PROCESSOR_MAY_COME: u8 = 2;
 
-/// A processor's entry: its number is also that of its local APIC (ACPI 6.5 §5.2.12.2).
-fn local_apic(cpu: u8, flags: u8) -> [u8; 8] {
+/// A processor's entry: its number and that of its local APIC (ACPI 6.5 §5.2.12.2).
+fn local_apic(cpu: u8, apic_id: u8, flags: u8) -> [u8; 8] {
     const ENTRY: u8 = 0;
-    [ENTRY, 8, cpu, cpu, flags, 0, 0, 0]
+    [ENTRY, 8, cpu, apic_id, flags, 0, 0, 0]
 }
 
-fn madt(vcpus: u8, plugged: u8) -> Sdt {
+fn madt(topology: &Topology, plugged: u8) -> Sdt {
     const IO_APIC_ENTRY: u8 = 1;
     const OVERRIDE_ENTRY: u8 = 2;
     const NMI_ENTRY: u8 = 4;
@@ -294,14 +300,14 @@ fn madt(vcpus: u8, plugged: u8) -> Sdt {
     madt.append_slice(&LOCAL_APIC.to_le_bytes());
     // Two legacy interrupt controllers exist too.
     madt.append_slice(&1u32.to_le_bytes());
-    for id in 0..vcpus {
+    for id in 0..topology.vcpus() {
         let flags = match id < plugged {
             true => PROCESSOR_ON,
             false => PROCESSOR_MAY_COME,
         };
-        madt.append_slice(&local_apic(id, flags));
+        madt.append_slice(&local_apic(id, topology.apic_id(id), flags));
     }
-    madt.append_slice(&[IO_APIC_ENTRY, 12, vcpus, 0]);
+    madt.append_slice(&[IO_APIC_ENTRY, 12, topology.apic_end(), 0]);
     madt.append_slice(&IO_APIC.to_le_bytes());
     madt.append_slice(&0u32.to_le_bytes());
     let sci = SCI_IRQ.to_le_bytes();

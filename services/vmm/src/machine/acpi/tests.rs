@@ -1,5 +1,6 @@
 use super::*;
 use crate::machine::layout::MIB;
+use basalt_model::numa::{Node, Numa};
 use std::process::Command;
 
 const BASE: u64 = 0x7f00_0000;
@@ -21,7 +22,7 @@ fn table(area: &[u8], at: usize) -> &[u8] {
 
 pub(super) fn profile(vcpus: u8, firmware: bool) -> Profile {
     Profile {
-        vcpus,
+        topology: Topology::flat(vcpus, 512 * MIB),
         plugged: vcpus,
         cpus_come: false,
         memory: 512 * MIB,
@@ -226,6 +227,7 @@ fn an_interpreter_runs_the_methods() {
 fn memory_that_may_come_is_told_beside_what_there_is() {
     let room = (6 << 30, 2 << 30);
     let profile = Profile {
+        topology: Topology::flat(2, 5 << 30),
         memory: 5 << 30,
         room: Some(room),
         ..profile(2, true)
@@ -252,4 +254,47 @@ fn memory_that_may_come_is_told_beside_what_there_is() {
     assert_eq!(range(0), (0, 3 << 30, 1));
     assert_eq!(range(1), (4 << 30, 2 << 30, 1));
     assert_eq!(range(2), (room.0, room.1, 3));
+}
+
+/// A node's memory goes on behind the hole, a processor that may come has its node, and both by numbers that
+/// its sockets give.
+#[test]
+fn nodes_have_their_processors_and_memory_and_are_apart() {
+    let node = |vcpus: [u8; 3], memory_mib| Node {
+        vcpus: vcpus.into(),
+        memory_mib,
+        host: None,
+    };
+    let numa = Numa {
+        sockets: 2,
+        nodes: vec![node([0, 1, 2], 2048), node([3, 4, 5], 3072)],
+    };
+    let profile = Profile {
+        topology: Topology::of(6, 5 << 30, Some(&numa)),
+        plugged: 1,
+        cpus_come: true,
+        memory: 5 << 30,
+        ..profile(6, false)
+    };
+    let (root, body) = build(profile).located(BASE);
+    check_with(&root, &body, 6, &[b"SRAT", b"SLIT"]);
+    let xsdt = table(&body, qword(&root, ROOT_POINTER));
+    let at = |from_end: usize| table(&body, qword(xsdt, xsdt.len() - from_end));
+    let (srat, slit) = (at(16), at(8));
+    let (cpus, ranges) = srat[48..].split_at(6 * 16);
+    let homes: Vec<(u8, u8)> = cpus.chunks(16).map(|cpu| (cpu[2], cpu[3])).collect();
+    assert_eq!(homes, [(0, 0), (0, 1), (0, 2), (1, 4), (1, 5), (1, 6)]);
+    let number =
+        |range: &[u8], at: usize| u64::from_le_bytes(range[at..at + 8].try_into().unwrap());
+    let ranges: Vec<(u8, u64, u64)> = ranges
+        .chunks(40)
+        .map(|range| (range[2], number(range, 8), number(range, 16)))
+        .collect();
+    let gib = 1 << 30;
+    let wanted = [(0, 0, 2 * gib), (1, 2 * gib, gib), (1, 4 * gib, 2 * gib)];
+    assert_eq!(ranges, wanted);
+    assert_eq!((slit[36], &slit[44..]), (2, &[10, 20, 20, 10][..]));
+    let has = |wanted: &[u8]| body.windows(wanted.len()).any(|w| w == wanted);
+    // The local APIC of a processor that may come, and the I/O APIC's number behind all of theirs.
+    assert!(has(&[0, 8, 3, 4, 2, 0, 0, 0]) && has(&[1, 12, 7, 0]));
 }

@@ -1,7 +1,9 @@
 //! What a machine consists of, as its state says it: compared before anything else of the state is used.
 
 use std::collections::HashMap;
+use std::fmt;
 
+use basalt_model::numa::Numa;
 use serde::{Deserialize, Serialize};
 
 use super::Error;
@@ -22,11 +24,44 @@ pub(super) struct Outline {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     room: Option<Region>,
     vcpus: u8,
+    /// Sockets and nodes, if the guest was told of any; older monitors told of none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    nodes: Option<Division>,
     devices: Vec<String>,
     /// Their PCI device numbers; older monitors had them in the order of the specification and did
     /// not note them.
     #[serde(default)]
     slots: Vec<u8>,
+}
+
+/// What the guest was told of nodes; where on the host they are is not its business.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Division {
+    sockets: u8,
+    /// Virtual CPUs and MiB of memory of each.
+    nodes: Vec<(Vec<u8>, u64)>,
+}
+
+impl Division {
+    fn of(numa: &Numa) -> Self {
+        let nodes = numa.nodes.iter();
+        Self {
+            sockets: numa.sockets,
+            nodes: nodes
+                .map(|node| (node.vcpus.clone(), node.memory_mib))
+                .collect(),
+        }
+    }
+}
+
+impl fmt::Display for Division {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} sockets", self.sockets)?;
+        for (vcpus, mib) in &self.nodes {
+            write!(f, ", {mib} MiB with processors {vcpus:?}")?;
+        }
+        Ok(())
+    }
 }
 
 impl Outline {
@@ -38,6 +73,7 @@ impl Outline {
             regions: regions(board.spaces.memory()),
             room: resources.room().map(|(start, len)| Region { start, len }),
             vcpus: resources.vcpus,
+            nodes: resources.numa.as_ref().map(Division::of),
             devices: devices.clone().map(|placed| placed.id.clone()).collect(),
             slots: devices.map(|placed| placed.slot).collect(),
         }
@@ -71,6 +107,37 @@ impl Outline {
                 what: "memory and room for more",
                 saved: format!("{} + {} MiB", self.memory >> 20, room.len >> 20),
                 wanted: format!("{} MiB", wanted >> 20),
+            }),
+        }
+    }
+
+    /// Leaves a machine whose guest was told of no nodes without any, and refuses one that was told of others:
+    /// it believes what its tables said when it booted. Where memory comes and goes, the state knows better how
+    /// much each node had then.
+    pub(super) fn adopt_nodes(&self, resources: &mut Resources) -> Result<(), Error> {
+        let Some(saved) = &self.nodes else {
+            resources.numa = None;
+            return Ok(());
+        };
+        if let (Some(_), Some(numa)) = (self.room, &mut resources.numa)
+            && saved.nodes.len() == numa.nodes.len()
+        {
+            for (node, (_, mib)) in numa.nodes.iter_mut().zip(&saved.nodes) {
+                node.memory_mib = *mib;
+            }
+            resources.ground.divide(resources.numa.as_ref());
+        }
+        let sizes = saved.nodes.iter().map(|(_, mib)| *mib);
+        if sizes.reduce(u64::saturating_add) != Some(self.memory >> 20) {
+            return Err(Error::Place("the nodes are not the machine's".to_owned()));
+        }
+        let wanted = resources.numa.as_ref().map(Division::of);
+        match wanted.as_ref() == Some(saved) {
+            true => Ok(()),
+            false => Err(Error::Differs {
+                what: "nodes (numa)",
+                saved: saved.to_string(),
+                wanted: wanted.map_or_else(|| "none".to_owned(), |wanted| wanted.to_string()),
             }),
         }
     }
