@@ -8,6 +8,7 @@ import { History } from "../model/history";
 import type { NotifyKind } from "../model/notifications";
 import type { ContentKind } from "../model/volume";
 import { readRrd, type RrdSource, type Timeframe } from "../model/rrd";
+import { accessQueries } from "./accessQueries";
 import { api, getAny } from "./client";
 import { ApiError } from "./error";
 import { readNotify } from "./notifications";
@@ -102,6 +103,7 @@ function recordGuest(guest: GuestRef, status: GuestStatus): void {
 
 /** Every query this interface makes, by name. */
 export const queries = {
+  ...accessQueries,
   realms: () =>
     queryOptions({
       queryKey: ["realms"],
@@ -153,13 +155,6 @@ export const queries = {
     queryOptions({
       queryKey: ["factors"],
       queryFn: ({ signal }) => api.get("/access/tfa", {}, signal),
-      retry: false,
-    }),
-  users: () =>
-    queryOptions({
-      queryKey: ["users"],
-      queryFn: ({ signal }) => api.get("/access/users", {}, signal),
-      staleTime: 30_000,
       retry: false,
     }),
   auditLog: (max: number) =>
