@@ -286,6 +286,23 @@ describe("API tokens", () => {
     await waitFor(() => expect(screen.queryByLabelText("Secret")).toBeNull());
   });
 
+  it("with permissions of their own are given a role next", async () => {
+    await open(<Tokens />, {
+      "POST /access/users/root@pam/token/ci": {
+        data: { "full-tokenid": "root@pam!ci", info: { expire: 0, privsep: 1 }, value: "the-secret" },
+      },
+      "GET /access/users": { data: [{ ...ROOT, tokens: [{ tokenid: "ci", expire: 0, privsep: 1 }] }] },
+    });
+    fireEvent.click(await screen.findByText("Make a token"));
+    fill(await screen.findByLabelText(/^Name/), "ci");
+    await press("Make");
+    await press("Give it a role");
+    expect(screen.getByLabelText("Secret")).toBeInTheDocument();
+    fireEvent.click(screen.getByLabelText("I have put it where I find it"));
+    await press("Give it a role");
+    await waitFor(() => expect(document.getElementById("acl-who")).toHaveValue("root@pam!ci"));
+  });
+
   it("of others are offered to who may change those alone", async () => {
     await open(<Tokens />, {}, {}, "ann@pve");
     await waitFor(() => expect(screen.getByLabelText("Edit ann@pve!ci")).toBeInTheDocument());

@@ -368,11 +368,12 @@ export interface Inventory {
   nodes: Resource[];
   guests: Guest[];
   storages: Resource[];
+  pools: Resource[];
 }
 
 /** Splits the rows of `/cluster/resources`. */
 export function splitInventory(rows: readonly Resource[]): Inventory {
-  const name = (r: Resource) => r.storage ?? r.node ?? "";
+  const name = (r: Resource) => r.storage ?? r.node ?? r.pool ?? "";
   const byName = (a: Resource, b: Resource) => name(a).localeCompare(name(b));
   return {
     nodes: rows.filter((r) => r.type === "node").sort(byName),
@@ -381,6 +382,7 @@ export function splitInventory(rows: readonly Resource[]): Inventory {
       .filter((g): g is Guest => g !== undefined)
       .sort(byVmid),
     storages: rows.filter((r) => r.type === "storage").sort(byName),
+    pools: rows.filter((r) => r.type === "pool").sort(byName),
   };
 }
 

@@ -5,7 +5,7 @@ import { api } from "../api/client";
 import { fieldsOf } from "../api/error";
 import { taskWatch } from "../api/watch";
 import { FormDialog } from "../components/FormDialog";
-import { TextField } from "../components/TextField";
+import { LineField } from "../components/LineField";
 import { grown, type Disk } from "../model/disks";
 import { bytes } from "../model/format";
 import { shortName, type GuestRef } from "../model/guest";
@@ -65,7 +65,7 @@ export default function GrowDiskDialog({ at, disk, digest, onClose }: GrowDiskDi
       onSubmit={submit}
       onClose={onClose}
     >
-      <TextField
+      <LineField
         id="grow-more"
         label="How much larger (GiB)"
         required

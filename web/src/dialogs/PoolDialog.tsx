@@ -4,7 +4,7 @@ import { api } from "../api/client";
 import { fieldsOf } from "../api/error";
 import type { PoolEntry } from "../api/schema";
 import { FormDialog } from "../components/FormDialog";
-import { TextField } from "../components/TextField";
+import { LineField } from "../components/LineField";
 import { useAccessJob } from "../components/usePermissions";
 import { checkPoolName } from "../model/pools";
 
@@ -22,7 +22,10 @@ export default function PoolDialog({ pool, parent, onClose }: PoolDialogProps) {
   const [tried, setTried] = useState(false);
   const poolid = pool?.poolid ?? (parent === undefined ? name : `${parent}/${name}`);
   const job = useAccessJob(
-    () => (pool ? api.put("/pools", { poolid, comment }) : api.post("/pools", { poolid, comment })),
+    () =>
+      pool
+        ? api.put("/pools", { poolid, comment })
+        : api.post("/pools", { poolid, ...(comment ? { comment } : {}) }),
     onClose,
   );
   const wrong = pool ? undefined : checkPoolName(name);
@@ -44,7 +47,7 @@ export default function PoolDialog({ pool, parent, onClose }: PoolDialogProps) {
       onClose={onClose}
     >
       {!pool && (
-        <TextField
+        <LineField
           id="pool-name"
           label="Name"
           required
@@ -54,7 +57,7 @@ export default function PoolDialog({ pool, parent, onClose }: PoolDialogProps) {
           onChange={setName}
         />
       )}
-      <TextField
+      <LineField
         id="pool-comment"
         label="Description"
         complaint={refused["comment"]}

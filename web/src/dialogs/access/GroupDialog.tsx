@@ -4,7 +4,7 @@ import { api } from "../../api/client";
 import { fieldsOf } from "../../api/error";
 import type { GroupEntry } from "../../api/schema";
 import { FormDialog } from "../../components/FormDialog";
-import { TextField } from "../../components/TextField";
+import { LineField } from "../../components/LineField";
 import { useAccessJob } from "../../components/usePermissions";
 import { checkIdentifier } from "../../model/access";
 
@@ -22,7 +22,7 @@ export default function GroupDialog({ group, onClose }: GroupDialogProps) {
     () =>
       group
         ? api.put("/access/groups/{groupid}", { groupid: group.groupid, comment })
-        : api.post("/access/groups", { groupid: name, comment }),
+        : api.post("/access/groups", { groupid: name, ...(comment ? { comment } : {}) }),
     onClose,
   );
   const wrong = group ? undefined : checkIdentifier(name);
@@ -43,7 +43,7 @@ export default function GroupDialog({ group, onClose }: GroupDialogProps) {
       onClose={onClose}
     >
       {!group && (
-        <TextField
+        <LineField
           id="group-name"
           label="Name"
           required
@@ -53,7 +53,7 @@ export default function GroupDialog({ group, onClose }: GroupDialogProps) {
           onChange={setName}
         />
       )}
-      <TextField
+      <LineField
         id="group-comment"
         label="Description"
         complaint={refused["comment"]}

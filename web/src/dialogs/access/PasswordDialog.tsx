@@ -4,7 +4,7 @@ import { api } from "../../api/client";
 import { fieldsOf } from "../../api/error";
 import { useUser } from "../../api/session";
 import { FormDialog } from "../../components/FormDialog";
-import { TextField } from "../../components/TextField";
+import { LineField } from "../../components/LineField";
 import { useAccessJob } from "../../components/usePermissions";
 import { showToast } from "../../shell/toasts";
 import { NewPassword, useNewPassword } from "./newPassword";
@@ -35,7 +35,7 @@ export default function PasswordDialog({ userid, onClose }: { userid: string; on
       onClose={onClose}
     >
       {own && (
-        <TextField
+        <LineField
           id="present-password"
           label="Your present password"
           required

@@ -7,7 +7,7 @@ import { fieldsOf } from "../../api/error";
 import { queries } from "../../api/queries";
 import type { RoleEntry } from "../../api/schema";
 import { FormDialog } from "../../components/FormDialog";
-import { TextField } from "../../components/TextField";
+import { LineField } from "../../components/LineField";
 import { useAccessJob } from "../../components/usePermissions";
 import { byArea, checkRole, words } from "../../model/access";
 
@@ -50,7 +50,7 @@ export default function RoleDialog({ role, like, onClose }: RoleDialogProps) {
       onClose={onClose}
     >
       {!role && (
-        <TextField
+        <LineField
           id="role-name"
           label="Name"
           required

@@ -17,15 +17,17 @@ import { fieldsOf } from "../../api/error";
 import { queries } from "../../api/queries";
 import type { TokenEntry, TokenSecret } from "../../api/schema";
 import { useUser } from "../../api/session";
+import { ActionButton } from "../../components/ActionButton";
 import { ChoiceField } from "../../components/ChoiceField";
 import { FormDialog } from "../../components/FormDialog";
 import { SettingFields } from "../../components/SettingFields";
-import { TextField } from "../../components/TextField";
-import { useAccessJob } from "../../components/usePermissions";
+import { LineField } from "../../components/LineField";
+import { useAccessJob, usePermissions } from "../../components/usePermissions";
 import { useSettings } from "../../components/useSettings";
 import { useWhyNotUser } from "../../components/useWhyNotUser";
-import { checkIdentifier } from "../../model/access";
+import { checkIdentifier, mayGiveSomewhere } from "../../model/access";
 import { TOKEN_SETTINGS } from "../../model/users";
+import { openDialog } from "../store";
 
 interface TokenDialogProps {
   /** Whose; the caller's when absent. */
@@ -118,7 +120,7 @@ function AddToken({ onMade, onClose }: AddTokenProps) {
         value={userid}
         onChange={setUserid}
       />
-      <TextField
+      <LineField
         id="token-name"
         label="Name"
         required
@@ -135,6 +137,7 @@ function AddToken({ onMade, onClose }: AddTokenProps) {
 /** Stays until the reader says that the secret is kept: it cannot be shown again. */
 function Secret({ made, onClose }: { made: TokenSecret; onClose: () => void }) {
   const [kept, setKept] = useState(false);
+  const own = usePermissions();
   const id = made["full-tokenid"];
   return (
     <Modal variant="small" isOpen aria-labelledby="secret-title">
@@ -179,6 +182,21 @@ function Secret({ made, onClose }: { made: TokenSecret; onClose: () => void }) {
         <Button isDisabled={!kept} onClick={onClose}>
           Close
         </Button>
+        {made.info.privsep ? (
+          <ActionButton
+            variant="secondary"
+            disabledBecause={
+              own && !mayGiveSomewhere(own)
+                ? "your account lacks the privilege Permissions.Modify"
+                : kept
+                  ? undefined
+                  : "the secret is not kept yet"
+            }
+            onClick={() => openDialog({ kind: "acl", to: { kind: "token", id } })}
+          >
+            Give it a role
+          </ActionButton>
+        ) : null}
       </ModalFooter>
     </Modal>
   );

@@ -8,7 +8,7 @@ import type { UserEntry } from "../../api/schema";
 import { ChoiceField } from "../../components/ChoiceField";
 import { FormDialog } from "../../components/FormDialog";
 import { SettingFields } from "../../components/SettingFields";
-import { TextField } from "../../components/TextField";
+import { LineField } from "../../components/LineField";
 import { useAccessJob, useWhyNotOn } from "../../components/usePermissions";
 import { useSettings } from "../../components/useSettings";
 import { checkUserName, emptied, OWN_REALM, userConfig, userSettings } from "../../model/users";
@@ -96,7 +96,7 @@ function AddUser({ onClose }: { onClose: () => void }) {
       onSubmit={submit}
       onClose={onClose}
     >
-      <TextField
+      <LineField
         id="user-name"
         label="User name"
         required

@@ -1,7 +1,7 @@
 /** A new password, typed twice. */
 import { useState } from "react";
 import { fieldsOf } from "../../api/error";
-import { TextField } from "../../components/TextField";
+import { LineField } from "../../components/LineField";
 import { checkPassword } from "../../model/validate";
 
 /** The API takes passwords of users from this length on. */
@@ -40,7 +40,7 @@ export function useNewPassword(error: unknown): NewPasswordState {
 export function NewPassword({ password }: { password: NewPasswordState }) {
   return (
     <>
-      <TextField
+      <LineField
         id="new-password"
         label="New password"
         required
@@ -50,7 +50,7 @@ export function NewPassword({ password }: { password: NewPasswordState }) {
         value={password.first}
         onChange={password.setFirst}
       />
-      <TextField
+      <LineField
         id="repeated-password"
         label="Repeat the password"
         required

@@ -45,6 +45,8 @@ export function Acl() {
               Users, groups and API tokens may do what roles on paths give them. There are none that you may
               see.
             </p>
+          ) : !entries.some(shown) ? (
+            <p className="quiet pad">No path, nobody and no role is called that.</p>
           ) : (
             <Table aria-label="Permissions" variant="compact" gridBreakPoint="grid-md">
               <Thead>

@@ -39,26 +39,30 @@ export function Users() {
       }
     >
       <Loaded what="users" query={query}>
-        {(users) => (
-          <Table aria-label="Users" variant="compact" gridBreakPoint="grid-lg">
-            <Thead>
-              <Tr>
-                <Th>User</Th>
-                <Th>Name</Th>
-                <Th>State</Th>
-                <Th>Ends</Th>
-                <Th>Groups</Th>
-                <Th>Description</Th>
-                <Th screenReaderText="Actions" />
-              </Tr>
-            </Thead>
-            <Tbody>
-              {users.filter(shown).map((user) => (
-                <Row key={user.userid} user={user} />
-              ))}
-            </Tbody>
-          </Table>
-        )}
+        {(users) =>
+          users.some(shown) ? (
+            <Table aria-label="Users" variant="compact" gridBreakPoint="grid-lg">
+              <Thead>
+                <Tr>
+                  <Th>User</Th>
+                  <Th>Name</Th>
+                  <Th>State</Th>
+                  <Th>Ends</Th>
+                  <Th>Groups</Th>
+                  <Th>Description</Th>
+                  <Th screenReaderText="Actions" />
+                </Tr>
+              </Thead>
+              <Tbody>
+                {users.filter(shown).map((user) => (
+                  <Row key={user.userid} user={user} />
+                ))}
+              </Tbody>
+            </Table>
+          ) : (
+            <p className="quiet pad">No user is called that.</p>
+          )
+        }
       </Loaded>
     </Panel>
   );

@@ -1,7 +1,7 @@
 import { TextInput } from "@patternfly/react-core";
 import { described, FormField } from "./FormField";
 
-interface TextFieldProps {
+interface LineFieldProps {
   id: string;
   label: string;
   required?: boolean;
@@ -14,7 +14,7 @@ interface TextFieldProps {
 }
 
 /** A field of one line. */
-export function TextField({
+export function LineField({
   id,
   label,
   required = false,
@@ -23,7 +23,7 @@ export function TextField({
   value,
   secret,
   onChange,
-}: TextFieldProps) {
+}: LineFieldProps) {
   return (
     <FormField id={id} label={label} required={required} hint={hint} complaint={complaint}>
       <TextInput
