@@ -46,6 +46,8 @@ export default function GrowDiskDialog({ at, disk, digest, onClose }: GrowDiskDi
       await client.invalidateQueries({ queryKey: ["tasks"] });
       onClose();
     },
+    // It may have been another configuration: opened anew, this dialog knows the present one.
+    onError: () => client.invalidateQueries({ queryKey: ["guest", at.type, at.vmid] }),
   });
   const wrong = checkInteger(more, 1, MOST, "GiB");
   const refused = fieldsOf(job.error);
