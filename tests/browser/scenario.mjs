@@ -106,6 +106,18 @@ const steps = {
     await shoot("container-started");
   },
   "work on the container's console": ({ page, shoot }) => useContainer(page, shoot),
+  "look at users and what they may do": async ({ page, shoot }) => {
+    await page.getByRole("treeitem", { name: "Datacenter" }).click();
+    for (const name of ["Users", "Groups", "API tokens", "Pools", "Roles", "Permissions"]) {
+      await page.getByRole("tab", { name, exact: true }).click();
+      await page.getByRole("heading", { name, exact: true, level: 2 }).waitFor();
+      await page
+        .getByText(/^Loading /)
+        .first()
+        .waitFor({ state: "detached" });
+      await shoot(`datacenter-${name.toLowerCase().replace(" ", "-")}`);
+    }
+  },
   "look at both": async ({ page, shoot }) => {
     await ui.openGuest(page, VM);
     await page.getByRole("img", { name: /^CPU: / }).waitFor();

@@ -12,6 +12,7 @@ const ApiPage = lazy(() => import("./pages/ApiPage"));
 const DatacenterPage = lazy(() => import("./pages/DatacenterPage"));
 const FactorsPage = lazy(() => import("./pages/FactorsPage"));
 const NodePage = lazy(() => import("./pages/NodePage"));
+const PoolPage = lazy(() => import("./pages/pools/PoolPage"));
 const StoragePage = lazy(() => import("./pages/StoragePage"));
 const GuestPage = lazy(() => import("./guest/GuestPage"));
 const NotFoundPage = lazy(() => import("./pages/NotFoundPage"));
@@ -23,6 +24,8 @@ const router = createBrowserRouter([
     children: [
       { index: true, element: <DatacenterPage /> },
       { path: "datacenter/:tab?", element: <DatacenterPage /> },
+      { path: "pools", element: <Navigate to="/datacenter/pools" replace /> },
+      { path: "pools/*", element: <PoolPage /> },
       { path: "factors", element: <FactorsPage /> },
       { path: "api", element: <ApiPage /> },
       { path: "nodes/:node/storage/:storage/:tab?", element: <StoragePage /> },

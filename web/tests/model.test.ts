@@ -184,6 +184,7 @@ describe("guests", () => {
     { id: "lxc/100", type: "lxc", node: "a", vmid: 100, name: "dns", status: "stopped" },
     { id: "storage/a/local", type: "storage", node: "a", storage: "local", status: "available" },
     { id: "node/a", type: "node", node: "a", status: "online" },
+    { id: "/pool/dev/web", type: "pool", pool: "dev/web" },
   ];
 
   it("stand in the tree under their node, by number", () => {
@@ -199,6 +200,7 @@ describe("guests", () => {
     const inventory = splitInventory(rows);
     expect(findHits(inventory, "web run").map((h) => h.key)).toEqual(["qemu/101"]);
     expect(findHits(inventory, "10").map((h) => h.key)).toEqual(["lxc/100", "qemu/101"]);
+    expect(findHits(inventory, "pool").map((h) => h.path)).toEqual(["/pools/dev/web"]);
     expect(findHits(inventory, "  ")).toEqual([]);
   });
 });

@@ -8,6 +8,7 @@ import { History } from "../model/history";
 import type { NotifyKind } from "../model/notifications";
 import type { ContentKind } from "../model/volume";
 import { readRrd, type RrdSource, type Timeframe } from "../model/rrd";
+import { accessQueries } from "./accessQueries";
 import { api, getAny } from "./client";
 import { ApiError } from "./error";
 import { readNotify } from "./notifications";
@@ -102,6 +103,7 @@ function recordGuest(guest: GuestRef, status: GuestStatus): void {
 
 /** Every query this interface makes, by name. */
 export const queries = {
+  ...accessQueries,
   realms: () =>
     queryOptions({
       queryKey: ["realms"],
@@ -153,13 +155,6 @@ export const queries = {
     queryOptions({
       queryKey: ["factors"],
       queryFn: ({ signal }) => api.get("/access/tfa", {}, signal),
-      retry: false,
-    }),
-  users: () =>
-    queryOptions({
-      queryKey: ["users"],
-      queryFn: ({ signal }) => api.get("/access/users", {}, signal),
-      staleTime: 30_000,
       retry: false,
     }),
   auditLog: (max: number) =>
@@ -373,11 +368,12 @@ export interface Inventory {
   nodes: Resource[];
   guests: Guest[];
   storages: Resource[];
+  pools: Resource[];
 }
 
 /** Splits the rows of `/cluster/resources`. */
 export function splitInventory(rows: readonly Resource[]): Inventory {
-  const name = (r: Resource) => r.storage ?? r.node ?? "";
+  const name = (r: Resource) => r.storage ?? r.node ?? r.pool ?? "";
   const byName = (a: Resource, b: Resource) => name(a).localeCompare(name(b));
   return {
     nodes: rows.filter((r) => r.type === "node").sort(byName),
@@ -386,6 +382,7 @@ export function splitInventory(rows: readonly Resource[]): Inventory {
       .filter((g): g is Guest => g !== undefined)
       .sort(byVmid),
     storages: rows.filter((r) => r.type === "storage").sort(byName),
+    pools: rows.filter((r) => r.type === "pool").sort(byName),
   };
 }
 

@@ -87,6 +87,10 @@ function Control({
           onChange={(_event, text) => onChange(text)}
         />
       );
+    case "date":
+      return (
+        <TextInput {...common} type="date" className="narrow" onChange={(_event, day) => onChange(day)} />
+      );
     case "text":
     case "number":
       return (
@@ -147,7 +151,7 @@ interface SeveralProps {
 function Several({ id, setting, value, isDisabled, onChange }: SeveralProps) {
   const words = chosen(setting, value);
   return (
-    <div role="group" aria-label={setting.label} className="stack-tight">
+    <div role="group" aria-label={setting.label} className="stack-tight choices">
       {setting.options.map((option) => (
         <Checkbox
           key={option.value}

@@ -3,9 +3,10 @@ import ContainerIcon from "@patternfly/react-icons/dist/esm/icons/cube-icon";
 import DatabaseIcon from "@patternfly/react-icons/dist/esm/icons/database-icon";
 import DatacenterIcon from "@patternfly/react-icons/dist/esm/icons/cubes-icon";
 import DesktopIcon from "@patternfly/react-icons/dist/esm/icons/desktop-icon";
+import PoolIcon from "@patternfly/react-icons/dist/esm/icons/resource-pool-icon";
 import ServerIcon from "@patternfly/react-icons/dist/esm/icons/server-icon";
 
-export type Kind = "datacenter" | "node" | "qemu" | "lxc" | "storage";
+export type Kind = "datacenter" | "node" | "qemu" | "lxc" | "storage" | "pool";
 
 const ICONS = {
   datacenter: DatacenterIcon,
@@ -13,6 +14,7 @@ const ICONS = {
   qemu: DesktopIcon,
   lxc: ContainerIcon,
   storage: DatabaseIcon,
+  pool: PoolIcon,
 };
 
 /** Whether a state is good, off, or bad. */
@@ -36,13 +38,16 @@ export function toneOf(status: string | undefined): "up" | "off" | "bad" | "busy
   }
 }
 
+/** Kinds that are in no state. */
+const STATELESS: readonly Kind[] = ["datacenter", "pool"];
+
 /** The kind's picture with a dot for its state. */
 export function KindIcon({ kind, status }: { kind: Kind; status?: string | undefined }) {
   const Icon = ICONS[kind];
   return (
     <span className="kind-icon">
       <Icon aria-hidden="true" />
-      {kind !== "datacenter" && <span className={`dot dot-${toneOf(status)}`} aria-hidden="true" />}
+      {!STATELESS.includes(kind) && <span className={`dot dot-${toneOf(status)}`} aria-hidden="true" />}
     </span>
   );
 }

@@ -12,9 +12,20 @@ const AddFactor = lazy(() => import("./AddFactor"));
 const ChangeFactor = lazy(() => import("./ChangeFactor"));
 const RemoveFactor = lazy(() => import("./RemoveFactor"));
 const RealmDialog = lazy(() => import("./RealmDialog"));
+const UserDialog = lazy(() => import("./access/UserDialog"));
+const PasswordDialog = lazy(() => import("./access/PasswordDialog"));
+const GroupDialog = lazy(() => import("./access/GroupDialog"));
+const MembersDialog = lazy(() => import("./access/MembersDialog"));
+const RoleDialog = lazy(() => import("./access/RoleDialog"));
+const AclDialog = lazy(() => import("./access/AclDialog"));
+const TokenDialog = lazy(() => import("./access/TokenDialog"));
+const PermissionsDialog = lazy(() => import("./access/PermissionsDialog"));
+const PoolDialog = lazy(() => import("./PoolDialog"));
+const PoolMembersDialog = lazy(() => import("./PoolMembersDialog"));
 const NotifyDialog = lazy(() => import("./NotifyDialog"));
 const SyncDialog = lazy(() => import("./SyncDialog"));
 const StateDiskDialog = lazy(() => import("./StateDiskDialog"));
+const GrowDiskDialog = lazy(() => import("./GrowDiskDialog"));
 const CertificateDialog = lazy(() => import("./CertificateDialog"));
 const TaskDialog = lazy(() => import("./TaskDialog"));
 
@@ -47,10 +58,32 @@ function Opened({ dialog }: { dialog: Dialog }) {
       return <RealmDialog type={dialog.type} realm={dialog.realm} onClose={closeDialog} />;
     case "realm-sync":
       return <SyncDialog realm={dialog.realm} onClose={closeDialog} />;
+    case "user":
+      return <UserDialog {...dialog} onClose={closeDialog} />;
+    case "password":
+      return <PasswordDialog {...dialog} onClose={closeDialog} />;
+    case "group":
+      return <GroupDialog {...dialog} onClose={closeDialog} />;
+    case "members":
+      return <MembersDialog {...dialog} onClose={closeDialog} />;
+    case "role":
+      return <RoleDialog {...dialog} onClose={closeDialog} />;
+    case "acl":
+      return <AclDialog {...dialog} onClose={closeDialog} />;
+    case "token":
+      return <TokenDialog {...dialog} onClose={closeDialog} />;
+    case "permissions":
+      return <PermissionsDialog {...dialog} onClose={closeDialog} />;
+    case "pool":
+      return <PoolDialog {...dialog} onClose={closeDialog} />;
+    case "pool-members":
+      return <PoolMembersDialog {...dialog} onClose={closeDialog} />;
     case "notify":
       return <NotifyDialog what={dialog.what} name={dialog.name} onClose={closeDialog} />;
     case "state-disk":
       return <StateDiskDialog at={dialog.at} disk={dialog.disk} onClose={closeDialog} />;
+    case "grow-disk":
+      return <GrowDiskDialog {...dialog} onClose={closeDialog} />;
     case "certificate":
       return <CertificateDialog node={dialog.node} onClose={closeDialog} />;
     case "task":

@@ -14,6 +14,7 @@ import {
 import { Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useEffect, useState } from "react";
+import { ACCESS } from "../api/accessQueries";
 import { api } from "../api/client";
 import { queries } from "../api/queries";
 import type { Flag } from "../api/types";
@@ -155,7 +156,7 @@ function RunResult({ run, onEnd }: { run: Run; onEnd: () => void }) {
   useEffect(() => {
     if (!ended) return;
     onEnd();
-    if (!run.preview) void client.invalidateQueries({ queryKey: ["users"] });
+    if (!run.preview) void client.invalidateQueries({ queryKey: [ACCESS] });
     // The callback is another one at each rendering; the end comes once.
     // eslint-disable-next-line react-hooks/exhaustive-deps
   }, [ended]);

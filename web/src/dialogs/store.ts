@@ -1,7 +1,18 @@
 /** Which dialog is open. One at a time; any part of the page may open one. */
 import { useSyncExternalStore, type ReactNode } from "react";
-import type { Factor, FactorType, RealmType } from "../api/schema";
-import type { Task } from "../api/types";
+import type {
+  AclKind,
+  Factor,
+  FactorType,
+  GroupEntry,
+  PoolEntry,
+  RealmType,
+  RoleEntry,
+  TokenEntry,
+  UserEntry,
+} from "../api/schema";
+import type { Resource, Task } from "../api/types";
+import type { Disk } from "../model/disks";
 import type { GuestRef } from "../model/guest";
 import type { NotifyKind } from "../model/notifications";
 
@@ -31,8 +42,19 @@ export type Dialog =
   | { kind: "factor-remove"; userid: string; factor: Factor }
   | { kind: "realm"; type: RealmType; realm?: string | undefined }
   | { kind: "realm-sync"; realm: string }
+  | { kind: "user"; user?: UserEntry | undefined }
+  | { kind: "password"; userid: string }
+  | { kind: "group"; group?: GroupEntry | undefined }
+  | { kind: "members"; groupid: string }
+  | { kind: "role"; role?: RoleEntry | undefined; like?: RoleEntry | undefined }
+  | { kind: "acl"; path?: string | undefined; to?: { kind: AclKind; id: string } | undefined }
+  | { kind: "token"; userid?: string | undefined; token?: TokenEntry | undefined }
+  | { kind: "permissions"; authid: string }
+  | { kind: "pool"; pool?: PoolEntry | undefined; parent?: string | undefined }
+  | { kind: "pool-members"; poolid: string; what: "guests" | "storages"; members: readonly Resource[] }
   | { kind: "notify"; what: NotifyKind; name?: string | undefined }
   | { kind: "state-disk"; at: GuestRef; disk: StateDisk }
+  | { kind: "grow-disk"; at: GuestRef; disk: Disk; digest: string | undefined }
   | { kind: "certificate"; node: string }
   | { kind: "task"; task: Pick<Task, "upid" | "node" | "type" | "id" | "user" | "starttime"> };
 

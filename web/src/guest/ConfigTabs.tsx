@@ -3,9 +3,14 @@ import { Skeleton } from "@patternfly/react-core";
 import { Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
 import { useQuery } from "@tanstack/react-query";
 import { queries } from "../api/queries";
+import { useMay } from "../api/session";
+import type { GuestConfig } from "../api/types";
+import { ActionButton } from "../components/ActionButton";
 import { ErrorNote } from "../components/ErrorNote";
 import { Panel } from "../components/Panel";
 import { deviceRows, optionSettings, sizeSettings } from "../model/config";
+import { openDialog } from "../dialogs/store";
+import { growable } from "../model/disks";
 import type { GuestRef } from "../model/guest";
 import { FirmwarePanel } from "./FirmwarePanel";
 import { SerialPanel } from "./SerialPanel";
@@ -44,6 +49,7 @@ export function HardwareTab({ at, running }: TabProps) {
             <Tr>
               <Th width={20}>Key</Th>
               <Th>Value</Th>
+              <Th screenReaderText="Actions" />
             </Tr>
           </Thead>
           <Tbody>
@@ -53,12 +59,53 @@ export function HardwareTab({ at, running }: TabProps) {
                 <Td modifier="breakWord">
                   <code>{value}</code>
                 </Td>
+                <Td isActionCell>
+                  <GrowButton at={at} config={config} name={key} />
+                </Td>
               </Tr>
             ))}
           </Tbody>
         </Table>
       </Panel>
     </>
+  );
+}
+
+interface GrowButtonProps {
+  at: GuestRef;
+  config: GuestConfig;
+  /** Key of the device. */
+  name: string;
+}
+
+/** The way to make a disk larger, where the device is one. */
+function GrowButton({ at, config, name }: GrowButtonProps) {
+  const may = useMay();
+  const disk = growable(at.type, config, name);
+  if (!disk) return null;
+  const because = may("vms", "VM.Config.Disk")
+    ? config["template"] === 1
+      ? "the clones of a template share its disks"
+      : undefined
+    : "your account lacks the privilege VM.Config.Disk";
+  const digest = config["digest"];
+  return (
+    <ActionButton
+      size="sm"
+      variant="secondary"
+      aria-label={`Grow ${name}`}
+      disabledBecause={because}
+      onClick={() =>
+        openDialog({
+          kind: "grow-disk",
+          at,
+          disk,
+          digest: digest === undefined ? undefined : String(digest),
+        })
+      }
+    >
+      Grow
+    </ActionButton>
   );
 }
 

@@ -1,7 +1,7 @@
 import { Skeleton } from "@patternfly/react-core";
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "react-router";
-import { guestSource, queries } from "../api/queries";
+import { guestSource, queries, useInventory } from "../api/queries";
 import type { GuestConfig, GuestStatus } from "../api/types";
 import { ErrorNote } from "../components/ErrorNote";
 import { Facts } from "../components/Facts";
@@ -13,6 +13,7 @@ import { StatusText } from "../components/StatusIcon";
 import { TaskTable } from "../components/TaskTable";
 import { bytes, duration, share } from "../model/format";
 import { guestPath, type GuestRef } from "../model/guest";
+import { poolPage } from "../model/pools";
 import { parseProps } from "../model/propstring";
 import { guestRrd } from "../model/rrd";
 import { isConsoleTask } from "../model/upid";
@@ -21,6 +22,8 @@ import { AgentPanel } from "./AgentPanel";
 /** How the guest is doing: load, facts, notes. */
 export function SummaryTab({ at, status }: { at: GuestRef; status: GuestStatus | undefined }) {
   const { data: config } = useQuery(queries.guestConfig(at));
+  const { inventory } = useInventory();
+  const pool = inventory?.guests.find(({ vmid }) => vmid === at.vmid)?.resource.pool;
   const running = status?.status === "running";
   const description = config?.description;
   return (
@@ -50,6 +53,7 @@ export function SummaryTab({ at, status }: { at: GuestRef; status: GuestStatus |
                 bytes(status?.maxmem)
               ),
               Disk: status?.maxdisk ? bytes(status.maxdisk) : undefined,
+              Pool: pool && <Link to={poolPage(pool)}>{pool}</Link>,
               Network: config && networkLine(config),
               "Starts with the host": config && (config.onboot ? "yes" : "no"),
             }}

@@ -29,6 +29,8 @@ interface Common {
 export type Setting = Common &
   (
     | { kind: "text" | "number" | "flag" | "lines" | "volume" }
+    /** A day, written 2030-12-31. */
+    | { kind: "date" }
     /** Never shown; left alone when nothing is typed. */
     | { kind: "secret" }
     /** One of a few. */

@@ -30,8 +30,8 @@ export function checkInteger(value: string, min: number, max: number, unit = "")
 }
 
 /** A password, typed twice. */
-export function checkPassword(password: string, repeated: string): Check {
-  if (password.length < 5) return "Use at least 5 characters.";
+export function checkPassword(password: string, repeated: string, shortest = 5): Check {
+  if (password.length < shortest) return `Use at least ${shortest} characters.`;
   return password === repeated ? undefined : "The two passwords differ.";
 }
 

@@ -1,4 +1,5 @@
 import { Skeleton } from "@patternfly/react-core";
+import type { ComponentType } from "react";
 import { Link, useParams } from "react-router";
 import { useInventory } from "../api/queries";
 import type { Resource } from "../api/types";
@@ -11,18 +12,30 @@ import { Panel } from "../components/Panel";
 import { KindIcon, StatusText } from "../components/StatusIcon";
 import { usePageTitle } from "../components/usePageTitle";
 import { bytes, duration, share } from "../model/format";
+import { Acl } from "./access/Acl";
+import { Groups } from "./access/Groups";
+import { Roles } from "./access/Roles";
+import { Tokens } from "./access/Tokens";
+import { Users } from "./access/Users";
 import { AllFactors } from "./AllFactors";
 import { AuditLog } from "./AuditLog";
 import NotFoundPage from "./NotFoundPage";
 import { Notifications } from "./Notifications";
+import { Pools } from "./pools/Pools";
 import { Realms } from "./Realms";
 
-const TABS = [
-  { key: "summary", title: "Summary" },
-  { key: "realms", title: "Realms" },
-  { key: "factors", title: "Second factors" },
-  { key: "notifications", title: "Notifications" },
-  { key: "log", title: "Audit log" },
+const TABS: readonly { key: string; title: string; Body: ComponentType }[] = [
+  { key: "summary", title: "Summary", Body: Summary },
+  { key: "users", title: "Users", Body: Users },
+  { key: "groups", title: "Groups", Body: Groups },
+  { key: "tokens", title: "API tokens", Body: Tokens },
+  { key: "pools", title: "Pools", Body: Pools },
+  { key: "roles", title: "Roles", Body: Roles },
+  { key: "permissions", title: "Permissions", Body: Acl },
+  { key: "realms", title: "Realms", Body: Realms },
+  { key: "factors", title: "Second factors", Body: AllFactors },
+  { key: "notifications", title: "Notifications", Body: Notifications },
+  { key: "log", title: "Audit log", Body: AuditLog },
 ];
 
 /** What belongs to no single node. */
@@ -32,7 +45,8 @@ export default function DatacenterPage() {
   const { inventory } = useInventory();
   const guests = inventory?.guests ?? [];
   const running = guests.filter((g) => g.status === "running").length;
-  if (!TABS.some((t) => t.key === tab)) return <NotFoundPage />;
+  const shown = TABS.find((t) => t.key === tab);
+  if (!shown) return <NotFoundPage />;
   return (
     <>
       <PageHead
@@ -50,17 +64,7 @@ export default function DatacenterPage() {
       />
       <PageTabs label="Datacenter" base="/datacenter" tabs={TABS} current={tab} />
       <div className="page-body stack" id={TAB_PANEL} role="tabpanel" aria-label={tab}>
-        {tab === "realms" ? (
-          <Realms />
-        ) : tab === "factors" ? (
-          <AllFactors />
-        ) : tab === "notifications" ? (
-          <Notifications />
-        ) : tab === "log" ? (
-          <AuditLog />
-        ) : (
-          <Summary />
-        )}
+        <shown.Body />
       </div>
     </>
   );

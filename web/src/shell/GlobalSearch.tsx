@@ -1,10 +1,11 @@
-/** One search over guests, nodes and storages. `/` jumps here from anywhere. */
+/** One search over guests, nodes, storages and pools. `/` jumps here from anywhere. */
 import { SearchInput } from "@patternfly/react-core";
 import { useEffect, useId, useRef, useState, type KeyboardEvent } from "react";
 import { useNavigate } from "react-router";
 import { useInventory, type Inventory } from "../api/queries";
 import { KindIcon, type Kind } from "../components/StatusIcon";
 import { guestPath } from "../model/guest";
+import { poolPage } from "../model/pools";
 
 export interface Hit {
   key: string;
@@ -28,7 +29,7 @@ export function findHits(inventory: Inventory, text: string): Hit[] {
     .slice(0, MOST);
 }
 
-function everything({ guests, nodes, storages }: Inventory): Hit[] {
+function everything({ guests, nodes, storages, pools }: Inventory): Hit[] {
   return [
     ...guests.map((g) => ({
       key: `${g.type}/${g.vmid}`,
@@ -53,6 +54,14 @@ function everything({ guests, nodes, storages }: Inventory): Hit[] {
       note: `storage on ${s.node}`,
       status: s.status,
       path: `/nodes/${s.node}/storage/${s.storage}`,
+    })),
+    ...pools.map(({ id, pool = "" }) => ({
+      key: id,
+      kind: "pool" as const,
+      name: pool,
+      note: "pool",
+      status: undefined,
+      path: poolPage(pool),
     })),
   ];
 }
@@ -111,7 +120,7 @@ export function GlobalSearch() {
       <SearchInput
         ref={input}
         role="combobox"
-        aria-label="Search guests, nodes and storages"
+        aria-label="Search guests, nodes, storages and pools"
         aria-expanded={shown}
         aria-controls={listId}
         aria-autocomplete="list"

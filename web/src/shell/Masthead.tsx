@@ -18,6 +18,8 @@ import { Link, useNavigate } from "react-router";
 import { queries } from "../api/queries";
 import { logout, useSession } from "../api/session";
 import { CreateButtons } from "../components/CreateButtons";
+import { openDialog } from "../dialogs/store";
+import { OWN_REALM, realmOf } from "../model/users";
 import { GlobalSearch } from "./GlobalSearch";
 import { Logo } from "./Logo";
 import { setTheme, useTheme, type Theme } from "./theme";
@@ -100,6 +102,14 @@ function UserMenu() {
           {version.data ? `API version ${version.data.version}` : "Basalt"}
         </DropdownItem>
         <Divider component="li" key="divider" />
+        <DropdownItem key="permissions" onClick={() => openDialog({ kind: "permissions", authid: name })}>
+          What you may do
+        </DropdownItem>
+        {realmOf(name) === OWN_REALM && (
+          <DropdownItem key="password" onClick={() => openDialog({ kind: "password", userid: name })}>
+            Change your password
+          </DropdownItem>
+        )}
         <DropdownItem key="factors" onClick={() => void navigate("/factors")}>
           Second factors
         </DropdownItem>

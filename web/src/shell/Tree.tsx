@@ -119,7 +119,7 @@ export function Tree({ onNavigate }: { onNavigate: () => void }) {
   const items = useRef(new Map<string, HTMLElement>());
 
   if (isPending) return <TreeSkeleton />;
-  const rows = treeRows(inventory ?? { nodes: [], guests: [], storages: [] }, folded);
+  const rows = treeRows(inventory ?? { nodes: [], guests: [], storages: [], pools: [] }, folded);
   const tabStop = rows.find((r) => r.id === focused) ?? rows.find((r) => isCurrent(r, pathname)) ?? rows[0];
 
   function open(row: TreeRow): void {
