@@ -1,5 +1,6 @@
 //! The board's fixed devices together: power management, serial ports, clock, resets, flash memory,
-//! the bridges' configuration, system management, and the registers by which devices come and go.
+//! the bridges' configuration, system management, the port of panics, and the registers by which devices
+//! come and go.
 
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use basalt_vmm::devices::cpus::{self, Cpus};
 use basalt_vmm::devices::flash::{self, Flash};
 use basalt_vmm::devices::lpc::{self, Lpc};
 use basalt_vmm::devices::pm::{self, PowerManagement};
+use basalt_vmm::devices::pvpanic::{self, Pvpanic};
 use basalt_vmm::devices::reset::{KeyboardReset, ResetControl, SystemControl};
 use basalt_vmm::devices::rtc::{self, Rtc};
 use basalt_vmm::devices::serial::{self, SerialPort};
@@ -19,7 +21,7 @@ use basalt_vmm::devices::smi::{self, ApmPorts, Smi};
 use basalt_vmm::machine::interrupts::EdgeLine;
 use basalt_vmm::machine::layout::{
     APM_PORT, CPUS_PORT, ECAM, HIGH_MEMORY, HOTPLUG_PORT, KEYBOARD_PORT, PCI_CONFIG_PORT, PM_PORT,
-    RTC_PORT, SERIAL_PORTS as COM, SMI_PORT, SYSTEM_CONTROL_PORT,
+    PVPANIC_PORT, RTC_PORT, SERIAL_PORTS as COM, SMI_PORT, SYSTEM_CONTROL_PORT,
 };
 use basalt_vmm::pci::host::{DEVICES, PciHost};
 use basalt_vmm::pci::hotplug::{self, Slots};
@@ -68,6 +70,7 @@ const PLACES: Places<'_> = Places {
         SMI_PORT + 4,
         APM_PORT,
         APM_PORT + 1,
+        PVPANIC_PORT,
     ],
     memory: &[(VARS_AT, VARS as u64 + 4), (VARS_AT, 16), (ECAM, 0x10_0000)],
 };
@@ -102,6 +105,7 @@ pub fn run(data: &[u8]) {
     let slots = Arc::new(Slots::new(host.clone(), power.clone(), events.clone()));
     let cpus = Arc::new(Cpus::new(1, power.clone(), events.clone()));
     let clock = Arc::new(Rtc::new(machine::MEMORY));
+    let panics = Arc::new(Pvpanic::new(events.clone()));
     let mut bus = Bus::default();
     bus.add_ports(PM_PORT, pm::LEN, power.clone());
     for (place, _, port) in &serial {
@@ -111,6 +115,7 @@ pub fn run(data: &[u8]) {
     bus.add_ports(HOTPLUG_PORT, hotplug::LEN, slots.clone());
     bus.add_ports(CPUS_PORT, cpus::LEN, cpus.clone());
     bus.add_ports(RTC_PORT, rtc::LEN, clock);
+    bus.add_ports(PVPANIC_PORT, pvpanic::LEN, panics.clone());
     bus.add_ports(
         KEYBOARD_PORT,
         1,
@@ -163,6 +168,10 @@ pub fn run(data: &[u8]) {
             }
             _ => bus::access(&bus, &PLACES, &mut input),
         }
+    }
+    if let Some(said) = panics.save() {
+        panics.restore(said.clone());
+        assert_eq!(panics.save(), Some(said), "it was saved just now");
     }
     for (_, terminal, port) in &serial {
         assert!(port.restore(port.save()), "it was saved just now");

@@ -24,6 +24,7 @@ pub mod metrics;
 pub mod network;
 pub mod notify;
 pub mod numa;
+pub mod numbers;
 pub mod passthrough;
 pub mod pool;
 pub mod processors;

@@ -10,17 +10,19 @@
 //! specification attached (`SCM_RIGHTS`). The monitor answers with one line of [`Started`] and
 //! from then on serves [`Request`] lines on the control listener it was given.
 
-use crate::balloon::BalloonStatus;
+mod status;
+
 use crate::cpu::CpuSpec;
 use crate::disk::{
     Backing, CacheMode, ChangeMedia, ImageFormat, Limits, Optical, PauseReason, ResizeDisk,
 };
 use crate::entropy::EntropyLimit;
-use crate::hotplug::{MemoryStatus, NewDevice, RemoveDevice, SetMemory, SetVcpus};
+use crate::hotplug::{NewDevice, RemoveDevice, SetMemory, SetVcpus};
 use crate::numa::Numa;
 use crate::passthrough::Passthrough;
 use crate::watchdog::WatchdogAction;
 use serde::{Deserialize, Serialize};
+pub use status::{DiskStats, NicStats, Progress, RunState, Status};
 
 /// Version of the control protocol and of [`MachineSpec`]; the monitor refuses any other.
 pub const PROTOCOL: u32 = 3;
@@ -406,79 +408,6 @@ pub enum Response {
     Error(String),
 }
 
-/// Whether the virtual CPUs run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum RunState {
-    /// They run.
-    Running,
-    /// They are paused.
-    Paused,
-}
-
-/// State and statistics of a machine.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Status {
-    /// Whether the virtual CPUs run.
-    pub state: RunState,
-    /// Why the machine stands still, when nobody paused it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<PauseReason>,
-    /// How far a [`Request::Save`] or [`Request::Migrate`] is, while there is one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub moving: Option<Progress>,
-    /// Virtual CPUs that are there.
-    pub vcpus: u8,
-    /// Whether a program of the guest listens at the agent's port, if there is one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub agent: Option<bool>,
-    /// The balloon, if there is one. Its figures are those that the guest was asked for before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub balloon: Option<BalloonStatus>,
-    /// The memory, if more may come.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub memory: Option<MemoryStatus>,
-    /// Keys of the devices that the guest is asked to let go of, and of figures that it is to change.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub removing: Vec<String>,
-    /// Per disk, in the order of the specification; those that came later follow.
-    pub disks: Vec<DiskStats>,
-    /// Per network card, in the order of the specification; those that came later follow.
-    pub nics: Vec<NicStats>,
-}
-
-/// Counters of one disk since the start.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DiskStats {
-    /// Configuration key.
-    pub id: String,
-    /// Bytes the guest read.
-    pub read_bytes: u64,
-    /// Bytes the guest wrote.
-    pub written_bytes: u64,
-}
-
-/// Counters of one network card since the start, of what the monitor moved: what the kernel moves by
-/// itself is in its counters of the tap.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NicStats {
-    /// Configuration key.
-    pub id: String,
-    /// Bytes towards the guest.
-    pub rx_bytes: u64,
-    /// Bytes from the guest.
-    pub tx_bytes: u64,
-}
-
-/// How far the memory is saved or sent, in bytes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Progress {
-    /// Dealt with.
-    pub done: u64,
-    /// All there is.
-    pub total: u64,
-}
-
 /// What moving a machine took.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Moved {
@@ -502,6 +431,10 @@ pub enum Event {
     Paused(PauseReason),
     /// The guest did not wind its watchdog up in time; what that does follows.
     Watchdog(WatchdogAction),
+    /// The guest says that it panicked. The machine runs on.
+    Panicked,
+    /// The guest says that it panicked, and that another kernel of its own takes over.
+    CrashLoaded,
     /// A [`Request::Save`] or [`Request::Migrate`] went on.
     Progress(Progress),
     /// The guest let go of a device, as [`Request::RemoveDevice`] asked it to.

@@ -50,6 +50,8 @@ crate::words! {
         UpdateFallback = "update-fallback",
         /// Users and groups of a realm were not brought here.
         RealmSync = "realm-sync",
+        /// The guest of a virtual machine panicked.
+        GuestPanic = "guest-panic",
     }
 }
 

@@ -17,7 +17,7 @@ use basalt_model::balloon::BalloonStatus;
 use basalt_model::disk::PauseReason;
 use basalt_model::guest::{GuestConfig, GuestKind};
 use basalt_model::lxc::LxcConfig;
-use basalt_model::machine::RunState;
+use basalt_model::machine::{RunState, Status};
 use basalt_model::qemu::QemuConfig;
 use basalt_model::vmid::Vmid;
 use basalt_network::interfaces;
@@ -38,6 +38,9 @@ const LOOKS_AT_ONCE: usize = 32;
 /// A monitor that is busy, since its machine is just being started or saved, has so long to give its
 /// figures; they are left out then. Clients give up after five seconds.
 const MONITOR_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Finer state of a virtual machine that runs, and whose guest says that it panicked.
+pub const GUEST_PANICKED: &str = "guest-panicked";
 
 /// Processor time of guests and of the host at the last look, to make a load of it.
 #[derive(Debug, Default)]
@@ -206,15 +209,7 @@ impl Node {
         };
         match answer {
             Ok(machine) => {
-                if machine.state == RunState::Paused {
-                    // A machine that paused itself says why.
-                    let word = match machine.reason {
-                        Some(PauseReason::IoError { .. }) => "io-error",
-                        Some(PauseReason::Watchdog) => "watchdog",
-                        None => "paused",
-                    };
-                    status.qmpstatus = Some(word.to_owned());
-                }
+                status.qmpstatus = Some(finer_state(&machine).to_owned());
                 if let Some(balloon) = &machine.balloon {
                     add_balloon(balloon, status);
                 }
@@ -231,6 +226,18 @@ fn unit(guest: &Guest) -> String {
     match guest.kind() {
         GuestKind::Qemu => Machines::unit(guest.vmid),
         GuestKind::Lxc => Containers::unit(guest.vmid.get()),
+    }
+}
+
+/// What a machine does, in the word of Proxmox VE where it has one.
+fn finer_state(machine: &Status) -> &'static str {
+    match (machine.state, &machine.reason) {
+        // A machine that paused itself says why.
+        (RunState::Paused, Some(PauseReason::IoError { .. })) => "io-error",
+        (RunState::Paused, Some(PauseReason::Watchdog)) => "watchdog",
+        (RunState::Paused, None) => "paused",
+        (RunState::Running, _) if machine.panicked.is_some() => GUEST_PANICKED,
+        (RunState::Running, _) => "running",
     }
 }
 
@@ -371,6 +378,25 @@ mod tests {
         assert_eq!(
             samples.load_at("a", Duration::ZERO, start + second * 9),
             0.0
+        );
+    }
+
+    /// What an older monitor says has no word of a panic.
+    #[test]
+    fn a_machine_says_that_its_guest_panicked_unless_it_stands() {
+        let state = |text: &str| {
+            let text = format!("{{{text},\"vcpus\":1,\"disks\":[],\"nics\":[]}}");
+            finer_state(&serde_json::from_str(&text).unwrap())
+        };
+        assert_eq!(state(r#""state":"running""#), "running");
+        assert_eq!(
+            state(r#""state":"running","panicked":1700000000"#),
+            GUEST_PANICKED
+        );
+        assert_eq!(state(r#""state":"paused","panicked":1700000000"#), "paused");
+        assert_eq!(
+            state(r#""state":"paused","reason":{"kind":"watchdog"}"#),
+            "watchdog"
         );
     }
 

@@ -3,6 +3,7 @@
 //! Whoever has something to tell calls [`Node::notify`]. The sending is `basalt-notify`'s work.
 
 pub mod fallback;
+pub mod panics;
 
 use crate::core::Core;
 use crate::state::Node;

@@ -7,8 +7,12 @@
 mod boot;
 mod check;
 mod delivery;
+mod disk;
+mod nic;
 mod passthrough;
 pub mod plug;
+mod rng;
+mod serial;
 
 use std::fs::File;
 use std::io;
@@ -19,14 +23,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use basalt_model::cpu::CpuSpec;
 use basalt_model::disk::Optical;
-use basalt_model::entropy::EntropyLimit;
-use basalt_model::machine::{
-    self, Adapter, Disk, MORE_SERIAL, MachineSpec, Nic, Share, Slot, SystemInfo,
-};
+use basalt_model::machine::{self, Adapter, MORE_SERIAL, MachineSpec, Share, SystemInfo};
 use basalt_model::numa::Numa;
 use basalt_model::watchdog::WatchdogAction;
 
-use crate::disk::Image;
 use crate::disk::ring::Rings;
 use crate::machine::backing::Backing;
 use crate::machine::blocks::Blocks;
@@ -42,16 +42,17 @@ use crate::tpm::emulator::Emulator;
 use crate::tpm::store::Store;
 use crate::tpm::{self, Module};
 use crate::virtio::balloon::Levers;
-use crate::virtio::budget::{Budget, LONGEST_PERIOD};
+use crate::virtio::fs;
 use crate::virtio::scsi::drive::{Drive, Medium};
-use crate::virtio::vhost::Vhost;
 use crate::virtio::vhost_user::BackEnd;
-use crate::virtio::{block, fs, net};
 pub use boot::BootResource;
 pub use check::NOT_KEPT;
 use delivery::Delivery;
 pub use delivery::{receive, send};
+pub use disk::DiskResource;
+pub use nic::NicResource;
 pub use passthrough::{PassedResource, PassthroughResource};
+pub use rng::RngResource;
 
 /// Longest specification.
 const MAX_SPEC: usize = 1 << 20;
@@ -110,34 +111,6 @@ fn invalid(field: impl Into<String>, problem: impl Into<String>) -> Error {
     }
 }
 
-/// A disk's part of [`Resources`].
-pub struct DiskResource {
-    /// PCI device number.
-    pub slot: u8,
-    /// What the disk is to its guest.
-    pub settings: block::Settings,
-    /// Its images.
-    pub image: Image,
-    /// Counters that outlive a reset.
-    pub counters: Arc<block::Counters>,
-}
-
-/// A network card's part of [`Resources`].
-pub struct NicResource {
-    /// PCI device number.
-    pub slot: u8,
-    /// Configuration key.
-    pub id: String,
-    /// The tap.
-    pub tap: Arc<File>,
-    /// Hardware address.
-    pub mac: [u8; 6],
-    /// Counters that outlive a reset.
-    pub counters: Arc<net::Counters>,
-    /// The kernel's worker, if it moves the packets.
-    pub vhost: Option<Arc<Vhost>>,
-}
-
 /// A shared directory's part of [`Resources`].
 pub struct ShareResource {
     /// PCI device number.
@@ -148,15 +121,6 @@ pub struct ShareResource {
     pub tag: String,
     /// The program that serves it.
     pub server: Arc<BackEnd>,
-}
-
-/// The entropy device's part of [`Resources`].
-pub struct RngResource {
-    /// Where random numbers come from.
-    pub source: Arc<File>,
-    /// What is left of them for the guest, if that is limited. It outlives a reset, which would be a way
-    /// around the limit.
-    pub budget: Option<Arc<Mutex<Budget>>>,
 }
 
 /// A watchdog's part of [`Resources`].
@@ -256,7 +220,7 @@ impl Resources {
         let listeners = Listeners {
             control: delivery.listener("control", spec.control)?,
             serial: delivery.listener("serial", spec.serial)?,
-            more_serial: more_serial(spec.more_serial, &mut delivery)?,
+            more_serial: serial::listeners(spec.more_serial, &mut delivery)?,
             console: spec
                 .console
                 .map(|slot| delivery.listener("console", slot))
@@ -275,7 +239,8 @@ impl Resources {
         let mut rings = Rings::prepare(MAX_DISKS);
         let mut disks = Vec::new();
         for (slot, disk) in DISK_SLOTS.zip(spec.disks) {
-            disks.push(disk_resource(disk, slot, &mut delivery, &mut rings)?);
+            let disk = DiskResource::take(disk, slot, &mut delivery, &mut rings)?;
+            disks.push(disk);
         }
         let mut drives = Vec::new();
         for optical in spec.opticals {
@@ -283,11 +248,11 @@ impl Resources {
         }
         let mut nics = Vec::new();
         for (slot, nic) in NIC_SLOTS.zip(spec.nics) {
-            nics.push(nic_resource(nic, slot, &mut delivery)?);
+            nics.push(NicResource::take(nic, slot, &mut delivery)?);
         }
         let rng = spec
             .rng
-            .map(|slot| rng(delivery.file("rng", slot)?, spec.rng_limit))
+            .map(|slot| RngResource::check(delivery.file("rng", slot)?, spec.rng_limit))
             .transpose()?;
         let tpm = spec.tpm.map(|tpm| module(tpm, &mut delivery)).transpose()?;
         let mut shares = Vec::new();
@@ -461,40 +426,6 @@ impl Resources {
     }
 }
 
-fn more_serial(
-    slots: [Option<Slot>; MORE_SERIAL],
-    delivery: &mut Delivery,
-) -> Result<[Option<UnixListener>; MORE_SERIAL], Error> {
-    let mut listeners = [const { None }; MORE_SERIAL];
-    for (index, slot) in slots.into_iter().enumerate() {
-        if let Some(slot) = slot {
-            let listener = delivery.listener(&format!("serial{}", index + 1), slot)?;
-            listeners[index] = Some(listener);
-        }
-    }
-    Ok(listeners)
-}
-
-/// The source of random numbers, of which the guest may take what the limit says in each period.
-fn rng(source: File, limit: Option<EntropyLimit>) -> Result<RngResource, Error> {
-    if limit.is_some_and(|limit| limit.bytes == 0) {
-        return Err(invalid("rng_limit", "a limit of nothing would stop it"));
-    }
-    if let Some(period) = limit.map(|limit| limit.period_ms)
-        && !(1..=LONGEST_PERIOD).contains(&period)
-    {
-        let range = format!("1 to {LONGEST_PERIOD} ms");
-        return Err(invalid(
-            "rng_limit",
-            format!("the period of {period} is not {range}"),
-        ));
-    }
-    Ok(RngResource {
-        source: Arc::new(source),
-        budget: limit.map(|limit| Arc::new(Mutex::new(Budget::new(limit)))),
-    })
-}
-
 fn drive(optical: &Optical, delivery: &mut Delivery) -> Result<Drive, Error> {
     let id = &optical.id;
     let medium = match optical.medium {
@@ -517,28 +448,6 @@ fn module(tpm: machine::Tpm, delivery: &mut Delivery) -> Result<Arc<Mutex<Module
     Ok(Arc::new(Mutex::new(Module::new(emulator, store))))
 }
 
-fn nic_resource(nic: Nic, slot: u8, delivery: &mut Delivery) -> Result<NicResource, Error> {
-    let tap = delivery.file(&nic.id, nic.tap)?;
-    net::prepare_tap(&tap).map_err(|e| invalid(&nic.id, e.to_string()))?;
-    let device = nic.vhost.map(|slot| delivery.file(&nic.id, slot));
-    let vhost = device.transpose()?.and_then(|device| {
-        let made = Vhost::new(device).map(Arc::new);
-        made.inspect_err(|error| {
-            let nic = &nic.id;
-            tracing::warn!(%error, %nic, "the kernel cannot move the card's packets: the monitor does");
-        })
-        .ok()
-    });
-    Ok(NicResource {
-        slot,
-        id: nic.id,
-        tap: Arc::new(tap),
-        mac: nic.mac,
-        counters: Arc::default(),
-        vhost,
-    })
-}
-
 fn share_resource(share: Share, slot: u8, delivery: &mut Delivery) -> Result<ShareResource, Error> {
     let socket = UnixStream::from(delivery.take(&share.id, share.socket)?);
     let server = BackEnd::connect(socket, fs::QUEUES);
@@ -547,34 +456,6 @@ fn share_resource(share: Share, slot: u8, delivery: &mut Delivery) -> Result<Sha
         server: Arc::new(server.map_err(|e| invalid(&share.id, e.to_string()))?),
         id: share.id,
         tag: share.tag,
-    })
-}
-
-fn disk_resource(
-    disk: Disk,
-    slot: u8,
-    delivery: &mut Delivery,
-    rings: &mut Rings,
-) -> Result<DiskResource, Error> {
-    let file = delivery.file(&disk.id, disk.image)?;
-    let mut backing = Vec::new();
-    for below in disk.backing {
-        backing.push((below.format, delivery.file(&disk.id, below.image)?));
-    }
-    let (format, cache, readonly) = (disk.format, disk.cache, disk.readonly);
-    let image = Image::prepare(&disk.id, format, file, backing, cache, readonly, rings);
-    Ok(DiskResource {
-        slot,
-        settings: block::Settings {
-            name: disk.id,
-            readonly,
-            serial: disk.serial,
-            queues: disk.queues,
-            discard: disk.discard,
-            limits: disk.limits,
-        },
-        image,
-        counters: Arc::default(),
     })
 }
 

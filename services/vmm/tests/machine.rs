@@ -7,13 +7,43 @@ mod support;
 
 use std::io::{BufRead, Read, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 
 use basalt_model::cpu::{CpuModel, CpuSpec};
 use basalt_model::disk::{ChangeMedia, ResizeDisk};
 use basalt_model::machine::{
-    Boot, Event, MachineSpec, PROTOCOL, Request, Response, RunState, Slot, Started, Status,
+    Boot, Event, MachineSpec, PROTOCOL, Request, Response, RunState, STATE_ROOM, Slot, Started,
+    Status,
 };
 use support::{Setup, expect, start};
+
+/// A guest that says that it panicked. It prints `>`, then writes each byte that is typed to the port a
+/// thousand times and prints what that reads; `r` resets it.
+const PANICKER: &[u8] = &[
+    0x66, 0xba, 0xf8, 0x03, // mov dx, 0x3f8
+    0xb0, b'>', // mov al, '>'
+    0xee, // out dx, al
+    0x66, 0xba, 0xfd, 0x03, // wait: mov dx, 0x3fd
+    0xec, // in al, dx
+    0xa8, 0x01, // test al, 1
+    0x74, 0xf7, // jz wait
+    0x66, 0xba, 0xf8, 0x03, // mov dx, 0x3f8
+    0xec, // in al, dx
+    0x3c, b'r', 0x74, 0x16, // cmp al, 'r'; je reset
+    0x66, 0xba, 0x05, 0x05, // mov dx, 0x505
+    0xb9, 0xe8, 0x03, 0x00, 0x00, // mov ecx, 1000
+    0xee, // again: out dx, al
+    0xff, 0xc9, // dec ecx
+    0x75, 0xfb, // jnz again
+    0xec, // in al, dx
+    0x66, 0xba, 0xf8, 0x03, // mov dx, 0x3f8
+    0xee, // out dx, al
+    0xeb, 0xd8, // jmp wait
+    0x66, 0xba, 0xf9, 0x0c, // reset: mov dx, 0xcf9
+    0xb0, 0x06, // mov al, 6
+    0xee, // out dx, al
+    0xf4, // hlt
+];
 
 fn status(response: Response) -> Status {
     match response {
@@ -138,6 +168,70 @@ fn every_kind_of_reset_starts_the_guest_anew() {
         [Event::Reset, Event::Reset, Event::Reset, Event::PoweredOff]
     );
     assert!(monitor.wait().success());
+}
+
+#[test]
+fn a_guest_that_panics_is_told_of_once_and_runs_on_until_it_is_reset() {
+    let setup = || Setup {
+        guest: PANICKER,
+        ..Setup::default()
+    };
+    let Some((monitor, answer)) = setup().start() else {
+        return;
+    };
+    assert_eq!(answer, Started::Ok);
+    let mut events = monitor.send(&Request::Events);
+    let mut serial = monitor.serial();
+    expect(&mut serial, ">");
+    let panicked = || status(monitor.ask(&Request::Status)).panicked;
+    assert_eq!(panicked(), None);
+    let say = |serial: &mut UnixStream, what: u8| {
+        serial.write_all(&[what]).unwrap();
+        expect(serial, "\x07");
+    };
+    say(&mut serial, 2);
+    assert_eq!(panicked(), None);
+    for _ in 0..2 {
+        say(&mut serial, 1);
+        assert!(panicked().is_some());
+    }
+    serial.write_all(b"r").unwrap();
+    expect(&mut serial, ">");
+    assert_eq!(panicked(), None);
+    say(&mut serial, 1);
+
+    // It goes along with the machine, and is not told of anew.
+    let (state, when) = (tempfile::tempfile().unwrap(), panicked());
+    state.set_len(STATE_ROOM + (64 << 20)).unwrap();
+    assert_eq!(monitor.ask_with(&Request::Save, &state), Response::Ok);
+    assert_eq!(monitor.ask(&Request::Quit), Response::Ok);
+    assert!(monitor.wait().success());
+    let mut seen = Vec::new();
+    let mut line = String::new();
+    while events.read_line(&mut line).unwrap() > 0 {
+        seen.push(serde_json::from_str::<Event>(&line).unwrap());
+        line.clear();
+    }
+    seen.retain(|event| !matches!(event, Event::Progress(_)));
+    assert_eq!(
+        seen,
+        [
+            Event::CrashLoaded,
+            Event::Panicked,
+            Event::Reset,
+            Event::Panicked
+        ]
+    );
+    let restored = Setup {
+        restore: Some(state.into()),
+        ..setup()
+    };
+    let (monitor, answer) = restored.start().unwrap();
+    assert_eq!(answer, Started::Ok);
+    let panicked = || status(monitor.ask(&Request::Status)).panicked;
+    assert_eq!(panicked(), when);
+    assert_eq!(monitor.ask(&Request::Reset), Response::Ok);
+    assert_eq!(panicked(), None);
 }
 
 #[test]

@@ -32,6 +32,7 @@ mod menu;
 mod mirror;
 mod monitors;
 mod netboot;
+mod panics;
 mod passthrough;
 mod pool;
 mod power;
@@ -158,6 +159,7 @@ pub const ALL: &[Scenario] = &[
         memory::nodes,
     ),
     long("watchdog_acts_for_a_guest_that_forgets", watchdog::acts),
+    long("guest_that_panics_is_seen_until_it_is_reset", panics::seen),
     long("serial_ports_are_consoles_of_their_own", serial::talk),
     scenario("reboot_brings_onboot_guests_back", power::onboot),
     scenario(

@@ -59,7 +59,7 @@ fn forget(shell: &mut Console) -> Result<()> {
 }
 
 /// Waits until the machine says so of itself.
-fn becomes(api: &Api, guest: Guest, wanted: &str) -> Result<()> {
+pub(super) fn becomes(api: &Api, guest: Guest, wanted: &str) -> Result<()> {
     let mut last = String::new();
     let found = poll::until(SOON, LOOK_AGAIN, || {
         last = guest.status(api)?["qmpstatus"].to_string();

@@ -1233,7 +1233,7 @@ export type GuestStatus = {
   name: string;
   /** Whether it runs. */
   status: GuestState;
-  /** Finer state of a virtual machine: running, paused or stopped. */
+  /** Finer state of a virtual machine: running, paused, stopped, io-error or guest-panicked. */
   qmpstatus?: string;
   /** `lxc` for a container. */
   type?: string;
@@ -1482,7 +1482,7 @@ export type GuestCurrent = {
   name: string;
   /** Whether it runs. */
   status: GuestState;
-  /** Finer state of a virtual machine: running, paused or stopped. */
+  /** Finer state of a virtual machine: running, paused, stopped, io-error or guest-panicked. */
   qmpstatus?: string;
   /** `lxc` for a container. */
   type?: string;

@@ -32,6 +32,7 @@ export function toneOf(status: string | undefined): "up" | "off" | "bad" | "busy
     case "unknown":
     case "io-error":
     case "internal-error":
+    case "guest-panicked":
       return "bad";
     default:
       return "busy";
@@ -52,11 +53,14 @@ export function KindIcon({ kind, status }: { kind: Kind; status?: string | undef
   );
 }
 
-/** A state in words, with its dot. */
-export function StatusText({ status }: { status: string | undefined }) {
+/** A state in words, with its dot; and the finer one of a virtual machine, where it says more. */
+export function StatusText({ status, finer }: { status: string | undefined; finer?: string | undefined }) {
+  const words = status ?? "unknown";
+  const more = finer === status ? undefined : finer;
   return (
     <span className="status-text">
-      <span className={`dot dot-${toneOf(status)}`} aria-hidden="true" /> {status ?? "unknown"}
+      <span className={`dot dot-${toneOf(more ?? status)}`} aria-hidden="true" />{" "}
+      {more ? `${words} (${more})` : words}
     </span>
   );
 }

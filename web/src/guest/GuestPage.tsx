@@ -87,14 +87,18 @@ function KnownGuest({ at }: { at: GuestRef }) {
   return (
     <>
       <PageHead
-        icon={<KindIcon kind={at.type} status={guest?.status} />}
+        icon={<KindIcon kind={at.type} status={status?.qmpstatus ?? guest?.status} />}
         title={guest ? `${guest.name}` : shortName(at)}
         facts={
           <>
             <span>
               {shortName(at)} on {at.node}
             </span>
-            <StatusText status={guest?.lock ? `locked (${guest.lock})` : guest?.status} />
+            {guest?.lock ? (
+              <StatusText status={`locked (${guest.lock})`} />
+            ) : (
+              <StatusText status={guest?.status} finer={status?.qmpstatus} />
+            )}
             {guest?.status === "running" && status?.uptime !== undefined && (
               <span>up {duration(status.uptime)}</span>
             )}

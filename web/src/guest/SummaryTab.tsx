@@ -40,7 +40,7 @@ export function SummaryTab({ at, status }: { at: GuestRef; status: GuestStatus |
           <Facts
             loading={!status}
             facts={{
-              Status: <StatusText status={status?.status} />,
+              Status: <StatusText status={status?.status} finer={status?.qmpstatus} />,
               Uptime: running ? duration(status.uptime) : undefined,
               Cores: status?.cpus ?? config?.cores,
               Memory: running ? (

@@ -188,7 +188,7 @@ pub struct GuestStatus {
     pub name: String,
     /// Whether it runs.
     pub status: GuestState,
-    /// Finer state of a virtual machine: running, paused or stopped.
+    /// Finer state of a virtual machine: running, paused, stopped, io-error or guest-panicked.
     pub qmpstatus: Option<String>,
     /// `lxc` for a container.
     #[serde(rename = "type")]

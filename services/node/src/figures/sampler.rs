@@ -4,6 +4,7 @@ use super::{Samples, pressure};
 use crate::auth::now;
 use crate::handlers::storage;
 use crate::metric_servers;
+use crate::notifications::panics;
 use crate::state::Node;
 use basalt_api::methods::guest::{GuestState, GuestStatus};
 use basalt_api::methods::nodes::NodeStatus;
@@ -57,6 +58,7 @@ pub async fn run(node: Arc<Node>) {
     loop {
         let seen = sampler.look().await;
         sampler.note(&seen);
+        panics::tell(&node, &seen.guests).await;
         let sample = Arc::new(seen.sample(&node.name));
         push.set(metric_servers::targets(&node.store));
         push.send(&sample);

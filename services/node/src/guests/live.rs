@@ -500,6 +500,7 @@ mod tests {
         let status = Status {
             state: RunState::Running,
             reason: None,
+            panicked: None,
             moving: None,
             vcpus: 2,
             agent: None,

@@ -98,6 +98,7 @@ fn comment(kind: EventType) -> &'static str {
         EventType::CertificateRenewal => "The host's certificate was not renewed",
         EventType::UpdateFallback => "An update did not work, and the version before it runs",
         EventType::RealmSync => "Users and groups of a realm were not brought here",
+        EventType::GuestPanic => "The guest of a virtual machine panicked",
     }
 }
 

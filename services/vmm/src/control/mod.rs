@@ -6,6 +6,7 @@
 
 mod balloon;
 pub mod channel;
+mod events;
 pub mod hotplug;
 mod media;
 mod memory;
@@ -25,7 +26,6 @@ use basalt_model::machine::{Event, Request, Response, RunState};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::display::{Screen, server};
-use crate::machine::events::{FullDisk, MachineEvent};
 use crate::machine::serial::SerialLines;
 use crate::machine::{self, Machine, Terminals};
 use crate::spec::{Listeners, Resources};
@@ -374,71 +374,6 @@ impl Server {
             | Request::RemoveDevice(_)
             | Request::SetVcpus(_)
             | Request::SetMemory(_) => (Response::Ok, None),
-        }
-    }
-
-    fn machine_event(&mut self) -> Option<Outcome> {
-        let events = self.machine.as_ref()?.events().clone();
-        events.wake().clear();
-        for slot in events.take_ejected() {
-            self.let_go(slot);
-        }
-        if events.take_cpus() {
-            self.cpus_let_go();
-        }
-        if events.take_memory() {
-            self.memory_changed();
-        }
-        if let Some(full) = events.take_full() {
-            self.pause_for(full);
-        }
-        match events.take()? {
-            MachineEvent::PowerOff => {
-                tracing::info!("the guest switched itself off");
-                self.announce(&Event::PoweredOff);
-                Some(Outcome::Ended)
-            }
-            MachineEvent::Reset => {
-                self.forget_mover();
-                self.reset()
-            }
-            MachineEvent::Failed(reason) => Some(Outcome::Failed(reason)),
-        }
-    }
-
-    /// The machine pauses by itself.
-    fn pause_because(&mut self, reason: PauseReason) {
-        if self.state == RunState::Running {
-            self.with_machine(Machine::pause);
-            self.state = RunState::Paused;
-        }
-        self.reason = Some(reason.clone());
-        self.announce(&Event::Paused(reason));
-    }
-
-    /// Pauses the machine because the host is full; the disk holds what the guest wrote.
-    fn pause_for(&mut self, full: FullDisk) {
-        let FullDisk { disk, error } = full;
-        tracing::error!(%disk, %error, "no room on the host: the machine pauses");
-        self.pause_because(PauseReason::IoError { disk, error });
-    }
-
-    /// Builds the machine anew from the same resources.
-    fn reset(&mut self) -> Option<Outcome> {
-        // The old machine goes first, so that there is never memory for two.
-        self.stop_machine();
-        self.remove_what_was_asked_for();
-        match Machine::start(&self.resources, &self.terminals) {
-            Ok(machine) => {
-                self.machine = Some(machine);
-                self.state = RunState::Running;
-                self.reason = None;
-                self.memory_changed();
-                tracing::info!("the machine was reset");
-                self.announce(&Event::Reset);
-                None
-            }
-            Err(error) => Some(Outcome::Failed(error.to_string())),
         }
     }
 

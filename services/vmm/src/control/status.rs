@@ -24,6 +24,7 @@ impl Server {
         Status {
             state: self.state,
             reason: self.reason.clone(),
+            panicked: self.machine.as_ref().and_then(Machine::panicked),
             moving: self.moving.progress(),
             vcpus: self.machine.as_ref().map_or(0, Machine::cpus),
             agent: self.agent.as_ref().map(ChannelSocket::guest_listens),

@@ -25,6 +25,8 @@ pub struct Events {
     ejected: Mutex<u32>,
     cpus: AtomicBool,
     memory: AtomicBool,
+    panicked: AtomicBool,
+    crash_loaded: AtomicBool,
     wake: Signal,
 }
 
@@ -46,6 +48,8 @@ impl Events {
             ejected: Mutex::new(0),
             cpus: AtomicBool::new(false),
             memory: AtomicBool::new(false),
+            panicked: AtomicBool::new(false),
+            crash_loaded: AtomicBool::new(false),
             wake: Signal::new()?,
         })
     }
@@ -106,6 +110,28 @@ impl Events {
     /// Takes the word that the guest has more or less memory.
     pub fn take_memory(&self) -> bool {
         self.memory.swap(false, Ordering::AcqRel)
+    }
+
+    /// Leaves word that the guest says that it panicked, and wakes the main thread.
+    pub fn report_panicked(&self) {
+        self.panicked.store(true, Ordering::Release);
+        self.wake.raise();
+    }
+
+    /// Takes the word that the guest panicked.
+    pub fn take_panicked(&self) -> bool {
+        self.panicked.swap(false, Ordering::AcqRel)
+    }
+
+    /// Leaves word that the guest panicked and another kernel of it takes over, and wakes the main thread.
+    pub fn report_crash_loaded(&self) {
+        self.crash_loaded.store(true, Ordering::Release);
+        self.wake.raise();
+    }
+
+    /// Takes the word that another kernel of the guest takes over.
+    pub fn take_crash_loaded(&self) -> bool {
+        self.crash_loaded.swap(false, Ordering::AcqRel)
     }
 
     /// Takes the event.

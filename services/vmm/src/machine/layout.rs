@@ -151,6 +151,8 @@ pub const MOUSE_IRQ: u32 = 12;
 pub const RTC_PORT: u16 = 0x70;
 /// System control port A.
 pub const SYSTEM_CONTROL_PORT: u16 = 0x92;
+/// The port by which a guest says that it panicked.
+pub const PVPANIC_PORT: u16 = 0x505;
 /// Firmware configuration.
 pub const FW_CFG_PORT: u16 = 0x510;
 /// First of the four interrupt lines PCI devices share.

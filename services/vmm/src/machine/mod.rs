@@ -38,8 +38,8 @@ use kvm_ioctls::{VcpuFd, VmFd};
 use crate::bus::Bus;
 use crate::channel::Channel;
 use crate::devices::cpus::{self, Cpus};
-use crate::devices::pm;
-use crate::devices::pm::PowerManagement;
+use crate::devices::pm::{self, PowerManagement};
+use crate::devices::pvpanic::{self, Pvpanic};
 use crate::devices::reset::{KeyboardReset, ResetControl};
 use crate::devices::watchdog::Watchdog;
 use crate::disk::SECTOR;
@@ -57,7 +57,7 @@ use events::Events;
 use firmware::Firmware;
 use layout::{
     CPUS_PORT, HOTPLUG_PORT, KEYBOARD_PORT, KVM_IDENTITY_MAP, KVM_TSS, PCI_CONFIG_PORT, PCI_PORTS,
-    PCI_PORTS_LEN, PM_PORT, WATCHDOG_SLOT,
+    PCI_PORTS_LEN, PM_PORT, PVPANIC_PORT, WATCHDOG_SLOT,
 };
 use memory::Memory;
 use serial::{SerialLines, SerialPorts};
@@ -131,6 +131,7 @@ struct Fixed {
     host: Arc<PciHost>,
     slots: Arc<Slots>,
     cpus: Arc<Cpus>,
+    pvpanic: Arc<Pvpanic>,
 }
 
 /// A machine without virtual CPUs.
@@ -271,6 +272,11 @@ impl Machine {
         self.board.watchdog.as_deref()
     }
 
+    /// When the guest said that it panicked, in seconds since 1970.
+    pub fn panicked(&self) -> Option<u64> {
+        self.fixed.pvpanic.panicked()
+    }
+
     /// Tries again what the disks hold back because the host was full.
     pub fn retry_disks(&self) {
         for disk in &self.board.disks {
@@ -391,10 +397,8 @@ fn load_kernel(
 }
 
 fn create_vm(resources: &Resources) -> Result<Arc<VmFd>, Error> {
-    let vm = resources
-        .kvm
-        .create_vm()
-        .map_err(|e| Error::Kvm("create a virtual machine", e))?;
+    let vm = resources.kvm.create_vm();
+    let vm = vm.map_err(|e| Error::Kvm("create a virtual machine", e))?;
     vm.set_identity_map_address(KVM_IDENTITY_MAP)
         .and_then(|()| vm.set_tss_address(KVM_TSS))
         .and_then(|()| vm.create_irq_chip())
@@ -468,6 +472,8 @@ fn make_bus(
     serial.connect(&mut bus);
     bus.add_ports(PCI_CONFIG_PORT, 8, host.clone());
     bus.add_ports(HOTPLUG_PORT, slots::LEN, registers.clone());
+    let pvpanic = Arc::new(Pvpanic::new(events.clone()));
+    bus.add_ports(PVPANIC_PORT, pvpanic::LEN, pvpanic.clone());
     match firmware {
         Some(firmware) => firmware.connect(&mut bus, events),
         None => {
@@ -486,6 +492,7 @@ fn make_bus(
         host,
         slots: registers,
         cpus,
+        pvpanic,
     };
     (bus, fixed)
 }

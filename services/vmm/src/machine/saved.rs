@@ -45,6 +45,7 @@ const I8042: &str = "i8042";
 const LPC: &str = "lpc";
 const SMI: &str = "smi";
 const TPM: &str = "tpm";
+const PVPANIC: &str = "pvpanic";
 const CONSOLE_LINE: &str = "console-line";
 
 /// Why a machine could not be saved or restored.
@@ -144,6 +145,10 @@ impl Machine {
         }
         if let Some(watchdog) = &self.board.watchdog {
             tree.put(watchdog::NAME, Kind::Watchdog, &watchdog.save())?;
+        }
+        // Older monitors, which have no such port, take the state of a guest that has not panicked.
+        if let Some(said) = self.fixed.pvpanic.save() {
+            tree.put(PVPANIC, Kind::Pvpanic, &said)?;
         }
         tree.put(CONSOLE_LINE, Kind::Terminal, &terminals.console.save())?;
         Ok(tree)
@@ -448,6 +453,9 @@ impl Shell {
             && !self.fixed.cpus.restore(&cpus, count)
         {
             return Err(damaged(CPUS, "they are another machine's"));
+        }
+        if let Some(said) = tree.take_any(PVPANIC, Kind::Pvpanic)? {
+            self.fixed.pvpanic.restore(said);
         }
         Ok(())
     }

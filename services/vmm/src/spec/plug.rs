@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use basalt_model::hotplug::NewDevice;
 
 use super::delivery::Delivery;
-use super::{Error, Resources, check, disk_resource, invalid, nic_resource};
+use super::{DiskResource, Error, NicResource, Resources, check, invalid};
 use crate::machine::layout::{DISK_SLOTS, MEMORY_SLOT, NIC_SLOTS, WATCHDOG_SLOT};
 
 /// A part that can come and go.
@@ -37,14 +37,14 @@ impl Resources {
             NewDevice::Disk(disk) => {
                 check::disk(&disk)?;
                 let slot = self.free(&id, DISK_SLOTS)?;
-                let disk = disk_resource(*disk, slot, &mut delivery, &mut self.rings)?;
+                let disk = DiskResource::take(*disk, slot, &mut delivery, &mut self.rings)?;
                 self.disks.push(disk);
                 Plugged::Disk(self.disks.len() - 1)
             }
             NewDevice::Nic(nic) => {
                 check::nic(&nic)?;
                 let slot = self.free(&id, NIC_SLOTS)?;
-                self.nics.push(nic_resource(nic, slot, &mut delivery)?);
+                self.nics.push(NicResource::take(nic, slot, &mut delivery)?);
                 Plugged::Nic(self.nics.len() - 1)
             }
         };

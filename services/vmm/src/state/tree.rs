@@ -63,6 +63,8 @@ pub enum Kind {
     Tpm,
     /// Watchdog.
     Watchdog,
+    /// What the guest said of its panic.
+    Pvpanic,
     /// Output kept of, and input waiting for, a terminal line.
     Terminal,
 }
@@ -89,6 +91,7 @@ impl Kind {
             Self::Smi => "smi",
             Self::Tpm => "tpm",
             Self::Watchdog => "watchdog",
+            Self::Pvpanic => "pvpanic",
             Self::Terminal => "terminal",
         }
     }

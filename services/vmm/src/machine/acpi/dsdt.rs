@@ -10,11 +10,11 @@ use acpi_tables::sdt::Sdt;
 use super::hotplug::{self, Ready};
 use super::{OEM, Profile, REVISION, SDT_HEADER, TABLE, cpus};
 use crate::devices::cpus::LEN as CPUS_LEN;
-use crate::devices::{fwcfg, pm, rtc, serial};
+use crate::devices::{fwcfg, pm, pvpanic, rtc, serial};
 use crate::machine::layout::{
     CPUS_PORT, ECAM, ECAM_SIZE, FW_CFG_PORT, HOTPLUG_PORT, I8042_PORT, KEYBOARD_IRQ, KEYBOARD_PORT,
-    MOUSE_IRQ, PCI_CONFIG_PORT, PM_PORT, RTC_PORT, SLEEP_OFF, SerialPlace, high_pci_window,
-    intx_line, pci_windows,
+    MOUSE_IRQ, PCI_CONFIG_PORT, PM_PORT, PVPANIC_PORT, RTC_PORT, SLEEP_OFF, SerialPlace,
+    high_pci_window, intx_line, pci_windows,
 };
 use crate::machine::serial::{MorePorts, is_shared, places};
 use crate::pci::host::DEVICES;
@@ -26,6 +26,7 @@ pub(super) fn table(profile: Profile) -> Sdt {
     let mut devices = pci_root(profile);
     devices.extend(serial_ports(profile.more_serial));
     devices.extend(board_resources());
+    devices.extend(panic_port());
     if profile.cpus_come {
         devices.extend(cpus::container(&profile.topology));
     }
@@ -166,6 +167,20 @@ fn firmware_configuration() -> Vec<u8> {
             &Name::new("_HID".into(), &"QEMU0002"),
             &Name::new("_STA".into(), &0xbu8),
             &Name::new("_CRS".into(), &resources(&[&ports])),
+        ],
+    ))
+}
+
+/// By which drivers find the port, which they use by themselves: of the methods in QEMU's
+/// `docs/specs/pvpanic.rst` they call none.
+fn panic_port() -> Vec<u8> {
+    let port = IO::new(PVPANIC_PORT, PVPANIC_PORT, 1, pvpanic::LEN as u8);
+    bytes(&Device::new(
+        "PEVT".into(),
+        vec![
+            &Name::new("_HID".into(), &"QEMU0001"),
+            &Name::new("_STA".into(), &0xfu8),
+            &Name::new("_CRS".into(), &resources(&[&port])),
         ],
     ))
 }

@@ -169,6 +169,18 @@ fn processors_that_may_come_are_there_and_off() {
     assert!(!without.windows(8).any(|w| w == b"ACPI0007"));
 }
 
+/// Both kinds of boot have the port by which a guest says that it panicked.
+#[test]
+fn drivers_find_the_port_of_panics_by_its_name() {
+    for firmware in [false, true] {
+        let body = build(profile(1, firmware)).body;
+        let has = |wanted: &[u8]| body.windows(wanted.len()).any(|w| w == wanted);
+        assert!(has(b"PEVT\x08_HID\x0dQEMU0001\0\x08_STA\x0a\x0f\x08_CRS"));
+        // I/O ports from 0x505 to 0x505, one of them.
+        assert!(has(&[0x47, 1, 5, 5, 5, 5, 1, 1]));
+    }
+}
+
 #[test]
 fn only_firmware_has_the_devices_made_for_it() {
     let has = |firmware, name: &[u8]| {
