@@ -37,6 +37,33 @@ fn describes_package(name: &OsStr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
+
+    /// The dependencies of the workspace along edges of these kinds, each with its features.
+    fn dependencies(kinds: &str) -> BTreeSet<String> {
+        let output = command()
+            .current_dir(crate::build::paths::workspace())
+            .args(["tree", "--workspace", "--locked", "--quiet", "--no-dedupe"])
+            .args(["--prefix=none", "--format={p} {f}", "--edges", kinds])
+            .output()
+            .expect("cargo runs");
+        let text = String::from_utf8(output.stdout).expect("names");
+        assert!(output.status.success() && text.contains("basalt-node"));
+        text.lines().map(str::to_owned).collect()
+    }
+
+    /// Else everything above such a dependency is compiled twice: for the tests, and for the image.
+    #[test]
+    fn tests_ask_no_dependency_of_the_product_for_more_features() {
+        let product = dependencies("normal,build");
+        let name = |line: &str| line.split(' ').take(2).collect::<Vec<_>>().join(" ");
+        let known: BTreeSet<String> = product.iter().map(|line| name(line)).collect();
+        let changed: Vec<String> = dependencies("normal,build,dev")
+            .into_iter()
+            .filter(|line| known.contains(&name(line)) && !product.contains(line))
+            .collect();
+        assert_eq!(changed, Vec::<String>::new());
+    }
 
     #[test]
     fn nothing_of_the_running_package_is_handed_on() {

@@ -2,7 +2,7 @@
 
 use crate::lab::{Lab, Shared};
 use crate::scenarios::{self, Scenario, When};
-use anyhow::Result;
+use anyhow::{Context, Result};
 use basalt_image::testing::{self, Tally};
 use std::collections::VecDeque;
 use std::fs;
@@ -10,13 +10,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Mutex;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
 /// Runs the scenarios whose name contains one of `words`, or all that are not only run when asked for;
 /// returns how many failed.
 pub fn run(words: &[String]) -> Result<usize> {
     let results = testing::results_dir();
     fs::create_dir_all(&results)?;
+    let until = until()?;
     let long = std::env::var_os("BASALT_LONG").is_some();
     let chosen = |scenario: &&Scenario| match words {
         [] => long || scenario.when == When::Always,
@@ -31,8 +32,8 @@ pub fn run(words: &[String]) -> Result<usize> {
     } else {
         match Shared::prepare() {
             Ok(shared) => {
-                let mut tally = in_parallel(&shared, together, jobs(), &results);
-                tally += in_parallel(&shared, alone, 1, &results);
+                let mut tally = in_parallel(&shared, together, jobs(), until, &results);
+                tally += in_parallel(&shared, alone, 1, until, &results);
                 shared.figures.publish(&testing::figures_file())?;
                 tally
             }
@@ -63,7 +64,25 @@ fn jobs() -> usize {
     })
 }
 
-fn in_parallel(shared: &Shared, scenarios: Vec<&Scenario>, jobs: usize, results: &Path) -> Tally {
+/// The moment after which no scenario is begun, where `BASALT_TEST_UNTIL` says one (seconds since 1970):
+/// a machine that takes twice as long as others still comes to an end, and says what it left out.
+fn until() -> Result<Option<SystemTime>> {
+    let Ok(text) = std::env::var("BASALT_TEST_UNTIL") else {
+        return Ok(None);
+    };
+    let seconds = text
+        .parse()
+        .with_context(|| format!("BASALT_TEST_UNTIL: `{text}` is no number of seconds"))?;
+    Ok(Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)))
+}
+
+fn in_parallel(
+    shared: &Shared,
+    scenarios: Vec<&Scenario>,
+    jobs: usize,
+    until: Option<SystemTime>,
+    results: &Path,
+) -> Tally {
     let queue = Mutex::new(VecDeque::from(scenarios));
     let total = Mutex::new(Tally::default());
     thread::scope(|scope| {
@@ -71,6 +90,10 @@ fn in_parallel(shared: &Shared, scenarios: Vec<&Scenario>, jobs: usize, results:
             scope.spawn(|| {
                 while let Some(scenario) = queue.lock().ok().and_then(|mut queue| queue.pop_front())
                 {
+                    if until.is_some_and(|until| SystemTime::now() > until) {
+                        eprintln!("    NOT RUN system::{}: no time is left", scenario.name);
+                        continue;
+                    }
                     let tally = one(shared, scenario, results);
                     if let Ok(mut total) = total.lock() {
                         *total += tally;

@@ -58,7 +58,10 @@ pub(super) fn build(paths: &Paths, options: &Options) -> Result<Programs> {
     let mut build = cargo::command();
     build
         .current_dir(&paths.workspace)
-        .args(["build", "--quiet", "--locked", "--bins"]);
+        .args(["build", "--quiet", "--locked"]);
+    for name in &names {
+        build.args(["--bin", name]);
+    }
     match options.variant {
         Variant::Development => {
             // With one selection everywhere, dependencies get one set of features and are
