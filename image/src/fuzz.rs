@@ -4,8 +4,10 @@
 //! libFuzzer wants to know which edges of the program an input reaches. The compiler counts them by
 //! LLVM's pass for that, which needs flags for all crates below a target, so they are compiled apart,
 //! in `target/fuzz/`. What is found goes there as well, by target: `findings/` has the inputs that end
-//! the program, `corpus/` those that reach something new. A corpus to begin with is in `fuzz/corpus/`.
+//! the program, `corpus/` those that reach something new. A corpus to begin with is in `fuzz/corpus/`;
+//! how long every target has run for it, in `fuzz/ran.json` ([`record`]).
 
+mod record;
 mod run;
 
 use crate::appliance::say;
@@ -18,6 +20,8 @@ use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 pub use run::{Finding, Outcome};
+
+use record::Record;
 
 /// The host's own, named so that programs that run while compiling are not instrumented.
 const PLATFORM: &str = "x86_64-unknown-linux-gnu";
@@ -40,9 +44,12 @@ pub struct Options {
     /// How long each of them runs
     #[arg(long, value_name = "N", default_value_t = 60)]
     seconds: u64,
-    /// Take the inputs that reach something new over into fuzz/corpus
+    /// Take the inputs that reach something new over into fuzz/corpus, and the time into fuzz/ran.json
     #[arg(long)]
     keep: bool,
+    /// Run each target only until it has run for so long in all, by fuzz/ran.json
+    #[arg(long, value_name = "N")]
+    in_all: Option<u64>,
 }
 
 /// A fuzz target.
@@ -121,11 +128,19 @@ pub fn fuzz(options: &Options) -> Result<ExitCode> {
     build(&targets)?;
     let mut found = false;
     for target in &targets {
-        let outcome = target.run(Duration::from_secs(options.seconds))?;
+        let mut time = Duration::from_secs(options.seconds);
+        if let Some(all) = options.in_all.map(Duration::from_secs) {
+            time = time.min(all.saturating_sub(Record::read()?.of(target)));
+        }
+        if time.is_zero() {
+            continue;
+        }
+        let outcome = target.run(time)?;
         say(&format!("{}: {outcome}", target.name()));
         found |= outcome.finding.is_some();
         if options.keep && outcome.finding.is_none() {
             target.keep()?;
+            Record::add(target, outcome.ran)?;
         }
     }
     Ok(if found {

@@ -13,6 +13,7 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 /// Where the pinned Node.js is named, in the workspace.
 const PIN: &str = "web/node";
@@ -82,6 +83,8 @@ impl Npm {
 
     /// `npm ci`: fetches exactly the modules that `folder`'s lock file names, unless they are there.
     pub fn install(&self, folder: &Path) -> Result<()> {
+        static INSTALLING: Mutex<()> = Mutex::new(());
+        let _installing = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
         let lock = folder.join("package-lock.json");
         let installed = folder.join("node_modules/.package-lock.json");
         let changed = |path: &Path| fs::metadata(path).and_then(|meta| meta.modified()).ok();

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 /// A host program (or data file) that a part of `cargo image` needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -191,6 +192,9 @@ pub fn find(command: &str) -> Option<PathBuf> {
 
 /// Makes sure that every one of `tools` is installed.
 pub fn ensure(tools: &[Tool]) -> Result<()> {
+    // A program is there before its package is set up: who finds it must not come between.
+    static INSTALLING: Mutex<()> = Mutex::new(());
+    let _installing = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
     let missing = missing(tools);
     if missing.is_empty() {
         return Ok(());

@@ -5,7 +5,7 @@ import { ticketUser } from "../src/api/session";
 import { TaskWatch, type Ended } from "../src/api/watch";
 import { deviceRows, optionSettings, sizeSettings } from "../src/model/config";
 import { bytes, duration, percent } from "../src/model/format";
-import { whyNot } from "../src/model/guest";
+import { standsStill, whyNot } from "../src/model/guest";
 import { counterRate, History } from "../src/model/history";
 import { parseProps, printProps } from "../src/model/propstring";
 import { binaryFrame, greeting, inputFrame, readHandshake, resizeFrame } from "../src/model/termproxy";
@@ -177,6 +177,16 @@ describe("guests", () => {
       "the virtual machine is locked (create)",
     );
     expect(whyNot(stopped, "delete", () => false)).toBe("your account lacks the privilege VM.Allocate");
+  });
+
+  it("are resumed from whatever made them stand still", () => {
+    const resume = (qmpstatus: string) =>
+      whyNot({ type: "qemu", status: "running", paused: standsStill(qmpstatus) }, "resume", all);
+    expect(resume("paused")).toBeUndefined();
+    expect(resume("io-error")).toBeUndefined();
+    expect(resume("watchdog")).toBeUndefined();
+    expect(resume("guest-panicked")).toBe("the virtual machine is not paused");
+    expect(resume("running")).toBe("the virtual machine is not paused");
   });
 
   const rows: Resource[] = [

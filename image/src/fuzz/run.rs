@@ -20,6 +20,8 @@ const PATIENCE: usize = 20;
 pub struct Outcome {
     /// How often the target was run.
     pub runs: u64,
+    /// Processor time of it all: less than what passed where something else ran beside it.
+    pub ran: Duration,
     /// Edges of the program that were reached.
     pub edges: u64,
     /// What went wrong, if something did.
@@ -39,7 +41,8 @@ pub struct Finding {
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} runs, {} edges", self.runs, self.edges)?;
+        let seconds = self.ran.as_secs();
+        write!(f, "{} runs in {seconds} s, {} edges", self.runs, self.edges)?;
         match &self.finding {
             None => f.write_str(", nothing found"),
             Some(finding) => write!(f, ": {finding}"),
@@ -82,6 +85,7 @@ impl Target {
         command.arg(&corpus);
         // The first folder takes what is new, the others are only read.
         command.args(Some(self.seeds()).filter(|seeds| seeds.exists()));
+        let before = children_time()?;
         let status = command
             .stdin(Stdio::null())
             .stdout(file.try_clone()?)
@@ -91,6 +95,7 @@ impl Target {
         let text = String::from_utf8_lossy(&fs::read(&log)?).into_owned();
         Ok(Outcome {
             runs: last_number(&text, "stat::number_of_executed_units:"),
+            ran: children_time()?.saturating_sub(before),
             edges: last_number(&text, "cov:"),
             finding: (!status.success()).then(|| Finding {
                 input: written_input(&text),
@@ -99,6 +104,26 @@ impl Target {
             }),
         })
     }
+}
+
+/// Processor time of all our children that have ended.
+fn children_time() -> Result<Duration> {
+    let text = fs::read_to_string("/proc/self/stat").context("cannot read /proc/self/stat")?;
+    time_of_children(&text).context("/proc/self/stat is not what proc(5) says")
+}
+
+/// The fields `cutime` and `cstime` of proc_pid_stat(5), which counts in hundredths of a second.
+fn time_of_children(stat: &str) -> Option<Duration> {
+    // The name, in parentheses, may have spaces and parentheses in it; `state` follows, field 3.
+    let (_, rest) = stat.rsplit_once(')')?;
+    let ticks: Option<Vec<u64>> = rest
+        .split_whitespace()
+        .skip(13)
+        .take(2)
+        .map(|field| field.parse().ok())
+        .collect();
+    let ticks = ticks.filter(|ticks| ticks.len() == 2)?;
+    Some(Duration::from_millis(ticks.iter().sum::<u64>() * 10))
 }
 
 /// The number behind the last `word`.
@@ -158,6 +183,15 @@ stat::number_of_executed_units: 901\n";
             reason,
             "attempt to add with overflow (services/vmm/src/bus.rs:7:9)"
         );
+    }
+
+    #[test]
+    fn the_kernel_says_how_long_children_ran() {
+        let stat = "7 (a) b) R 1 7 7 0 -1 4194304 10 20 0 0 33 44 150 25 20 0 1 0 99 8 9\n";
+        let time = time_of_children(stat);
+        assert_eq!(time, Some(Duration::from_millis(1750)));
+        assert_eq!(time_of_children("7 (a) R 1 7"), None);
+        assert!(children_time().is_ok());
     }
 
     #[test]

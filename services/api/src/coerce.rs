@@ -5,7 +5,6 @@
 //! unknown parameter is reported by its name, all in one answer.
 
 use crate::bag::{Bag, plain};
-use crate::endpoint::Endpoint;
 use crate::error::{Error, Result};
 use basalt_model::field::FieldErrors;
 use serde::de::DeserializeOwned;
@@ -16,9 +15,18 @@ use std::collections::BTreeMap;
 /// times, or as a list of JSON: many clients write lists that way.
 const LIST: &str = "list";
 
-/// Reads the parameters of `E`; `schema` is [`crate::schema::params`] of its declaration.
-pub fn params<E: Endpoint>(schema: &Value, bag: Bag) -> Result<E::Params> {
-    typed(schema, bag)
+/// Reads a method's parameters; `schema` is [`crate::schema::params`] of its declaration.
+pub fn params<P: DeserializeOwned>(schema: &Value, bag: Bag) -> Result<P> {
+    let read = |bag: Bag| serde_json::from_value::<P>(Value::Object(bag));
+    let (good, errors) = check(schema, bag);
+    if errors.is_empty()
+        && is_complete(schema, &good)
+        && let Ok(params) = read(good.clone())
+    {
+        return Ok(params);
+    }
+    let refusal = |bag| read(bag).err().map(|error| error.to_string());
+    Err(Error::params(faults(schema, good, errors, &refusal)))
 }
 
 /// Checks a bag against a schema; values get the types that the schema wants.
@@ -56,25 +64,27 @@ pub fn check(schema: &Value, bag: Bag) -> (Bag, BTreeMap<String, String>) {
     (good, errors)
 }
 
-fn typed<P: DeserializeOwned>(schema: &Value, bag: Bag) -> Result<P> {
-    let (good, mut errors) = check(schema, bag);
-    if required(schema).any(|name| !good.contains_key(name)) {
-        errors.extend(beside_missing::<P>(schema, good));
-        return Err(Error::params(errors));
+/// What the type of the parameters says against a bag, if anything.
+type Refusal<'a> = &'a dyn Fn(Bag) -> Option<String>;
+
+/// All that is wrong with a bag, by parameter: `errors` that are known, and what the type refuses.
+fn faults(
+    schema: &Value,
+    good: Bag,
+    mut errors: BTreeMap<String, String>,
+    refusal: Refusal<'_>,
+) -> BTreeMap<String, String> {
+    if !is_complete(schema, &good) {
+        errors.extend(beside_missing(schema, good, refusal));
+    } else if let Some(text) = refusal(good.clone()) {
+        errors.extend(blame(schema, &good, &text, refusal));
     }
-    match serde_json::from_value::<P>(Value::Object(good.clone())) {
-        Ok(params) if errors.is_empty() => Ok(params),
-        Ok(_) => Err(Error::params(errors)),
-        Err(error) => {
-            errors.extend(blame::<P>(schema, &good, &error.to_string()));
-            Err(Error::params(errors))
-        }
-    }
+    errors
 }
 
 /// What types refuse besides the required parameters that are missing or wrong. Those are filled
 /// with something plausible, so that one answer tells of everything.
-fn beside_missing<P: DeserializeOwned>(schema: &Value, mut good: Bag) -> BTreeMap<String, String> {
+fn beside_missing(schema: &Value, mut good: Bag, refusal: Refusal<'_>) -> BTreeMap<String, String> {
     for name in required(schema) {
         let wanted = &schema["properties"][name];
         let plausible = match wanted["type"].as_str() {
@@ -83,15 +93,14 @@ fn beside_missing<P: DeserializeOwned>(schema: &Value, mut good: Bag) -> BTreeMa
         };
         good.entry(name).or_insert(plausible);
     }
-    let refused = serde_json::from_value::<P>(Value::Object(good)).err();
-    let refused = refused.and_then(|error| FieldErrors::from_lines(&error.to_string()));
+    let refused = refusal(good).and_then(|text| FieldErrors::from_lines(&text));
     refused.map(|errors| errors.0).unwrap_or_default()
 }
 
 /// Finds which parameters a type refused, for types whose error does not name them.
 ///
 /// Each optional parameter is tried alone beside the required ones.
-fn blame<P: DeserializeOwned>(schema: &Value, good: &Bag, text: &str) -> BTreeMap<String, String> {
+fn blame(schema: &Value, good: &Bag, text: &str, refusal: Refusal<'_>) -> BTreeMap<String, String> {
     if let Some(errors) = FieldErrors::from_lines(text) {
         return errors.0;
     }
@@ -99,10 +108,7 @@ fn blame<P: DeserializeOwned>(schema: &Value, good: &Bag, text: &str) -> BTreeMa
         let part = good
             .iter()
             .filter(|(name, _)| names.contains(&name.as_str()));
-        let part: Bag = part.map(|(n, v)| (n.clone(), v.clone())).collect();
-        serde_json::from_value::<P>(Value::Object(part))
-            .err()
-            .map(|e| e.to_string())
+        refusal(part.map(|(n, v)| (n.clone(), v.clone())).collect())
     };
     let base: Vec<&str> = required(schema).collect();
     if let Some(text) = try_with(&base) {
@@ -122,6 +128,10 @@ fn blame<P: DeserializeOwned>(schema: &Value, good: &Bag, text: &str) -> BTreeMa
     } else {
         failed
     }
+}
+
+fn is_complete(schema: &Value, bag: &Bag) -> bool {
+    required(schema).all(|name| bag.contains_key(name))
 }
 
 fn required(schema: &Value) -> impl Iterator<Item = &str> {
@@ -254,7 +264,7 @@ mod tests {
         use schemars::transform::Transform;
         let mut schema = schemars::schema_for!(Sample);
         crate::schema::WithoutNull.transform(&mut schema);
-        typed(&schema.to_value(), bag.as_object().unwrap().clone())
+        params(&schema.to_value(), bag.as_object().unwrap().clone())
     }
 
     #[test]
@@ -297,10 +307,11 @@ mod tests {
 
     #[test]
     fn a_configuration_is_checked_even_when_something_required_is_missing() {
+        use crate::endpoint::Endpoint;
         use crate::methods::qemu::VmCreate;
         let schema = crate::schema::params(&crate::Declaration::of::<VmCreate>());
         let bag = json!({"node": "n", "net0": "bogus=1", "cores": "x", "virtio99": "local:1"});
-        let error = params::<VmCreate>(&schema, bag.as_object().unwrap().clone()).unwrap_err();
+        let error = VmCreate::read(&schema, bag.as_object().unwrap().clone()).unwrap_err();
         let names: Vec<&str> = error.errors.keys().map(String::as_str).collect();
         assert_eq!(names, ["cores", "net0", "virtio99", "vmid"]);
     }

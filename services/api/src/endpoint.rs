@@ -1,9 +1,13 @@
 //! What one declared method is made of, and the macro that declares a module of them.
 
+use crate::Result;
+use crate::bag::Bag;
 use crate::permission::Permission;
+use crate::wire::Wire;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use std::fmt;
 
 /// An HTTP verb that a method can have.
@@ -109,6 +113,15 @@ pub trait Endpoint: Send + Sync + 'static {
     type Output: Serialize + JsonSchema + Send;
     /// The declaration.
     const METHOD: &'static Method;
+
+    /// Reads the parameters; `schema` is [`crate::schema::params`] of the declaration.
+    ///
+    /// Implemented by [`endpoints!`](crate::endpoints), as is [`Endpoint::write`], so that what serde
+    /// makes of the types is compiled with the declarations, once.
+    fn read(schema: &Value, bag: Bag) -> Result<Self::Params>;
+
+    /// Encodes what goes into `data`.
+    fn write(output: &Self::Output) -> Result<Wire>;
 }
 
 /// The result of a method with what goes beside `data`.
@@ -180,6 +193,17 @@ macro_rules! endpoints {
                     cli: $crate::endpoints!(@cli $($cli)?),
                     doc: concat!($($doc, "\n"),+),
                 };
+
+                fn read(
+                    schema: &::serde_json::Value,
+                    bag: $crate::bag::Bag,
+                ) -> $crate::Result<Self::Params> {
+                    $crate::coerce::params(schema, bag)
+                }
+
+                fn write(output: &Self::Output) -> $crate::Result<$crate::wire::Wire> {
+                    $crate::wire::Wire::of(output).map_err($crate::Error::failed)
+                }
             }
         )+
 

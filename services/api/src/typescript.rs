@@ -13,7 +13,7 @@ use std::fmt::Write;
 pub fn file() -> String {
     let document = openapi::document();
     let mut out = String::from(
-        "// Generated from the declarations of services/api by `cargo run -p basalt-api --bin generate`.\n\
+        "// Generated from the declarations of services/api by `cargo run --bin generate`.\n\
          // Changes here are lost.\n\n\
          /** A boolean as the API writes it. */\n\
          export type Flag = 0 | 1;\n\n",

@@ -7,7 +7,7 @@ fn same(path: &str, wanted: &str) {
     let found = std::fs::read_to_string(&file).unwrap_or_default();
     assert!(
         found == wanted,
-        "{path} is out of date: cargo run -p basalt-api --bin generate"
+        "{path} is out of date: cargo run --bin generate"
     );
 }
 

@@ -3,7 +3,7 @@
 use crate::call::Call;
 use basalt_api::bag::Bag;
 use basalt_api::wire::Wire;
-use basalt_api::{Declaration, Endpoint, Error, Reply, Result, Verb, coerce, registry, schema};
+use basalt_api::{Declaration, Endpoint, Error, Reply, Result, Verb, registry, schema};
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
@@ -31,11 +31,11 @@ impl Router {
         let params_schema = schema::params(&Declaration::of::<E>());
         let handler = Arc::new(handler);
         let run = move |call: Call, bag: Bag| -> Work {
-            let params = coerce::params::<E>(&params_schema, bag);
+            let params = E::read(&params_schema, bag);
             let handler = Arc::clone(&handler);
             Box::pin(async move {
                 let reply: Reply<E::Output> = handler(call, params?).await?.into();
-                let data = Wire::of(&reply.data).map_err(Error::failed)?;
+                let data = E::write(&reply.data)?;
                 Ok(Reply {
                     data,
                     total: reply.total,

@@ -11,10 +11,14 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::future::Future;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio_util::task::TaskTracker;
+
+/// What a task does; the error is a line.
+type Work = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 
 /// What a new task is.
 #[derive(Debug)]
@@ -92,32 +96,43 @@ impl TaskManager {
         W: Future<Output = Result<(), E>> + Send + 'static,
         E: Display + Send + 'static,
     {
-        let inner = Arc::clone(&self.inner);
-        let upid = inner.next_upid(&task);
-        let folder = &inner.folder;
-        let log = begin(folder, &upid).map_err(|e| files(folder, e))?;
+        let shared = self.begin(&task)?;
+        let work = work(TaskContext {
+            shared: Arc::clone(&shared),
+        });
+        let work = async { work.await.map_err(|error| one_line(&error.to_string())) };
+        self.run(Arc::clone(&shared), task.lock, Box::pin(work));
+        Ok(shared.upid.clone())
+    }
+
+    /// Begins a task's log, and has it among those that run.
+    fn begin(&self, task: &NewTask<'_>) -> Result<Arc<Shared>, Error> {
+        let inner = &self.inner;
+        let upid = inner.next_upid(task);
+        let log = begin(&inner.folder, &upid).map_err(|e| files(&inner.folder, e))?;
         let shared = Arc::new(Shared::new(upid.clone(), log));
         inner
             .running_tasks()
             .insert(upid.to_string(), Arc::clone(&shared));
         tracing::info!(upid = %upid, "task started");
-        let work = work(TaskContext {
-            shared: Arc::clone(&shared),
-        });
-        let lock = task.lock;
-        inner.tracker.clone().spawn(async move {
+        Ok(shared)
+    }
+
+    /// Has the work done. (One type for the work of all tasks: the compiler makes what runs it once.)
+    fn run(&self, shared: Arc<Shared>, lock: Option<GuestLock>, work: Work) {
+        let inner = Arc::clone(&self.inner);
+        self.inner.tracker.spawn(async move {
             // A task of its own, so that a panic in it becomes the task's end.
             let outcome = match tokio::spawn(work).await {
                 Ok(Ok(())) if shared.warnings() > 0 => Outcome::Warnings(shared.warnings()),
                 Ok(Ok(())) => Outcome::Ok,
-                Ok(Err(error)) => Outcome::Failed(one_line(&error.to_string())),
+                Ok(Err(error)) => Outcome::Failed(error),
                 Err(error) => Outcome::Failed(one_line(&format!("task broke off: {error}"))),
             };
             // The guest is free before anybody can see that the task ended.
             drop(lock);
             inner.end(&shared, outcome);
         });
-        Ok(upid)
     }
 
     /// A task by its id.

@@ -1,4 +1,4 @@
-// Generated from the declarations of services/api by `cargo run -p basalt-api --bin generate`.
+// Generated from the declarations of services/api by `cargo run --bin generate`.
 // Changes here are lost.
 
 /** A boolean as the API writes it. */

@@ -18,7 +18,15 @@ import { PageTabs, TAB_PANEL } from "../components/PageTabs";
 import { KindIcon, StatusText } from "../components/StatusIcon";
 import { usePageTitle } from "../components/usePageTitle";
 import { duration } from "../model/format";
-import { ACTION_NAMES, guestPath, kindName, shortName, type Guest, type GuestRef } from "../model/guest";
+import {
+  ACTION_NAMES,
+  guestPath,
+  kindName,
+  shortName,
+  standsStill,
+  type Guest,
+  type GuestRef,
+} from "../model/guest";
 import { taskOutcome, taskTitle } from "../model/upid";
 import { openDialog } from "../dialogs/store";
 import NotFoundPage from "../pages/NotFoundPage";
@@ -61,7 +69,7 @@ function merge(at: GuestRef, row: Guest | undefined, status: GuestStatus | undef
     name: status?.name ?? row?.name ?? String(at.vmid),
     status: status?.status ?? row?.status ?? "unknown",
     lock: status ? status.lock : row?.lock,
-    paused: status ? status.qmpstatus === "paused" : undefined,
+    paused: status ? standsStill(status.qmpstatus) : undefined,
     resource: row?.resource ?? {
       id: `${at.type}/${at.vmid}`,
       type: at.type,

@@ -17,6 +17,14 @@ export interface Guest extends GuestRef {
   resource: Resource;
 }
 
+/** States in which the processors of a running virtual machine stand still until it is resumed. */
+const STANDSTILLS = ["paused", "io-error", "watchdog"];
+
+/** Whether a virtual machine in this finer state stands still. */
+export function standsStill(qmpstatus: string | undefined): boolean {
+  return qmpstatus !== undefined && STANDSTILLS.includes(qmpstatus);
+}
+
 /** Narrow a row of the inventory to a guest. */
 export function asGuest(resource: Resource): Guest | undefined {
   if (resource.type !== "qemu" && resource.type !== "lxc") return undefined;

@@ -112,7 +112,7 @@ pub fn table(tested: &Tested) -> String {
     }
     let mut text = String::from(
         "# How much of Proxmox VE's API is here\n\n\
-         Made from the declarations by `cargo run -p basalt-api --bin generate`; the measure is\n\
+         Made from the declarations by `cargo run --bin generate`; the measure is\n\
          version 9.1, `services/api/src/surface/methods.txt`. A method *works* when all its\n\
          parameters are declared. A method that is not there yet answers 501 and says so.\n\n\
          The last column names tests that call a method, as far as their sources show it: those of\n\
