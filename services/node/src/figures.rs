@@ -25,7 +25,7 @@ use basalt_unit::{UnitState, Usage};
 use basalt_vm::Machines;
 use futures_util::{StreamExt, stream};
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The container's own part of its unit's cgroup.
@@ -38,6 +38,11 @@ const LOOKS_AT_ONCE: usize = 32;
 /// A monitor that is busy, since its machine is just being started or saved, has so long to give its
 /// figures; they are left out then. Clients give up after five seconds.
 const MONITOR_PATIENCE: Duration = Duration::from_secs(1);
+
+/// The host's processors. Asked once: finding out reads several files, and lists need it for every
+/// container.
+static HOST_CPUS: LazyLock<f64> =
+    LazyLock::new(|| std::thread::available_parallelism().map_or(1.0, |n| n.get() as f64));
 
 /// Finer state of a virtual machine that runs, and whose guest says that it panicked.
 pub const GUEST_PANICKED: &str = "guest-panicked";
@@ -315,8 +320,10 @@ fn cpus(config: &GuestConfig) -> f64 {
             let cores = config.cores.map(|cores| cores.get() as f64);
             let limit = config.cpulimit.and_then(|limit| limit.percent());
             let limit = limit.map(|percent| f64::from(percent) / 100.0);
-            let host = std::thread::available_parallelism().map_or(1.0, |n| n.get() as f64);
-            [cores, limit].into_iter().flatten().fold(host, f64::min)
+            [cores, limit]
+                .into_iter()
+                .flatten()
+                .fold(*HOST_CPUS, f64::min)
         }
     }
 }

@@ -15,35 +15,7 @@ use basalt_model::machine::{
     Boot, Event, MachineSpec, PROTOCOL, Request, Response, RunState, STATE_ROOM, Slot, Started,
     Status,
 };
-use support::{Setup, expect, start};
-
-/// A guest that says that it panicked. It prints `>`, then writes each byte that is typed to the port a
-/// thousand times and prints what that reads; `r` resets it.
-const PANICKER: &[u8] = &[
-    0x66, 0xba, 0xf8, 0x03, // mov dx, 0x3f8
-    0xb0, b'>', // mov al, '>'
-    0xee, // out dx, al
-    0x66, 0xba, 0xfd, 0x03, // wait: mov dx, 0x3fd
-    0xec, // in al, dx
-    0xa8, 0x01, // test al, 1
-    0x74, 0xf7, // jz wait
-    0x66, 0xba, 0xf8, 0x03, // mov dx, 0x3f8
-    0xec, // in al, dx
-    0x3c, b'r', 0x74, 0x16, // cmp al, 'r'; je reset
-    0x66, 0xba, 0x05, 0x05, // mov dx, 0x505
-    0xb9, 0xe8, 0x03, 0x00, 0x00, // mov ecx, 1000
-    0xee, // again: out dx, al
-    0xff, 0xc9, // dec ecx
-    0x75, 0xfb, // jnz again
-    0xec, // in al, dx
-    0x66, 0xba, 0xf8, 0x03, // mov dx, 0x3f8
-    0xee, // out dx, al
-    0xeb, 0xd8, // jmp wait
-    0x66, 0xba, 0xf9, 0x0c, // reset: mov dx, 0xcf9
-    0xb0, 0x06, // mov al, 6
-    0xee, // out dx, al
-    0xf4, // hlt
-];
+use support::{PANICKER, Setup, expect, start};
 
 fn status(response: Response) -> Status {
     match response {

@@ -5,7 +5,7 @@ use basalt_model::machine::{Event, RunState};
 
 use super::{Outcome, Server};
 use crate::machine::Machine;
-use crate::machine::events::{Events, FullDisk, MachineEvent};
+use crate::machine::events::{Events, FullDisk, MachineEvent, News};
 
 impl Server {
     /// Serves the machine's events.
@@ -15,10 +15,10 @@ impl Server {
         for slot in events.take_ejected() {
             self.let_go(slot);
         }
-        if events.take_cpus() {
+        if events.take_report(News::Processors) {
             self.cpus_let_go();
         }
-        if events.take_memory() {
+        if events.take_report(News::Memory) {
             self.memory_changed();
         }
         if let Some(full) = events.take_full() {
@@ -42,14 +42,14 @@ impl Server {
     /// Passes on what the guest says of its panic. The machine runs on: what comes of it is its guest's.
     fn hear_of_panics(&mut self, events: &Events) {
         let vmid = self.resources.vmid;
-        if events.take_crash_loaded() {
+        if events.take_report(News::CrashLoaded) {
             tracing::warn!(
                 vmid,
                 "the guest panicked, and a kernel of its own takes over"
             );
             self.announce(&Event::CrashLoaded);
         }
-        if events.take_panicked() {
+        if events.take_report(News::Panicked) {
             tracing::error!(vmid, "the guest panicked");
             self.announce(&Event::Panicked);
         }

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bus::PortDevice;
 use crate::devices::pm::{GeneralEvent, PowerManagement};
-use crate::machine::events::Events;
+use crate::machine::events::{Events, News};
 
 /// Length of the registers.
 pub const LEN: u16 = 32;
@@ -139,7 +139,7 @@ impl Cpus {
         state.wanted &= !going;
         state.present &= !going;
         if going != 0 {
-            self.events.report_cpus();
+            self.events.report(News::Processors);
         }
     }
 }
@@ -204,13 +204,13 @@ mod tests {
         cpus.write(CAME, &u32::MAX.to_le_bytes());
         assert_eq!((get(&cpus, CAME), get(&cpus, CAME + 4)), (0, 1 << 8));
         cpus.write(EJECT, &u32::MAX.to_le_bytes());
-        assert!(!events.take_cpus());
+        assert!(!events.take_report(News::Processors));
         cpus.ask(1 << 40);
         assert_eq!(get(&cpus, WANTED + 4), 1 << 8);
         for half in [EJECT, EJECT + 4] {
             cpus.write(half, &u32::MAX.to_le_bytes());
         }
-        assert!(events.take_cpus());
+        assert!(events.take_report(News::Processors));
         assert_eq!(cpus.present(), 7);
         cpus.ask(2);
         cpus.withdraw();

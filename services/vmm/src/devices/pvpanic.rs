@@ -11,7 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use crate::bus::PortDevice;
-use crate::machine::events::{Events, MachineEvent};
+use crate::machine::events::{Events, MachineEvent, News};
 
 /// Number of ports.
 pub const LEN: u16 = 1;
@@ -71,7 +71,7 @@ impl Pvpanic {
         if state.panicked.is_none() {
             let passed = SystemTime::now().duration_since(UNIX_EPOCH);
             state.panicked = Some(passed.map_or(0, |passed| passed.as_secs()));
-            self.events.report_panicked();
+            self.events.report(News::Panicked);
         }
     }
 
@@ -79,7 +79,7 @@ impl Pvpanic {
         let mut state = self.lock();
         if !state.crash_loaded {
             state.crash_loaded = true;
-            self.events.report_crash_loaded();
+            self.events.report(News::CrashLoaded);
         }
     }
 }
@@ -119,18 +119,18 @@ mod tests {
         for _ in 0..1_000_000 {
             port.write(0, &[PANICKED]);
         }
-        assert!(events.wake().clear() && events.take_panicked());
-        assert!(!events.take_crash_loaded());
+        assert!(events.wake().clear() && events.take_report(News::Panicked));
+        assert!(!events.take_report(News::CrashLoaded));
         assert!(port.panicked().is_some());
         for _ in 0..1_000_000 {
             port.write(0, &[CRASH_LOADED]);
         }
-        assert!(events.wake().clear() && events.take_crash_loaded());
+        assert!(events.wake().clear() && events.take_report(News::CrashLoaded));
         // All of it was reported before, and a machine that panicked is not switched off.
         for said in [PANICKED, CRASH_LOADED, SUPPORTED, 0xff] {
             port.write(0, &[said]);
         }
-        assert!(!events.wake().clear() && !events.take_panicked());
+        assert!(!events.wake().clear() && !events.take_report(News::Panicked));
         assert_eq!(events.take(), None);
     }
 
@@ -156,9 +156,9 @@ mod tests {
         second.restore(serde_json::from_str(&saved).unwrap());
         assert_eq!(second.panicked(), port.panicked());
         second.write(0, &[PANICKED]);
-        assert!(!events.wake().clear() && !events.take_panicked());
+        assert!(!events.wake().clear() && !events.take_report(News::Panicked));
         second.write(0, &[CRASH_LOADED]);
-        assert!(events.take_crash_loaded());
+        assert!(events.take_report(News::CrashLoaded));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use basalt_model::machine::Adapter;
 use kvm_ioctls::VmFd;
 
-use super::events::{Events, FullDisk};
+use super::events::{Events, FullDisk, News};
 use super::interrupts::{LineHolder, SharedLine};
 use super::layout::{INTX_BASE, MEMORY_SLOT, PCI_WINDOW, WATCHDOG_SLOT, intx_line};
 use super::passed::Passed;
@@ -161,7 +161,10 @@ impl Board {
         }
         if let Some(blocks) = &resources.blocks {
             let events = self.events.clone();
-            let device = Mem::new(blocks.clone(), Box::new(move || events.report_memory()));
+            let device = Mem::new(
+                blocks.clone(),
+                Box::new(move || events.report(News::Memory)),
+            );
             self.add(MEMORY_SLOT, MEMORY, mem::description(), Box::new(device))?;
         }
         for disk in &resources.disks {

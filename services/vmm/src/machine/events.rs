@@ -1,6 +1,6 @@
 //! What virtual CPUs and devices tell the main thread about the machine as a whole.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::event::Signal;
@@ -23,11 +23,23 @@ pub struct Events {
     full: Mutex<Option<FullDisk>>,
     /// PCI device numbers, a bit each.
     ejected: Mutex<u32>,
-    cpus: AtomicBool,
-    memory: AtomicBool,
-    panicked: AtomicBool,
-    crash_loaded: AtomicBool,
+    /// What there is word of, of [`News`].
+    news: AtomicU8,
     wake: Signal,
+}
+
+/// Something that the main thread looks into; how often it happened does not matter. A bit each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum News {
+    /// The guest let go of processors.
+    Processors = 1,
+    /// The guest has more or less memory than before.
+    Memory = 2,
+    /// The guest says that it panicked.
+    Panicked = 4,
+    /// The guest panicked, and another kernel of it takes over.
+    CrashLoaded = 8,
 }
 
 /// A disk for whose data the host has no room.
@@ -46,10 +58,7 @@ impl Events {
             first: Mutex::new(None),
             full: Mutex::new(None),
             ejected: Mutex::new(0),
-            cpus: AtomicBool::new(false),
-            memory: AtomicBool::new(false),
-            panicked: AtomicBool::new(false),
-            crash_loaded: AtomicBool::new(false),
+            news: AtomicU8::new(0),
             wake: Signal::new()?,
         })
     }
@@ -90,48 +99,15 @@ impl Events {
         (0..32).filter(|slot| bits & 1 << slot != 0).collect()
     }
 
-    /// Leaves word that the guest let go of processors, and wakes the main thread.
-    pub fn report_cpus(&self) {
-        self.cpus.store(true, Ordering::Release);
+    /// Leaves word of something, and wakes the main thread.
+    pub fn report(&self, news: News) {
+        self.news.fetch_or(news as u8, Ordering::AcqRel);
         self.wake.raise();
     }
 
-    /// Takes the word that the guest let go of processors.
-    pub fn take_cpus(&self) -> bool {
-        self.cpus.swap(false, Ordering::AcqRel)
-    }
-
-    /// Leaves word that the guest has more or less memory than before, and wakes the main thread.
-    pub fn report_memory(&self) {
-        self.memory.store(true, Ordering::Release);
-        self.wake.raise();
-    }
-
-    /// Takes the word that the guest has more or less memory.
-    pub fn take_memory(&self) -> bool {
-        self.memory.swap(false, Ordering::AcqRel)
-    }
-
-    /// Leaves word that the guest says that it panicked, and wakes the main thread.
-    pub fn report_panicked(&self) {
-        self.panicked.store(true, Ordering::Release);
-        self.wake.raise();
-    }
-
-    /// Takes the word that the guest panicked.
-    pub fn take_panicked(&self) -> bool {
-        self.panicked.swap(false, Ordering::AcqRel)
-    }
-
-    /// Leaves word that the guest panicked and another kernel of it takes over, and wakes the main thread.
-    pub fn report_crash_loaded(&self) {
-        self.crash_loaded.store(true, Ordering::Release);
-        self.wake.raise();
-    }
-
-    /// Takes the word that another kernel of the guest takes over.
-    pub fn take_crash_loaded(&self) -> bool {
-        self.crash_loaded.swap(false, Ordering::AcqRel)
+    /// Takes the word of it, if there is one.
+    pub fn take_report(&self, news: News) -> bool {
+        self.news.fetch_and(!(news as u8), Ordering::AcqRel) & news as u8 != 0
     }
 
     /// Takes the event.

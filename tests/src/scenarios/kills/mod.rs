@@ -137,10 +137,14 @@ pub fn under_load(lab: &mut Lab<'_>) -> Result<()> {
     let seed = number("BASALT_SEED").unwrap_or_else(rand::random);
     eprintln!("         BASALT_SEED={seed}");
     let mut chance = StdRng::seed_from_u64(seed);
-    let kills = number("BASALT_KILLS").map_or(2 * VICTIMS.len(), |kills| kills as usize);
+    let each_twice = 2 * VICTIMS.iter().map(|victims| victims.len()).sum::<usize>();
+    let wanted = number("BASALT_KILLS").map_or(each_twice, |kills| kills as usize);
     let mut ledger = Ledger::new(&api, guests)?;
-    for round in 0..kills {
-        let victims = VICTIMS[round % VICTIMS.len()];
+    let mut kills = 0;
+    for victims in VICTIMS.iter().cycle() {
+        if kills >= wanted {
+            break;
+        }
         let changes = chance.gen_range(1..=MOST_CHANGES);
         let killed = kill(&appliance, &mut ledger, victims, changes);
         let survived = killed.and_then(|()| {
@@ -150,7 +154,10 @@ pub fn under_load(lab: &mut Lab<'_>) -> Result<()> {
                 .iter_mut()
                 .try_for_each(|guest| guest.check(&appliance, &api))
         });
-        survived.with_context(|| format!("kill {round} of {victims:?} after {changes} changes"))?;
+        survived.with_context(|| {
+            format!("{victims:?} after {kills} kills and {changes} more changes")
+        })?;
+        kills += victims.len();
     }
     eprintln!("         {kills} kills: {}", ledger.summary());
     let api = appliance.api_again(BACK)?;
