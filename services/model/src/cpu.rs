@@ -48,6 +48,24 @@ words! {
     }
 }
 
+impl CpuFlag {
+    /// What it is, for who chooses.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Aes => "AES instructions",
+            Self::AmdNoSsb => "AMD: no mitigation of speculative store bypass is needed",
+            Self::AmdSsbd => "AMD: control of speculative store bypass",
+            Self::Ibpb => "AMD: barrier of indirect branch prediction",
+            Self::MdClear => "Clearing of processor buffers (Intel's MDS)",
+            Self::Pcid => "Process context identifiers: page tables change at less cost",
+            Self::Pdpe1gb => "Pages of 1 GiB",
+            Self::SpecCtrl => "Control of indirect branch prediction (Spectre)",
+            Self::Ssbd => "Intel: control of speculative store bypass",
+            Self::VirtSsbd => "Control of speculative store bypass, emulated",
+        }
+    }
+}
+
 /// The processors of a machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -144,6 +144,18 @@ fn registered(api: &Api) -> Result<()> {
         metadata.is_some_and(|part| (0.0..0.9).contains(&part)),
         "the pool does not tell of its records: {status}"
     );
+    let groups = api.get(&format!("/nodes/{NODE}/disks/lvm"))?;
+    let group = &groups["children"][0];
+    let device = group["children"][0]["name"].as_str().unwrap_or_default();
+    ensure!(
+        device.starts_with("/dev/") && group["size"].as_u64() > Some(4 << 30),
+        "the group is not listed as it should be: {groups}"
+    );
+    let pools = api.get(&format!("/nodes/{NODE}/disks/lvmthin"))?;
+    ensure!(
+        pools[0]["vg"] == group["name"] && pools[0]["metadata_size"].as_u64() > Some(0),
+        "the thin pool is not listed as it should be: {pools}"
+    );
     Ok(())
 }
 

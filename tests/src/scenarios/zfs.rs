@@ -217,6 +217,18 @@ fn registered(api: &Api) -> Result<()> {
         status["total"].as_u64() > Some(3 << 30),
         "the pool has no room: {status}"
     );
+    let pools = api.get(&format!("/nodes/{NODE}/disks/zfs"))?;
+    let name = pools[0]["name"].as_str().context("no pool is listed")?;
+    ensure!(
+        pools[0]["health"] == "ONLINE" && pools[0]["size"].as_u64() > Some(3 << 30),
+        "the pool is not listed as it should be: {pools}"
+    );
+    let shown = api.get(&format!("/nodes/{NODE}/disks/zfs/{name}"))?;
+    let tree = &shown["children"][0];
+    ensure!(
+        shown["state"] == "ONLINE" && tree["name"] == name && tree["leaf"] == 0,
+        "the pool is not shown as it should be: {shown}"
+    );
     Ok(())
 }
 

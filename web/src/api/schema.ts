@@ -441,6 +441,15 @@ export type ClusterOptions = {
   description?: string;
 };
 
+/** A member of the cluster's configuration. */
+export type ConfiguredNode = {
+  /** Name of the node. */
+  node: string;
+};
+
+/** Settings of the cluster by name. */
+export type ClusterSettings = Record<string, string>;
+
 /** A child of a folder of the API. */
 export type Child = {
   /** Name. */
@@ -862,6 +871,14 @@ export type CpuModel = {
   custom: Flag;
 };
 
+/** A feature that the processors of a virtual machine can have beside those of their model, or lack. */
+export type CpuFeature = {
+  /** Name. */
+  name: string;
+  /** What it is. */
+  description: string;
+};
+
 /** What a move to another node takes along. */
 export type MigrationAbility = {
   /** Whether it can be the state of the host's firewall; it cannot. */
@@ -876,6 +893,112 @@ export type MachineModel = {
   type: string;
   /** Version. */
   version: string;
+};
+
+/** The volume groups of a node, as the root of a tree. */
+export type VolumeGroups = {
+  /** Whether it is the end of a branch; it is the root. */
+  leaf: Flag;
+  /** The groups. */
+  children: Array<VolumeGroup>;
+};
+
+/** A volume group of LVM. */
+export type VolumeGroup = {
+  /** Its name. */
+  name: string;
+  /** Whether it is the end of a branch; it is not. */
+  leaf: Flag;
+  /** Size in bytes. */
+  size: number;
+  /** What no logical volume has, in bytes. */
+  free: number;
+  /** The disks and partitions that it is made of. */
+  children: Array<PhysicalVolume>;
+};
+
+/** A disk or partition that belongs to a volume group. */
+export type PhysicalVolume = {
+  /** Path of the device. */
+  name: string;
+  /** Whether it is the end of a branch; it is. */
+  leaf: Flag;
+  /** Size in bytes. */
+  size: number;
+  /** What no logical volume has, in bytes. */
+  free: number;
+};
+
+/** A thin pool of LVM. */
+export type ThinPool = {
+  /** Its name. */
+  lv: string;
+  /** Its volume group. */
+  vg: string;
+  /** Size in bytes. */
+  lv_size: number;
+  /** Bytes in use. */
+  used: number;
+  /** Size of its own records in bytes. */
+  metadata_size: number;
+  /** Bytes that its own records take. */
+  metadata_used: number;
+};
+
+/** A pool of ZFS. */
+export type ZfsPool = {
+  /** Its name. */
+  name: string;
+  /** Size in bytes. */
+  size: number;
+  /** Bytes in use. */
+  alloc: number;
+  /** Free bytes. */
+  free: number;
+  /** How much the free room is in pieces, in percent. */
+  frag: number;
+  /** How many times more is stored than room taken, by blocks that are alike. */
+  dedup: number;
+  /** Its state: ONLINE, DEGRADED, FAULTED, …. */
+  health: string;
+};
+
+/** How a pool of ZFS is. */
+export type ZfsPoolDetail = {
+  /** Its name. */
+  name: string;
+  /** Its state: ONLINE, DEGRADED, FAULTED, …. */
+  state: string;
+  /** What is the matter with it, if something is. */
+  status?: string;
+  /** What to do about that. */
+  action?: string;
+  /** The last check or repair of all data. */
+  scan?: string;
+  /** Which data is lost. */
+  errors: string;
+  /** What it is made of. */
+  children: Array<ZfsDevice>;
+};
+
+/** A part of a pool of ZFS: a group of parts, or a device. */
+export type ZfsDevice = {
+  /** Its name, or the path of the device. */
+  name: string;
+  /** Its state. */
+  state?: string;
+  /** Failed reads. */
+  read?: number;
+  /** Failed writes. */
+  write?: number;
+  /** Blocks whose checksum was wrong. */
+  cksum?: number;
+  /** What else is to be said. */
+  msg: string;
+  /** Whether it has no parts. */
+  leaf: Flag;
+  /** Its parts. */
+  children?: Array<ZfsDevice>;
 };
 
 /** A mapping in a list. */
@@ -3225,6 +3348,21 @@ export interface Methods {
     };
     output: null;
   };
+  /** Lists the nodes of the cluster's configuration; a node that stands alone has none. */
+  "GET /cluster/config/nodes": {
+    params: Record<string, never>;
+    output: Array<ConfiguredNode>;
+  };
+  /** Shows how members of the cluster talk to one another; a node that stands alone has no settings. */
+  "GET /cluster/config/totem": {
+    params: Record<string, never>;
+    output: ClusterSettings;
+  };
+  /** Shows the device that votes in a cluster without a majority; a node that stands alone has none. */
+  "GET /cluster/config/qdevice": {
+    params: Record<string, never>;
+    output: ClusterSettings;
+  };
   /** Lists the kinds of mapping. */
   "GET /cluster/mapping": {
     params: Record<string, never>;
@@ -3609,6 +3747,16 @@ export interface Methods {
     };
     output: Array<CpuModel>;
   };
+  /** Lists the features of processors that virtual machines can have beside those of their model. */
+  "GET /nodes/{node}/capabilities/qemu/cpu-flags": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Architecture (default x86_64). */
+      arch?: "x86_64" | "aarch64";
+    };
+    output: Array<CpuFeature>;
+  };
   /** Says what of a virtual machine's state a move to another node could take along. */
   "GET /nodes/{node}/capabilities/qemu/migration": {
     params: {
@@ -3626,6 +3774,40 @@ export interface Methods {
       arch?: "x86_64" | "aarch64";
     };
     output: Array<MachineModel>;
+  };
+  /** Lists the volume groups of LVM on a node, and what they are made of. */
+  "GET /nodes/{node}/disks/lvm": {
+    params: {
+      /** Name of the node. */
+      node: string;
+    };
+    output: VolumeGroups;
+  };
+  /** Lists the thin pools of LVM on a node. */
+  "GET /nodes/{node}/disks/lvmthin": {
+    params: {
+      /** Name of the node. */
+      node: string;
+    };
+    output: Array<ThinPool>;
+  };
+  /** Lists the pools of ZFS on a node. */
+  "GET /nodes/{node}/disks/zfs": {
+    params: {
+      /** Name of the node. */
+      node: string;
+    };
+    output: Array<ZfsPool>;
+  };
+  /** Shows how a pool of ZFS is, and the devices that it is made of. */
+  "GET /nodes/{node}/disks/zfs/{name}": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Name of the pool. */
+      name: string;
+    };
+    output: ZfsPoolDetail;
   };
   /** Lists the mappings of PCI devices that the caller may see. */
   "GET /cluster/mapping/pci": {

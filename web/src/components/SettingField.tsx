@@ -133,9 +133,9 @@ function BootFile({ node, ...rest }: Picking & { node: string }) {
 
 function Processor({ node, ...rest }: Picking & { node: string }) {
   const { data: models = [] } = useQuery(queries.cpuModels(node));
-  const options = models.map(({ name, vendor }) => ({
+  const options = models.map(({ name }) => ({
     value: name,
-    label: name === "host" ? "host: all that this machine has" : vendor ? `${name} (${vendor})` : name,
+    label: name === "host" ? "host: all that this machine has" : name,
   }));
   return <Choices {...rest} options={options} />;
 }

@@ -9,6 +9,7 @@ use basalt_model::pool::PoolId;
 use basalt_model::vmid::{NextIdRange, Vmid};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Which resources to list.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -207,6 +208,17 @@ pub struct LogEntry {
     pub msg: String,
 }
 
+/// A member of the cluster's configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ConfiguredNode {
+    /// Name of the node.
+    pub node: String,
+}
+
+/// Settings of the cluster by name.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ClusterSettings(pub BTreeMap<String, String>);
+
 endpoints! {
     /// Lists who changed what and who failed to log in, the newest first.
     ///
@@ -256,5 +268,29 @@ endpoints! {
         output: (),
         permission: perm("/", &[SysModify]),
         cli: "cluster set",
+    }
+
+    /// Lists the nodes of the cluster's configuration; a node that stands alone has none.
+    ClusterConfigNodes: Get "/cluster/config/nodes" {
+        params: NoParams,
+        output: Vec<ConfiguredNode>,
+        permission: perm("/", &[SysAudit]),
+        cli: "cluster config nodes",
+    }
+
+    /// Shows how members of the cluster talk to one another; a node that stands alone has no settings.
+    ClusterConfigTotem: Get "/cluster/config/totem" {
+        params: NoParams,
+        output: ClusterSettings,
+        permission: perm("/", &[SysAudit]),
+        cli: "cluster config totem",
+    }
+
+    /// Shows the device that votes in a cluster without a majority; a node that stands alone has none.
+    ClusterConfigQdevice: Get "/cluster/config/qdevice" {
+        params: NoParams,
+        output: ClusterSettings,
+        permission: perm("/", &[SysAudit]),
+        cli: "cluster config qdevice",
     }
 }

@@ -211,6 +211,15 @@ pub struct CpuModel {
     pub custom: bool,
 }
 
+/// A feature that the processors of a virtual machine can have beside those of their model, or lack.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CpuFeature {
+    /// Name.
+    pub name: String,
+    /// What it is.
+    pub description: String,
+}
+
 /// A machine that a virtual machine can be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MachineModel {
@@ -267,6 +276,13 @@ endpoints! {
     CpuModels: Get "/nodes/{node}/capabilities/qemu/cpu" {
         params: CapabilityQuery,
         output: Vec<CpuModel>,
+        permission: Permission::AnyUser,
+    }
+
+    /// Lists the features of processors that virtual machines can have beside those of their model.
+    CpuFlags: Get "/nodes/{node}/capabilities/qemu/cpu-flags" {
+        params: CapabilityQuery,
+        output: Vec<CpuFeature>,
         permission: Permission::AnyUser,
     }
 

@@ -15,6 +15,7 @@ pub mod bulk;
 pub mod certificates;
 pub mod clone;
 pub mod cluster;
+pub mod disks;
 pub mod figures;
 pub mod guest;
 pub mod hardware;
@@ -54,6 +55,7 @@ pub const ALL: &[&[Declaration]] = &[
     nodes::DECLARED,
     system::DECLARED,
     hardware::DECLARED,
+    disks::DECLARED,
     mapping_pci::DECLARED,
     certificates::DECLARED,
     acme::DECLARED,

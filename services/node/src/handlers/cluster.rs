@@ -7,9 +7,10 @@ use crate::router::Router;
 use crate::state::Node;
 use basalt_api::methods::NoParams;
 use basalt_api::methods::cluster::{
-    ClusterEntry, ClusterLog, ClusterOptions, ClusterOptionsChange, ClusterOptionsGet,
-    ClusterOptionsSet, ClusterStatus, LogEntry, LogQuery, NextId, NextIdQuery, Resource,
-    ResourceFilter, ResourceKind, ResourceList, ResourceQuery,
+    ClusterConfigNodes, ClusterConfigQdevice, ClusterConfigTotem, ClusterEntry, ClusterLog,
+    ClusterOptions, ClusterOptionsChange, ClusterOptionsGet, ClusterOptionsSet, ClusterSettings,
+    ClusterStatus, LogEntry, LogQuery, NextId, NextIdQuery, Resource, ResourceFilter, ResourceKind,
+    ResourceList, ResourceQuery,
 };
 use basalt_api::methods::guest::{GuestState, GuestStatus};
 use basalt_api::{Error, Result};
@@ -37,6 +38,10 @@ pub fn register(router: &mut Router) {
     router.on::<ClusterStatus, _, _, _>(status);
     router.on::<ClusterOptionsGet, _, _, _>(options);
     router.on::<ClusterOptionsSet, _, _, _>(set_options);
+    // Every node stands alone.
+    router.on::<ClusterConfigNodes, _, _, _>(async |_, _| Ok(Vec::new()));
+    router.on::<ClusterConfigTotem, _, _, _>(async |_, _| Ok(ClusterSettings::default()));
+    router.on::<ClusterConfigQdevice, _, _, _>(async |_, _| Ok(ClusterSettings::default()));
 }
 
 async fn log(call: Call, params: LogQuery) -> Result<Vec<LogEntry>> {

@@ -5,11 +5,13 @@ use crate::hardware::Tree;
 use crate::router::Router;
 use basalt_api::methods::NodePath;
 use basalt_api::methods::hardware::{
-    Architecture, CapabilityQuery, CpuModel, CpuModels, DiskInfo, DiskList, DiskQuery,
-    MachineModel, MachineModels, MdevType, MdevTypes, MigrationAbility, MigrationCapabilities,
-    PciDevice, PciIndex, PciList, PciMethod, PciPath, PciQuery, UsbDevice, UsbList,
+    Architecture, CapabilityQuery, CpuFeature, CpuFlags, CpuModel, CpuModels, DiskInfo, DiskList,
+    DiskQuery, MachineModel, MachineModels, MdevType, MdevTypes, MigrationAbility,
+    MigrationCapabilities, PciDevice, PciIndex, PciList, PciMethod, PciPath, PciQuery, UsbDevice,
+    UsbList,
 };
 use basalt_api::{Error, Result};
+use basalt_model::cpu;
 use basalt_model::qemu::hostpci::{PciAddress, PciAddresses, PciMappingId};
 
 /// Says how these methods are implemented.
@@ -20,6 +22,7 @@ pub fn register(router: &mut Router) {
     router.on::<MdevTypes, _, _, _>(mdev_types);
     router.on::<UsbList, _, _, _>(usb);
     router.on::<CpuModels, _, _, _>(async |_, params| Ok(cpus(&params)));
+    router.on::<CpuFlags, _, _, _>(async |_, params| Ok(cpu_flags(&params)));
     router.on::<MigrationCapabilities, _, _, _>(migration);
     router.on::<MachineModels, _, _, _>(async |_, params| Ok(machines(&params)));
 }
@@ -86,14 +89,22 @@ async fn migration(call: Call, params: NodePath) -> Result<MigrationAbility> {
     })
 }
 
-/// Guests see the host's processor.
+/// Every model that machines here can have.
 fn cpus(params: &CapabilityQuery) -> Vec<CpuModel> {
-    let host = CpuModel {
-        name: "host".to_owned(),
+    let models = cpu::CpuModel::ALL.iter().map(|model| CpuModel {
+        name: model.to_string(),
         vendor: "default".to_owned(),
         custom: false,
-    };
-    here(params, host)
+    });
+    here(params, models.collect())
+}
+
+fn cpu_flags(params: &CapabilityQuery) -> Vec<CpuFeature> {
+    let flags = cpu::CpuFlag::ALL.iter().map(|flag| CpuFeature {
+        name: flag.to_string(),
+        description: flag.meaning().to_owned(),
+    });
+    here(params, flags.collect())
 }
 
 /// There is one machine; whatever clients ask for, guests get it.
@@ -103,12 +114,12 @@ fn machines(params: &CapabilityQuery) -> Vec<MachineModel> {
         kind: "q35".to_owned(),
         version: "1".to_owned(),
     };
-    here(params, q35)
+    here(params, vec![q35])
 }
 
-fn here<T>(params: &CapabilityQuery, what: T) -> Vec<T> {
+fn here<T>(params: &CapabilityQuery, what: Vec<T>) -> Vec<T> {
     match params.arch {
-        None | Some(Architecture::X86) => vec![what],
+        None | Some(Architecture::X86) => what,
         Some(Architecture::Arm) => Vec::new(),
     }
 }

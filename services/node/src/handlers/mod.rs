@@ -10,6 +10,7 @@ pub mod bulk;
 pub mod certificates;
 pub mod clone;
 pub mod cluster;
+pub mod disks;
 pub mod figures;
 pub mod hardware;
 pub mod jobs;
@@ -47,6 +48,7 @@ pub fn router() -> Router {
     certificates::register(&mut router);
     clone::register(&mut router);
     cluster::register(&mut router);
+    disks::register(&mut router);
     figures::register(&mut router);
     hardware::register(&mut router);
     jobs::register(&mut router);

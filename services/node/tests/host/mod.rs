@@ -89,12 +89,34 @@ async fn a_node_tells_of_itself() {
         text.contains("name: n1") && text.contains("local (dir): active"),
         "{text}"
     );
-    for line in ["disks/list", "hardware/pci", "hardware/usb", "netstat"] {
+    let members = rig.ask("GET /cluster/config/nodes", ROOT, "").await;
+    assert_eq!(*members.data(), json!([]));
+    let totem = rig.ask("GET /cluster/config/totem", ROOT, "").await;
+    assert_eq!(*totem.data(), json!({}));
+    let groups = rig.ask("GET /nodes/n1/disks/lvm", ROOT, "").await;
+    assert!(groups.data()["children"].is_array(), "{groups:?}");
+    let pool = rig.ask("GET /nodes/n1/disks/zfs/nowhere", ROOT, "").await;
+    assert!(pool.body["errors"]["name"].is_string(), "{pool:?}");
+    for line in [
+        "disks/list",
+        "disks/lvmthin",
+        "disks/zfs",
+        "hardware/pci",
+        "hardware/usb",
+        "netstat",
+    ] {
         let answer = rig.ask(&format!("GET /nodes/n1/{line}"), ROOT, "").await;
         assert!(answer.data().is_array(), "{answer:?}");
     }
     let models = rig.ask("GET /nodes/n1/capabilities/qemu/cpu", JO, "").await;
-    assert_eq!(models.data()[0]["name"], "host");
+    let names = models.data().as_array().unwrap().iter();
+    let names: Vec<_> = names.map(|model| model["name"].as_str().unwrap()).collect();
+    assert!(
+        names.contains(&"host") && names.contains(&"x86-64-v3"),
+        "{names:?}"
+    );
+    let flags = "GET /nodes/n1/capabilities/qemu/cpu-flags";
+    assert_eq!(rig.ask(flags, JO, "").await.data()[0]["name"], "aes");
     let arm = "GET /nodes/n1/capabilities/qemu/machines?arch=aarch64";
     assert_eq!(*rig.ask(arm, JO, "").await.data(), json!([]));
     let lo = rig.ask("GET /nodes/n1/network/nothing0", ROOT, "").await;

@@ -8,6 +8,7 @@
 //! A volume takes room when it is written and gives it back when it is discarded; LVM's defaults
 //! hand discards down to the disk, and new volumes read as zeros.
 
+pub mod groups;
 mod report;
 mod tool;
 

@@ -1,9 +1,10 @@
-//! What `lvs --reportformat json_std` tells.
+//! What `lvs --reportformat json_std` and its siblings tell.
 //!
 //! Numbers stand there bare or as text, and a column that does not apply is `null` or empty: all of
 //! these are understood, so that another version of LVM is, too.
 
 use crate::error::{Result, StorageError};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
@@ -33,36 +34,45 @@ pub struct LogicalVolume {
 impl LogicalVolume {
     /// Bytes in use.
     pub fn used(&self) -> u64 {
-        let part = self.data_percent.unwrap_or(0.0).clamp(0.0, 100.0) / 100.0;
-        (self.size as f64 * part) as u64
+        part(self.size, self.data_percent)
     }
 }
 
 #[derive(Deserialize)]
-struct Document {
-    report: Vec<Section>,
+struct Document<T> {
+    report: Vec<Section<T>>,
 }
 
+/// A section is named after what its rows are.
 #[derive(Deserialize)]
-struct Section {
-    #[serde(default)]
-    lv: Vec<LogicalVolume>,
+struct Section<T> {
+    #[serde(default = "Vec::new", alias = "lv", alias = "vg", alias = "pv")]
+    rows: Vec<T>,
 }
 
 /// The volumes in a report.
 pub fn parse(json: &str) -> Result<Vec<LogicalVolume>> {
-    let document: Document = serde_json::from_str(json).map_err(|error| StorageError::Tool {
-        tool: "lvs",
-        text: format!("its report is not understood: {error}"),
-    })?;
-    Ok(document
-        .report
-        .into_iter()
-        .flat_map(|section| section.lv)
-        .collect())
+    rows("lvs", json)
 }
 
-fn number<'de, D: Deserializer<'de>>(
+/// The rows of the report of a tool.
+pub fn rows<T: DeserializeOwned>(tool: &'static str, json: &str) -> Result<Vec<T>> {
+    let document: Document<T> = serde_json::from_str(json).map_err(|error| StorageError::Tool {
+        tool,
+        text: format!("its report is not understood: {error}"),
+    })?;
+    let sections = document.report.into_iter();
+    Ok(sections.flat_map(|section| section.rows).collect())
+}
+
+/// So many percent of so many bytes; none while that is not known.
+pub fn part(whole: u64, percent: Option<f64>) -> u64 {
+    let part = percent.unwrap_or(0.0).clamp(0.0, 100.0) / 100.0;
+    (whole as f64 * part) as u64
+}
+
+/// A number, if there is one.
+pub fn number<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> std::result::Result<Option<f64>, D::Error> {
     match Value::deserialize(deserializer)? {
@@ -78,7 +88,8 @@ fn number<'de, D: Deserializer<'de>>(
     }
 }
 
-fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<u64, D::Error> {
+/// A number of bytes or seconds.
+pub fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<u64, D::Error> {
     match Value::deserialize(deserializer)? {
         Value::Number(number) => number.as_u64(),
         // Times have their text in quotes, and maybe a suffix of their own.
@@ -89,7 +100,8 @@ fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<u64,
     .ok_or_else(|| serde::de::Error::custom("no whole number"))
 }
 
-fn text<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<String, D::Error> {
+/// A text; empty if there is none.
+pub fn text<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<String, D::Error> {
     Ok(Option::<String>::deserialize(deserializer)?.unwrap_or_default())
 }
 

@@ -1,6 +1,7 @@
 //! Running LVM's own tools: without a shell, and with arguments that were checked before.
 
 use crate::error::{Context, Result, StorageError};
+use std::io::ErrorKind;
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::process::Command;
@@ -30,12 +31,23 @@ pub async fn change(tool: &'static str, arguments: &[&str]) -> Result<()> {
 /// Asks for the logical volumes of a group.
 pub async fn volumes(vgname: &str) -> Result<String> {
     let columns = "lv_name,lv_size,pool_lv,data_percent,metadata_percent,lv_time";
-    let arguments = [&FORMAT[..], &["--options", columns, vgname]].concat();
-    let asked = command("lvs", &arguments).kill_on_drop(true).output();
+    let said = ask("lvs", columns, &[vgname]).await?;
+    said.ok_or_else(|| StorageError::Tool {
+        tool: "lvs",
+        text: "LVM is not installed".to_owned(),
+    })
+}
+
+/// Asks a tool for some columns of what it lists, narrowed by `arguments`; nothing where there is no such
+/// tool.
+pub async fn ask(tool: &'static str, columns: &str, arguments: &[&str]) -> Result<Option<String>> {
+    let arguments = [&FORMAT[..], &["--options", columns], arguments].concat();
+    let asked = command(tool, &arguments).kill_on_drop(true).output();
     match tokio::time::timeout(PATIENCE, asked).await {
-        Ok(output) => said("lvs", output.context("starting lvs")?),
+        Ok(Err(error)) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Ok(output) => said(tool, output.context(format!("starting {tool}"))?).map(Some),
         Err(_) => Err(StorageError::Tool {
-            tool: "lvs",
+            tool,
             text: format!("no answer within {} s", PATIENCE.as_secs()),
         }),
     }
@@ -77,5 +89,7 @@ mod tests {
         );
         let missing = change("basalt-no-such-tool", &[]).await.unwrap_err();
         assert!(missing.to_string().contains("starting"), "{missing}");
+        let nothing = ask("basalt-no-such-tool", "name", &[]).await.unwrap();
+        assert_eq!(nothing, None);
     }
 }

@@ -10,6 +10,7 @@
 //! A copy shares blocks with a snapshot of what it was made from, and ZFS keeps that snapshot as long
 //! as there are copies. Where nobody named one, a hidden one is made and goes with the copy.
 
+pub mod pools;
 mod report;
 mod tool;
 

@@ -14,21 +14,35 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Pause between two tries.
 const PAUSE: Duration = Duration::from_millis(200);
 
+/// Whether the kernel has ZFS.
+pub fn is_loaded() -> bool {
+    Path::new(MODULE).exists()
+}
+
 /// Runs `zfs` with `arguments`, and returns what it prints.
 pub async fn run(arguments: &[&str]) -> Result<String> {
-    if !Path::new(MODULE).exists() {
+    run_tool("zfs", arguments).await
+}
+
+/// Runs `zfs` or `zpool`.
+pub async fn run_tool(tool: &'static str, arguments: &[&str]) -> Result<String> {
+    let failed = |text: &str| StorageError::Tool {
+        tool,
+        text: text.to_owned(),
+    };
+    if !is_loaded() {
         return Err(failed(
             "this kernel has not loaded ZFS; it is loaded when the host starts with a pool: restart it",
         ));
     }
-    let output = tokio::process::Command::new("zfs")
+    let output = tokio::process::Command::new(tool)
         .args(arguments)
         .env("LC_ALL", "C.UTF-8")
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output()
         .await
-        .context("starting zfs")?;
+        .context(format!("starting {tool}"))?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
@@ -48,13 +62,6 @@ pub async fn run_when_free(arguments: &[&str]) -> Result<String> {
             }
             result => return result,
         }
-    }
-}
-
-fn failed(text: &str) -> StorageError {
-    StorageError::Tool {
-        tool: "zfs",
-        text: text.to_owned(),
     }
 }
 

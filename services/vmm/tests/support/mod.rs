@@ -20,6 +20,7 @@ use basalt_model::machine::{
 };
 use basalt_model::numa::Numa;
 use basalt_vmm::spec;
+#[allow(unused_imports, reason = "each test binary uses a part")]
 pub use guests::{COUNTER, CPU_EJECTOR, EJECTOR, GUEST, PANICKER, SECOND};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 
