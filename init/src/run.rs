@@ -99,6 +99,7 @@ impl<'a> Supervisor<'a> {
         if state.health.as_ref().is_some_and(|health| health.healthy) {
             self.record_times().await;
         }
+        self.screens.say(&state);
         if self.told.as_ref() == Some(&state) {
             return;
         }

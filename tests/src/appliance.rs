@@ -1,7 +1,7 @@
 //! One appliance under test: its machine, and the ways to talk to it.
 
 use crate::api::Api;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use basalt_image::appliance::health::{self, Healthy};
 use basalt_image::appliance::node::{Node, Start};
 use basalt_image::appliance::qemu::Disk;
@@ -127,10 +127,34 @@ impl Appliance {
 
     /// Waits until a line with `text` has been written to the serial console since the start.
     pub fn wait_serial(&self, text: &str, limit: Duration) -> Result<()> {
+        self.wait_line(text, limit, || Ok(()))
+    }
+
+    /// Waits until it says itself that it is healthy, on the serial console: for hosts that let nobody
+    /// in by key. Fails at once when it has died.
+    pub fn says_healthy(&self, limit: Duration) -> Result<()> {
+        self.wait_line("is healthy at", limit, || {
+            if let Some(line) = self.node.log().fatal() {
+                bail!("the appliance died: {line}");
+            }
+            ensure!(self.node.running(), "the machine has ended");
+            Ok(())
+        })
+    }
+
+    fn wait_line(&self, text: &str, limit: Duration, alive: impl Fn() -> Result<()>) -> Result<()> {
         let seen = poll::until(limit, Duration::from_millis(300), || {
-            Ok::<_, anyhow::Error>(self.node.log().text().contains(text).then_some(()))
-        })?;
-        seen.with_context(|| format!("{text:?} did not appear on the serial console"))
+            let seen = self.node.log().text().contains(text);
+            if !seen {
+                alive()?;
+            }
+            Ok::<_, anyhow::Error>(seen.then_some(()))
+        });
+        seen.and_then(|seen| seen.context("the time is up"))
+            .with_context(|| {
+                let end = health::last_words(&self.node);
+                format!("{text:?} did not appear on the serial console; {end}")
+            })
     }
 
     /// Copies a file from this machine onto the appliance.

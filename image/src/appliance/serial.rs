@@ -94,17 +94,18 @@ pub fn plain(text: &str) -> String {
     out
 }
 
-/// Skips the rest of an escape sequence: CSI up to its final letter, OSC up to its end, else one.
+/// Skips the rest of an escape sequence: CSI up to its final letter, OSC up to its end, else one. A
+/// program that empties the terminal's buffer may cut one off: what cannot belong to it is text again.
 fn skip_sequence(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) {
     match chars.next() {
         Some('[') => {
-            let _ = chars.find(|c| ('\x40'..='\x7e').contains(c));
+            while chars.next_if(|c| ('\x20'..='\x3f').contains(c)).is_some() {}
+            let _ = chars.next_if(|c| ('\x40'..='\x7e').contains(c));
         }
         Some(']' | 'P' | '^' | '_') => {
-            while let Some(c) = chars.next() {
-                if c == '\x07' || (c == '\x1b' && chars.next_if_eq(&'\\').is_some()) {
-                    return;
-                }
+            while chars.next_if(|c| !c.is_control()).is_some() {}
+            if chars.next_if_eq(&'\x07').is_none() && chars.next_if_eq(&'\x1b').is_some() {
+                skip_sequence(chars);
             }
         }
         _ => {}
@@ -128,6 +129,13 @@ mod tests {
             plain("\x1b[0;32m OK \x1b[0m\r\n\x1b]3008;start=x\x1b\\$ "),
             " OK \n$ "
         );
+    }
+
+    #[test]
+    fn a_sequence_that_was_cut_off_takes_no_text_along() {
+        assert_eq!(plain("\x1b]3008;st\r\nhealthy\r\n"), "\nhealthy\n");
+        assert_eq!(plain("\x1bP+q\x1b[1mhealthy\n"), "healthy\n");
+        assert_eq!(plain("\x1b[0;3\r\nhealthy"), "\nhealthy");
     }
 
     #[test]

@@ -20,7 +20,14 @@ const WIDTH: usize = 78;
 pub struct Screens {
     terminal: PathBuf,
     serial: Option<PathBuf>,
-    said: Vec<String>,
+    said: Vec<News>,
+}
+
+/// A line for the serial line.
+struct News {
+    line: String,
+    /// Whether it was written: while a login is begun there, the terminal takes nothing.
+    heard: bool,
 }
 
 impl Screens {
@@ -50,32 +57,44 @@ impl Screens {
         }
     }
 
-    /// Shows a state that differs from the one before.
-    pub fn show(&mut self, state: &State) {
+    /// Shows a state on the screen.
+    pub fn show(&self, state: &State) {
         let lines = lines(state);
         write(
             &self.terminal,
             &format!("{CLEAR}\r\n{}\r\n", lines.join("\r\n")),
         );
+    }
+
+    /// Says on the serial line what is new in a state, and what it has not heard so far. It is a log:
+    /// only what changes is worth a line.
+    pub fn say(&mut self, state: &State) {
         let Some(line) = summary(state) else {
             return;
         };
-        let told = [Some(line), undone(state), warning(state)];
-        for line in told.iter().flatten() {
-            // The serial line is a log: only what changes is worth a line.
-            if self.said.contains(line) {
-                continue;
+        let lines: Vec<String> = [Some(line), undone(state), warning(state)]
+            .into_iter()
+            .flatten()
+            .collect();
+        self.said.retain(|news| lines.contains(&news.line));
+        for line in lines {
+            if self.said.iter().all(|news| news.line != line) {
+                tracing::info!("{line}");
+                self.said.push(News { line, heard: false });
             }
-            if let Some(serial) = &self.serial {
-                write(serial, &format!("\r\nbasalt: {line}\r\n"));
-            }
-            tracing::info!("{line}");
         }
-        self.said = told.into_iter().flatten().collect();
+        for news in self.said.iter_mut().filter(|news| !news.heard) {
+            let text = format!("\r\nbasalt: {}\r\n", news.line);
+            news.heard = self
+                .serial
+                .as_ref()
+                .is_none_or(|serial| write(serial, &text));
+        }
     }
 }
 
-fn write(path: &Path, text: &str) {
+/// Whether all of it was written.
+fn write(path: &Path, text: &str) -> bool {
     // A terminal that is switched off or held back must not stop the supervisor.
     let flags = nix::fcntl::OFlag::O_NOCTTY | nix::fcntl::OFlag::O_NONBLOCK;
     let written = File::options()
@@ -83,9 +102,10 @@ fn write(path: &Path, text: &str) {
         .custom_flags(flags.bits())
         .open(path)
         .and_then(|mut file| file.write_all(text.as_bytes()));
-    if let Err(error) = written {
+    if let Err(error) = &written {
         tracing::debug!(path = %path.display(), %error, "not shown");
     }
+    written.is_ok()
 }
 
 /// The state in one line, once there is something to say.
@@ -296,20 +316,24 @@ mod tests {
         fs::write(&serial, "").unwrap();
         let mut screens = Screens::new(&paths);
         let mut state = state();
-        screens.show(&state);
+        screens.say(&state);
         assert_eq!(fs::read_to_string(&serial).unwrap(), "");
         state.health = Some(Health {
             healthy: true,
             reasons: Vec::new(),
         });
-        screens.show(&state);
+        // A line that takes nothing hears it later.
+        fs::rename(&serial, paths.at("/dev/away")).unwrap();
+        screens.say(&state);
+        fs::rename(paths.at("/dev/away"), &serial).unwrap();
+        screens.say(&state);
         let said = fs::read_to_string(&serial).unwrap();
         assert_eq!(
             said,
             "\r\nbasalt: version 0.1.0 is healthy at https://192.0.2.10:8006\r\n"
         );
         fs::write(&serial, "").unwrap();
-        screens.show(&state);
+        screens.say(&state);
         assert_eq!(fs::read_to_string(&serial).unwrap(), "");
     }
 }

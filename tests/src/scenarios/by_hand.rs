@@ -143,7 +143,7 @@ fn installed(machine: &mut Guarded, limit: Duration) -> Result<()> {
 fn boots(machine: &mut Guarded, limit: Duration) -> Result<()> {
     machine.power_on()?;
     // Only the password lets anybody in: there is no key on this host.
-    machine.wait_serial("is healthy at", limit)?;
+    machine.says_healthy(limit)?;
     crate::api::Api::login(machine.node.state().port, PASSWORD)?;
     Ok(())
 }

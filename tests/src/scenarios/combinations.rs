@@ -146,7 +146,7 @@ fn by_answer_file(lab: &mut Lab<'_>, row: Row) -> Result<(Guarded, Host)> {
 /// Waits for the host's own word that it is healthy; of hosts that were installed by hand, nobody has a
 /// key.
 fn healthy(machine: &Appliance, host: &Host, limit: Duration) -> Result<Api> {
-    machine.wait_serial("is healthy at", limit)?;
+    machine.says_healthy(limit)?;
     Api::login(machine.node.state().port, &host.password)
 }
 
