@@ -25,11 +25,14 @@ const FIRMWARE_FILES: [&str; 4] = [
 /// Where the package has them, and its copyright file.
 const FIRMWARE_SOURCE: &str = "usr/share/OVMF";
 const FIRMWARE_COPYRIGHT: &str = "usr/share/doc/ovmf/copyright";
-/// The program users type, and what it writes itself: its manual pages and its completion for Bash,
-/// the only shell here.
+/// The program users type, and what it writes itself: its manual pages and its completion for the
+/// shells here.
 const TOOL: &str = "basalt";
 const MANUAL: &str = "usr/share/man/man1";
-const COMPLETION: &str = "usr/share/basalt/completion.bash";
+const COMPLETION: [(&str, &str); 2] = [
+    ("bash", "usr/share/basalt/completion.bash"),
+    ("zsh", "usr/share/zsh/vendor-completions/_basalt"),
+];
 
 /// Makes root image and hash tree, unless nothing changed; returns the root hash.
 pub(super) fn make(stage: &Stage, system: &Path, version: &Version) -> Result<String> {
@@ -157,11 +160,14 @@ fn add_manual(tool: &Path, layer: &Path) -> Result<()> {
     for page in tree::list(&pages)? {
         tree::set_mode(&pages.join(page), 0o644)?;
     }
-    let completion = layer.join(COMPLETION);
-    tree::make_dir(completion.parent().unwrap_or(layer))?;
-    let script = command::output(Command::new(tool).args(["completion", "bash"]))?;
-    fs::write(&completion, script).at("write", &completion)?;
-    tree::set_mode(&completion, 0o644)
+    for (shell, file) in COMPLETION {
+        let completion = layer.join(file);
+        tree::make_dir(completion.parent().unwrap_or(layer))?;
+        let script = command::output(Command::new(tool).args(["completion", shell]))?;
+        fs::write(&completion, script).at("write", &completion)?;
+        tree::set_mode(&completion, 0o644)?;
+    }
+    Ok(())
 }
 
 /// Removes symbols and debug information from a program in place, and with them what tells of the

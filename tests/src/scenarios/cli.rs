@@ -184,6 +184,16 @@ fn paths(ssh: &Ssh) -> Result<()> {
 }
 
 /// In an interactive Bash, as the image sets it up.
+/// What is typed, and the words that complete it.
+const COMPLETED: [(&str, &str); 5] = [
+    ("qm start ", "100"),
+    ("pct start ", "101"),
+    ("basalt vm sta", "start status"),
+    ("pvesh get /acc", "/access/"),
+    ("pvesm list ", "local"),
+];
+
+/// In both shells.
 fn completion(ssh: &Ssh) -> Result<()> {
     let complete = |line: &str| {
         let words = line.split(' ').count() - 1;
@@ -193,18 +203,26 @@ fn completion(ssh: &Ssh) -> Result<()> {
             line.len()
         ))
     };
-    for (line, want) in [
-        ("qm start ", "100"),
-        ("pct start ", "101"),
-        ("basalt vm sta", "start status"),
-        ("pvesh get /acc", "/access/"),
-        ("pvesm list ", "local"),
-    ] {
+    for (line, want) in COMPLETED {
         let found = complete(line)?;
         ensure!(found.trim() == want, "'{line}' is completed by '{found}'");
     }
-    ssh.run("bash -ic 'complete -p basalt qm pct man' 2> /dev/null")
+    ssh.run("bash -ic 'complete -p basalt qm pct man' 2> /dev/null")?;
+    COMPLETED
+        .iter()
+        .try_for_each(|(line, want)| typed_in_zsh(ssh, line, want))
+}
+
+/// Somebody types the line in zsh and presses Tab, once the prompt is there: the words come up.
+fn typed_in_zsh(ssh: &Ssh, line: &str, want: &str) -> Result<()> {
+    let words = want.replace(' ', "*");
+    let script = format!(
+        "zmodload zsh/zpty\nzpty shell zsh -i\nzpty -r shell said '*[#]*'\n\
+         zpty -w -n shell '{line}'$'\\t'\nzpty -r shell said '*{words}*'\n"
+    );
+    ssh.feed("timeout 60 zsh -f -e", script.as_bytes())
         .map(drop)
+        .with_context(|| format!("'{line}' is not completed by '{want}' in zsh"))
 }
 
 fn manual(ssh: &Ssh) -> Result<()> {
