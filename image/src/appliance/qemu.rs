@@ -61,6 +61,8 @@ impl Format {
 
 /// Where the disk is that the appliance can give to a guest.
 pub const GIVEN_ADDRESS: &str = "00:10.0";
+/// Its serial number, and its name for QEMU.
+pub const GIVEN: &str = "given";
 
 /// A virtio disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -327,7 +329,7 @@ impl Machine {
             let address = GIVEN_ADDRESS.trim_start_matches("00:");
             args.pair(
                 "-device",
-                format!("nvme,drive=given,serial=given,addr={address}"),
+                format!("nvme,id={GIVEN},drive=given,serial={GIVEN},addr={address}"),
             );
         }
         if let Some(iso) = &self.cdrom {

@@ -52,6 +52,8 @@ crate::words! {
         RealmSync = "realm-sync",
         /// The guest of a virtual machine panicked.
         GuestPanic = "guest-panic",
+        /// Disks are failing, or what lies on several lacks some.
+        DiskHealth = "disk-health",
     }
 }
 

@@ -22,6 +22,7 @@ mod journal;
 mod metric_servers;
 mod notifications;
 mod pam;
+mod program;
 mod report;
 mod router;
 mod schedules;
@@ -130,6 +131,7 @@ async fn run(options: Options, last_words: &Path) -> Result<()> {
     let sampling = tokio::spawn(figures::sampler::run(Arc::clone(&node)));
     tokio::spawn(acme::renewal::keep(Arc::clone(&node)));
     tokio::spawn(notifications::fallback::tell(Arc::clone(&node)));
+    tokio::spawn(notifications::disks::watch(Arc::clone(&node)));
     tokio::spawn(schedules::keep(Arc::clone(&node)));
     let connections = TaskTracker::new();
     loop {

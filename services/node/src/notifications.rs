@@ -2,6 +2,7 @@
 //!
 //! Whoever has something to tell calls [`Node::notify`]. The sending is `basalt-notify`'s work.
 
+pub mod disks;
 pub mod fallback;
 pub mod panics;
 

@@ -40,6 +40,7 @@ mod replay;
 mod secure_boot;
 mod serial;
 mod shares;
+mod smart;
 mod suspend;
 mod sync;
 mod tpm;
@@ -147,6 +148,7 @@ pub const ALL: &[Scenario] = &[
     long("packets_are_moved_by_the_kernel", vhost::moves),
     long("directories_are_shared_with_a_guest", shares::exchanges),
     long("device_of_the_host_is_a_guests_alone", passthrough::passes),
+    scenario("failing_disk_is_told_of", smart::told),
     long("tpm_keeps_what_a_guest_stores_and_measures", tpm::keeps),
     long("balloon_gives_memory_and_takes_it_back", balloon::memory),
     long("processors_by_level", balloon::processors),

@@ -2,7 +2,7 @@
  * What the pages read, as TanStack queries. Polls are gentle: never two at once for the same thing, none while the
  * page is hidden, and slower when the server answers slowly.
  */
-import { QueryClient, queryOptions, useQuery, type Query } from "@tanstack/react-query";
+import { QueryClient, queryOptions, useQuery } from "@tanstack/react-query";
 import { asGuest, byVmid, type Guest, type GuestRef } from "../model/guest";
 import { History } from "../model/history";
 import type { NotifyKind } from "../model/notifications";
@@ -10,38 +10,14 @@ import type { ContentKind } from "../model/volume";
 import { readRrd, type RrdSource, type Timeframe } from "../model/rrd";
 import { accessQueries } from "./accessQueries";
 import { api, getAny } from "./client";
+import { diskQueries } from "./diskQueries";
 import { ApiError } from "./error";
 import { readNotify } from "./notifications";
+import { BRISK_MS, CALM_MS, paced, SLOW_MS, timed } from "./pace";
 import type { GuestStatus, NodeStatus, Resource, Volume } from "./types";
 
 /** Samples of every node and guest seen so far; read through `components/useHistory`. */
 export const history = new History();
-
-/** How often an unchanged thing is asked for again, at best. */
-const BRISK_MS = 2500;
-const CALM_MS = 4000;
-const SLOW_MS = 10_000;
-
-const lastTook = new Map<string, number>();
-
-/** Wraps a fetch to learn how long the server takes for it. */
-async function timed<T>(key: readonly unknown[], fetchIt: () => Promise<T>): Promise<T> {
-  const began = performance.now();
-  try {
-    return await fetchIt();
-  } finally {
-    lastTook.set(JSON.stringify(key), performance.now() - began);
-  }
-}
-
-/** A poll interval that leaves the server at least three times as long as it needed for the last answer. */
-function paced(atBest: number) {
-  return (query: Pick<Query, "queryKey" | "state">): number => {
-    const took = lastTook.get(JSON.stringify(query.queryKey)) ?? 0;
-    const troubled = query.state.status === "error" ? 2 : 1;
-    return Math.max(atBest, 3 * took) * troubled;
-  };
-}
 
 /** The client all pages share. */
 export function makeQueryClient(): QueryClient {
@@ -104,6 +80,7 @@ function recordGuest(guest: GuestRef, status: GuestStatus): void {
 /** Every query this interface makes, by name. */
 export const queries = {
   ...accessQueries,
+  ...diskQueries,
   realms: () =>
     queryOptions({
       queryKey: ["realms"],

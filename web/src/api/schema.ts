@@ -783,12 +783,60 @@ export type DiskInfo = {
   rpm: number;
   /** The disk of a partition. */
   parent?: string;
-  /** Always UNKNOWN: disks are not asked. */
-  health: string;
-  /** Always N/A: disks are not asked. */
-  wearout: string;
+  /** What it says of itself. */
+  health: DiskHealth;
+  /** How much of its life is left, in percent. */
+  wearout: Wearout;
   /** Always -1: there is no Ceph. */
   osdid: number;
+};
+
+/** What a disk says of itself (SMART). */
+export type DiskHealth = "PASSED" | "FAILED" | "UNKNOWN";
+
+/** How much of a disk's life is left. */
+export type Wearout = number | NotAvailable;
+
+/** Stands where there is no number. */
+export type NotAvailable = "N/A";
+
+/** How a disk is, as it says itself. */
+export type SmartReport = {
+  /** Whether it is well. */
+  health: DiskHealth;
+  /** How the rest is told. */
+  type?: SmartKind;
+  /** What an ATA disk counts. */
+  attributes?: Array<SmartAttribute>;
+  /** What another disk counts, as text for people. */
+  text?: string;
+  /** How much of its life is left, in percent. */
+  wearout?: number;
+};
+
+/** How a disk tells what it counts. */
+export type SmartKind = "ata" | "text";
+
+/** Something that an ATA disk counts. */
+export type SmartAttribute = {
+  /** Its number, right-aligned in three characters. */
+  id: string;
+  /** Its name. */
+  name: string;
+  /** Letters for its kinds: P (of the health), O, S, R, C, K; a dash where one is not. */
+  flags: string;
+  /** How good it is: the less, the worse. */
+  value: number;
+  /** The same. */
+  normalized: number;
+  /** How bad it was at worst. */
+  worst: number;
+  /** At this value, or below, the disk is failing. */
+  threshold: number;
+  /** When it was at the threshold: `NOW`, `Past`, or `-` for never. */
+  fail: string;
+  /** What is counted, as its maker counts. */
+  raw: string;
 };
 
 /** A PCI device. */
@@ -3689,12 +3737,24 @@ export interface Methods {
       node: string;
       /** With partitions (default no). */
       "include-partitions"?: Flag;
-      /** Without asking disks for their health, which is not done here in any case. */
+      /** Without asking disks for their health (default no). */
       skipsmart?: Flag;
       /** Only those that are this. */
       type?: "unused" | "journal_disks";
     };
     output: Array<DiskInfo>;
+  };
+  /** Asks a disk of a node how it is (SMART). */
+  "GET /nodes/{node}/disks/smart": {
+    params: {
+      /** Name of the node. */
+      node: string;
+      /** Path of the disk, `/dev/sda`. */
+      disk: string;
+      /** Whether it is well and nothing else (default no). */
+      healthonly?: Flag;
+    };
+    output: SmartReport;
   };
   /** Lists the PCI devices of a node. */
   "GET /nodes/{node}/hardware/pci": {

@@ -27,6 +27,8 @@ const SyncDialog = lazy(() => import("./SyncDialog"));
 const StateDiskDialog = lazy(() => import("./StateDiskDialog"));
 const GrowDiskDialog = lazy(() => import("./GrowDiskDialog"));
 const CertificateDialog = lazy(() => import("./CertificateDialog"));
+const SmartDialog = lazy(() => import("./SmartDialog"));
+const ZfsPoolDialog = lazy(() => import("./ZfsPoolDialog"));
 const TaskDialog = lazy(() => import("./TaskDialog"));
 
 export function Dialogs() {
@@ -86,6 +88,10 @@ function Opened({ dialog }: { dialog: Dialog }) {
       return <GrowDiskDialog {...dialog} onClose={closeDialog} />;
     case "certificate":
       return <CertificateDialog node={dialog.node} onClose={closeDialog} />;
+    case "smart":
+      return <SmartDialog node={dialog.node} disk={dialog.disk} onClose={closeDialog} />;
+    case "zfs-pool":
+      return <ZfsPoolDialog node={dialog.node} name={dialog.name} onClose={closeDialog} />;
     case "task":
       return <TaskDialog key={dialog.task.upid} task={dialog.task} onClose={closeDialog} />;
   }

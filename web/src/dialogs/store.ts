@@ -56,6 +56,8 @@ export type Dialog =
   | { kind: "state-disk"; at: GuestRef; disk: StateDisk }
   | { kind: "grow-disk"; at: GuestRef; disk: Disk; digest: string | undefined }
   | { kind: "certificate"; node: string }
+  | { kind: "smart"; node: string; disk: string }
+  | { kind: "zfs-pool"; node: string; name: string }
   | { kind: "task"; task: Pick<Task, "upid" | "node" | "type" | "id" | "user" | "starttime"> };
 
 let open: Dialog | undefined;

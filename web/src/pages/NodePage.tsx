@@ -20,6 +20,7 @@ import { bytes, duration, share } from "../model/format";
 import { nodeRrd } from "../model/rrd";
 import { contentKinds, kindLabel } from "../model/volume";
 import { NodeCertificates } from "./NodeCertificates";
+import { NodeDisks } from "./NodeDisks";
 import { NodeSystem } from "./NodeSystem";
 import { FallBackNote, NodeUpdates } from "./NodeUpdates";
 import NotFoundPage from "./NotFoundPage";
@@ -27,6 +28,7 @@ import NotFoundPage from "./NotFoundPage";
 const TABS = [
   { key: "summary", title: "Summary" },
   { key: "system", title: "System" },
+  { key: "disks", title: "Disks" },
   { key: "certificates", title: "Certificates" },
   { key: "updates", title: "Updates" },
   { key: "tasks", title: "Tasks" },
@@ -64,6 +66,8 @@ export default function NodePage() {
           <NodeTasks node={node} />
         ) : tab === "system" ? (
           <NodeSystem node={node} />
+        ) : tab === "disks" ? (
+          <NodeDisks node={node} />
         ) : tab === "certificates" ? (
           <NodeCertificates node={node} />
         ) : tab === "updates" ? (

@@ -15,7 +15,7 @@ pub struct DiskQuery {
     pub node: String,
     /// With partitions (default no).
     pub include_partitions: Option<bool>,
-    /// Without asking disks for their health, which is not done here in any case.
+    /// Without asking disks for their health (default no).
     #[serde(rename = "skipsmart")]
     pub skip_smart: Option<bool>,
     /// Only those that are this.
@@ -65,13 +65,109 @@ pub struct DiskInfo {
     pub rpm: i64,
     /// The disk of a partition.
     pub parent: Option<String>,
-    /// Always UNKNOWN: disks are not asked.
-    pub health: String,
-    /// Always N/A: disks are not asked.
-    pub wearout: String,
+    /// What it says of itself.
+    pub health: DiskHealth,
+    /// How much of its life is left, in percent.
+    pub wearout: Wearout,
     /// Always -1: there is no Ceph.
     #[serde(rename = "osdid")]
     pub osd_id: i64,
+}
+
+/// What a disk says of itself (SMART).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum DiskHealth {
+    /// It is well.
+    Passed,
+    /// It is failing, or about to.
+    Failed,
+    /// It says nothing, sleeps, or was not asked.
+    Unknown,
+}
+
+/// How much of a disk's life is left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Wearout {
+    /// So many percent; 0 when it has done all that its maker promised.
+    Left(u8),
+    /// It does not wear out, or does not say.
+    Unknown(NotAvailable),
+}
+
+impl Wearout {
+    /// Not known.
+    pub const UNKNOWN: Self = Self::Unknown(NotAvailable::NotAvailable);
+}
+
+/// Stands where there is no number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum NotAvailable {
+    /// The only word.
+    #[serde(rename = "N/A")]
+    NotAvailable,
+}
+
+/// Which disk to ask how it is.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct SmartQuery {
+    /// Name of the node.
+    pub node: String,
+    /// Path of the disk, `/dev/sda`.
+    pub disk: String,
+    /// Whether it is well and nothing else (default no).
+    #[serde(rename = "healthonly")]
+    pub health_only: Option<bool>,
+}
+
+/// How a disk is, as it says itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SmartReport {
+    /// Whether it is well.
+    pub health: DiskHealth,
+    /// How the rest is told.
+    #[serde(rename = "type")]
+    pub kind: Option<SmartKind>,
+    /// What an ATA disk counts.
+    pub attributes: Option<Vec<SmartAttribute>>,
+    /// What another disk counts, as text for people.
+    pub text: Option<String>,
+    /// How much of its life is left, in percent.
+    pub wearout: Option<u8>,
+}
+
+/// How a disk tells what it counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SmartKind {
+    /// As attributes.
+    Ata,
+    /// As text.
+    Text,
+}
+
+/// Something that an ATA disk counts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SmartAttribute {
+    /// Its number, right-aligned in three characters.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Letters for its kinds: P (of the health), O, S, R, C, K; a dash where one is not.
+    pub flags: String,
+    /// How good it is: the less, the worse.
+    pub value: u64,
+    /// The same.
+    pub normalized: u64,
+    /// How bad it was at worst.
+    pub worst: u64,
+    /// At this value, or below, the disk is failing.
+    pub threshold: u64,
+    /// When it was at the threshold: `NOW`, `Past`, or `-` for never.
+    pub fail: String,
+    /// What is counted, as its maker counts.
+    pub raw: String,
 }
 
 /// Which PCI devices to list.
@@ -239,6 +335,14 @@ endpoints! {
         output: Vec<DiskInfo>,
         permission: Permission::Any(&[perm("/", &[SysAudit]), perm("/nodes/{node}", &[SysAudit])]),
         cli: "disk list",
+    }
+
+    /// Asks a disk of a node how it is (SMART).
+    DiskSmart: Get "/nodes/{node}/disks/smart" {
+        params: SmartQuery,
+        output: SmartReport,
+        permission: perm("/", &[SysAudit]),
+        cli: "disk smart",
     }
 
     /// Lists the PCI devices of a node.

@@ -10,11 +10,9 @@
 //! moment, and with a deadline.
 
 use super::plugins::Dns;
-use basalt_unit::{Property, UnitSpec, Units};
-use rustix::fs::{MemfdFlags, memfd_create};
-use std::fs::{self, File};
-use std::io::{self, Read, Seek, Write};
-use std::os::fd::OwnedFd;
+use crate::program::{Program, words};
+use basalt_unit::{Property, Units};
+use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -25,10 +23,6 @@ const SEEN: &str = "/run/basalt/acme-hooks";
 const USER: &str = "basalt-acme";
 /// A hook may take so long.
 const DEADLINE: Duration = Duration::from_secs(120);
-/// Memory of a hook in bytes.
-const MEMORY: u64 = 256 << 20;
-/// No file that a hook writes is longer, and neither is what it prints.
-const LONGEST_FILE: u64 = 16 << 20;
 /// So much of what a hook prints is told.
 const LONGEST_TEXT: u64 = 8 << 10;
 
@@ -106,121 +100,64 @@ pub async fn run(
     order: Order<'_>,
 ) -> Result<Vec<String>, String> {
     check(state, &plugin.api)?;
-    let prepared = prepare(state, plugin, order);
-    let (spec, mut output) = prepared.map_err(|error| format!("hook {}: {error}", plugin.api))?;
-    let done = units.start(spec).await;
-    let printed = read(&mut output).unwrap_or_default();
+    let name = &plugin.api;
+    let ran = program(state, plugin, order).run(units, LONGEST_TEXT).await;
+    let (done, printed) = ran.map_err(|error| format!("hook {name}: {error}"))?;
+    let printed = lines(&printed);
     match done {
         Ok(()) => Ok(printed),
         Err(error) => {
             let last = printed.last().map_or("it printed nothing", String::as_str);
-            Err(format!("hook {}: {error}: {last}", plugin.api))
+            Err(format!("hook {name}: {error}: {last}"))
         }
     }
 }
 
-/// The unit of a call, and the file that takes what the hook prints.
-fn prepare(state: &Path, plugin: &Dns, order: Order<'_>) -> io::Result<(UnitSpec, File)> {
-    let mut input = memory("acme-hook-input")?;
-    input.write_all(&plugin.data)?;
-    input.rewind()?;
-    let output = memory("acme-hook-output")?;
+/// A call as a program.
+fn program<'a>(state: &Path, plugin: &'a Dns, order: Order<'_>) -> Program<'a> {
     let action = match order.action {
         Action::Add => "add",
         Action::Remove => "remove",
     };
-    let mut properties = sandbox(state);
-    for name in [
-        "StandardOutputFileDescriptor",
-        "StandardErrorFileDescriptor",
-    ] {
-        properties.push(Property::descriptor(
-            name,
-            OwnedFd::from(output.try_clone()?),
-        ));
-    }
-    let spec = UnitSpec {
-        name: format!("basalt-acme-hook-{:016x}.service", rand::random::<u64>()),
+    Program {
+        name: "basalt-acme-hook",
         description: format!("ACME hook {}: {action} a record", plugin.api),
-        slice: "system.slice".to_owned(),
         executable: Path::new(SEEN).join(&plugin.api),
-        arguments: vec![
-            action.to_owned(),
-            order.record.to_owned(),
-            order.text.to_owned(),
-        ],
-        user: Some(USER.to_owned()),
-        stdin: input.into(),
-        properties,
-    };
-    Ok((spec, output))
+        arguments: words(&[action, order.record, order.text]),
+        user: Some(USER),
+        input: &plugin.data,
+        deadline: DEADLINE,
+        rights: rights(state),
+    }
 }
 
-fn memory(name: &str) -> io::Result<File> {
-    Ok(File::from(memfd_create(name, MemfdFlags::CLOEXEC)?))
-}
-
-fn sandbox(state: &Path) -> Vec<Property> {
-    let on = |name: &str| Property::new(name, true);
-    let word = |name: &str, word: &'static str| Property::new(name, word);
-    let words = |words: &[&str]| words.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>();
-    let allowed = |names: &[&str]| (true, words(names));
+/// It talks to others, and sees the hooks.
+fn rights(state: &Path) -> Vec<Property> {
+    let families = words(&["AF_UNIX", "AF_INET", "AF_INET6", "AF_NETLINK"]);
     let hooks = folder(state).to_string_lossy().into_owned();
     let seen = vec![(hooks, SEEN.to_owned(), false, 0_u64)];
     vec![
-        // Started means ended, and the end is known.
-        word("Type", "oneshot"),
-        Property::duration("TimeoutStartUSec", DEADLINE),
-        Property::new("MemoryMax", MEMORY),
-        Property::new("TasksMax", 64_u64),
-        Property::new("LimitFSIZE", LONGEST_FILE),
-        Property::new("LimitCORE", 0_u64),
         Property::new("CapabilityBoundingSet", 0_u64),
-        Property::new("RestrictNamespaces", 0_u64),
-        Property::new(
-            "RestrictAddressFamilies",
-            allowed(&["AF_UNIX", "AF_INET", "AF_INET6", "AF_NETLINK"]),
-        ),
-        Property::new("SystemCallArchitectures", words(&["native"])),
-        Property::new("SystemCallFilter", allowed(&["@system-service"])),
+        Property::new("RestrictAddressFamilies", (true, families)),
         Property::new("BindReadOnlyPaths", seen),
-        word("DevicePolicy", "closed"),
-        word("ProtectSystem", "strict"),
-        word("ProtectHome", "tmpfs"),
-        word("ProtectProc", "invisible"),
-        word("ProcSubset", "pid"),
-        word("KeyringMode", "private"),
-        on("NoNewPrivileges"),
-        on("PrivateDevices"),
-        on("PrivateTmp"),
-        on("PrivateIPC"),
-        on("ProtectClock"),
-        on("ProtectControlGroups"),
-        on("ProtectHostname"),
-        on("ProtectKernelLogs"),
-        on("ProtectKernelModules"),
-        on("ProtectKernelTunables"),
-        on("RestrictRealtime"),
-        on("RestrictSUIDSGID"),
-        on("LockPersonality"),
-        Property::new("UMask", 0o077_u32),
+        Property::new("PrivateDevices", true),
     ]
 }
 
 /// The lines that a hook printed.
-fn read(output: &mut File) -> io::Result<Vec<String>> {
-    output.rewind()?;
-    let mut bytes = Vec::new();
-    output.take(LONGEST_TEXT).read_to_end(&mut bytes)?;
-    let text = String::from_utf8_lossy(&bytes).into_owned();
+fn lines(printed: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(printed);
     let plain = |line: &str| line.chars().filter(|c| !c.is_control()).collect::<String>();
     let lines = text.lines().map(plain).filter(|line| !line.is_empty());
-    Ok(lines.collect())
+    lines.collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::program;
+    use std::fs::File;
+    use std::io::{Read, Write};
     use std::os::unix::fs::PermissionsExt;
 
     #[test]
@@ -268,7 +205,8 @@ mod tests {
             record: "_acme-challenge.a.example",
             text: "digest",
         };
-        let (spec, mut output) = prepare(Path::new("/var/lib/basalt"), &plugin, order).unwrap();
+        let state = Path::new("/var/lib/basalt");
+        let (spec, mut output) = program(state, &plugin, order).prepare().unwrap();
         assert_eq!(
             spec.arguments,
             ["add", "_acme-challenge.a.example", "digest"]
@@ -277,6 +215,7 @@ mod tests {
         File::from(spec.stdin).read_to_string(&mut input).unwrap();
         assert_eq!(input, "TOKEN=secret\n");
         output.write_all(b"one\n\n\x1b[1mtwo\n").unwrap();
-        assert_eq!(read(&mut output).unwrap(), ["one", "[1mtwo"]);
+        let printed = program::read(&mut output, LONGEST_TEXT).unwrap();
+        assert_eq!(lines(&printed), ["one", "[1mtwo"]);
     }
 }

@@ -2,21 +2,24 @@
 
 use crate::call::Call;
 use crate::hardware::Tree;
+use crate::hardware::smart::{self, Question};
 use crate::router::Router;
 use basalt_api::methods::NodePath;
 use basalt_api::methods::hardware::{
     Architecture, CapabilityQuery, CpuFeature, CpuFlags, CpuModel, CpuModels, DiskInfo, DiskList,
-    DiskQuery, MachineModel, MachineModels, MdevType, MdevTypes, MigrationAbility,
-    MigrationCapabilities, PciDevice, PciIndex, PciList, PciMethod, PciPath, PciQuery, UsbDevice,
-    UsbList,
+    DiskQuery, DiskSmart, MachineModel, MachineModels, MdevType, MdevTypes, MigrationAbility,
+    MigrationCapabilities, PciDevice, PciIndex, PciList, PciMethod, PciPath, PciQuery, SmartQuery,
+    SmartReport, UsbDevice, UsbList,
 };
 use basalt_api::{Error, Result};
 use basalt_model::cpu;
 use basalt_model::qemu::hostpci::{PciAddress, PciAddresses, PciMappingId};
+use futures_util::future::join_all;
 
 /// Says how these methods are implemented.
 pub fn register(router: &mut Router) {
     router.on::<DiskList, _, _, _>(disks);
+    router.on::<DiskSmart, _, _, _>(smart);
     router.on::<PciList, _, _, _>(pci);
     router.on::<PciIndex, _, _, _>(pci_index);
     router.on::<MdevTypes, _, _, _>(mdev_types);
@@ -36,7 +39,41 @@ async fn look<T: Send + 'static>(what: impl FnOnce(Tree) -> T + Send + 'static) 
 async fn disks(call: Call, params: DiskQuery) -> Result<Vec<DiskInfo>> {
     call.node.check_name(&params.node)?;
     let partitions = params.include_partitions.unwrap_or(false);
-    look(move |tree| tree.disks(params.kind, partitions)).await
+    let mut disks = look(move |tree| tree.disks(params.kind, partitions)).await?;
+    if !params.skip_smart.unwrap_or(false) {
+        let asking = disks.iter_mut().filter(|disk| disk.parent.is_none());
+        join_all(asking.map(|disk| ask(&call, disk))).await;
+    }
+    Ok(disks)
+}
+
+/// Completes what a list says of a disk. One that cannot be asked is listed all the same.
+async fn ask(call: &Call, disk: &mut DiskInfo) {
+    match smart::ask(&call.node.units, &disk.devpath, Question::Awake).await {
+        Ok(report) => {
+            disk.health = report.health;
+            disk.wearout = smart::wearout(&report);
+        }
+        Err(error) => tracing::warn!(%error, disk = disk.devpath, "its health is not known"),
+    }
+}
+
+async fn smart(call: Call, params: SmartQuery) -> Result<SmartReport> {
+    call.node.check_name(&params.node)?;
+    let disks = look(|tree| tree.disks(None, false)).await?;
+    let named = |disk: &DiskInfo| {
+        disk.devpath == params.disk || disk.by_id_link.as_ref() == Some(&params.disk)
+    };
+    let Some(disk) = disks.into_iter().find(named) else {
+        let text = format!("'{}' is no disk of this node: see disks/list", params.disk);
+        return Err(Error::param("disk", text));
+    };
+    let question = match params.health_only {
+        Some(true) => Question::Health,
+        Some(false) | None => Question::All,
+    };
+    let report = smart::ask(&call.node.units, &disk.devpath, question).await;
+    report.map_err(Error::failed)
 }
 
 async fn pci(call: Call, params: PciQuery) -> Result<Vec<PciDevice>> {

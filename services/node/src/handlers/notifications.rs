@@ -99,6 +99,7 @@ fn comment(kind: EventType) -> &'static str {
         EventType::UpdateFallback => "An update did not work, and the version before it runs",
         EventType::RealmSync => "Users and groups of a realm were not brought here",
         EventType::GuestPanic => "The guest of a virtual machine panicked",
+        EventType::DiskHealth => "A disk is failing, or a mirror or pool lacks disks",
     }
 }
 

@@ -1,14 +1,16 @@
 //! Disks and their partitions, and what is on them.
 
 use super::{Tree, attribute, names};
-use basalt_api::methods::hardware::{DiskFilter, DiskInfo};
+use basalt_api::methods::hardware::{DiskFilter, DiskHealth, DiskInfo, Wearout};
 use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The kernel counts sizes in these, whatever the disk does.
 const SECTOR: u64 = 512;
-/// Devices that are no disks of the host's: made by the kernel or of other devices.
-const NO_DISKS: [&str; 8] = ["loop", "ram", "zram", "dm-", "md", "sr", "fd", "nbd"];
+/// Devices that are no disks of the host's: made by the kernel, of other devices or far away.
+const NO_DISKS: [&str; 11] = [
+    "loop", "ram", "zram", "dm-", "md", "sr", "fd", "nbd", "zd", "rbd", "drbd",
+];
 
 impl Tree {
     /// Disks, and their partitions if wanted.
@@ -79,9 +81,10 @@ impl Tree {
             gpt: udev
                 .get("ID_PART_TABLE_TYPE")
                 .is_some_and(|kind| kind == "gpt"),
+            // udev has no spaces in a value.
             model: udev
                 .get("ID_MODEL")
-                .cloned()
+                .map(|model| model.replace('_', " "))
                 .or_else(|| attribute(folder, "device/model")),
             serial: udev
                 .get("ID_SERIAL_SHORT")
@@ -148,8 +151,8 @@ fn bare(devpath: String, size: u64, kind: &str) -> DiskInfo {
         by_id_link: None,
         rpm: 0,
         parent: None,
-        health: "UNKNOWN".to_owned(),
-        wearout: "N/A".to_owned(),
+        health: DiskHealth::Unknown,
+        wearout: Wearout::UNKNOWN,
         osd_id: -1,
     }
 }
@@ -196,7 +199,9 @@ mod tests {
         );
         write(&block.join("loop0"), &[("size", "8\n")]);
         write(&block.join("sdz"), &[("size", "0\n")]);
-        let data = "S:disk/by-id/virtio-x\nE:ID_PART_TABLE_TYPE=gpt\nE:ID_SERIAL_SHORT=x\n";
+        write(&block.join("zd0"), &[("size", "8\n")]);
+        let data = "S:disk/by-id/virtio-x\nE:ID_PART_TABLE_TYPE=gpt\nE:ID_SERIAL_SHORT=x\n\
+                    E:ID_MODEL=WDC_WD40\n";
         let part = "E:ID_FS_TYPE=ext4\nE:ID_PART_ENTRY_SCHEME=gpt\n";
         write(
             &folder.path().join("udev"),
@@ -213,6 +218,7 @@ mod tests {
         assert_eq!(disk.used.as_deref(), Some("partitions"));
         assert!(disk.mounted && disk.gpt && disk.serial.as_deref() == Some("x"));
         assert_eq!(disk.by_id_link.as_deref(), Some("/dev/disk/by-id/virtio-x"));
+        assert_eq!(disk.model.as_deref(), Some("WDC WD40"));
         assert_eq!(part.used.as_deref(), Some("ext4"));
         assert_eq!(part.parent.as_deref(), Some("/dev/vda"));
         let unused = tree.disks(Some(DiskFilter::Unused), false);

@@ -2,6 +2,7 @@
 
 pub mod disks;
 pub mod pci;
+pub mod smart;
 pub mod usb;
 pub mod vfio;
 

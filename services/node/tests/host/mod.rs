@@ -97,6 +97,9 @@ async fn a_node_tells_of_itself() {
     assert!(groups.data()["children"].is_array(), "{groups:?}");
     let pool = rig.ask("GET /nodes/n1/disks/zfs/nowhere", ROOT, "").await;
     assert!(pool.body["errors"]["name"].is_string(), "{pool:?}");
+    let smart = "GET /nodes/n1/disks/smart?disk=/dev/null";
+    let smart = rig.ask(smart, ROOT, "").await;
+    assert!(smart.body["errors"]["disk"].is_string(), "{smart:?}");
     for line in [
         "disks/list",
         "disks/lvmthin",
