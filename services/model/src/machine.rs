@@ -116,6 +116,9 @@ pub struct MachineSpec {
     /// A trusted platform module, when the guest has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tpm: Option<Tpm>,
+    /// Sockets between programs of the guest and of the host, when the guest has such.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vsock: Option<VsockSpec>,
     /// What a watchdog does whose guest does not wind it up, when the guest has one (Intel 6300ESB).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watchdog: Option<WatchdogAction>,
@@ -305,6 +308,16 @@ pub struct Nic {
     /// monitor does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vhost: Option<Slot>,
+}
+
+/// Sockets between programs of the guest and of the host (`AF_VSOCK`), on a virtio socket device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VsockSpec {
+    /// `/dev/vhost-vsock`.
+    pub device: Slot,
+    /// The guest's context id, which no other guest of the host has: its address.
+    pub context: u32,
 }
 
 /// A directory of the host on a virtio file system device, which a program outside of the monitor

@@ -137,6 +137,11 @@ config! {
         /// with `action=reset` (default), `shutdown`, `poweroff`, `pause`, or `debug` and `none`, which only
         /// tell of it in the log.
         watchdog "watchdog": Watchdog,
+        /// Sockets between programs of the host and of the guest (`AF_VSOCK`), without a network (default off):
+        /// the guest's context id is the machine's number, so that `ssh vsock/100` on the host reaches machine
+        /// 100, if its guest's SSH server listens there. They wait while a snapshot takes the memory, and
+        /// are closed when the machine goes back to one.
+        vsock "vsock": bool,
         /// Source of random numbers: `/dev/urandom`, `/dev/random` or `/dev/hwrng`, the generator of the
         /// host, of which the guest gets `max_bytes` (default 1024; 0 for no limit) in a `period` (default
         /// 1000 ms). A machine without it has the same device with `/dev/urandom` and no limit, so that no

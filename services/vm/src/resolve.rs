@@ -13,7 +13,7 @@ use crate::tpm;
 use basalt_model::entropy::Entropy;
 use basalt_model::field::FieldErrors;
 use basalt_model::machine::{
-    Adapter, Boot, Display, MORE_SERIAL, MachineSpec, Nic, PROTOCOL, Slot,
+    Adapter, Boot, Display, MORE_SERIAL, MachineSpec, Nic, PROTOCOL, Slot, VsockSpec,
 };
 use basalt_model::network::InterfaceName;
 use basalt_model::qemu::serial::SerialName;
@@ -37,6 +37,10 @@ pub const RUN: &str = "/run/basalt/vm";
 const DISKS_BESIDE_MEMORY: usize = 14;
 /// Most network cards of a machine with a watchdog: it has one place for them less than others.
 const CARDS_BESIDE_WATCHDOG: usize = 7;
+/// Most network cards of a machine with sockets of its host's.
+const CARDS_BESIDE_VSOCK: usize = 6;
+/// By which the kernel works on such sockets.
+const VHOST_VSOCK: &str = "/dev/vhost-vsock";
 /// By which the kernel moves the packets of a network card.
 const VHOST: &str = "/dev/vhost-net";
 
@@ -138,6 +142,7 @@ pub async fn resolve(
     let nics = nics(vmid, config, network, &mut slots).await?;
     let (tpm, emulator) = tpm::resolve(config, storages, &mut slots).await?.unzip();
     let rng = slots.add(entropy);
+    let vsock = vsock(vmid, config, &mut slots)?;
     let spec = MachineSpec {
         protocol: PROTOCOL,
         name: config
@@ -170,6 +175,7 @@ pub async fn resolve(
         rng_limit: config.rng0.as_ref().and_then(Entropy::limit),
         passthrough: None,
         tpm,
+        vsock,
         watchdog: config.watchdog.as_ref().map(Watchdog::action),
         display: display(vmid, config, run, &mut slots)?,
         restore: None,
@@ -260,11 +266,14 @@ fn check(config: &QemuConfig) -> std::result::Result<(), FieldErrors> {
         let text = format!("with more than {most} disks no memory can come: leave 'memory' out");
         errors.add("hotplug", text);
     }
-    if config.watchdog.is_some() && config.net.len() > CARDS_BESIDE_WATCHDOG {
-        let most = CARDS_BESIDE_WATCHDOG;
-        let text =
-            format!("with more than {most} network cards there is no place for it: remove one");
-        errors.add("watchdog", text);
+    for (field, is_there, most) in [
+        ("watchdog", config.watchdog.is_some(), CARDS_BESIDE_WATCHDOG),
+        ("vsock", config.vsock == Some(true), CARDS_BESIDE_VSOCK),
+    ] {
+        if is_there && config.net.len() > most {
+            let text = "network cards there is no place for it: remove some";
+            errors.add(field, format!("with more than {most} {text}"));
+        }
     }
     errors.or(())
 }
@@ -322,6 +331,22 @@ pub(crate) async fn nic(
         mac: mac.0,
         vhost,
     })
+}
+
+/// Sockets between programs of guest and host.
+fn vsock(vmid: Vmid, config: &QemuConfig, slots: &mut Slots) -> Result<Option<VsockSpec>> {
+    if config.vsock != Some(true) {
+        return Ok(None);
+    }
+    let device = File::options().read(true).write(true).open(VHOST_VSOCK);
+    let device = device.map_err(|error| {
+        let text = format!("{VHOST_VSOCK} cannot be opened ({error}): leave it out");
+        VmError::Config(FieldErrors::one("vsock", text))
+    })?;
+    Ok(Some(VsockSpec {
+        device: slots.add(device),
+        context: vmid.get(),
+    }))
 }
 
 /// The sockets of the serial ports beside the first.
@@ -428,7 +453,7 @@ pub(crate) fn unlink(path: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     fn config(value: serde_json::Value) -> QemuConfig {
         serde_json::from_value(value).unwrap()
@@ -469,16 +494,20 @@ mod tests {
     }
 
     #[test]
-    fn a_watchdog_has_the_place_of_a_network_card() {
-        let machine = |cards: usize| {
-            let mut value = json!({"watchdog": "i6300esb"});
+    fn a_watchdog_and_sockets_have_the_places_of_network_cards() {
+        let machine = |mut value: Value, cards: usize| {
             for index in 0..cards {
                 value[format!("net{index}")] = json!("virtio");
             }
             check(&config(value))
         };
-        assert!(machine(7).is_ok());
-        assert!(machine(8).unwrap_err().0.contains_key("watchdog"));
+        let watchdog = json!({"watchdog": "i6300esb"});
+        assert!(machine(watchdog.clone(), 7).is_ok());
+        assert!(machine(watchdog, 8).unwrap_err().0.contains_key("watchdog"));
+        let vsock = json!({"vsock": true});
+        assert!(machine(vsock.clone(), 6).is_ok());
+        assert!(machine(vsock, 7).unwrap_err().0.contains_key("vsock"));
+        assert!(machine(json!({"vsock": false}), 8).is_ok());
     }
 
     #[test]

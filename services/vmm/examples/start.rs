@@ -237,6 +237,7 @@ fn specification(arguments: &Arguments, slots: &mut Slots) -> Result<MachineSpec
         rng_limit: None,
         passthrough: None,
         tpm: None,
+        vsock: None,
         watchdog: None,
         display,
         restore,

@@ -13,6 +13,7 @@ mod passthrough;
 pub mod plug;
 mod rng;
 mod serial;
+mod vsock;
 
 use std::fs::File;
 use std::io;
@@ -33,7 +34,8 @@ use crate::machine::blocks::Blocks;
 use crate::machine::cpuid::Offer;
 use crate::machine::ground::Ground;
 use crate::machine::layout::{
-    DISK_SLOTS, MEMORY_SLOT, NIC_SLOTS, SHARE_SLOTS, Span, WATCHDOG_SLOT, room_for_blocks,
+    DISK_SLOTS, MEMORY_SLOT, NIC_SLOTS, SHARE_SLOTS, Span, VSOCK_SLOT, WATCHDOG_SLOT,
+    room_for_blocks,
 };
 use crate::machine::memory::{self, Extent, Memory};
 use crate::machine::serial::MorePorts;
@@ -45,6 +47,7 @@ use crate::virtio::balloon::Levers;
 use crate::virtio::fs;
 use crate::virtio::scsi::drive::{Drive, Medium};
 use crate::virtio::vhost_user::BackEnd;
+use crate::virtio::vsock::Kernel;
 pub use boot::BootResource;
 pub use check::NOT_KEPT;
 use delivery::Delivery;
@@ -175,6 +178,8 @@ pub struct Resources {
     pub rng: Option<RngResource>,
     /// The trusted platform module.
     pub tpm: Option<Arc<Mutex<Module>>>,
+    /// Sockets between guest and host.
+    pub vsock: Option<Arc<Kernel>>,
     /// The watchdog.
     pub watchdog: Option<WatchdogResource>,
     /// Which serial ports there are beside the first.
@@ -254,6 +259,10 @@ impl Resources {
             .rng
             .map(|slot| RngResource::check(delivery.file("rng", slot)?, spec.rng_limit))
             .transpose()?;
+        let vsock = spec
+            .vsock
+            .map(|vsock| self::vsock::take(vsock, &mut delivery));
+        let vsock = vsock.transpose()?;
         let tpm = spec.tpm.map(|tpm| module(tpm, &mut delivery)).transpose()?;
         let mut shares = Vec::new();
         for (slot, share) in SHARE_SLOTS.rev().zip(spec.shares) {
@@ -265,7 +274,8 @@ impl Resources {
                 let nics = nics.iter().map(|nic| nic.slot);
                 let memory = spec.memory_max_mib.map(|_| MEMORY_SLOT);
                 let watchdog = spec.watchdog.map(|_| WATCHDOG_SLOT);
-                let taken = disks.chain(nics).chain(memory).chain(watchdog);
+                let vsock = spec.vsock.map(|_| VSOCK_SLOT);
+                let taken = disks.chain(nics).chain(memory).chain(watchdog).chain(vsock);
                 let taken = taken.chain(shares.iter().map(|share| share.slot));
                 passthrough::take(passthrough, &taken.collect::<Vec<_>>(), &mut delivery)?
             }
@@ -328,6 +338,7 @@ impl Resources {
             balloon,
             rng,
             tpm,
+            vsock,
             watchdog: spec.watchdog.map(|action| WatchdogResource {
                 action,
                 timed_out: Arc::default(),
@@ -407,6 +418,7 @@ impl Resources {
         all.extend(self.nics.iter().map(|n| n.tap.as_raw_fd()));
         let workers = self.nics.iter().filter_map(|n| n.vhost.as_ref());
         all.extend(workers.flat_map(|worker| worker.descriptors()));
+        all.extend(self.vsock.iter().flat_map(|vsock| vsock.descriptors()));
         all.extend(self.shares.iter().flat_map(|s| s.server.descriptors()));
         all.extend(self.ground.descriptor());
         all.extend(self.rings.descriptors());

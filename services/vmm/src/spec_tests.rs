@@ -43,6 +43,7 @@ pub(super) fn spec() -> MachineSpec {
         rng_limit: None,
         passthrough: None,
         tpm: None,
+        vsock: None,
         watchdog: None,
         display: None,
         restore: None,

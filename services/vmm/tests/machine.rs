@@ -322,6 +322,7 @@ fn a_refused_specification_is_answered_with_its_field() {
         rng_limit: None,
         passthrough: None,
         tpm: None,
+        vsock: None,
         watchdog: None,
         display: None,
         restore: None,

@@ -49,6 +49,7 @@ mod uefi;
 mod update;
 mod vhost;
 mod visitor;
+mod vsock;
 mod watchdog;
 mod zfs;
 
@@ -147,6 +148,7 @@ pub const ALL: &[Scenario] = &[
     long("guest_agent_answers_and_shuts_down", agent::life),
     long("packets_are_moved_by_the_kernel", vhost::moves),
     long("directories_are_shared_with_a_guest", shares::exchanges),
+    long("sockets_join_a_guest_and_its_host", vsock::connects),
     long("device_of_the_host_is_a_guests_alone", passthrough::passes),
     scenario("failing_disk_is_told_of", smart::told),
     long("tpm_keeps_what_a_guest_stores_and_measures", tpm::keeps),

@@ -1572,6 +1572,11 @@ export type WithDigest = {
    *  with `action=reset` (default), `shutdown`, `poweroff`, `pause`, or `debug` and `none`, which only
    *  tell of it in the log. */
   watchdog?: string;
+  /** Sockets between programs of the host and of the guest (`AF_VSOCK`), without a network (default off):
+   *  the guest's context id is the machine's number, so that `ssh vsock/100` on the host reaches machine
+   *  100, if its guest's SSH server listens there. They wait while a snapshot takes the memory, and
+   *  are closed when the machine goes back to one. */
+  vsock?: Flag;
   /** Source of random numbers: `/dev/urandom`, `/dev/random` or `/dev/hwrng`, the generator of the
    *  host, of which the guest gets `max_bytes` (default 1024; 0 for no limit) in a `period` (default
    *  1000 ms). A machine without it has the same device with `/dev/urandom` and no limit, so that no
@@ -1980,6 +1985,11 @@ export type SnapshotConfig = {
    *  with `action=reset` (default), `shutdown`, `poweroff`, `pause`, or `debug` and `none`, which only
    *  tell of it in the log. */
   watchdog?: string;
+  /** Sockets between programs of the host and of the guest (`AF_VSOCK`), without a network (default off):
+   *  the guest's context id is the machine's number, so that `ssh vsock/100` on the host reaches machine
+   *  100, if its guest's SSH server listens there. They wait while a snapshot takes the memory, and
+   *  are closed when the machine goes back to one. */
+  vsock?: Flag;
   /** Source of random numbers: `/dev/urandom`, `/dev/random` or `/dev/hwrng`, the generator of the
    *  host, of which the guest gets `max_bytes` (default 1024; 0 for no limit) in a `period` (default
    *  1000 ms). A machine without it has the same device with `/dev/urandom` and no limit, so that no
@@ -4575,6 +4585,11 @@ export interface Methods {
        *  with `action=reset` (default), `shutdown`, `poweroff`, `pause`, or `debug` and `none`, which only
        *  tell of it in the log. */
       watchdog?: string;
+      /** Sockets between programs of the host and of the guest (`AF_VSOCK`), without a network (default off):
+       *  the guest's context id is the machine's number, so that `ssh vsock/100` on the host reaches machine
+       *  100, if its guest's SSH server listens there. They wait while a snapshot takes the memory, and
+       *  are closed when the machine goes back to one. */
+      vsock?: Flag;
       /** Source of random numbers: `/dev/urandom`, `/dev/random` or `/dev/hwrng`, the generator of the
        *  host, of which the guest gets `max_bytes` (default 1024; 0 for no limit) in a `period` (default
        *  1000 ms). A machine without it has the same device with `/dev/urandom` and no limit, so that no
@@ -4769,6 +4784,11 @@ export interface Methods {
        *  with `action=reset` (default), `shutdown`, `poweroff`, `pause`, or `debug` and `none`, which only
        *  tell of it in the log. */
       watchdog?: string;
+      /** Sockets between programs of the host and of the guest (`AF_VSOCK`), without a network (default off):
+       *  the guest's context id is the machine's number, so that `ssh vsock/100` on the host reaches machine
+       *  100, if its guest's SSH server listens there. They wait while a snapshot takes the memory, and
+       *  are closed when the machine goes back to one. */
+      vsock?: Flag;
       /** Source of random numbers: `/dev/urandom`, `/dev/random` or `/dev/hwrng`, the generator of the
        *  host, of which the guest gets `max_bytes` (default 1024; 0 for no limit) in a `period` (default
        *  1000 ms). A machine without it has the same device with `/dev/urandom` and no limit, so that no
@@ -4932,6 +4952,11 @@ export interface Methods {
        *  with `action=reset` (default), `shutdown`, `poweroff`, `pause`, or `debug` and `none`, which only
        *  tell of it in the log. */
       watchdog?: string;
+      /** Sockets between programs of the host and of the guest (`AF_VSOCK`), without a network (default off):
+       *  the guest's context id is the machine's number, so that `ssh vsock/100` on the host reaches machine
+       *  100, if its guest's SSH server listens there. They wait while a snapshot takes the memory, and
+       *  are closed when the machine goes back to one. */
+      vsock?: Flag;
       /** Source of random numbers: `/dev/urandom`, `/dev/random` or `/dev/hwrng`, the generator of the
        *  host, of which the guest gets `max_bytes` (default 1024; 0 for no limit) in a `period` (default
        *  1000 ms). A machine without it has the same device with `/dev/urandom` and no limit, so that no

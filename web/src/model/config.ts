@@ -100,6 +100,14 @@ const agent: Setting = {
   hint: "The guest has the agent's port: it tells its addresses, and shutdowns go through it. Install qemu-guest-agent there.",
 };
 
+const vsock: Setting = {
+  key: "vsock",
+  label: "Sockets between host and guest",
+  kind: "flag",
+  fallback: "0",
+  hint: "Programs reach each other by AF_VSOCK, without a network: ssh vsock/100 on the host reaches machine 100.",
+};
+
 /** Settings of the Options tab. */
 export function optionSettings(type: GuestType): Setting[] {
   const name: Setting = {
@@ -115,6 +123,7 @@ export function optionSettings(type: GuestType): Setting[] {
     name,
     onboot,
     agent,
+    vsock,
     hotplug,
     { key: "kernel", label: "Kernel", kind: "volume", fallback: "" },
     { key: "initrd", label: "Initial RAM disk", kind: "volume", fallback: "" },
@@ -128,7 +137,7 @@ const SHOWN: Record<GuestType, ReadonlySet<string>> = {
   qemu: new Set([
     ...["name", "description", "digest", "onboot", "cores", "sockets", "vcpus", "cpu", "memory", "balloon"],
     ...["hotplug", "agent", "efidisk0", "tpmstate0", "ciuser", "cipassword", "sshkeys", "nameserver"],
-    ...["searchdomain", "ciupgrade", "citype"],
+    ...["searchdomain", "ciupgrade", "citype", "vsock"],
   ]),
   lxc: new Set(["hostname", "description", "digest", "onboot", "cores", "memory", "swap"]),
 };
@@ -153,6 +162,7 @@ const MACHINE_RIGHTS: Record<string, string> = {
   kernel: "VM.Config.HWType",
   initrd: "VM.Config.HWType",
   cmdline: "VM.Config.HWType",
+  vsock: "VM.Config.HWType",
   cipassword: "VM.Config.Cloudinit",
   ciupgrade: "VM.Config.Cloudinit",
   ciuser: "VM.Config.Cloudinit",

@@ -156,7 +156,7 @@ fn of_machine(name: &str, is_disc: bool) -> Privilege {
         "cicustom" | "cipassword" | "citype" | "ciupgrade" | "ciuser" | "ipconfig"
         | "nameserver" | "searchdomain" | "sshkeys" => Privilege::VmConfigCloudinit,
         "acpi" | "bios" | "cmdline" | "hostpci" | "initrd" | "kernel" | "kvm" | "machine"
-        | "rng" | "scsihw" | "serial" | "smbios" | "tablet" | "vga" | "watchdog" => {
+        | "rng" | "scsihw" | "serial" | "smbios" | "tablet" | "vga" | "vsock" | "watchdog" => {
             Privilege::VmConfigHwType
         }
         _ => Privilege::VmConfigOptions,

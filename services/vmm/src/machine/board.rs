@@ -7,7 +7,7 @@ use kvm_ioctls::VmFd;
 
 use super::events::{Events, FullDisk, News};
 use super::interrupts::{LineHolder, SharedLine};
-use super::layout::{INTX_BASE, MEMORY_SLOT, PCI_WINDOW, WATCHDOG_SLOT, intx_line};
+use super::layout::{INTX_BASE, MEMORY_SLOT, PCI_WINDOW, VSOCK_SLOT, WATCHDOG_SLOT, intx_line};
 use super::passed::Passed;
 use super::routes::{Routes, first_wire};
 use super::spaces::Spaces;
@@ -28,6 +28,7 @@ use crate::virtio::ports::Ports;
 use crate::virtio::rng::Rng;
 use crate::virtio::scsi::{self, Scsi};
 use crate::virtio::transport::{VirtioPci, WINDOW_SIZE};
+use crate::virtio::vsock::Vsock;
 use crate::virtio::worker::{Backend, Worker};
 use crate::virtio::{Description, console, gpu, net, ports, rng};
 
@@ -177,6 +178,11 @@ impl Board {
         }
         for nic in &resources.nics {
             self.add_nic(nic)?;
+        }
+        if let Some(kernel) = &resources.vsock {
+            let device = Vsock::new(kernel.clone());
+            let description = kernel.description();
+            self.add(VSOCK_SLOT, "vsock", description, Box::new(device))?;
         }
         for share in &resources.shares {
             let device = FileSystem::new(&share.id, share.server.clone());

@@ -174,6 +174,10 @@ pub const MEMORY_SLOT: u8 = DISK_SLOTS.end - 1;
 /// PCI device number of the watchdog. A machine with it has one place for network cards less.
 pub const WATCHDOG_SLOT: u8 = NIC_SLOTS.end - 1;
 
+/// PCI device number of the socket device. A machine with it has two places for network cards less: those
+/// that it starts with lie side by side.
+pub const VSOCK_SLOT: u8 = WATCHDOG_SLOT - 1;
+
 /// The PCI device numbers whose devices may come and go while the machine runs.
 pub fn hotplug_slots() -> impl Iterator<Item = u8> {
     DISK_SLOTS.chain(NIC_SLOTS)

@@ -1,6 +1,6 @@
 //! What the values of a specification may be, whatever its descriptors are.
 
-use crate::machine::layout::TSEG_MIB;
+use crate::machine::layout::{NIC_SLOTS, TSEG_MIB, VSOCK_SLOT, WATCHDOG_SLOT};
 use basalt_model::disk::{ImageFormat, MAX_BACKING};
 use basalt_model::machine::{Boot, Disk, MAX_QUEUES, MachineSpec, Nic, PROTOCOL, SHARE_TAG};
 use basalt_model::numa::{MAX_HOST_NODES, MAX_NODES, Numa};
@@ -10,7 +10,7 @@ use kvm_ioctls::{Cap, Kvm};
 
 use super::{
     Error, MAX_DISKS, MAX_DRIVES, MAX_MEMORY_MIB, MAX_NICS, MAX_SERIAL, MAX_SHARES, MAX_VCPUS,
-    MIN_FIRMWARE_MEMORY_MIB, MIN_MEMORY_MIB, invalid,
+    MIN_FIRMWARE_MEMORY_MIB, MIN_MEMORY_MIB, invalid, vsock,
 };
 
 /// Sizes of huge pages in MiB. The memory below 4 GiB ends at a multiple of either.
@@ -89,8 +89,15 @@ pub(super) fn bounds(spec: &MachineSpec) -> Result<(), Error> {
     if spec.opticals.len() > MAX_DRIVES {
         return Err(invalid("opticals", format!("more than {MAX_DRIVES}")));
     }
-    // The watchdog has the place of one.
-    let most = MAX_NICS - usize::from(spec.watchdog.is_some());
+    if let Some(vsock) = &spec.vsock {
+        vsock::check(vsock)?;
+    }
+    // These have the last places of them.
+    let most = match (&spec.vsock, &spec.watchdog) {
+        (Some(_), _) => usize::from(VSOCK_SLOT - NIC_SLOTS.start),
+        (None, Some(_)) => usize::from(WATCHDOG_SLOT - NIC_SLOTS.start),
+        (None, None) => MAX_NICS,
+    };
     if spec.nics.len() > most {
         return Err(invalid("nics", format!("more than {most}")));
     }

@@ -33,7 +33,7 @@ impl NicResource {
         net::prepare_tap(&tap).map_err(|e| invalid(&nic.id, e.to_string()))?;
         let device = nic.vhost.map(|slot| delivery.file(&nic.id, slot));
         let vhost = device.transpose()?.and_then(|device| {
-            let made = Vhost::new(device).map(Arc::new);
+            let made = Vhost::card(device).map(Arc::new);
             made.inspect_err(|error| {
                 let nic = &nic.id;
                 tracing::warn!(%error, %nic, "the kernel cannot move the card's packets: the monitor does");

@@ -8,7 +8,7 @@ use basalt_model::hotplug::NewDevice;
 
 use super::delivery::Delivery;
 use super::{DiskResource, Error, NicResource, Resources, check, invalid};
-use crate::machine::layout::{DISK_SLOTS, MEMORY_SLOT, NIC_SLOTS, WATCHDOG_SLOT};
+use crate::machine::layout::{DISK_SLOTS, MEMORY_SLOT, NIC_SLOTS, VSOCK_SLOT, WATCHDOG_SLOT};
 
 /// A part that can come and go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,19 +87,23 @@ impl Resources {
     fn slots(&self) -> impl Iterator<Item = u8> {
         let disks = self.disks.iter().map(|disk| disk.slot);
         let nics = self.nics.iter().map(|nic| nic.slot);
-        let memory = self.blocks.iter().map(|_| MEMORY_SLOT);
-        let watchdog = self.watchdog.iter().map(|_| WATCHDOG_SLOT);
-        let fixed = memory.chain(watchdog);
         let shares = self.shares.iter().map(|share| share.slot);
         let passed = self.passthrough.devices.iter().map(|device| device.slot);
-        disks.chain(nics).chain(fixed).chain(shares).chain(passed)
+        let others = shares.chain(passed).chain(self.fixed());
+        disks.chain(nics).chain(others)
+    }
+
+    /// Places among those of disks and network cards that devices of other kinds have.
+    fn fixed(&self) -> impl Iterator<Item = u8> {
+        let memory = self.blocks.iter().map(|_| MEMORY_SLOT);
+        let watchdog = self.watchdog.iter().map(|_| WATCHDOG_SLOT);
+        let vsock = self.vsock.iter().map(|_| VSOCK_SLOT);
+        memory.chain(watchdog).chain(vsock)
     }
 
     fn free(&self, id: &str, mut slots: Range<u8>) -> Result<u8, Error> {
         let places = slots.clone();
-        let memory = self.blocks.is_some() && places.contains(&MEMORY_SLOT);
-        let watchdog = self.watchdog.is_some() && places.contains(&WATCHDOG_SLOT);
-        let most = places.len() - usize::from(memory) - usize::from(watchdog);
+        let most = places.len() - self.fixed().filter(|slot| places.contains(slot)).count();
         slots
             .find(|slot| !self.slots().any(|used| used == *slot))
             .ok_or_else(|| invalid(id, format!("a machine has at most {most} of its kind")))

@@ -8,7 +8,6 @@
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use basalt_model::machine::SHARE_TAG;
 use virtio_queue::QueueT;
@@ -16,7 +15,7 @@ use virtio_queue::QueueT;
 use super::interrupt::Interrupts;
 use super::vhost_user::BackEnd;
 use super::worker::{Backend, BrokenQueue, Live};
-use super::{Description, Kind};
+use super::{Description, Kind, delegated};
 use crate::event::Signal;
 use crate::sandbox::ThreadClass;
 
@@ -77,12 +76,7 @@ impl FileSystem {
         let Some(live) = live else {
             return Ok(());
         };
-        for (queue, taken) in stopped {
-            let ring = live.queues.get_mut(queue).ok_or(BrokenQueue)?;
-            ring.set_next_avail(taken.map_err(|error| self.lost(&error))?);
-            let used = ring.used_idx(&*live.memory, Ordering::Acquire)?.0;
-            ring.set_next_used(used);
-        }
+        delegated::regain(live, stopped, |error| self.lost(&error))?;
         let interrupts = &live.interrupts;
         heard.into_iter().for_each(|queue| interrupts.queue(queue));
         Ok(())

@@ -3,7 +3,7 @@
 //! A device has two halves. [`transport::VirtioPci`] is what the guest's processors touch:
 //! configuration registers, features, status, queue addresses. [`worker`] is a thread that owns
 //! the queues while the driver is on, and a [`worker::Backend`] (block, net, rng, balloon, mem, console,
-//! input, gpu, file system) that does the work. [`Description`] is all the first half knows about the
+//! input, gpu, file system, sockets) that does the work. [`Description`] is all the first half knows about the
 //! second.
 //!
 //! Everything in a queue is hostile: [`chain`] turns descriptors into checked spans of memory.
@@ -28,6 +28,7 @@ pub(crate) mod testing;
 pub mod transport;
 pub mod vhost;
 pub mod vhost_user;
+pub mod vsock;
 mod wake;
 pub mod worker;
 
@@ -58,6 +59,8 @@ pub enum Kind {
     Gpu = 16,
     /// Keyboard or pointer.
     Input = 18,
+    /// Sockets.
+    Vsock = 19,
     /// Memory that comes and goes.
     Memory = 24,
     /// File system.
@@ -77,6 +80,7 @@ impl Kind {
             Self::Gpu => [0x03, 0x80, 0x00],
             Self::Input => [0x09, 0x80, 0x00],
             Self::FileSystem => [0x01, 0x80, 0x00],
+            Self::Vsock => [0x07, 0x80, 0x00],
         }
     }
 }

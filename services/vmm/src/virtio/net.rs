@@ -18,7 +18,7 @@ use super::chain::Chain;
 use super::interrupt::Interrupts;
 use super::vhost::Vhost;
 use super::worker::{Backend, BrokenQueue, Live, Stopped};
-use super::{Description, Kind};
+use super::{Description, Kind, delegated};
 use crate::event::Signal;
 
 const TO_GUEST: usize = 0;
@@ -156,9 +156,7 @@ impl Net {
             return Ok(());
         };
         self.delegated = false;
-        let stopped: Vec<_> = [TO_GUEST, FROM_GUEST]
-            .map(|queue| kernel.stop(queue))
-            .into();
+        let stopped = [TO_GUEST, FROM_GUEST].map(|queue| (queue, kernel.stop(queue)));
         if let Some(interrupts) = self.rung.take() {
             interrupts.take_bells();
         }
@@ -166,12 +164,7 @@ impl Net {
         let Some(live) = live else {
             return Ok(());
         };
-        for (queue, taken) in stopped.into_iter().enumerate() {
-            let ring = live.queues.get_mut(queue).ok_or(BrokenQueue)?;
-            ring.set_next_avail(taken.map_err(|_| BrokenQueue)?);
-            let used = ring.used_idx(&*live.memory, Ordering::Acquire)?.0;
-            ring.set_next_used(used);
-        }
+        delegated::regain(live, stopped, |_| BrokenQueue)?;
         heard
             .into_iter()
             .for_each(|queue| live.interrupts.queue(queue));

@@ -1,5 +1,6 @@
-//! The kernel's own worker for a network card (`/dev/vhost-net`, `linux/vhost.h`): it moves packets between
-//! the guest's queues and a tap, and this process has only to pass its signals on to the driver.
+//! The kernel's own workers (`linux/vhost.h`): for a network card (`/dev/vhost-net`) it moves packets between
+//! the guest's queues and a tap, for the socket device ([`super::vsock`]) between them and the host's sockets.
+//! This process has only to pass its signals on to the driver.
 //!
 //! The kernel takes descriptors' addresses as the guest's and looks them up in a table of its memory. The
 //! rings themselves it takes as addresses of this process: [`Ring`] makes sure that they lie in the
@@ -14,23 +15,23 @@ use vm_memory::{Address, GuestMemoryBackend, GuestMemoryRegion};
 
 use super::delegated::{Calls, Ring};
 use super::worker::Live;
-use super::{F_EVENT_IDX, F_INDIRECT_DESC, F_VERSION_1};
+use super::{F_EVENT_IDX, F_INDIRECT_DESC, F_VERSION_1, vsock};
 use crate::event::Signal;
 use crate::machine::memory::Memory;
 
-/// Queues of a card.
-const QUEUES: usize = 2;
+/// Queues that it works on.
+pub const QUEUES: usize = 2;
 const F_MRG_RXBUF: u64 = 1 << 15;
-/// Features that are the rings' or the headers'; all others are the tap's.
-const RING_FEATURES: u64 = F_VERSION_1 | F_INDIRECT_DESC | F_EVENT_IDX | F_MRG_RXBUF;
+/// Features that are the rings'; beside them a card has the headers', and all others are the tap's.
+const RING_FEATURES: u64 = F_VERSION_1 | F_INDIRECT_DESC | F_EVENT_IDX;
 
-const fn ioc(direction: u64, number: u64, size: u64) -> u64 {
+pub(super) const fn ioc(direction: u64, number: u64, size: u64) -> u64 {
     const VHOST: u64 = 0xaf;
     direction << 30 | size << 16 | VHOST << 8 | number
 }
 
 const READ: u64 = 2;
-const WRITE: u64 = 1;
+pub(super) const WRITE: u64 = 1;
 const GET_FEATURES: u64 = ioc(READ, 0x00, 8);
 const SET_FEATURES: u64 = ioc(WRITE, 0x00, 8);
 const SET_OWNER: u64 = ioc(0, 0x01, 0);
@@ -43,8 +44,8 @@ const SET_VRING_KICK: u64 = ioc(WRITE, 0x20, 8);
 const SET_VRING_CALL: u64 = ioc(WRITE, 0x21, 8);
 const NET_SET_BACKEND: u64 = ioc(WRITE, 0x30, 8);
 
-/// What [`Vhost::new`] asks for.
-pub const MAIN_IOCTLS: &[u64] = &[GET_FEATURES, SET_OWNER];
+/// What making a worker asks for.
+pub const MAIN_IOCTLS: &[u64] = &[GET_FEATURES, SET_OWNER, vsock::SET_GUEST_CID];
 /// What starting and stopping ask for.
 pub const WORKER_IOCTLS: &[u64] = &[
     SET_FEATURES,
@@ -56,6 +57,7 @@ pub const WORKER_IOCTLS: &[u64] = &[
     SET_VRING_KICK,
     SET_VRING_CALL,
     NET_SET_BACKEND,
+    vsock::SET_RUNNING,
 ];
 
 /// `struct vhost_vring_state`, and `struct vhost_vring_file` with a descriptor as its number.
@@ -97,7 +99,7 @@ struct Table {
     regions: [Region; REGIONS],
 }
 
-/// The worker of one card.
+/// A worker.
 pub struct Vhost {
     device: File,
     supported: u64,
@@ -109,13 +111,21 @@ impl Vhost {
     ///
     /// # Errors
     /// When it is another device, or the kernel lacks what every card has.
-    pub fn new(device: File) -> io::Result<Self> {
+    pub fn card(device: File) -> io::Result<Self> {
+        Self::new(device, F_MRG_RXBUF)
+    }
+
+    /// Makes an open device this process's, which must know these features of its kind.
+    ///
+    /// # Errors
+    /// When it does not, or is no such device.
+    pub(super) fn new(device: File, features: u64) -> io::Result<Self> {
         let mut supported = 0u64;
         // SAFETY: the kernel writes eight bytes.
         unsafe { order(&device, GET_FEATURES, &raw mut supported) }?;
-        let least = F_VERSION_1 | F_MRG_RXBUF;
+        let least = F_VERSION_1 | features;
         if supported & least != least {
-            return Err(io::Error::other("it knows no modern cards"));
+            return Err(io::Error::other("it knows no modern devices"));
         }
         // SAFETY: no memory is involved.
         unsafe { order::<u8>(&device, SET_OWNER, std::ptr::null_mut()) }?;
@@ -124,6 +134,16 @@ impl Vhost {
             supported,
             calls: Calls::new(QUEUES)?,
         })
+    }
+
+    /// What else the kernel knows of such a device.
+    pub(super) fn supports(&self, features: u64) -> u64 {
+        self.supported & features
+    }
+
+    /// The device.
+    pub(super) fn device(&self) -> &File {
+        &self.device
     }
 
     /// Every descriptor it has.
@@ -151,7 +171,13 @@ impl Vhost {
     }
 
     fn try_start(&self, live: &Live, tap: &File, kicks: &[Signal]) -> io::Result<()> {
-        let mut features = live.features & RING_FEATURES;
+        self.lend(live, F_MRG_RXBUF, kicks)?;
+        (0..QUEUES).try_for_each(|queue| self.attach(queue, Some(tap)))
+    }
+
+    /// Tells the kernel where the queues are, and that the driver uses these features, if it does.
+    pub(super) fn lend(&self, live: &Live, features: u64, kicks: &[Signal]) -> io::Result<()> {
+        let mut features = live.features & (RING_FEATURES | features);
         if features & !self.supported != 0 {
             return Err(io::Error::other("the driver uses what the kernel lacks"));
         }
@@ -162,13 +188,18 @@ impl Vhost {
             let kick = kicks.get(queue).ok_or(io::ErrorKind::InvalidInput)?;
             self.set_ring(queue, ring, &live.memory, kick)?;
         }
-        (0..QUEUES).try_for_each(|queue| self.attach(queue, Some(tap)))
+        Ok(())
     }
 
     /// Takes a queue back; gives the number of buffers taken from it. When this returns, the kernel
     /// touches it no more.
     pub fn stop(&self, queue: usize) -> io::Result<u16> {
         self.attach(queue, None)?;
+        self.taken(queue)
+    }
+
+    /// The number of buffers taken from a queue that the kernel does not work on.
+    pub(super) fn taken(&self, queue: usize) -> io::Result<u16> {
         let state = self.numbered(GET_VRING_BASE, queue, 0)?;
         u16::try_from(state).map_err(io::Error::other)
     }
@@ -243,7 +274,7 @@ impl Vhost {
 
 /// # Safety
 /// `argument` must be what the order takes, and lead to nothing that may not be touched.
-unsafe fn order<T>(device: &File, code: u64, argument: *mut T) -> io::Result<()> {
+pub(super) unsafe fn order<T>(device: &File, code: u64, argument: *mut T) -> io::Result<()> {
     // SAFETY: the caller's promise.
     match unsafe { libc::ioctl(device.as_raw_fd(), code, argument) } {
         0 => Ok(()),
@@ -257,7 +288,7 @@ mod tests {
 
     #[test]
     fn only_the_device_is_taken() {
-        assert!(Vhost::new(File::open("/dev/null").unwrap()).is_err());
+        assert!(Vhost::card(File::open("/dev/null").unwrap()).is_err());
     }
 
     #[test]

@@ -187,6 +187,7 @@ impl Setup {
             rng_limit: None,
             passthrough: None,
             tpm: None,
+            vsock: None,
             watchdog: None,
             display: Some(Display {
                 socket: Slot(6),
