@@ -212,8 +212,10 @@ impl Board {
 
     /// A network card.
     pub(super) fn add_nic(&mut self, nic: &NicResource) -> Result<Arc<VirtioPci>, Error> {
-        let device = Net::new(nic.tap.clone(), nic.counters.clone());
-        let device = device.by_kernel(nic.vhost.clone());
+        let mut device = Net::new(nic.tap.clone(), nic.counters.clone());
+        if let Some(kernel) = &nic.vhost {
+            device = device.by_kernel(&nic.id, kernel.clone());
+        }
         let description = net::description(nic.mac);
         self.add(nic.slot, &nic.id, description, Box::new(device))
     }

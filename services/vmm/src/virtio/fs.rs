@@ -12,10 +12,9 @@ use std::sync::Arc;
 use basalt_model::machine::SHARE_TAG;
 use virtio_queue::QueueT;
 
-use super::interrupt::Interrupts;
-use super::vhost_user::BackEnd;
+use super::delegated::{Delegate, Lease};
 use super::worker::{Backend, BrokenQueue, Live};
-use super::{Description, Kind, delegated};
+use super::{Description, Kind};
 use crate::event::Signal;
 use crate::sandbox::ThreadClass;
 
@@ -41,51 +40,12 @@ pub fn description(tag: &str) -> Description {
 }
 
 /// The device.
-pub struct FileSystem {
-    id: String,
-    server: Arc<BackEnd>,
-    kicks: Arc<[Signal]>,
-    /// Queues that the server has, or may have.
-    lent: Vec<usize>,
-    /// Where its bells hang.
-    rung: Option<Arc<Interrupts>>,
-}
+pub struct FileSystem(Lease);
 
 impl FileSystem {
-    /// A device whose directory `server` serves. `id` is shown in logs.
-    pub fn new(id: &str, server: Arc<BackEnd>) -> Self {
-        Self {
-            id: id.to_owned(),
-            server,
-            kicks: Arc::new([]),
-            lent: Vec::new(),
-            rung: None,
-        }
-    }
-
-    fn take_back(&mut self, live: Option<&mut Live>) -> Result<(), BrokenQueue> {
-        let lent = std::mem::take(&mut self.lent);
-        let stopped: Vec<_> = lent
-            .into_iter()
-            .map(|queue| (queue, self.server.stop(queue)))
-            .collect();
-        if let Some(interrupts) = self.rung.take() {
-            interrupts.take_bells();
-        }
-        let heard: Vec<usize> = self.server.calls().heard().collect();
-        let Some(live) = live else {
-            return Ok(());
-        };
-        delegated::regain(live, stopped, |error| self.lost(&error))?;
-        let interrupts = &live.interrupts;
-        heard.into_iter().for_each(|queue| interrupts.queue(queue));
-        Ok(())
-    }
-
-    /// Nobody serves the directory any more.
-    fn lost(&self, error: &dyn std::fmt::Display) -> BrokenQueue {
-        tracing::error!(%error, share = %self.id, "the directory is not served any more");
-        BrokenQueue
+    /// A device whose directory `server` serves. `id` is its name in logs.
+    pub fn new(id: &str, server: Arc<dyn Delegate>) -> Self {
+        Self(Lease::new(id, server))
     }
 }
 
@@ -99,71 +59,44 @@ impl Backend for FileSystem {
     }
 
     fn connect(&mut self, kicks: &Arc<[Signal]>) {
-        self.kicks = kicks.clone();
+        self.0.connect(kicks);
     }
 
     fn run(&mut self, live: &mut Live) {
-        if !self.lent.is_empty() {
-            return;
-        }
-        let queues = live.queues.iter().enumerate();
+        // Drivers leave out the queue for urgent requests.
+        let queues = live.queues.iter().enumerate().take(QUEUES);
         let ready = queues.filter(|(_, queue)| queue.ready());
-        let ready: Vec<usize> = ready.map(|(index, _)| index).take(QUEUES).collect();
-        match self.server.start(live, &self.kicks) {
-            Ok(()) => {
-                live.interrupts.hang_bells(self.server.calls().bells());
-                self.rung = Some(live.interrupts.clone());
-                self.lent = ready;
-            }
-            Err(error) => {
-                // The guest's first request finds the device broken: see `kicked`.
-                self.lost(&error);
-                for queue in ready {
-                    // It may never have had it.
-                    let _ = self.server.stop(queue);
-                }
-            }
+        let ready: Vec<usize> = ready.map(|(index, _)| index).collect();
+        if let Err(error) = self.0.give(live, ready) {
+            // The guest's first request finds the device broken: see `kicked`.
+            self.0.lost(&error);
         }
     }
 
     fn is_notified_elsewhere(&self) -> bool {
-        !self.lent.is_empty()
+        self.0.is_lent()
     }
 
     fn quiesce(&mut self, live: &mut Live) -> Result<bool, BrokenQueue> {
-        self.take_back(Some(live))?;
+        self.0.take_back(Some(live))?;
         Ok(true)
     }
 
     fn deactivated(&mut self) {
         // Without queues there is nothing to be wrong with.
-        let _ = self.take_back(None);
+        let _ = self.0.take_back(None);
     }
 
     fn kicked(&mut self, live: &mut Live, queue: usize) -> Result<(), BrokenQueue> {
-        // Nobody is there to serve what the driver put into a queue.
-        let wanted = live.queues.get(queue).is_some_and(QueueT::ready);
-        match wanted && self.lent.is_empty() {
-            true => Err(BrokenQueue),
-            false => Ok(()),
-        }
+        self.0.kicked(live, queue)
     }
 
     fn source(&self) -> Option<BorrowedFd<'_>> {
-        self.is_notified_elsewhere()
-            .then(|| self.server.calls().source())
+        self.0.source()
     }
 
     fn ready(&mut self, live: &mut Live) -> Result<(), BrokenQueue> {
-        let interrupts = &live.interrupts;
-        self.server
-            .calls()
-            .heard()
-            .for_each(|queue| interrupts.queue(queue));
-        match self.server.is_gone() {
-            true => Err(self.lost(&"its program ended")),
-            false => Ok(()),
-        }
+        self.0.ready(live)
     }
 }
 

@@ -5,6 +5,7 @@ use crate::machine::backing::Backing;
 use crate::machine::layout::MIB;
 use crate::machine::memory::{self, Memory};
 use crate::virtio::testing::{Driver, Part};
+use crate::virtio::vhost_user::BackEnd;
 use crate::virtio::{F_EVENT_IDX, F_INDIRECT_DESC, F_VERSION_1};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use std::fs::File;
@@ -156,6 +157,8 @@ fn connect(features: u64, protocol: u64) -> (io::Result<BackEnd>, Heard) {
 
 struct Bench {
     device: FileSystem,
+    server: Arc<BackEnd>,
+    kicks: Arc<[Signal]>,
     driver: Driver,
     file: File,
     heard: Heard,
@@ -172,19 +175,22 @@ fn shared_memory() -> (Arc<Memory>, File) {
 /// A device that has agreed with its back-end, and whose driver has set up its queues.
 fn bench() -> Bench {
     let (server, heard) = connect(ALL, REPLY_ACK);
-    let mut device = FileSystem::new("virtiofs0", Arc::new(server.unwrap()));
+    let server = Arc::new(server.unwrap());
+    let mut device = FileSystem::new("virtiofs0", server.clone());
     heard.next(SET_OWNER);
     heard.next(GET_FEATURES);
     heard.next(GET_PROTOCOL_FEATURES);
     let chosen = heard.next(SET_PROTOCOL_FEATURES);
     assert_eq!(chosen.word(0), REPLY_ACK);
-    let kicks: Vec<Signal> = (0..QUEUES).map(|_| Signal::new().unwrap()).collect();
-    device.connect(&kicks.into());
+    let kicks: Arc<[Signal]> = (0..QUEUES).map(|_| Signal::new().unwrap()).collect();
+    device.connect(&kicks);
     let (memory, file) = shared_memory();
     let mut driver = Driver::on(memory, QUEUES);
     driver.live.features = F_VERSION_1 | F_EVENT_IDX;
     Bench {
         device,
+        server,
+        kicks,
         driver,
         file,
         heard,
@@ -246,7 +252,7 @@ fn the_back_end_is_given_memory_and_queues_and_gives_them_back() {
     let mut seen = [0; 7];
     theirs.read_exact_at(&mut seen, 0x10_0000).unwrap();
     assert_eq!(&seen, b"request");
-    bench.device.kicks[REQUESTS].raise();
+    bench.kicks[REQUESTS].raise();
     let mut count = [0; 8];
     kick.read_exact(&mut count).unwrap();
     theirs.write_all_at(&1u16.to_le_bytes(), 0x1_6002).unwrap();
@@ -299,7 +305,7 @@ fn the_device_breaks_when_its_back_end_ends() {
     let live = &mut bench.driver.live;
     bench.device.run(live);
     assert!(!bench.device.is_notified_elsewhere());
-    assert!(bench.device.server.is_gone());
+    assert!(bench.server.is_gone());
     assert!(bench.device.kicked(live, REQUESTS).is_err());
     // One without a driver has nothing to break.
     live.queues[REQUESTS].set_ready(false);

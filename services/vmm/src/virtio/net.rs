@@ -15,10 +15,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use virtio_queue::QueueT;
 
 use super::chain::Chain;
-use super::interrupt::Interrupts;
-use super::vhost::Vhost;
+use super::delegated::{Delegate, Lease};
 use super::worker::{Backend, BrokenQueue, Live, Stopped};
-use super::{Description, Kind, delegated};
+use super::{Description, Kind};
 use crate::event::Signal;
 
 const TO_GUEST: usize = 0;
@@ -106,15 +105,8 @@ pub struct Net {
     buffer: Vec<u8>,
     /// Length of a packet in `buffer` that found no room in the guest.
     waiting: Option<usize>,
-    /// The kernel's worker, if it can be used.
-    kernel: Option<Arc<Vhost>>,
-    /// It has the queues.
-    delegated: bool,
-    /// Writes to memory are noted.
-    noted: bool,
-    kicks: Arc<[Signal]>,
-    /// Where the kernel's bells hang.
-    rung: Option<Arc<Interrupts>>,
+    /// How the kernel gets the queues, if it can move the packets.
+    kernel: Option<Lease>,
 }
 
 /// What became of a packet for the guest.
@@ -133,42 +125,26 @@ impl Net {
             buffer: vec![0; MOST],
             waiting: None,
             kernel: None,
-            delegated: false,
-            noted: false,
-            kicks: Arc::new([]),
-            rung: None,
         }
     }
 
-    /// The same card, whose packets the kernel moves, if it can.
-    pub fn by_kernel(self, kernel: Option<Arc<Vhost>>) -> Self {
-        Self { kernel, ..self }
+    /// The same card, whose packets the kernel moves, or whoever stands for it. `id` is the card's name
+    /// in logs.
+    pub fn by_kernel(self, id: &str, kernel: Arc<dyn Delegate>) -> Self {
+        Self {
+            kernel: Some(Lease::new(id, kernel)),
+            ..self
+        }
     }
 
-    /// The kernel's worker while it has the queues.
-    fn delegate(&self) -> Option<&Arc<Vhost>> {
-        self.kernel.as_ref().filter(|_| self.delegated)
+    /// How the kernel has the queues, while it has them.
+    fn lease(&self) -> Option<&Lease> {
+        self.kernel.as_ref().filter(|kernel| kernel.is_lent())
     }
 
-    /// Takes the queues back from the kernel.
     fn take_back(&mut self, live: Option<&mut Live>) -> Result<(), BrokenQueue> {
-        let Some(kernel) = self.delegate().cloned() else {
-            return Ok(());
-        };
-        self.delegated = false;
-        let stopped = [TO_GUEST, FROM_GUEST].map(|queue| (queue, kernel.stop(queue)));
-        if let Some(interrupts) = self.rung.take() {
-            interrupts.take_bells();
-        }
-        let heard: Vec<usize> = kernel.calls().heard().collect();
-        let Some(live) = live else {
-            return Ok(());
-        };
-        delegated::regain(live, stopped, |_| BrokenQueue)?;
-        heard
-            .into_iter()
-            .for_each(|queue| live.interrupts.queue(queue));
-        Ok(())
+        let kernel = self.kernel.as_mut();
+        kernel.map_or(Ok(()), |kernel| kernel.take_back(live))
     }
 
     fn receive(&mut self, live: &mut Live) -> Result<(), BrokenQueue> {
@@ -273,24 +249,20 @@ impl Backend for Net {
     }
 
     fn connect(&mut self, kicks: &Arc<[Signal]>) {
-        self.kicks = kicks.clone();
+        if let Some(kernel) = &mut self.kernel {
+            kernel.connect(kicks);
+        }
     }
 
     fn run(&mut self, live: &mut Live) {
+        // Firmware's driver may do with less than the kernel.
         let ready = live.queues.iter().all(|queue| queue.ready());
-        let Some(kernel) = self.kernel.as_ref().filter(|_| ready) else {
+        let Some(kernel) = self.kernel.as_mut().filter(|_| ready) else {
             return;
         };
-        if self.noted || self.delegated {
-            return;
-        }
-        match kernel.start(live, &self.tap, &self.kicks) {
-            Ok(()) => {
-                live.interrupts.hang_bells(kernel.calls().bells());
-                self.rung = Some(live.interrupts.clone());
-                self.delegated = true;
-                self.waiting = None;
-            }
+        match kernel.give(live, vec![TO_GUEST, FROM_GUEST]) {
+            Ok(()) if kernel.is_lent() => self.waiting = None,
+            Ok(()) => {}
             Err(error) => {
                 tracing::warn!(%error, "the kernel does not move a card's packets: the monitor does");
                 self.kernel = None;
@@ -299,19 +271,17 @@ impl Backend for Net {
     }
 
     fn is_notified_elsewhere(&self) -> bool {
-        self.delegated
+        self.lease().is_some()
     }
 
-    fn note_writes(&mut self, on: bool, live: Option<&mut Live>) -> Result<(), BrokenQueue> {
-        self.noted = on;
-        match (on, live) {
-            (true, live) => self.take_back(live),
-            (false, Some(live)) => {
-                self.run(live);
-                Ok(())
-            }
-            (false, None) => Ok(()),
+    fn note_writes(&mut self, on: bool, mut live: Option<&mut Live>) -> Result<(), BrokenQueue> {
+        if let Some(kernel) = &mut self.kernel {
+            kernel.note_writes(on, live.as_deref_mut())?;
         }
+        if let Some(live) = live {
+            self.run(live);
+        }
+        Ok(())
     }
 
     fn quiesce(&mut self, live: &mut Live) -> Result<bool, BrokenQueue> {
@@ -325,33 +295,26 @@ impl Backend for Net {
     }
 
     fn kicked(&mut self, live: &mut Live, queue: usize) -> Result<(), BrokenQueue> {
-        if self.delegated {
-            return Ok(());
-        }
-        if queue == FROM_GUEST {
-            self.send(live)
-        } else {
-            self.receive(live)
+        match queue {
+            _ if self.is_notified_elsewhere() => Ok(()),
+            FROM_GUEST => self.send(live),
+            _ => self.receive(live),
         }
     }
 
     fn source(&self) -> Option<BorrowedFd<'_>> {
-        if let Some(kernel) = self.delegate() {
-            return Some(kernel.calls().source());
+        if let Some(lease) = self.lease() {
+            return lease.source();
         }
         // While a packet waits for room there is no use in watching for more.
         self.waiting.is_none().then(|| self.tap.as_fd())
     }
 
     fn ready(&mut self, live: &mut Live) -> Result<(), BrokenQueue> {
-        if let Some(kernel) = self.delegate() {
-            kernel
-                .calls()
-                .heard()
-                .for_each(|queue| live.interrupts.queue(queue));
-            return Ok(());
+        match self.lease() {
+            Some(lease) => lease.ready(live),
+            None => self.receive(live),
         }
-        self.receive(live)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Packets both ways, with a pair of datagram sockets in place of the tap.
 
 use super::*;
-use crate::virtio::testing::{Driver, Part};
+use crate::virtio::testing::{Clerk, Driver, Part};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
 
@@ -103,4 +103,36 @@ fn noise_is_survived() {
 #[test]
 fn only_a_tap_is_a_tap() {
     assert!(prepare_tap(&File::open("/dev/null").unwrap()).is_err());
+}
+
+#[test]
+fn the_kernel_moves_packets_while_it_has_the_queues() {
+    let kernel = Arc::new(Clerk::new(2));
+    let (net, wire) = card();
+    let mut net = net.by_kernel("net0", kernel.clone());
+    let mut driver = Driver::new(2);
+    driver.live.queues[TO_GUEST].set_ready(false);
+    net.run(&mut driver.live);
+    assert!(kernel.has().is_empty(), "a driver that only sends");
+    driver.live.queues[TO_GUEST].set_ready(true);
+    net.run(&mut driver.live);
+    assert_eq!(kernel.has(), [TO_GUEST, FROM_GUEST]);
+
+    driver.submit_to(FROM_GUEST, &[Part::Out(vec![0; HEADER + 5])]);
+    net.kicked(&mut driver.live, FROM_GUEST).unwrap();
+    assert!(wire.recv(&mut [0; 64]).is_err(), "it is the kernel's");
+    net.note_writes(true, Some(&mut driver.live)).unwrap();
+    assert!(kernel.has().is_empty());
+    net.kicked(&mut driver.live, FROM_GUEST).unwrap();
+    assert_eq!(wire.recv(&mut [0; 64]).unwrap(), HEADER + 5);
+    net.note_writes(false, Some(&mut driver.live)).unwrap();
+    assert_eq!(kernel.has(), [TO_GUEST, FROM_GUEST]);
+
+    // One that cannot go on is done without.
+    net.quiesce(&mut driver.live).unwrap();
+    kernel.end();
+    net.run(&mut driver.live);
+    driver.submit_to(FROM_GUEST, &[Part::Out(vec![0; HEADER + 5])]);
+    net.kicked(&mut driver.live, FROM_GUEST).unwrap();
+    assert_eq!(wire.recv(&mut [0; 64]).unwrap(), HEADER + 5);
 }

@@ -1,13 +1,16 @@
 //! A driver for tests: lays queues out in memory and submits requests.
 
-use std::sync::Arc;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use virtio_queue::{Queue, QueueT};
 use vm_memory::{Bytes, GuestAddress};
 
 use super::chain::Spans;
+use super::delegated::{Calls, Delegate};
 use super::interrupt::Interrupts;
 use super::worker::Live;
+use crate::event::Signal;
 use crate::machine::interrupts::testing::Recorder;
 use crate::machine::interrupts::{LineHolder, SharedLine};
 use crate::machine::layout::MIB;
@@ -205,5 +208,86 @@ impl Driver {
         memory
             .write_obj(index, GuestAddress(AVAILABLE + 2))
             .unwrap();
+    }
+}
+
+/// Stands for the kernel, or for another process that works on a device's queues.
+pub struct Clerk {
+    calls: Calls,
+    books: Mutex<Books>,
+}
+
+#[derive(Default)]
+struct Books {
+    has: Vec<usize>,
+    /// Buffers taken, by queue.
+    taken: Vec<u16>,
+    ended: bool,
+}
+
+impl Clerk {
+    /// One for a device with so many queues, who has none of them.
+    pub fn new(queues: usize) -> Self {
+        let books = Books {
+            taken: vec![0; queues],
+            ..Books::default()
+        };
+        Self {
+            calls: Calls::new(queues).unwrap(),
+            books: Mutex::new(books),
+        }
+    }
+
+    fn books(&self) -> std::sync::MutexGuard<'_, Books> {
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The queues that it has.
+    pub fn has(&self) -> Vec<usize> {
+        self.books().has.clone()
+    }
+
+    /// It ends, with what it has.
+    pub fn end(&self) {
+        self.books().ended = true;
+    }
+
+    /// Uses the next buffer of a queue, and rings.
+    pub fn serve(&self, live: &mut Live, queue: usize) {
+        let chain = live.pop(queue).unwrap().unwrap();
+        live.push(queue, chain.head, 0).unwrap();
+        self.books().taken[queue] = live.queues[queue].next_avail();
+        self.calls.bells()[queue].raise();
+    }
+}
+
+impl Delegate for Clerk {
+    fn start(&self, live: &Live, queues: &[usize], _kicks: &[Signal]) -> io::Result<()> {
+        let mut books = self.books();
+        if books.ended {
+            return Err(io::Error::other("it has ended"));
+        }
+        books.has = queues.to_vec();
+        for queue in queues {
+            books.taken[*queue] = live.queues[*queue].next_avail();
+        }
+        Ok(())
+    }
+
+    fn stop(&self, queues: &[usize]) -> io::Result<Vec<u16>> {
+        let mut books = self.books();
+        assert_eq!(std::mem::take(&mut books.has), queues);
+        match books.ended {
+            true => Err(io::Error::other("it has ended")),
+            false => Ok(queues.iter().map(|queue| books.taken[*queue]).collect()),
+        }
+    }
+
+    fn calls(&self) -> &Calls {
+        &self.calls
+    }
+
+    fn is_gone(&self) -> bool {
+        self.books().ended
     }
 }

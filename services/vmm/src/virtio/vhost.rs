@@ -9,11 +9,12 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::sync::Arc;
 
 use virtio_queue::{Queue, QueueT};
 use vm_memory::{Address, GuestMemoryBackend, GuestMemoryRegion};
 
-use super::delegated::{Calls, Ring};
+use super::delegated::{Calls, Delegate, Ring};
 use super::worker::Live;
 use super::{F_EVENT_IDX, F_INDIRECT_DESC, F_VERSION_1, vsock};
 use crate::event::Signal;
@@ -99,27 +100,19 @@ struct Table {
     regions: [Region; REGIONS],
 }
 
-/// A worker.
-pub struct Vhost {
+/// An open device of the kernel's, for one of the guest.
+pub(super) struct Vhost {
     device: File,
     supported: u64,
     calls: Calls,
 }
 
 impl Vhost {
-    /// Makes the open `/dev/vhost-net` this process's.
-    ///
-    /// # Errors
-    /// When it is another device, or the kernel lacks what every card has.
-    pub fn card(device: File) -> io::Result<Self> {
-        Self::new(device, F_MRG_RXBUF)
-    }
-
     /// Makes an open device this process's, which must know these features of its kind.
     ///
     /// # Errors
     /// When it does not, or is no such device.
-    pub(super) fn new(device: File, features: u64) -> io::Result<Self> {
+    pub fn new(device: File, features: u64) -> io::Result<Self> {
         let mut supported = 0u64;
         // SAFETY: the kernel writes eight bytes.
         unsafe { order(&device, GET_FEATURES, &raw mut supported) }?;
@@ -137,12 +130,12 @@ impl Vhost {
     }
 
     /// What else the kernel knows of such a device.
-    pub(super) fn supports(&self, features: u64) -> u64 {
+    pub fn supports(&self, features: u64) -> u64 {
         self.supported & features
     }
 
     /// The device.
-    pub(super) fn device(&self) -> &File {
+    pub fn device(&self) -> &File {
         &self.device
     }
 
@@ -158,25 +151,14 @@ impl Vhost {
         &self.calls
     }
 
-    /// Lets the kernel work on the queues, where they stand. When it fails, it does not.
-    pub fn start(&self, live: &Live, tap: &File, kicks: &[Signal]) -> io::Result<()> {
-        let started = self.try_start(live, tap, kicks);
-        if started.is_err() {
-            for queue in 0..QUEUES {
-                // It may never have had a tap.
-                let _ = self.attach(queue, None);
-            }
-        }
-        started
-    }
-
-    fn try_start(&self, live: &Live, tap: &File, kicks: &[Signal]) -> io::Result<()> {
-        self.lend(live, F_MRG_RXBUF, kicks)?;
-        (0..QUEUES).try_for_each(|queue| self.attach(queue, Some(tap)))
-    }
-
-    /// Tells the kernel where the queues are, and that the driver uses these features, if it does.
-    pub(super) fn lend(&self, live: &Live, features: u64, kicks: &[Signal]) -> io::Result<()> {
+    /// Tells the kernel where `queues` are, and that the driver uses these features, if it does.
+    pub fn lend(
+        &self,
+        live: &Live,
+        features: u64,
+        queues: &[usize],
+        kicks: &[Signal],
+    ) -> io::Result<()> {
         let mut features = live.features & (RING_FEATURES | features);
         if features & !self.supported != 0 {
             return Err(io::Error::other("the driver uses what the kernel lacks"));
@@ -184,22 +166,17 @@ impl Vhost {
         // SAFETY: the kernel reads eight bytes.
         unsafe { order(&self.device, SET_FEATURES, &raw mut features) }?;
         self.set_memory(&live.memory)?;
-        for (queue, ring) in live.queues.iter().enumerate().take(QUEUES) {
-            let kick = kicks.get(queue).ok_or(io::ErrorKind::InvalidInput)?;
-            self.set_ring(queue, ring, &live.memory, kick)?;
+        for queue in queues {
+            let ring = live.queues.get(*queue);
+            let ring = ring.ok_or(io::ErrorKind::InvalidInput)?;
+            let kick = kicks.get(*queue).ok_or(io::ErrorKind::InvalidInput)?;
+            self.set_ring(*queue, ring, &live.memory, kick)?;
         }
         Ok(())
     }
 
-    /// Takes a queue back; gives the number of buffers taken from it. When this returns, the kernel
-    /// touches it no more.
-    pub fn stop(&self, queue: usize) -> io::Result<u16> {
-        self.attach(queue, None)?;
-        self.taken(queue)
-    }
-
     /// The number of buffers taken from a queue that the kernel does not work on.
-    pub(super) fn taken(&self, queue: usize) -> io::Result<u16> {
+    pub fn taken(&self, queue: usize) -> io::Result<u16> {
         let state = self.numbered(GET_VRING_BASE, queue, 0)?;
         u16::try_from(state).map_err(io::Error::other)
     }
@@ -254,12 +231,6 @@ impl Vhost {
         Ok(())
     }
 
-    fn attach(&self, queue: usize, tap: Option<&File>) -> io::Result<()> {
-        const NONE: RawFd = -1;
-        let fd = tap.map_or(NONE, AsRawFd::as_raw_fd);
-        self.numbered(NET_SET_BACKEND, queue, fd).map(drop)
-    }
-
     /// An order about a queue with a number or a descriptor; gives what the kernel made of the number.
     fn numbered(&self, code: u64, queue: usize, number: i32) -> io::Result<i32> {
         let mut argument = Numbered {
@@ -269,6 +240,68 @@ impl Vhost {
         // SAFETY: the kernel reads the structure, and may write its number.
         unsafe { order(&self.device, code, &raw mut argument) }?;
         Ok(argument.number)
+    }
+}
+
+/// The kernel's worker for a network card.
+pub struct Card {
+    vhost: Vhost,
+    tap: Arc<File>,
+}
+
+impl Card {
+    /// Makes the open `/dev/vhost-net` this process's, for packets from and to `tap`.
+    ///
+    /// # Errors
+    /// When it is another device, or the kernel lacks what every card has.
+    pub fn new(device: File, tap: Arc<File>) -> io::Result<Self> {
+        let vhost = Vhost::new(device, F_MRG_RXBUF)?;
+        Ok(Self { vhost, tap })
+    }
+
+    /// Every descriptor it has.
+    pub fn descriptors(&self) -> Vec<RawFd> {
+        self.vhost.descriptors()
+    }
+
+    fn try_start(&self, live: &Live, queues: &[usize], kicks: &[Signal]) -> io::Result<()> {
+        self.vhost.lend(live, F_MRG_RXBUF, queues, kicks)?;
+        let mut queues = queues.iter();
+        queues.try_for_each(|queue| self.attach(*queue, Some(&self.tap)))
+    }
+
+    fn attach(&self, queue: usize, tap: Option<&File>) -> io::Result<()> {
+        const NONE: RawFd = -1;
+        let fd = tap.map_or(NONE, AsRawFd::as_raw_fd);
+        let attached = self.vhost.numbered(NET_SET_BACKEND, queue, fd);
+        attached.map(drop)
+    }
+}
+
+impl Delegate for Card {
+    fn start(&self, live: &Live, queues: &[usize], kicks: &[Signal]) -> io::Result<()> {
+        let started = self.try_start(live, queues, kicks);
+        if started.is_err() {
+            for queue in queues {
+                // It may never have had a tap.
+                let _ = self.attach(*queue, None);
+            }
+        }
+        started
+    }
+
+    fn stop(&self, queues: &[usize]) -> io::Result<Vec<u16>> {
+        let stop = |queue: &usize| {
+            self.attach(*queue, None)?;
+            self.vhost.taken(*queue)
+        };
+        // Each, whatever becomes of those before it.
+        let stopped: Vec<_> = queues.iter().map(stop).collect();
+        stopped.into_iter().collect()
+    }
+
+    fn calls(&self) -> &Calls {
+        self.vhost.calls()
     }
 }
 
@@ -288,7 +321,8 @@ mod tests {
 
     #[test]
     fn only_the_device_is_taken() {
-        assert!(Vhost::card(File::open("/dev/null").unwrap()).is_err());
+        let nothing = || File::open("/dev/null").unwrap();
+        assert!(Card::new(nothing(), Arc::new(nothing())).is_err());
     }
 
     #[test]

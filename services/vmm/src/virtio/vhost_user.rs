@@ -25,7 +25,7 @@ use vhost::{VhostBackend, VhostUserMemoryRegionInfo, VringConfigData};
 use virtio_queue::{Queue, QueueT};
 use vm_memory::GuestMemoryBackend;
 
-use super::delegated::{Calls, Ring};
+use super::delegated::{Calls, Delegate, Ring};
 use super::worker::Live;
 use super::{F_EVENT_IDX, F_INDIRECT_DESC, F_VERSION_1};
 use crate::event::Signal;
@@ -40,7 +40,6 @@ pub struct BackEnd {
     frontend: Frontend,
     /// The same connection: whether it lasts.
     line: UnixStream,
-    queues: usize,
     calls: Calls,
 }
 
@@ -78,7 +77,6 @@ impl BackEnd {
         Ok(Self {
             frontend,
             line,
-            queues,
             calls,
         })
     }
@@ -90,37 +88,17 @@ impl BackEnd {
         all
     }
 
-    /// How it says that a queue has used buffers.
-    pub fn calls(&self) -> &Calls {
-        &self.calls
-    }
-
-    /// Whether the process has hung up.
-    pub fn is_gone(&self) -> bool {
-        let mut fds = [PollFd::new(&self.line, PollFlags::empty())];
-        let now = rustix::event::Timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
-        let end = PollFlags::HUP | PollFlags::ERR;
-        poll(&mut fds, Some(&now)).is_ok() && fds[0].revents().intersects(end)
-    }
-
-    /// Lets the process work on the queues that are ready, where they stand. When it fails, some may
-    /// be: [`Self::stop`] takes them back.
-    ///
-    /// # Errors
-    /// When it refuses or hangs up, or a ring is not in the guest's memory.
-    pub fn start(&self, live: &Live, kicks: &[Signal]) -> io::Result<()> {
+    fn try_start(&self, live: &Live, queues: &[usize], kicks: &[Signal]) -> io::Result<()> {
         let features = live.features & RING_FEATURES | PROTOCOL_FEATURES;
         let set = self.frontend.set_features(features);
         set.map_err(failed("SET_FEATURES"))?;
         let table = self.frontend.set_mem_table(&table(&live.memory)?);
         table.map_err(failed("SET_MEM_TABLE"))?;
-        let ready = live.queues.iter().enumerate().take(self.queues);
-        for (index, queue) in ready.filter(|(_, queue)| queue.ready()) {
-            let kick = kicks.get(index).ok_or(io::ErrorKind::InvalidInput)?;
-            self.start_queue(index, queue, &live.memory, kick)?;
+        for index in queues {
+            let queue = live.queues.get(*index);
+            let queue = queue.ok_or(io::ErrorKind::InvalidInput)?;
+            let kick = kicks.get(*index).ok_or(io::ErrorKind::InvalidInput)?;
+            self.start_queue(*index, queue, &live.memory, kick)?;
         }
         Ok(())
     }
@@ -161,17 +139,44 @@ impl BackEnd {
         set.map_err(failed("SET_VRING_ENABLE"))
     }
 
-    /// Takes a queue back; gives the number of buffers taken from it. When this returns without an
-    /// error, the process touches it no more.
-    ///
-    /// # Errors
-    /// When the process has hung up.
-    pub fn stop(&self, queue: usize) -> io::Result<u16> {
+    fn stop_queue(&self, queue: usize) -> io::Result<u16> {
         let disabled = self.frontend.clone().set_vring_enable(queue, false);
         disabled.map_err(failed("SET_VRING_ENABLE"))?;
         let base = self.frontend.get_vring_base(queue);
         let base = base.map_err(failed("GET_VRING_BASE"))?;
         u16::try_from(base).map_err(io::Error::other)
+    }
+}
+
+impl Delegate for BackEnd {
+    fn start(&self, live: &Live, queues: &[usize], kicks: &[Signal]) -> io::Result<()> {
+        let started = self.try_start(live, queues, kicks);
+        if started.is_err() {
+            // It may have some.
+            let _ = self.stop(queues);
+        }
+        started
+    }
+
+    fn stop(&self, queues: &[usize]) -> io::Result<Vec<u16>> {
+        // Each, whatever becomes of those before it.
+        let queues = queues.iter().map(|queue| self.stop_queue(*queue));
+        let stopped: Vec<_> = queues.collect();
+        stopped.into_iter().collect()
+    }
+
+    fn calls(&self) -> &Calls {
+        &self.calls
+    }
+
+    fn is_gone(&self) -> bool {
+        let mut fds = [PollFd::new(&self.line, PollFlags::empty())];
+        let now = rustix::event::Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        let end = PollFlags::HUP | PollFlags::ERR;
+        poll(&mut fds, Some(&now)).is_ok() && fds[0].revents().intersects(end)
     }
 }
 

@@ -13,10 +13,10 @@ use std::io;
 use std::os::fd::{BorrowedFd, RawFd};
 use std::sync::Arc;
 
-use super::interrupt::Interrupts;
+use super::delegated::{Calls, Delegate, Lease};
 use super::vhost::{self, Vhost};
 use super::worker::{Backend, BrokenQueue, Live};
-use super::{Description, Kind, delegated};
+use super::{Description, Kind};
 use crate::event::Signal;
 
 /// By which the kernel is told the guest's context id.
@@ -67,16 +67,6 @@ impl Kernel {
         description(self.context, self.vhost.supports(F_SEQPACKET))
     }
 
-    fn start(&self, live: &Live, kicks: &[Signal]) -> io::Result<()> {
-        self.vhost.lend(live, F_SEQPACKET, kicks)?;
-        self.run(true)
-    }
-
-    /// When this returns, the kernel touches the queues no more.
-    fn stop(&self) -> io::Result<()> {
-        self.run(false)
-    }
-
     fn run(&self, on: bool) -> io::Result<()> {
         let mut on = i32::from(on);
         // SAFETY: the kernel reads an int.
@@ -84,7 +74,25 @@ impl Kernel {
     }
 }
 
-fn description(context: u32, features: u64) -> Description {
+impl Delegate for Kernel {
+    fn start(&self, live: &Live, queues: &[usize], kicks: &[Signal]) -> io::Result<()> {
+        self.vhost.lend(live, F_SEQPACKET, queues, kicks)?;
+        self.run(true)
+    }
+
+    fn stop(&self, queues: &[usize]) -> io::Result<Vec<u16>> {
+        self.run(false)?;
+        let taken = queues.iter().map(|queue| self.vhost.taken(*queue));
+        taken.collect()
+    }
+
+    fn calls(&self) -> &Calls {
+        self.vhost.calls()
+    }
+}
+
+/// What the transport needs to know of a device with this context id and these features of its kind.
+pub fn description(context: u32, features: u64) -> Description {
     Description {
         kind: Kind::Vsock,
         features,
@@ -95,55 +103,18 @@ fn description(context: u32, features: u64) -> Description {
 
 /// The device.
 pub struct Vsock {
-    kernel: Arc<Kernel>,
-    kicks: Arc<[Signal]>,
-    /// The kernel has the queues.
-    lent: bool,
-    /// Writes to memory are noted.
-    noted: bool,
-    /// Where the kernel's bells hang.
-    rung: Option<Arc<Interrupts>>,
+    packets: Lease,
     events: Events,
 }
 
 impl Vsock {
-    /// A device whose connections end in `kernel`.
-    pub fn new(kernel: Arc<Kernel>) -> Self {
+    /// A device whose packets the kernel moves, or whoever stands for it.
+    pub fn new(kernel: Arc<dyn Delegate>) -> Self {
         Self {
-            kernel,
-            kicks: Arc::new([]),
-            lent: false,
-            noted: false,
-            rung: None,
+            packets: Lease::new("vsock", kernel),
             events: Events::default(),
         }
     }
-
-    fn take_back(&mut self, live: Option<&mut Live>) -> Result<(), BrokenQueue> {
-        if !std::mem::take(&mut self.lent) {
-            return Ok(());
-        }
-        let stopped = self.kernel.stop();
-        if let Some(interrupts) = self.rung.take() {
-            interrupts.take_bells();
-        }
-        let vhost = &self.kernel.vhost;
-        let heard: Vec<usize> = vhost.calls().heard().collect();
-        let Some(live) = live else {
-            return Ok(());
-        };
-        stopped.map_err(|error| lost(&error))?;
-        let taken = (0..vhost::QUEUES).map(|queue| (queue, vhost.taken(queue)));
-        delegated::regain(live, taken, |error| lost(&error))?;
-        let interrupts = &live.interrupts;
-        heard.into_iter().for_each(|queue| interrupts.queue(queue));
-        Ok(())
-    }
-}
-
-fn lost(error: &io::Error) -> BrokenQueue {
-    tracing::error!(%error, "the kernel does not work on the guest's sockets any more");
-    BrokenQueue
 }
 
 impl Backend for Vsock {
@@ -153,74 +124,52 @@ impl Backend for Vsock {
     }
 
     fn connect(&mut self, kicks: &Arc<[Signal]>) {
-        self.kicks = kicks.clone();
+        self.packets.connect(kicks);
     }
 
     fn run(&mut self, live: &mut Live) {
-        if self.noted || self.lent {
-            return;
-        }
         // A driver that breaks its ring finds out when it offers something: see `kicked`.
         let _ = self.events.tell(live);
-        match self.kernel.start(live, &self.kicks) {
-            Ok(()) => {
-                live.interrupts
-                    .hang_bells(self.kernel.vhost.calls().bells());
-                self.rung = Some(live.interrupts.clone());
-                self.lent = true;
-            }
-            Err(error) => {
-                lost(&error);
-            }
+        if let Err(error) = self.packets.give(live, (0..vhost::QUEUES).collect()) {
+            self.packets.lost(&error);
         }
     }
 
     fn is_notified_elsewhere(&self) -> bool {
-        self.lent
+        self.packets.is_lent()
     }
 
-    fn note_writes(&mut self, on: bool, live: Option<&mut Live>) -> Result<(), BrokenQueue> {
-        self.noted = on;
-        match (on, live) {
-            (true, live) => self.take_back(live),
-            (false, Some(live)) => {
-                self.run(live);
-                Ok(())
-            }
-            (false, None) => Ok(()),
+    fn note_writes(&mut self, on: bool, mut live: Option<&mut Live>) -> Result<(), BrokenQueue> {
+        self.packets.note_writes(on, live.as_deref_mut())?;
+        if let Some(live) = live {
+            self.run(live);
         }
+        Ok(())
     }
 
     fn quiesce(&mut self, live: &mut Live) -> Result<bool, BrokenQueue> {
-        self.take_back(Some(live))?;
+        self.packets.take_back(Some(live))?;
         Ok(true)
     }
 
     fn deactivated(&mut self) {
         // Without queues there is nothing to be wrong with.
-        let _ = self.take_back(None);
+        let _ = self.packets.take_back(None);
     }
 
     fn kicked(&mut self, live: &mut Live, queue: usize) -> Result<(), BrokenQueue> {
-        if queue == EVENTS {
-            return self.events.tell(live);
-        }
-        // Packets wait while writes are noted; otherwise the kernel should have them.
-        match self.noted || self.lent {
-            true => Ok(()),
-            false => Err(BrokenQueue),
+        match queue {
+            EVENTS => self.events.tell(live),
+            _ => self.packets.kicked(live, queue),
         }
     }
 
     fn source(&self) -> Option<BorrowedFd<'_>> {
-        self.lent.then(|| self.kernel.vhost.calls().source())
+        self.packets.source()
     }
 
     fn ready(&mut self, live: &mut Live) -> Result<(), BrokenQueue> {
-        let interrupts = &live.interrupts;
-        let heard = self.kernel.vhost.calls().heard();
-        heard.for_each(|queue| interrupts.queue(queue));
-        Ok(())
+        self.packets.ready(live)
     }
 
     fn save(&self) -> Vec<u8> {
@@ -262,7 +211,7 @@ impl Events {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::virtio::testing::{Driver, Part};
+    use crate::virtio::testing::{Clerk, Driver, Part};
 
     #[test]
     fn orders_are_numbered_as_the_kernel_does() {
@@ -291,5 +240,23 @@ mod tests {
         driver.submit_to(EVENTS, &[Part::In(8)]);
         events.tell(&mut driver.live).unwrap();
         assert_eq!(driver.completed_on(EVENTS), None);
+    }
+
+    #[test]
+    fn the_kernel_has_the_packets_but_while_writes_are_noted() {
+        let kernel = Arc::new(Clerk::new(vhost::QUEUES));
+        let mut device = Vsock::new(kernel.clone());
+        let mut driver = Driver::new(3);
+        let live = &mut driver.live;
+        device.run(live);
+        assert_eq!(kernel.has(), [0, 1]);
+        device.note_writes(true, Some(live)).unwrap();
+        assert!(kernel.has().is_empty());
+        device.kicked(live, 0).unwrap();
+        device.note_writes(false, Some(live)).unwrap();
+        assert_eq!(kernel.has(), [0, 1]);
+        device.quiesce(live).unwrap();
+        assert!(device.kicked(live, 1).is_err(), "nobody takes packets");
+        device.kicked(live, EVENTS).unwrap();
     }
 }

@@ -1,17 +1,19 @@
-//! Queues that somebody else than a device's worker works on: the kernel, or another process.
+//! Queues that somebody else than a device's worker works on: the kernel, or another process. A device
+//! lends them by a [`Lease`].
+
+mod lease;
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use rustix::event::epoll;
 use virtio_queue::{Queue, QueueT};
 use vm_memory::{Address, GuestAddress, GuestMemoryBackend, GuestMemoryRegion};
 
-use super::worker::{BrokenQueue, Live};
 use crate::event::Signal;
 use crate::machine::memory::Memory;
+pub use lease::{Delegate, Lease};
 
 /// The parts of a queue as addresses of this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,24 +106,6 @@ impl Calls {
         let queues = self.bells.iter().enumerate();
         queues.filter_map(|(queue, bell)| bell.clear().then_some(queue))
     }
-}
-
-/// Goes on with queues where whoever had them stopped: the number of buffers taken from each, by queue.
-///
-/// # Errors
-/// When that is not known, or a ring is broken.
-pub fn regain<E>(
-    live: &mut Live,
-    stopped: impl IntoIterator<Item = (usize, Result<u16, E>)>,
-    lost: impl Fn(E) -> BrokenQueue,
-) -> Result<(), BrokenQueue> {
-    for (queue, taken) in stopped {
-        let ring = live.queues.get_mut(queue).ok_or(BrokenQueue)?;
-        ring.set_next_avail(taken.map_err(&lost)?);
-        let used = ring.used_idx(&*live.memory, Ordering::Acquire)?.0;
-        ring.set_next_used(used);
-    }
-    Ok(())
 }
 
 #[cfg(test)]
