@@ -47,6 +47,7 @@ targets! {
     virtio_balloon,
     virtio_block,
     virtio_console,
+    virtio_fs,
     virtio_gpu,
     virtio_input,
     virtio_mem,
@@ -54,4 +55,5 @@ targets! {
     virtio_ports,
     virtio_rng,
     virtio_scsi,
+    virtio_vsock,
 }

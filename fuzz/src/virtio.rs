@@ -57,17 +57,20 @@ pub fn play(
     input: &mut Input<'_>,
     outside: &mut dyn FnMut(&mut Input<'_>),
 ) {
+    let mut noted = false;
     let mut driver = Driver::start(description, memory, input);
+    backend.run(&mut driver.live);
     for _ in 0..STEPS {
         if input.is_empty() {
             break;
         }
-        match driver.step(backend, input, outside) {
+        match driver.step(backend, input, outside, &mut noted) {
             Ok(ControlFlow::Continue(())) => {}
             // The driver resets the device.
             Ok(ControlFlow::Break(())) | Err(BrokenQueue) => {
                 backend.deactivated();
                 driver = Driver::start(description, memory, input);
+                backend.run(&mut driver.live);
             }
         }
     }
@@ -119,6 +122,7 @@ impl Driver {
         backend: &mut dyn Backend,
         input: &mut Input<'_>,
         outside: &mut dyn FnMut(&mut Input<'_>),
+        noted: &mut bool,
     ) -> Result<ControlFlow<()>, BrokenQueue> {
         match input.byte() % 16 {
             0..=5 => {
@@ -129,9 +133,13 @@ impl Driver {
                 self.submit(input);
             }
             8 => self.scribble(input),
-            9 | 10 => {
+            9 => {
                 let queue = input.below(self.rings.len());
                 backend.kicked(&mut self.live, queue)?;
+            }
+            10 => {
+                *noted = !*noted;
+                backend.note_writes(*noted, Some(&mut self.live))?;
             }
             11 | 12 => {
                 outside(input);
@@ -146,6 +154,7 @@ impl Driver {
                 if !kept.is_empty() {
                     backend.restore(&kept, &mut self.live);
                 }
+                backend.run(&mut self.live);
             }
             _ => return Ok(ControlFlow::Break(())),
         }

@@ -162,6 +162,7 @@ tests! {
     virtio_balloon
     virtio_block
     virtio_console
+    virtio_fs
     virtio_gpu
     virtio_input
     virtio_mem
@@ -169,4 +170,5 @@ tests! {
     virtio_ports
     virtio_rng
     virtio_scsi
+    virtio_vsock
 }
