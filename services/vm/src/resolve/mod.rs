@@ -1,4 +1,10 @@
 //! From a configuration to a machine described by open descriptors.
+//!
+//! [`resolve`] is the way; the network's devices and the sockets on which a machine is reached have files of
+//! their own, as disks and the rest of its parts have beside this module.
+
+mod cards;
+mod sockets;
 
 use crate::disks;
 use crate::entropy;
@@ -12,26 +18,23 @@ use crate::shares::Server;
 use crate::tpm;
 use basalt_model::entropy::Entropy;
 use basalt_model::field::FieldErrors;
-use basalt_model::machine::{
-    Adapter, Boot, Display, MORE_SERIAL, MachineSpec, Nic, PROTOCOL, Slot, VsockSpec,
-};
-use basalt_model::network::InterfaceName;
+use basalt_model::machine::{Boot, MachineSpec, PROTOCOL, Slot};
 use basalt_model::qemu::serial::SerialName;
-use basalt_model::qemu::{EfiDisk, QemuConfig, QemuNet, Vga};
+use basalt_model::qemu::{EfiDisk, QemuConfig};
 use basalt_model::storage::VolumeId;
 use basalt_model::vmid::Vmid;
 use basalt_model::watchdog::Watchdog;
-use basalt_network::{Cable, Network};
+use basalt_network::Network;
 use basalt_storage::{Access, Storages};
 use basalt_unit::Property;
-use std::fs::{DirBuilder, File};
+use std::fs::File;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::DirBuilderExt;
-use std::os::unix::net::UnixListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-/// Where the sockets of running machines are.
-pub const RUN: &str = "/run/basalt/vm";
+pub(crate) use cards::nic;
+pub use cards::tap_name;
+pub use sockets::{RUN, agent_socket, console_socket, control_socket, screen_socket};
+pub(crate) use sockets::{adapter, listen, unlink};
 
 /// Most disks of a machine to which memory may come: it has one place for them less than others.
 const DISKS_BESIDE_MEMORY: usize = 14;
@@ -39,40 +42,6 @@ const DISKS_BESIDE_MEMORY: usize = 14;
 const CARDS_BESIDE_WATCHDOG: usize = 7;
 /// Most network cards of a machine with sockets of its host's.
 const CARDS_BESIDE_VSOCK: usize = 6;
-/// By which the kernel works on such sockets.
-const VHOST_VSOCK: &str = "/dev/vhost-vsock";
-/// By which the kernel moves the packets of a network card.
-const VHOST: &str = "/dev/vhost-net";
-
-/// The socket on which a machine's monitor takes requests.
-pub fn control_socket(run: &Path, vmid: Vmid) -> PathBuf {
-    run.join(vmid.to_string()).join("control.sock")
-}
-
-/// The socket of a machine's serial port, which is a console; a machine without that port has none.
-pub fn console_socket(run: &Path, vmid: Vmid, port: SerialName) -> PathBuf {
-    let name = match port {
-        SerialName::Serial0 => "serial.sock".to_owned(),
-        more => format!("{more}.sock"),
-    };
-    run.join(vmid.to_string()).join(name)
-}
-
-/// The socket of a machine's guest agent; a machine without has none.
-pub fn agent_socket(run: &Path, vmid: Vmid) -> PathBuf {
-    run.join(vmid.to_string()).join("agent.sock")
-}
-
-/// The socket of a machine's screen; a machine without screen has none.
-pub fn screen_socket(run: &Path, vmid: Vmid) -> PathBuf {
-    run.join(vmid.to_string()).join("vnc.sock")
-}
-
-/// The host's end of a machine's network card.
-pub fn tap_name(vmid: Vmid, index: u8) -> Option<InterfaceName> {
-    format!("tap{vmid}i{index}").parse().ok()
-}
-
 /// A machine ready to be handed over.
 #[derive(Debug)]
 pub struct Resolved {
@@ -132,17 +101,17 @@ pub async fn resolve(
     let kvm = slots.add(device("/dev/kvm")?);
     let control = slots.add(listen(&control_socket(run, vmid))?);
     let serial = slots.add(listen(&console_socket(run, vmid, SerialName::Serial0))?);
-    let more_serial = more_serial(vmid, config, run, &mut slots)?;
-    let agent = agent(vmid, config, run, &mut slots)?;
+    let more_serial = sockets::more_serial(vmid, config, run, &mut slots)?;
+    let agent = sockets::agent(vmid, config, run, &mut slots)?;
     let boot = match &config.kernel {
         Some(kernel) => boot_kernel(config, kernel, storages, &mut slots).await?,
         None => boot_firmware(vmid, config, storages, run, &mut slots).await?,
     };
     let (disks, opticals) = disks::resolve(config, storages, &mut slots).await?;
-    let nics = nics(vmid, config, network, &mut slots).await?;
+    let nics = cards::all(vmid, config, network, &mut slots).await?;
     let (tpm, emulator) = tpm::resolve(config, storages, &mut slots).await?.unzip();
     let rng = slots.add(entropy);
-    let vsock = vsock(vmid, config, &mut slots)?;
+    let vsock = cards::vsock(vmid, config, &mut slots)?;
     let spec = MachineSpec {
         protocol: PROTOCOL,
         name: config
@@ -177,7 +146,7 @@ pub async fn resolve(
         tpm,
         vsock,
         watchdog: config.watchdog.as_ref().map(Watchdog::action),
-        display: display(vmid, config, run, &mut slots)?,
+        display: sockets::display(vmid, config, run, &mut slots)?,
         restore: None,
     };
     Ok(Resolved {
@@ -278,133 +247,6 @@ fn check(config: &QemuConfig) -> std::result::Result<(), FieldErrors> {
     errors.or(())
 }
 
-async fn nics(
-    vmid: Vmid,
-    config: &QemuConfig,
-    network: &Network,
-    slots: &mut Slots,
-) -> Result<Vec<Nic>> {
-    let mut nics = Vec::new();
-    for (index, net) in &config.net {
-        nics.push(nic(vmid, *index, net, network, slots).await?);
-    }
-    Ok(nics)
-}
-
-/// Makes the tap of a network card.
-pub(crate) async fn nic(
-    vmid: Vmid,
-    index: u8,
-    net: &QemuNet,
-    network: &Network,
-    slots: &mut Slots,
-) -> Result<Nic> {
-    let id = format!("net{index}");
-    let name = tap_name(vmid, index);
-    let (Some(mac), Some(name)) = (net.mac, name) else {
-        let text = "it has no hardware address: set one, e.g. virtio=BC:24:11:00:00:01";
-        return Err(VmError::Config(FieldErrors::one(id, text)));
-    };
-    let pulled = net.link_down == Some(true);
-    let cable = if pulled {
-        Cable::Pulled
-    } else {
-        Cable::Plugged
-    };
-    let tap = network
-        .tap(&name, net.bridge.as_ref(), mac, cable)
-        .await
-        .map_err(|source| VmError::Network {
-            field: id.clone(),
-            source,
-        })?;
-    let vhost = match File::options().read(true).write(true).open(VHOST) {
-        Ok(vhost) => Some(slots.add(vhost)),
-        Err(error) => {
-            tracing::warn!(%error, %vmid, nic = id, "no {VHOST}: the monitor moves packets itself");
-            None
-        }
-    };
-    Ok(Nic {
-        id,
-        tap: slots.add(tap),
-        mac: mac.0,
-        vhost,
-    })
-}
-
-/// Sockets between programs of guest and host.
-fn vsock(vmid: Vmid, config: &QemuConfig, slots: &mut Slots) -> Result<Option<VsockSpec>> {
-    if config.vsock != Some(true) {
-        return Ok(None);
-    }
-    let device = File::options().read(true).write(true).open(VHOST_VSOCK);
-    let device = device.map_err(|error| {
-        let text = format!("{VHOST_VSOCK} cannot be opened ({error}): leave it out");
-        VmError::Config(FieldErrors::one("vsock", text))
-    })?;
-    Ok(Some(VsockSpec {
-        device: slots.add(device),
-        context: vmid.get(),
-    }))
-}
-
-/// The sockets of the serial ports beside the first.
-fn more_serial(
-    vmid: Vmid,
-    config: &QemuConfig,
-    run: &Path,
-    slots: &mut Slots,
-) -> Result<[Option<Slot>; MORE_SERIAL]> {
-    let mut more = [None; MORE_SERIAL];
-    let names = SerialName::ALL.iter().skip(1);
-    for (slot, name) in more.iter_mut().zip(names) {
-        let path = console_socket(run, vmid, *name);
-        match config.has_serial(*name) {
-            true => *slot = Some(slots.add(listen(&path)?)),
-            false => unlink(&path)?,
-        }
-    }
-    Ok(more)
-}
-
-fn agent(vmid: Vmid, config: &QemuConfig, run: &Path, slots: &mut Slots) -> Result<Option<Slot>> {
-    let path = agent_socket(run, vmid);
-    if !config.has_agent() {
-        unlink(&path)?;
-        return Ok(None);
-    }
-    Ok(Some(slots.add(listen(&path)?)))
-}
-
-fn display(
-    vmid: Vmid,
-    config: &QemuConfig,
-    run: &Path,
-    slots: &mut Slots,
-) -> Result<Option<Display>> {
-    let path = screen_socket(run, vmid);
-    let Some(adapter) = adapter(config) else {
-        unlink(&path)?;
-        return Ok(None);
-    };
-    Ok(Some(Display {
-        socket: slots.add(listen(&path)?),
-        adapter,
-        tablet: config.tablet != Some(false),
-    }))
-}
-
-/// What draws. A kernel that is entered directly finds no picture of a firmware's.
-pub(crate) fn adapter(config: &QemuConfig) -> Option<Adapter> {
-    match config.vga() {
-        Vga::Absent => None,
-        Vga::Virtio => Some(Adapter::Virtio),
-        Vga::Standard if config.kernel.is_some() => Some(Adapter::Virtio),
-        Vga::Standard => Some(Adapter::Ramfb),
-    }
-}
-
 pub(crate) async fn volume(
     storages: &Storages,
     field: &str,
@@ -424,30 +266,6 @@ fn device(path: &str) -> Result<File> {
     options.map_err(io(format!(
         "opening {path}: is virtualization switched on in the firmware?"
     )))
-}
-
-/// A listening socket at `path`, in place of what an earlier run left there.
-pub(crate) fn listen(path: &Path) -> Result<OwnedFd> {
-    let what = || format!("listening on {}", path.display());
-    if let Some(directory) = path.parent() {
-        let made = DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(directory);
-        made.map_err(io(what()))?;
-    }
-    unlink(path)?;
-    Ok(UnixListener::bind(path).map_err(io(what()))?.into())
-}
-
-/// Removes a socket that an earlier run left.
-pub(crate) fn unlink(path: &Path) -> Result<()> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(io(format!("removing {}", path.display()))(error))
-        }
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]
@@ -508,92 +326,5 @@ mod tests {
         assert!(machine(vsock.clone(), 6).is_ok());
         assert!(machine(vsock, 7).unwrap_err().0.contains_key("vsock"));
         assert!(machine(json!({"vsock": false}), 8).is_ok());
-    }
-
-    #[test]
-    fn serial_ports_have_a_socket_each_and_those_that_are_gone_have_none() {
-        let directory = tempfile::tempdir().unwrap();
-        let (run, mut slots) = (directory.path(), Slots::default());
-        let path = |name| console_socket(run, Vmid::MIN, name);
-        let both = config(json!({"serial0": "socket", "serial1": "socket", "serial3": "socket"}));
-        let more = more_serial(Vmid::MIN, &both, run, &mut slots).unwrap();
-        assert_eq!(more, [Some(Slot(0)), None, Some(Slot(1))]);
-        std::os::unix::net::UnixStream::connect(path(SerialName::Serial3)).unwrap();
-
-        let one = config(json!({"serial1": "socket"}));
-        let more = more_serial(Vmid::MIN, &one, run, &mut slots).unwrap();
-        assert_eq!(more, [Some(Slot(2)), None, None]);
-        assert!(path(SerialName::Serial1).exists());
-        assert!(!path(SerialName::Serial3).exists());
-    }
-
-    #[test]
-    fn a_socket_replaces_what_was_left() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = control_socket(directory.path(), Vmid::MIN);
-        drop(listen(&path).unwrap());
-        let _listener = listen(&path).unwrap();
-        std::os::unix::net::UnixStream::connect(&path).unwrap();
-    }
-
-    #[test]
-    fn a_screen_is_what_vga_says() {
-        let adapter = |vga: &str, kernel: bool| {
-            let mut value = json!({});
-            if !vga.is_empty() {
-                value["vga"] = vga.into();
-            }
-            if kernel {
-                value["kernel"] = "local:kernel/vmlinuz".into();
-            }
-            adapter(&config(value))
-        };
-        assert_eq!(adapter("", false), Some(Adapter::Ramfb));
-        assert_eq!(adapter("", true), Some(Adapter::Virtio));
-        assert_eq!(
-            adapter("type=virtio,memory=64", false),
-            Some(Adapter::Virtio)
-        );
-        assert_eq!(adapter("qxl", false), Some(Adapter::Ramfb));
-        assert_eq!(adapter("none", false), None);
-        assert_eq!(adapter("serial0", true), None);
-    }
-
-    #[test]
-    fn a_screen_that_is_gone_leaves_no_socket() {
-        let directory = tempfile::tempdir().unwrap();
-        let run = directory.path();
-        let mut slots = Slots::default();
-        let screen = display(Vmid::MIN, &config(json!({})), run, &mut slots).unwrap();
-        assert_eq!(screen.map(|s| (s.socket, s.tablet)), Some((Slot(0), true)));
-        assert!(screen_socket(run, Vmid::MIN).exists());
-        let blind = config(json!({"vga": "none"}));
-        assert!(
-            display(Vmid::MIN, &blind, run, &mut slots)
-                .unwrap()
-                .is_none()
-        );
-        assert!(!screen_socket(run, Vmid::MIN).exists());
-    }
-
-    #[test]
-    fn a_machine_has_the_agents_socket_when_its_agent_is_on() {
-        let directory = tempfile::tempdir().unwrap();
-        let run = directory.path();
-        let mut slots = Slots::default();
-        let mut agent = |value: &str| {
-            let config = config(json!({"agent": value}));
-            agent(Vmid::MIN, &config, run, &mut slots).unwrap()
-        };
-        assert_eq!(agent("enabled=1,fstrim_cloned_disks=1"), Some(Slot(0)));
-        assert!(agent_socket(run, Vmid::MIN).exists());
-        assert_eq!(agent("0"), None);
-        assert!(!agent_socket(run, Vmid::MIN).exists());
-    }
-
-    #[test]
-    fn taps_are_named_after_guest_and_card() {
-        assert_eq!(tap_name(Vmid::MIN, 3).unwrap().as_str(), "tap100i3");
-        assert_eq!(tap_name(Vmid::MAX, 31).unwrap().as_str(), "tap999999999i31");
     }
 }
