@@ -4,7 +4,7 @@
 //! ```text
 //! start --vmm PATH (--kernel FILE [--initrd FILE] [--cmdline TEXT] | --firmware CODE --vars FILE)
 //!       [--memory MIB] [--vcpus N] [--disk FILE[,FILE]…]… [--disc FILE|none]… [--tap NAME]…
-//!       [--rng] [--console] [--display] [--smm] [--restore FILE | --incoming SOCKET] [--dir DIRECTORY]
+//!       [--vsock CONTEXT] [--rng] [--console] [--display] [--smm] [--restore FILE | --incoming SOCKET] [--dir DIRECTORY]
 //! ```
 //!
 //! A disk's further files are those below it, nearest first; names ending in `.qcow2` tell the
@@ -22,7 +22,7 @@ use std::process::{Command, ExitCode};
 
 use basalt_model::disk::{Backing, ImageFormat, Optical};
 use basalt_model::machine::{
-    Adapter, Boot, Disk, Display, MachineSpec, Nic, PROTOCOL, Slot, Started,
+    Adapter, Boot, Disk, Display, MachineSpec, Nic, PROTOCOL, Slot, Started, VsockSpec,
 };
 
 /// Descriptors in the order of their slots.
@@ -48,6 +48,7 @@ struct Arguments {
     disks: Vec<String>,
     discs: Vec<PathBuf>,
     taps: Vec<String>,
+    vsock: Option<u32>,
     rng: bool,
     console: bool,
     smm: bool,
@@ -70,6 +71,7 @@ fn arguments() -> Result<Arguments, String> {
         disks: Vec::new(),
         discs: Vec::new(),
         taps: Vec::new(),
+        vsock: None,
         rng: false,
         console: false,
         smm: false,
@@ -93,6 +95,10 @@ fn arguments() -> Result<Arguments, String> {
             "--disk" => parsed.disks.push(value()?),
             "--disc" => parsed.discs.push(value()?.into()),
             "--tap" => parsed.taps.push(value()?),
+            "--vsock" => {
+                let context = value()?.parse().map_err(|_| "--vsock: no number")?;
+                parsed.vsock = Some(context);
+            }
             "--restore" => parsed.restore = Some(value()?.into()),
             "--incoming" => parsed.incoming = Some(value()?.into()),
             "--dir" => parsed.dir = value()?.into(),
@@ -187,6 +193,13 @@ fn specification(arguments: &Arguments, slots: &mut Slots) -> Result<MachineSpec
             vhost: vhost.ok().map(|vhost| slots.add(vhost)),
         });
     }
+    let vsock = match arguments.vsock {
+        Some(context) => Some(VsockSpec {
+            device: slots.add(open(Path::new("/dev/vhost-vsock"), true)?),
+            context,
+        }),
+        None => None,
+    };
     let console = match arguments.console {
         true => Some(slots.add(listen(&arguments.dir, "console.sock")?)),
         false => None,
@@ -237,7 +250,7 @@ fn specification(arguments: &Arguments, slots: &mut Slots) -> Result<MachineSpec
         rng_limit: None,
         passthrough: None,
         tpm: None,
-        vsock: None,
+        vsock,
         watchdog: None,
         display,
         restore,

@@ -1,6 +1,7 @@
 //! What a monitor keeps of what its guest writes, and a guest that moves from one monitor to another.
 
 use super::suspend::{BRIDGE, COUNTER, ahead, count, goes_on, is_well};
+use super::vsock;
 use crate::console::Console;
 use crate::guest::BOOT_LIMIT;
 use crate::lab::Lab;
@@ -12,6 +13,8 @@ const MEMORY_MIB: u64 = 512;
 /// A saved state needs so much room beside the memory.
 const ROOM_MIB: u64 = 16;
 const SOON: Duration = Duration::from_secs(180);
+/// What the host knows the guest as, in one monitor and in the other.
+const CONTEXTS: [u32; 2] = [2001, 2002];
 /// Longest time for the guest to write or read a GiB.
 const LONG: Duration = Duration::from_secs(2400);
 
@@ -245,7 +248,8 @@ fn is_sound(place: &Place) -> Result<()> {
     Ok(())
 }
 
-/// A guest that counts and writes its memory and its disk goes on in another monitor.
+/// A guest that counts and writes its memory and its disk goes on in another monitor. Its connections to
+/// programs of the host end, since those are another host's now; new ones are made in its new name.
 pub fn moves(lab: &mut Lab<'_>) -> Result<()> {
     let appliance = lab.appliance()?;
     let ssh = appliance.ssh();
@@ -255,19 +259,27 @@ pub fn moves(lab: &mut Lab<'_>) -> Result<()> {
          for n in 1 2; do ip tuntap add dev move$n mode tap vnet_hdr && \
          ip link set move$n master vmbr0 up; done",
     )?;
-    let machine = |tap: &str| {
-        format!("--memory {MEMORY_MIB} --disk own.raw --disk tools.raw --disk data.raw --tap {tap}")
+    let machine = |tap: &str, context: u32| {
+        format!(
+            "--memory {MEMORY_MIB} --disk own.raw --disk tools.raw --disk data.raw --tap {tap} --vsock {context}"
+        )
     };
-    let mut source = place.start("one", &machine("move1"))?;
+    vsock::echoes(&ssh)?;
+    let mut source = place.start("one", &machine("move1", CONTEXTS[0]))?;
     let mut shell = booted(&mut source)?;
     let bridge = ssh.run(BRIDGE)?;
     shell.run(COUNTER, SOON)?;
     let reached = format!("until ping -c 1 -W 2 {bridge}; do sleep 1; done");
     shell.run(&reached, BOOT_LIMIT)?;
     let ahead = ahead(&ssh, &mut shell)?;
+    vsock::reaches_the_host(&mut shell, CONTEXTS[0])?;
+    vsock::holds_a_connection(&mut shell)?;
     let mut target = place.start(
         "two",
-        &format!("{} --incoming two/incoming.sock", machine("move2")),
+        &format!(
+            "{} --incoming two/incoming.sock",
+            machine("move2", CONTEXTS[1])
+        ),
     )?;
     place.run("until test -S two/incoming.sock; do sleep 0.2; done")?;
     shell.run(
@@ -300,6 +312,8 @@ pub fn moves(lab: &mut Lab<'_>) -> Result<()> {
     target.is("running")?;
     goes_on(&mut shell, before)?;
     is_well(&ssh, &mut shell, &ahead, &bridge)?;
+    vsock::connection_has_ended(&mut shell)?;
+    vsock::reaches_the_host(&mut shell, CONTEXTS[1])?;
     end_fio(&mut shell)?;
     source.quit()?;
     goes_on(&mut shell, before)?;

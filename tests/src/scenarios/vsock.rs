@@ -5,6 +5,7 @@ use crate::console::Console;
 use crate::guest::{BOOT_LIMIT, Guest};
 use crate::lab::Lab;
 use anyhow::{Context, Result, ensure};
+use basalt_image::appliance::ssh::Ssh;
 use std::time::Duration;
 
 const VMID: u32 = 183;
@@ -24,46 +25,38 @@ const PIECES: u32 = 128;
 pub fn connects(lab: &mut Lab<'_>) -> Result<()> {
     let appliance = lab.appliance()?;
     let (api, ssh) = (appliance.api()?, appliance.ssh());
-    ssh.run(&format!(
-        "systemd-run --quiet --unit=echo --property=StandardInput=null \
-         systemd-socket-activate --listen=vsock:2:{PORT} --accept --inetd cat"
-    ))?;
+    echoes(&ssh)?;
     let guest = Guest::create_vm(&api, VMID, &[("vsock", "1")])?;
     guest.power(&api, "start")?;
     let mut shell = guest.shell(&api)?;
-    shell.run(
-        "modprobe vmw_vsock_virtio_transport; udevadm settle; true",
-        SOON,
-    )?;
-    let own = r#"perl -e 'open F,"/dev/vsock";$b="\0"x4;ioctl(F,0x7b9,$b);print "own ",unpack("L",$b),"\n"'"#;
-    says(&mut shell, own, &format!("own {VMID}"))?;
-    moves(&mut shell)?;
-
-    let held = format!(
-        "(perl -e '$|=1;{CONNECT}print \"held\\n\";sysread(S,$b,1);print \"ended\\n\"' >/run/held 2>&1 &) ; \
-         until grep -q held /run/held; do sleep 1; done; echo waits"
-    );
-    says(&mut shell, &held, "waits")?;
+    shell.run("udevadm settle", SOON)?;
+    reaches_the_host(&mut shell, VMID)?;
+    holds_a_connection(&mut shell)?;
     drop(shell);
     saved_and_back(&api, guest)?;
     let mut shell = guest.shell(&api)?;
-    let ended = "until grep -q ended /run/held; do sleep 1; done; cat /run/held";
-    says(&mut shell, ended, "ended")?;
-    moves(&mut shell)?;
+    connection_has_ended(&mut shell)?;
+    reaches_the_host(&mut shell, VMID)?;
     guest.power(&api, "stop")?;
     guest.delete(&api)?;
     appliance.done();
     Ok(())
 }
 
-fn says(shell: &mut Console, command: &str, words: &str) -> Result<()> {
-    let said = shell.run(command, SOON)?;
-    ensure!(said.contains(words), "not '{words}', but {said}");
+/// Starts the host's program that sends back what it gets.
+pub(super) fn echoes(ssh: &Ssh) -> Result<()> {
+    ssh.run(&format!(
+        "systemd-run --quiet --unit=echo --property=StandardInput=null \
+         systemd-socket-activate --listen=vsock:2:{PORT} --accept --inetd cat"
+    ))?;
     Ok(())
 }
 
-/// Everything that is sent comes back.
-fn moves(shell: &mut Console) -> Result<()> {
+/// The guest is known as `context`, and everything that it sends to the host comes back.
+pub(super) fn reaches_the_host(shell: &mut Console, context: u32) -> Result<()> {
+    shell.run("modprobe vmw_vsock_virtio_transport", SOON)?;
+    let own = r#"perl -e 'open F,"/dev/vsock";$b="\0"x4;ioctl(F,0x7b9,$b);print "own ",unpack("L",$b),"\n"'"#;
+    says(shell, own, &format!("own {context}"))?;
     let send = format!(
         "perl -e '{CONNECT}for $i(1..{PIECES}){{$d=pack(\"L\",$i)x16384;$n=0;\
          $n+=syswrite(S,$d,65536-$n,$n) while $n<65536;$b=\"\";\
@@ -71,6 +64,27 @@ fn moves(shell: &mut Console) -> Result<()> {
          $b eq $d||die\"other\"}}print \"moved \",{PIECES},\"\\n\"'"
     );
     says(shell, &send, &format!("moved {PIECES}")).context("data does not come back as it was sent")
+}
+
+/// The guest has a connection open.
+pub(super) fn holds_a_connection(shell: &mut Console) -> Result<()> {
+    let held = format!(
+        "(perl -e '$|=1;{CONNECT}print \"held\\n\";sysread(S,$b,1);print \"ended\\n\"' >/run/held 2>&1 &) ; \
+         until grep -q held /run/held; do sleep 1; done; echo waits"
+    );
+    says(shell, &held, "waits")
+}
+
+/// It learns that this is gone.
+pub(super) fn connection_has_ended(shell: &mut Console) -> Result<()> {
+    let ended = "until grep -q ended /run/held; do sleep 1; done; cat /run/held";
+    says(shell, ended, "ended")
+}
+
+fn says(shell: &mut Console, command: &str, words: &str) -> Result<()> {
+    let said = shell.run(command, SOON)?;
+    ensure!(said.contains(words), "not '{words}', but {said}");
+    Ok(())
 }
 
 fn saved_and_back(api: &Api, guest: Guest) -> Result<()> {
