@@ -20,7 +20,7 @@ pub(super) const BRIDGE: &str =
     "ip -4 -o addr show dev vmbr0 | sed 's/.*inet \\([0-9.]*\\).*/\\1/'";
 
 /// A guest that is paused, suspended and resumed goes on counting where it was, with the right
-/// time and its network.
+/// time and its network; one whose disk grew meanwhile does so, too.
 pub fn to_disk(lab: &mut Lab<'_>) -> Result<()> {
     let appliance = lab.appliance()?;
     let api = appliance.api()?;
@@ -42,6 +42,7 @@ pub fn to_disk(lab: &mut Lab<'_>) -> Result<()> {
     goes_on(&mut console, 1)?;
     is_well(&appliance.ssh(), &mut console, &ahead, &bridge).context("after a pause")?;
 
+    grow(&api, guest, &mut console)?;
     let before = count(&mut console)?;
     drop(console);
     suspend(&api, guest)?;
@@ -74,6 +75,18 @@ pub fn to_disk(lab: &mut Lab<'_>) -> Result<()> {
     ensure!(self::states(&api)?.is_empty(), "a discarded state is left");
     guest.delete(&api)?;
     appliance.done();
+    Ok(())
+}
+
+/// Its disk grows while it runs.
+fn grow(api: &Api, guest: Guest, console: &mut Console) -> Result<()> {
+    let size = "blockdev --getsize64 /dev/vda";
+    let before = console.run(size, PATIENCE)?;
+    let words = [("disk", "virtio0"), ("size", "+64M")];
+    let upid = api.put(&format!("{}/resize", guest.path()), &words)?;
+    api.task(&upid, PATIENCE)?;
+    let seen = format!("until test \"$({size})\" != {before}; do sleep 1; done");
+    console.run(&seen, PATIENCE)?;
     Ok(())
 }
 

@@ -68,6 +68,12 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Whether the driver reads the device's own configuration again when it goes on from a saved state, so
+    /// that it may be another there: a guest may have another context id (section 5.10.6.7).
+    fn is_read_again(self) -> bool {
+        self == Self::Vsock
+    }
+
     /// PCI class, subclass and interface.
     fn class(self) -> [u8; 3] {
         match self {

@@ -46,13 +46,20 @@ pub(super) struct Bench {
     bindings: Arc<Bindings>,
 }
 
-pub(super) fn bench() -> Bench {
-    let description = Description {
+pub(super) fn description() -> Description {
+    Description {
         kind: Kind::Block,
         features: 1 << 9,
         queues: vec![64, 64],
         config: vec![1, 2, 3, 4, 5],
-    };
+    }
+}
+
+pub(super) fn bench() -> Bench {
+    bench_of(description())
+}
+
+pub(super) fn bench_of(description: Description) -> Bench {
     let (spy, heard) = channel();
     let recorder = Arc::new(Recorder::default());
     let line = LineHolder::new(SharedLine::new(16, recorder.clone()), 4);

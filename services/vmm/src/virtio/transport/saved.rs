@@ -10,7 +10,7 @@ use crate::virtio::interrupt;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct DeviceState {
     kind: u16,
-    /// The device's own configuration, which must be the same where it is restored.
+    /// The device's own configuration, which must be the same where it is restored: the driver has read it.
     config: Vec<u8>,
     registers: Vec<u8>,
     selects: (u32, u32),
@@ -88,7 +88,7 @@ impl VirtioPci {
         let own = || state.queues.iter().map(Queue::state).collect();
         Ok(DeviceState {
             kind: self.description.kind as u16,
-            config: self.description.config.clone(),
+            config: state.device.clone(),
             registers: state.config.save(),
             selects: (state.device_feature_select, state.driver_feature_select),
             driver_features: state.driver_features,
@@ -116,7 +116,7 @@ impl VirtioPci {
         if saved.kind != own.kind as u16 {
             return Err("it is of another kind");
         }
-        if saved.config != own.config {
+        if saved.config != own.config && !own.kind.is_read_again() {
             return Err("its size, address or other fixed properties differ");
         }
         if saved.driver_features & !own.all_features() != 0 {
@@ -153,7 +153,7 @@ impl VirtioPci {
 mod tests {
     use super::*;
     use crate::virtio::F_VERSION_1;
-    use crate::virtio::transport::tests::bench;
+    use crate::virtio::transport::tests::{Bench, bench, bench_of, description};
 
     #[test]
     fn a_device_goes_on_in_another_process() {
@@ -196,5 +196,37 @@ mod tests {
         let mut other = saved;
         other.registers[0] ^= 1;
         assert!(second.device.restore(other).is_err());
+    }
+
+    #[test]
+    fn a_disk_that_grew_goes_on_with_its_new_size() {
+        let grown = |bench: &Bench| bench.device.change_config(0, &[9]);
+        let first = bench();
+        grown(&first);
+        first.device.pause();
+        let saved = first.device.save().unwrap();
+        let mut description = description();
+        description.config[0] = 9;
+        let second = bench_of(description);
+        second.device.pause();
+        second.device.restore(saved.clone()).unwrap();
+        assert_eq!(second.device.save().unwrap().config[0], 9);
+        let other = bench();
+        other.device.pause();
+        assert!(other.device.restore(saved).is_err(), "a smaller disk");
+    }
+
+    #[test]
+    fn what_the_driver_reads_again_may_be_another() {
+        let sockets = |context: u8| {
+            let mut description = description();
+            description.kind = crate::virtio::Kind::Vsock;
+            description.config[0] = context;
+            let bench = bench_of(description);
+            bench.device.pause();
+            bench
+        };
+        let saved = sockets(3).device.save().unwrap();
+        sockets(4).device.restore(saved).unwrap();
     }
 }
