@@ -1,9 +1,11 @@
 //! Copies of guests: snapshots and the way back, templates, clones that share a disk and full ones.
 
+use super::suspend;
 use crate::api::{Api, NODE, refusal};
-use crate::guest::{BOOT_LIMIT, Guest, Kind, TASK_LIMIT};
+use crate::guest::{BOOT_LIMIT, Guest, Kind, TASK_LIMIT, boot_mark};
 use crate::lab::Lab;
 use anyhow::{Context, Result, ensure};
+use basalt_image::appliance::ssh::Ssh;
 use serde_json::Value;
 use std::time::Duration;
 
@@ -78,6 +80,38 @@ pub fn in_pool(api: &Api, guest: Guest) -> Result<()> {
     let said = guest.shell(api)?.run("cat /root/snapshot", SOON)?;
     ensure!(said.trim() == "first", "it went back to {said:?}");
     remove(api, guest, "first")
+}
+
+/// The same with its memory: what it did since is not, on the disk, in memory and in what the disk's size was,
+/// and its programs go on from where they were then, with the right time and a network.
+pub fn with_memory(ssh: &Ssh, api: &Api, guest: Guest) -> Result<()> {
+    let size = "blockdev --getsize64 /dev/vda";
+    let bridge = ssh.run(suspend::BRIDGE)?;
+    let mut shell = guest.shell(api)?;
+    shell.run(suspend::COUNTER, SOON)?;
+    let boot = boot_mark(&mut shell, guest.kind)?;
+    suspend::grow(api, guest, &mut shell)?;
+    let then = shell.run(size, SOON)?;
+    let ahead = suspend::ahead(ssh, &mut shell)?;
+    let before = suspend::count(&mut shell)?;
+    let path = format!("{}/snapshot", guest.path());
+    let upid = api.post(&path, &[("snapname", "whole"), ("vmstate", "1")])?;
+    api.task(&upid, BOOT_LIMIT).context("with memory")?;
+
+    suspend::goes_on(&mut shell, before)?;
+    suspend::grow(api, guest, &mut shell)?;
+    shell.run("echo later | tee /root/later >/run/later && sync", SOON)?;
+    drop(shell);
+    roll_back(api, guest, "whole")?;
+    let mut shell = guest.shell(api)?;
+    let left = shell.run("ls /root/later /run/later 2>/dev/null; true", SOON)?;
+    ensure!(left.trim().is_empty(), "it has what came later: {left}");
+    ensure!(boot == boot_mark(&mut shell, guest.kind)?, "it booted anew");
+    let now = shell.run(size, SOON)?;
+    ensure!(now == then, "its disk had {then} bytes, and now {now}");
+    suspend::goes_on(&mut shell, before)?;
+    suspend::is_well(ssh, &mut shell, &ahead, &bridge)?;
+    remove(api, guest, "whole")
 }
 
 /// Starts a guest, has a command run in it, and stops it.

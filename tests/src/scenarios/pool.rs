@@ -53,6 +53,7 @@ pub fn holds_guests(lab: &mut Lab<'_>) -> Result<()> {
         refused_while_used(&api, guest)?;
     }
     copies::in_pool(&api, vm)?;
+    copies::with_memory(&machine.ssh(), &api, vm).context("a snapshot with memory")?;
     let used = space(&api)?["used"].as_u64().unwrap_or(0);
     ensure!(used > 0, "the pool does not tell that it is used");
 

@@ -78,8 +78,8 @@ pub fn to_disk(lab: &mut Lab<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Its disk grows while it runs.
-fn grow(api: &Api, guest: Guest, console: &mut Console) -> Result<()> {
+/// The disk of a machine grows while it runs.
+pub(super) fn grow(api: &Api, guest: Guest, console: &mut Console) -> Result<()> {
     let size = "blockdev --getsize64 /dev/vda";
     let before = console.run(size, PATIENCE)?;
     let words = [("disk", "virtio0"), ("size", "+64M")];
