@@ -2,7 +2,8 @@ import { Skeleton } from "@patternfly/react-core";
 import type { ReactNode } from "react";
 import { ErrorNote } from "./ErrorNote";
 
-interface LoadedProps<T> {
+/** What is read, and what is made of it. */
+export interface LoadedProps<T> {
   /** What is read, as in "The users cannot be read". */
   what: string;
   query: { data: T | undefined; error: unknown; refetch: () => Promise<unknown> };

@@ -1,12 +1,12 @@
 /** What a disk says of itself (SMART). */
-import { Button, Label, Modal, ModalBody, ModalFooter, ModalHeader } from "@patternfly/react-core";
+import { Label } from "@patternfly/react-core";
 import { Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
 import { useQuery } from "@tanstack/react-query";
 import { queries } from "../api/queries";
 import type { SmartAttribute, SmartReport } from "../api/schema";
 import { HealthLabel, LifeLeft } from "../components/DiskLabels";
 import { Facts } from "../components/Facts";
-import { Loaded } from "../components/Loaded";
+import { ViewDialog } from "../components/ViewDialog";
 
 interface SmartDialogProps {
   node: string;
@@ -18,27 +18,25 @@ interface SmartDialogProps {
 export default function SmartDialog({ node, disk, onClose }: SmartDialogProps) {
   const query = useQuery(queries.smart(node, disk));
   return (
-    <Modal variant="large" isOpen onClose={onClose} aria-labelledby="smart-title">
-      <ModalHeader title={`SMART values of ${disk}`} labelId="smart-title" />
-      <ModalBody>
-        <Loaded what="SMART values" query={query}>
-          {(report) => (
-            <div className="stack">
-              <Facts
-                facts={{
-                  Health: <HealthLabel health={report.health} />,
-                  "Life left": <LifeLeft disk={disk} wearout={report.wearout} />,
-                }}
-              />
-              <Details report={report} />
-            </div>
-          )}
-        </Loaded>
-      </ModalBody>
-      <ModalFooter>
-        <Button onClick={onClose}>Close</Button>
-      </ModalFooter>
-    </Modal>
+    <ViewDialog
+      variant="large"
+      title={`SMART values of ${disk}`}
+      what="SMART values"
+      query={query}
+      onClose={onClose}
+    >
+      {(report) => (
+        <div className="stack">
+          <Facts
+            facts={{
+              Health: <HealthLabel health={report.health} />,
+              "Life left": <LifeLeft disk={disk} wearout={report.wearout} />,
+            }}
+          />
+          <Details report={report} />
+        </div>
+      )}
+    </ViewDialog>
   );
 }
 

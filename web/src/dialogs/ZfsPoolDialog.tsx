@@ -1,12 +1,11 @@
 /** How a pool of ZFS is, and the devices that it is made of. */
-import { Button, Modal, ModalBody, ModalFooter, ModalHeader } from "@patternfly/react-core";
 import { Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
 import { useQuery } from "@tanstack/react-query";
 import { queries } from "../api/queries";
 import type { ZfsDevice } from "../api/schema";
 import { ZfsStateLabel } from "../components/DiskLabels";
 import { Facts } from "../components/Facts";
-import { Loaded } from "../components/Loaded";
+import { ViewDialog } from "../components/ViewDialog";
 
 interface ZfsPoolDialogProps {
   node: string;
@@ -18,30 +17,22 @@ interface ZfsPoolDialogProps {
 export default function ZfsPoolDialog({ node, name, onClose }: ZfsPoolDialogProps) {
   const query = useQuery(queries.zfsPool(node, name));
   return (
-    <Modal variant="large" isOpen onClose={onClose} aria-labelledby="zfs-pool-title">
-      <ModalHeader title={`ZFS pool ${name}`} labelId="zfs-pool-title" />
-      <ModalBody>
-        <Loaded what="pool" query={query}>
-          {(pool) => (
-            <div className="stack">
-              <Facts
-                facts={{
-                  State: <ZfsStateLabel state={pool.state} />,
-                  Status: pool.status,
-                  Action: pool.action,
-                  Scan: pool.scan,
-                  Errors: pool.errors,
-                }}
-              />
-              <Devices devices={pool.children} />
-            </div>
-          )}
-        </Loaded>
-      </ModalBody>
-      <ModalFooter>
-        <Button onClick={onClose}>Close</Button>
-      </ModalFooter>
-    </Modal>
+    <ViewDialog variant="large" title={`ZFS pool ${name}`} what="pool" query={query} onClose={onClose}>
+      {(pool) => (
+        <div className="stack">
+          <Facts
+            facts={{
+              State: <ZfsStateLabel state={pool.state} />,
+              Status: pool.status,
+              Action: pool.action,
+              Scan: pool.scan,
+              Errors: pool.errors,
+            }}
+          />
+          <Devices devices={pool.children} />
+        </div>
+      )}
+    </ViewDialog>
   );
 }
 

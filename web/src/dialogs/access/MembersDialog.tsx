@@ -1,5 +1,4 @@
 /** Puts users into a group and takes them out; each at once. */
-import { Button, Modal, ModalBody, ModalFooter, ModalHeader } from "@patternfly/react-core";
 import TrashIcon from "@patternfly/react-icons/dist/esm/icons/trash-icon";
 import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
@@ -8,9 +7,9 @@ import { queries } from "../../api/queries";
 import { ActionButton } from "../../components/ActionButton";
 import { ChoiceField } from "../../components/ChoiceField";
 import { ErrorNote } from "../../components/ErrorNote";
-import { Loaded } from "../../components/Loaded";
 import { RowAction } from "../../components/RowAction";
 import { useAccessJob, useWhyNotOn } from "../../components/usePermissions";
+import { ViewDialog } from "../../components/ViewDialog";
 import { words } from "../../model/access";
 
 interface MembersDialogProps {
@@ -32,22 +31,20 @@ async function part(userid: string, groupid: string): Promise<unknown> {
 export default function MembersDialog({ groupid, onClose }: MembersDialogProps) {
   const query = useQuery(queries.groups());
   return (
-    <Modal variant="small" isOpen onClose={onClose} aria-labelledby="members-title">
-      <ModalHeader title={`Members of ${groupid}`} labelId="members-title" />
-      <ModalBody>
-        <Loaded what="members" query={query}>
-          {(groups) => (
-            <Members
-              groupid={groupid}
-              members={words(groups.find((group) => group.groupid === groupid)?.users)}
-            />
-          )}
-        </Loaded>
-      </ModalBody>
-      <ModalFooter>
-        <Button onClick={onClose}>Close</Button>
-      </ModalFooter>
-    </Modal>
+    <ViewDialog
+      variant="small"
+      title={`Members of ${groupid}`}
+      what="members"
+      query={query}
+      onClose={onClose}
+    >
+      {(groups) => (
+        <Members
+          groupid={groupid}
+          members={words(groups.find((group) => group.groupid === groupid)?.users)}
+        />
+      )}
+    </ViewDialog>
   );
 }
 
