@@ -20,7 +20,7 @@ pub fn run(data: &[u8]) {
     }
     let mut device = Net::new(Arc::new(File::from(OwnedFd::from(tap))), Arc::default());
     virtio::play(
-        &net::description([2, 0, 0, 0, 0, 1]),
+        &net::description([2, 0, 0, 0, 0, 1], true),
         &machine::memory(),
         &mut device,
         &mut Input::new(data),

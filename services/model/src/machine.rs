@@ -308,6 +308,9 @@ pub struct Nic {
     /// monitor does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vhost: Option<Slot>,
+    /// Its cable is pulled, as the guest sees it; the tap's end is not the monitor's business.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub link_down: bool,
 }
 
 /// Sockets between programs of the guest and of the host (`AF_VSOCK`), on a virtio socket device.
@@ -384,6 +387,8 @@ pub enum Request {
         /// MiB that it may use.
         mib: u64,
     },
+    /// Tell the guest that the cable of a network card is plugged in, or pulled.
+    SetLink(SetLink),
     /// End the process at once.
     Quit,
     /// Turn this connection into a stream of [`Event`] lines.
@@ -402,6 +407,16 @@ pub enum Request {
         /// writes faster than the connection carries.
         downtime_ms: u64,
     },
+}
+
+/// Whether a network card's cable is plugged in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct SetLink {
+    /// Configuration key of the card.
+    pub nic: String,
+    /// Whether it is.
+    pub up: bool,
 }
 
 /// Bytes a saved state needs beside the machine's memory.

@@ -54,10 +54,7 @@ impl Network {
         mac: Mac,
         cable: Cable,
     ) -> Result<OwnedFd> {
-        let bridge = match (bridge, cable) {
-            (Some(bridge), Cable::Plugged) => Some(self.bridge_index(bridge).await?),
-            _ => None,
-        };
+        let bridge = self.end(bridge, cable).await?;
         let fd = tap::open(name)?;
         let index = self.index(name).await?;
         let mut link = LinkUnspec::new_with_index(index).address(port_address(mac).to_vec());
@@ -70,6 +67,37 @@ impl Network {
                 .await?;
         }
         Ok(fd)
+    }
+
+    /// Has the port `name`, which is there, join `bridge` in place of what it is on, or leave it.
+    ///
+    /// # Errors
+    /// When there is no such port or bridge; the port stays as it was.
+    pub async fn plug(
+        &self,
+        name: &InterfaceName,
+        bridge: Option<&InterfaceName>,
+        cable: Cable,
+    ) -> Result<()> {
+        let bridge = self.end(bridge, cable).await?;
+        let link = LinkUnspec::new_with_index(self.index(name).await?);
+        let link = match bridge {
+            Some(bridge) => link.controller(bridge),
+            None => link.nocontroller(),
+        };
+        let link = match cable {
+            Cable::Plugged => link.up(),
+            Cable::Pulled => link.down(),
+        };
+        self.set(name, link.build()).await
+    }
+
+    /// The interface at the other end of a cable.
+    async fn end(&self, bridge: Option<&InterfaceName>, cable: Cable) -> Result<Option<u32>> {
+        match (bridge, cable) {
+            (Some(bridge), Cable::Plugged) => Ok(Some(self.bridge_index(bridge).await?)),
+            _ => Ok(None),
+        }
     }
 
     /// The addresses of every interface, with the lengths of their prefixes.
@@ -166,14 +194,20 @@ pub fn random_mac_under(prefix: &MacPrefix) -> Mac {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tokio::sync::{Mutex, MutexGuard};
 
-    /// Whether this test may make interfaces; says so when not.
-    fn allowed() -> bool {
+    /// A tap lives as long as anybody has its descriptor, as programs that another test starts have for a
+    /// moment.
+    static ALONE: Mutex<()> = Mutex::const_new(());
+
+    /// Lets one test at a time make interfaces, if it may; says so when not.
+    async fn allowed() -> Option<MutexGuard<'static, ()>> {
         let allowed = rustix::process::geteuid().is_root() && Path::new("/dev/net/tun").exists();
         if !allowed {
             eprintln!("skipped: taps need root and /dev/net/tun");
+            return None;
         }
-        allowed
+        Some(ALONE.lock().await)
     }
 
     /// A bridge that goes away with the test.
@@ -200,9 +234,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_tap_joins_its_bridge_and_goes_with_its_descriptor() {
-        if !allowed() {
+        let Some(_alone) = allowed().await else {
             return;
-        }
+        };
         let bridge = Bridge::new("bltest0");
         let network = Network::connect().unwrap();
         let name: InterfaceName = "tap99999i0".parse().unwrap();
@@ -214,11 +248,7 @@ mod tests {
 
         let read = |file: &str| std::fs::read_to_string(format!("/sys/class/net/{name}/{file}"));
         assert_eq!(read("address").unwrap().trim(), "fe:24:11:00:00:01");
-        let master = std::fs::read_link(format!("/sys/class/net/{name}/master")).unwrap();
-        assert!(master.ends_with("bltest0"));
-        let flags = read("flags").unwrap();
-        let flags = u32::from_str_radix(flags.trim().trim_start_matches("0x"), 16).unwrap();
-        assert_eq!(flags & 1, 1, "it is up");
+        assert_eq!(port(&name), (Some("bltest0".to_owned()), true));
         let all = interfaces::list().unwrap();
         let listed = all.iter().find(|entry| entry.name == "bltest0").unwrap();
         assert_eq!(listed.kind, interfaces::Kind::Bridge);
@@ -232,11 +262,45 @@ mod tests {
         assert!(!Path::new("/sys/class/net/tap99999i0").exists());
     }
 
+    /// The bridge that a port is on, and whether it is up.
+    fn port(name: &InterfaceName) -> (Option<String>, bool) {
+        let path = Path::new("/sys/class/net").join(name.as_str());
+        let master = std::fs::read_link(path.join("master")).ok();
+        let master = master.and_then(|path| Some(path.file_name()?.to_str()?.to_owned()));
+        let flags = std::fs::read_to_string(path.join("flags")).unwrap();
+        let flags = u32::from_str_radix(flags.trim().trim_start_matches("0x"), 16).unwrap();
+        (master, flags & 1 == 1)
+    }
+
+    #[tokio::test]
+    async fn a_cable_is_pulled_and_ends_elsewhere() {
+        let Some(_alone) = allowed().await else {
+            return;
+        };
+        let (one, two) = (Bridge::new("bltest1"), Bridge::new("bltest2"));
+        let network = Network::connect().unwrap();
+        let name: InterfaceName = "tap99997i0".parse().unwrap();
+        let made = network.tap(&name, Some(&one.0), random_mac(), Cable::Plugged);
+        let _fd = made.await.unwrap();
+        let plug = |bridge, cable| network.plug(&name, bridge, cable);
+        plug(Some(&two.0), Cable::Plugged).await.unwrap();
+        assert_eq!(port(&name), (Some("bltest2".to_owned()), true));
+        let missing = "vmbr77".parse().unwrap();
+        assert!(plug(Some(&missing), Cable::Plugged).await.is_err());
+        assert_eq!(port(&name), (Some("bltest2".to_owned()), true));
+        plug(Some(&two.0), Cable::Pulled).await.unwrap();
+        assert_eq!(port(&name), (None, false));
+        plug(None, Cable::Plugged).await.unwrap();
+        assert_eq!(port(&name), (None, true));
+        plug(Some(&one.0), Cable::Plugged).await.unwrap();
+        assert_eq!(port(&name), (Some("bltest1".to_owned()), true));
+    }
+
     #[tokio::test]
     async fn a_bridge_that_is_not_there_is_named() {
-        if !allowed() {
+        let Some(_alone) = allowed().await else {
             return;
-        }
+        };
         let network = Network::connect().unwrap();
         let name = "tap99998i0".parse().unwrap();
         let mac = random_mac();

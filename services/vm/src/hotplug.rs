@@ -1,8 +1,8 @@
-//! A device for a machine that runs, opened.
+//! A device for a machine that runs, opened; and the cables of those that it has.
 
 use crate::disks;
 use crate::error::{Result, VmError};
-use crate::resolve::{Slots, nic};
+use crate::resolve::{Slots, cable, nic, tap_name};
 use basalt_model::field::FieldErrors;
 use basalt_model::hotplug::NewDevice;
 use basalt_model::qemu::QemuConfig;
@@ -52,6 +52,27 @@ pub async fn resolve_device(
     Ok(ResolvedDevice {
         device,
         fds: slots.0,
+    })
+}
+
+/// Has the host's end of the cable of the card that `config` has as `key` be where that says: on its bridge,
+/// or nowhere when it is pulled.
+pub async fn plug_cable(
+    vmid: Vmid,
+    config: &QemuConfig,
+    key: &str,
+    network: &Network,
+) -> Result<()> {
+    let found = card(config, key).and_then(|index| Some((index, tap_name(vmid, index)?)));
+    let Some((index, tap)) = found else {
+        let text = "there is no such network card";
+        return Err(VmError::Config(FieldErrors::one(key, text)));
+    };
+    let net = &config.net[&index];
+    let plugged = network.plug(&tap, net.bridge.as_ref(), cable(net));
+    plugged.await.map_err(|source| VmError::Network {
+        field: key.to_owned(),
+        source,
     })
 }
 

@@ -5,7 +5,7 @@
 //! again after a restart of ours, and stops them. [`Control`] talks to one monitor.
 //! [`agent`] to a program in the guest.
 //! [`cloudinit`] makes the disc that a guest's cloud-init reads.
-//! [`resolve_device`] opens one device for a machine that runs.
+//! [`resolve_device`] opens one device for a machine that runs; [`plug_cable`] moves the cable of one that it has.
 
 pub mod agent;
 pub mod cloudinit;
@@ -28,7 +28,7 @@ mod tpm;
 
 pub use control::Control;
 pub use error::{Result, VmError};
-pub use hotplug::{ResolvedDevice, resolve_device};
+pub use hotplug::{ResolvedDevice, plug_cable, resolve_device};
 pub use machines::{EXECUTABLE, Machines, StopPatience};
 pub use numa::check_nodes;
 pub use passthrough::HostDevices;

@@ -191,6 +191,7 @@ fn specification(arguments: &Arguments, slots: &mut Slots) -> Result<MachineSpec
             tap,
             mac: [0x52, 0x54, 0, 0, 0, i as u8 + 1],
             vhost: vhost.ok().map(|vhost| slots.add(vhost)),
+            link_down: false,
         });
     }
     let vsock = match arguments.vsock {

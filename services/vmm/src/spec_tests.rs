@@ -60,6 +60,7 @@ fn nic(mac: [u8; 6]) -> Nic {
         tap: Slot(4),
         mac,
         vhost: None,
+        link_down: false,
     }
 }
 

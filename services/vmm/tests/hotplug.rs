@@ -11,7 +11,7 @@ use std::os::fd::OwnedFd;
 
 use basalt_model::hotplug::{NewDevice, RemoveDevice, SetMemory, SetVcpus};
 use basalt_model::machine::{
-    Disk, Event, Nic, Request, Response, STATE_ROOM, Slot, Started, Status,
+    Disk, Event, Nic, Request, Response, STATE_ROOM, SetLink, Slot, Started, Status,
 };
 use rustix::fs::{FlockOperation, flock};
 use support::{CPU_EJECTOR, EJECTOR, Monitor, Setup, expect, response};
@@ -157,6 +157,7 @@ fn what_is_wrong_with_a_device_is_said_and_changes_nothing() {
         tap: Slot(0),
         mac: [2, 0, 0, 0, 0, 1],
         vhost: None,
+        link_down: false,
     });
     let no_tap = monitor.ask_with(&Request::AddDevice(nic), &image());
     refused(no_tap, "net0: ");
@@ -166,6 +167,9 @@ fn what_is_wrong_with_a_device_is_said_and_changes_nothing() {
     let no_qcow2 = Request::AddDevice(NewDevice::Disk(Box::new(qcow2)));
     refused(monitor.ask_with(&no_qcow2, &image()), "scsi1");
     refused(monitor.ask(&remove("scsi1", 50)), "device: ");
+    let nic = "net0".to_owned();
+    let link = Request::SetLink(SetLink { nic, up: false });
+    refused(monitor.ask(&link), "nic: ");
     assert_eq!(disks(&monitor), ["virtio0"]);
     for number in 1..15 {
         let request = disk(&format!("scsi{number}"));

@@ -1,7 +1,7 @@
 //! Devices that come to a running virtual machine, and go: a disk and a network card, and the same
-//! after the machine was suspended to disk and went on.
+//! after the machine was suspended to disk and went on. The card's cable is pulled and ends elsewhere.
 
-use crate::api::Api;
+use crate::api::{Api, refusal};
 use crate::console::Console;
 use crate::guest::{BOOT_LIMIT, Guest};
 use crate::lab::{Guarded, Lab};
@@ -42,10 +42,18 @@ pub fn life(lab: &mut Lab<'_>) -> Result<()> {
     let said = shell.run(check, SOON)?;
     ensure!(said.contains("/mnt/a: OK"), "{said}");
 
+    let cable = Cable {
+        appliance: &appliance,
+        api: &api,
+        guest,
+        card: &card,
+    };
+    cable.moves(&mut shell)?;
     let mut shell = over_a_suspension(&api, guest, shell)?;
     let said = shell.run(check, SOON)?;
     ensure!(said.contains("/mnt/a: OK"), "after a suspension: {said}");
     appears(&mut shell, &card_is(&card), "the card after a suspension")?;
+    cable.is_back(&mut shell)?;
 
     gone(&appliance, &api, guest, &mut shell, &card)?;
     back_and_waiting(&api, guest, &mut shell)?;
@@ -53,6 +61,77 @@ pub fn life(lab: &mut Lab<'_>) -> Result<()> {
     guest.delete(&api)?;
     appliance.done();
     Ok(())
+}
+
+/// The cable of `net1`.
+struct Cable<'a> {
+    appliance: &'a Guarded,
+    api: &'a Api,
+    guest: Guest,
+    /// The card's address.
+    card: &'a str,
+}
+
+impl Cable<'_> {
+    /// It ends on another bridge, is pulled, and not plugged into what is not there.
+    fn moves(&self, shell: &mut Console) -> Result<()> {
+        let ssh = self.appliance.ssh();
+        ssh.run("ip link add vmbr7 type bridge && ip link set vmbr7 up")?;
+        let up = "for card in /sys/class/net/*; do ip link set ${card##*/} up; done";
+        shell.run(up, SOON)?;
+        self.is("1", shell)?;
+        self.set("bridge=vmbr7")?;
+        nothing_waits(self.api, self.guest)?;
+        ensure!(self.bridge()? == "vmbr7", "it ends on {}", self.bridge()?);
+        let refused = refusal(self.set("bridge=vmbr77"))?;
+        let why = refused.errors.iter().find(|(key, _)| *key == "net1");
+        ensure!(
+            why.is_some_and(|(_, why)| why.contains("vmbr77")),
+            "{refused:?}"
+        );
+        nothing_waits(self.api, self.guest)?;
+        ensure!(self.bridge()? == "vmbr7", "it ends on {}", self.bridge()?);
+        self.is("1", shell)?;
+        self.set("bridge=vmbr7,link_down=1")?;
+        nothing_waits(self.api, self.guest)?;
+        ensure!(self.bridge()?.is_empty(), "it ends on {}", self.bridge()?);
+        self.is("0", shell)
+    }
+
+    /// It is still pulled, and plugged in again.
+    fn is_back(&self, shell: &mut Console) -> Result<()> {
+        self.is("0", shell)?;
+        self.set("bridge=vmbr0")?;
+        ensure!(self.bridge()? == "vmbr0", "it ends on {}", self.bridge()?);
+        self.is("1", shell)
+    }
+
+    fn set(&self, end: &str) -> Result<()> {
+        let card = format!("virtio={},{end}", self.card);
+        set(self.api, self.guest, &[("net1", &card)])
+    }
+
+    /// The bridge that it ends on, or nothing.
+    fn bridge(&self) -> Result<String> {
+        let master = format!("readlink /sys/class/net/tap{VMID}i1/master || true");
+        let master = self.appliance.ssh().run(&master)?;
+        Ok(master
+            .trim()
+            .rsplit('/')
+            .next()
+            .unwrap_or_default()
+            .to_owned())
+    }
+
+    /// Waits until the guest knows whether it is plugged in.
+    fn is(&self, carrier: &str, shell: &mut Console) -> Result<()> {
+        let card = format!(
+            "$(dirname $(grep -l {} /sys/class/net/*/address))",
+            self.card
+        );
+        let command = format!("grep -qx {carrier} {card}/carrier");
+        appears(shell, &command, &format!("carrier {carrier}"))
+    }
 }
 
 /// Processors come to a running machine, which goes on with them after a suspension, and go.

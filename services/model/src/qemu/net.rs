@@ -27,6 +27,18 @@ pub struct QemuNet {
     pub queues: Option<Int<0, 1>>,
 }
 
+impl QemuNet {
+    /// Whether its cable is pulled.
+    pub fn is_pulled(&self) -> bool {
+        self.link_down == Some(true)
+    }
+
+    /// Whether it is the same card as another: with anything else changed, what hangs on it does.
+    pub fn is_same_card(&self, other: &Self) -> bool {
+        (self.model, self.mac) == (other.model, other.mac)
+    }
+}
+
 impl fmt::Display for QemuNet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.model.as_str())?;

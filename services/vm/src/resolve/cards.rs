@@ -50,19 +50,12 @@ pub(crate) async fn nic(
         let text = "it has no hardware address: set one, e.g. virtio=BC:24:11:00:00:01";
         return Err(VmError::Config(FieldErrors::one(id, text)));
     };
-    let pulled = net.link_down == Some(true);
-    let cable = if pulled {
-        Cable::Pulled
-    } else {
-        Cable::Plugged
+    let failed = |source| VmError::Network {
+        field: id.clone(),
+        source,
     };
-    let tap = network
-        .tap(&name, net.bridge.as_ref(), mac, cable)
-        .await
-        .map_err(|source| VmError::Network {
-            field: id.clone(),
-            source,
-        })?;
+    let tap = network.tap(&name, net.bridge.as_ref(), mac, cable(net));
+    let tap = tap.await.map_err(failed)?;
     let vhost = match File::options().read(true).write(true).open(VHOST) {
         Ok(vhost) => Some(slots.add(vhost)),
         Err(error) => {
@@ -75,7 +68,16 @@ pub(crate) async fn nic(
         tap: slots.add(tap),
         mac: mac.0,
         vhost,
+        link_down: net.is_pulled(),
     })
+}
+
+/// What the host's end of a card's cable does.
+pub(crate) fn cable(net: &QemuNet) -> Cable {
+    match net.is_pulled() {
+        true => Cable::Pulled,
+        false => Cable::Plugged,
+    }
 }
 
 /// Sockets between programs of guest and host.

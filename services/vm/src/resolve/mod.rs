@@ -31,8 +31,8 @@ use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-pub(crate) use cards::nic;
 pub use cards::tap_name;
+pub(crate) use cards::{cable, nic};
 pub use sockets::{RUN, agent_socket, console_socket, control_socket, screen_socket};
 pub(crate) use sockets::{adapter, listen, unlink};
 

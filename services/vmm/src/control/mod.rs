@@ -8,6 +8,7 @@ mod balloon;
 pub mod channel;
 mod events;
 pub mod hotplug;
+mod link;
 mod media;
 mod memory;
 pub mod moving;
@@ -363,6 +364,7 @@ impl Server {
                 let result = machine.map(|m| m.resize_disk(&resize.disk, resize.size));
                 (done(result.unwrap_or(Ok(()))), None)
             }
+            Request::SetLink(link) => (done(self.set_link(link)), None),
             Request::SetBalloon { mib } => (done(self.set_balloon(*mib)), None),
             Request::Quit => (Response::Ok, Some(Outcome::Ended)),
             // Served where the connection is at hand.

@@ -216,7 +216,7 @@ impl Board {
         if let Some(kernel) = &nic.vhost {
             device = device.by_kernel(&nic.id, kernel.clone());
         }
-        let description = net::description(nic.mac);
+        let description = net::description(nic.mac, !nic.link_down);
         self.add(nic.slot, &nic.id, description, Box::new(device))
     }
 

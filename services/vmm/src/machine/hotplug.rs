@@ -1,4 +1,4 @@
-//! Devices that come to a machine while it runs, and go. What the guest sees of it is in
+//! Devices that come to a machine while it runs, and go; cables of those that stay. What the guest sees of it is in
 //! [`crate::pci::hotplug`].
 
 use basalt_model::machine::RunState;
@@ -7,6 +7,7 @@ use super::{Error, Machine};
 use crate::devices::cpus::Set;
 use crate::spec::Resources;
 use crate::spec::plug::Plugged;
+use crate::virtio::net;
 
 impl Machine {
     /// Makes the device of a part that `resources` has just admitted, and tells the guest. When it
@@ -43,6 +44,14 @@ impl Machine {
     /// Lets the guest keep the device in a slot after all. `false` when it has let go already.
     pub fn withdraw(&self, slot: u8) -> bool {
         self.fixed.slots.withdraw(slot)
+    }
+
+    /// Tells the guest whether a network card's cable is plugged in.
+    pub fn set_link(&self, id: &str, up: bool) {
+        let mut devices = self.board.devices.iter();
+        if let Some(card) = devices.find(|placed| placed.id == id) {
+            card.device.change_config(net::STATUS, &net::status(up));
+        }
     }
 
     /// Number of processors that are there.

@@ -20,6 +20,8 @@ pub struct NicResource {
     pub tap: Arc<File>,
     /// Hardware address.
     pub mac: [u8; 6],
+    /// The guest is told that the cable is pulled.
+    pub link_down: bool,
     /// Counters that outlive a reset.
     pub counters: Arc<net::Counters>,
     /// The kernel's worker, if it moves the packets.
@@ -45,6 +47,7 @@ impl NicResource {
             id: nic.id,
             tap,
             mac: nic.mac,
+            link_down: nic.link_down,
             counters: Arc::default(),
             vhost,
         })

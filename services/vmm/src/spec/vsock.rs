@@ -59,6 +59,7 @@ mod tests {
             tap: Slot(5),
             mac: [2, 0, 0, 0, 0, index],
             vhost: None,
+            link_down: false,
         };
         spec.nics = (0..7).map(nic).collect();
         assert_eq!(refused(spec, delivery(6)), "nics");

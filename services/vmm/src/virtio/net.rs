@@ -5,6 +5,9 @@
 //!
 //! Where the kernel can ([`super::vhost`]), it moves the packets; we do when it cannot, and while writes to
 //! memory are noted, which it would not do.
+//!
+//! The guest is told whether the cable is plugged in (virtio 1.2 section 5.1.4); where it ends is the tap's
+//! business.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -32,6 +35,11 @@ const F_GUEST_TSO6: u64 = 1 << 8;
 const F_HOST_TSO4: u64 = 1 << 11;
 const F_HOST_TSO6: u64 = 1 << 12;
 const F_MRG_RXBUF: u64 = 1 << 15;
+const F_STATUS: u64 = 1 << 16;
+
+/// Where the configuration says whether the cable is plugged in: behind the hardware address.
+pub const STATUS: usize = 6;
+const LINK_UP: u16 = 1;
 
 /// Length of the header before each packet.
 pub const HEADER: usize = 12;
@@ -60,14 +68,19 @@ pub struct Counters {
     pub sent: AtomicU64,
 }
 
-/// What the transport needs to know.
-pub fn description(mac: [u8; 6]) -> Description {
+/// The status of a card whose cable is plugged in, or is not.
+pub fn status(up: bool) -> [u8; 2] {
+    if up { LINK_UP } else { 0 }.to_le_bytes()
+}
+
+/// What the transport needs to know of a card whose cable is plugged in, or is not.
+pub fn description(mac: [u8; 6], up: bool) -> Description {
     let offloads = F_CSUM | F_GUEST_CSUM | F_GUEST_TSO4 | F_GUEST_TSO6 | F_HOST_TSO4 | F_HOST_TSO6;
     Description {
         kind: Kind::Net,
-        features: F_MAC | F_MRG_RXBUF | offloads,
+        features: F_MAC | F_STATUS | F_MRG_RXBUF | offloads,
         queues: vec![QUEUE_SIZE, QUEUE_SIZE],
-        config: mac.to_vec(),
+        config: [&mac[..], &status(up)].concat(),
     }
 }
 

@@ -136,3 +136,11 @@ fn the_kernel_moves_packets_while_it_has_the_queues() {
     net.kicked(&mut driver.live, FROM_GUEST).unwrap();
     assert_eq!(wire.recv(&mut [0; 64]).unwrap(), HEADER + 5);
 }
+
+#[test]
+fn the_configuration_is_address_and_cable() {
+    let config = |up| description([2, 0, 0, 0, 0, 9], up).config;
+    assert_eq!(config(true), [2, 0, 0, 0, 0, 9, 1, 0]);
+    assert_eq!(config(false)[STATUS..], status(false));
+    assert_eq!(status(false), [0, 0]);
+}
