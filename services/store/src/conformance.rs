@@ -11,6 +11,7 @@ pub async fn run(store: Arc<dyn Store>) {
     tells_of_changes(&store).await;
     lists_by_prefix(&store).await;
     lets_one_of_many_win(&store).await;
+    updates_lose_nothing(&store).await;
 }
 
 async fn put(store: &Arc<dyn Store>, key: &str, value: u32) -> u64 {
@@ -111,4 +112,23 @@ async fn lets_one_of_many_win(store: &Arc<dyn Store>) {
         .filter(|won| *won)
         .count();
     assert_eq!(won, 1);
+}
+
+async fn updates_lose_nothing(store: &Arc<dyn Store>) {
+    const EACH: u32 = 25;
+    let count = async || {
+        for _ in 0..EACH {
+            let next = |before: Option<Stored<u32>>| Ok::<_, ()>(before.map_or(1, |b| b.value + 1));
+            assert!(matches!(store.update("sum", next).await, Ok(Ok(()))));
+        }
+    };
+    tokio::join!(count(), count(), count(), count());
+    let sum = store.read::<u32>("sum").ok().flatten();
+    assert_eq!(sum.map(|sum| sum.value), Some(4 * EACH));
+    let refused = store
+        .update("sum", |_: Option<Stored<u32>>| Err("no"))
+        .await;
+    assert!(matches!(refused, Ok(Err("no"))));
+    let sum = store.read::<u32>("sum").ok().flatten();
+    assert_eq!(sum.map(|sum| sum.value), Some(4 * EACH));
 }

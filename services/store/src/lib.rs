@@ -11,6 +11,8 @@
 //! let change = Transaction::new().expect("guests/100", Expect::unchanged(&found)).put("guests/100", &vm)?;
 //! store.commit(change).await?;
 //! ```
+//!
+//! [`update`](trait.Store.html#method.update) does that for one value, and anew when it must.
 
 pub mod conformance;
 mod export;
@@ -22,6 +24,7 @@ pub use sqlite::SqliteStore;
 pub use transaction::{Expect, Transaction, Write};
 
 use async_trait::async_trait;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 use std::path::PathBuf;
@@ -147,6 +150,33 @@ impl dyn Store {
     /// Reads every value whose key starts with `prefix` as a type.
     pub fn read_all<T: DeserializeOwned>(&self, prefix: &str) -> Result<Vec<Stored<T>>> {
         self.list(prefix).into_iter().map(stored).collect()
+    }
+}
+
+impl dyn Store {
+    /// Stores what `change` makes of a value, or of none. It is asked again when somebody else stores another
+    /// value meanwhile, so that neither change is lost and neither is refused.
+    ///
+    /// # Errors
+    /// The inner ones are `change`'s own; nothing is stored then.
+    pub async fn update<T: Serialize + DeserializeOwned, E>(
+        &self,
+        key: &str,
+        mut change: impl FnMut(Option<Stored<T>>) -> std::result::Result<T, E>,
+    ) -> Result<std::result::Result<(), E>> {
+        loop {
+            let stored = self.read::<T>(key)?;
+            let expect = Expect::unchanged(&stored);
+            let transaction = match change(stored) {
+                Ok(value) => Transaction::new().expect(key, expect).put(key, &value)?,
+                Err(error) => return Ok(Err(error)),
+            };
+            match self.commit(transaction).await {
+                // It is another's that was stored: this goes on until nobody is quicker.
+                Err(Error::Conflict { .. }) => {}
+                done => return done.map(|_| Ok(())),
+            }
+        }
     }
 }
 

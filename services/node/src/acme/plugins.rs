@@ -118,13 +118,24 @@ pub async fn update(
     delete: &[&str],
     digest: Option<&str>,
 ) -> Result<()> {
-    let stored = core.store.read::<Stored>(&place(id)).api()?;
-    let expect = Expect::unchanged(&stored);
-    let mut plugin = match stored {
-        Some(stored) => stored.value,
-        None if is_standalone(id) => standalone(),
-        None => return Err(missing(id)),
+    let change = |stored: Option<basalt_store::Stored<Stored>>| {
+        let plugin = match stored {
+            Some(stored) => stored.value,
+            None if is_standalone(id) => standalone(),
+            None => return Err(missing(id)),
+        };
+        changed(plugin, id, fields.clone(), delete, digest)
     };
+    core.store.update(&place(id), change).await.api()?
+}
+
+fn changed(
+    mut plugin: Stored,
+    id: &ConfigId,
+    fields: AcmePluginFields,
+    delete: &[&str],
+    digest: Option<&str>,
+) -> Result<Stored> {
     if digest.is_some_and(|seen| shown(id.clone(), plugin.clone()).is_ok_and(|p| p.digest != seen))
     {
         let text = "the plugin was changed meanwhile: read it again";
@@ -150,10 +161,7 @@ pub async fn update(
     now.nodes = fields.nodes.or(now.nodes.take());
     now.validation_delay = fields.validation_delay.or(now.validation_delay);
     check(&plugin)?;
-    let change = Transaction::new().expect(place(id), expect);
-    let change = change.put(place(id), &plugin).api()?;
-    core.store.commit(change).await.api()?;
-    Ok(())
+    Ok(plugin)
 }
 
 /// Removes a plugin; `standalone` goes back to its defaults.

@@ -3,6 +3,7 @@
 use super::{nodes, storage};
 use crate::audit::Entry;
 use crate::call::Call;
+use crate::error::IntoApi;
 use crate::router::Router;
 use crate::state::Node;
 use basalt_api::methods::NoParams;
@@ -18,7 +19,7 @@ use basalt_model::access::Privilege;
 use basalt_model::guest::GuestKind;
 use basalt_model::network::Mac;
 use basalt_network::{interfaces, random_mac_under};
-use basalt_store::{Expect, Transaction};
+use basalt_store::Stored;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -296,10 +297,21 @@ async fn options(call: Call, _: NoParams) -> Result<ClusterOptions> {
 }
 
 async fn set_options(call: Call, params: ClusterOptionsChange) -> Result<()> {
-    let stored = call.node.store.read::<ClusterOptions>(CLUSTER_OPTIONS);
-    let stored = stored.map_err(Error::failed)?;
-    let expect = Expect::unchanged(&stored);
-    let mut options = stored.map(|stored| stored.value).unwrap_or_default();
+    let change = |stored: Option<Stored<ClusterOptions>>| {
+        let options = stored.map(|stored| stored.value).unwrap_or_default();
+        with_options(options, &params)
+    };
+    call.node
+        .store
+        .update(CLUSTER_OPTIONS, change)
+        .await
+        .api()?
+}
+
+fn with_options(
+    mut options: ClusterOptions,
+    params: &ClusterOptionsChange,
+) -> Result<ClusterOptions> {
     let names = params.delete.as_deref().unwrap_or_default();
     for name in names.split([',', ';', ' ']).filter(|name| !name.is_empty()) {
         match name {
@@ -315,22 +327,14 @@ async fn set_options(call: Call, params: ClusterOptionsChange) -> Result<()> {
             }
         }
     }
-    let new = params.options;
+    let new = params.options.clone();
     options.console = new.console.or(options.console);
     options.keyboard = new.keyboard.or(options.keyboard);
     options.language = new.language.or(options.language);
     options.mac_prefix = new.mac_prefix.or(options.mac_prefix);
     options.next_id = new.next_id.or(options.next_id);
     options.description = new.description.or(options.description);
-    let change = Transaction::new().expect(CLUSTER_OPTIONS, expect);
-    let change = change.put(CLUSTER_OPTIONS, &options);
-    let change = change.map_err(Error::failed)?;
-    call.node
-        .store
-        .commit(change)
-        .await
-        .map_err(Error::failed)?;
-    Ok(())
+    Ok(options)
 }
 
 impl Node {

@@ -2,6 +2,7 @@
 
 use crate::call::Call;
 use crate::certificate;
+use crate::error::IntoApi;
 use crate::guests::suspend::NODE_CONFIG;
 use crate::host;
 use crate::host_config;
@@ -19,7 +20,7 @@ use basalt_model::acme::{AcmeDomain, NodeAcme};
 use basalt_model::field::index_of;
 use basalt_model::host::{Addressing, HostConfig, HostDns, SearchDomain, TimeZone};
 use basalt_network::interfaces::{self, Interface, Kind};
-use basalt_store::{Expect, Transaction};
+use basalt_store::Stored;
 use basalt_unit::HostStop;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -127,14 +128,16 @@ fn numbered_that(
 
 async fn configure(call: Call, params: NodeConfigSet) -> Result<()> {
     call.node.check_name(&params.node)?;
-    let stored = call.node.store.read::<NodeConfig>(NODE_CONFIG);
-    let stored = stored.map_err(Error::failed)?;
+    let change = |stored| with_settings(stored, &params);
+    call.node.store.update(NODE_CONFIG, change).await.api()?
+}
+
+fn with_settings(stored: Option<Stored<NodeConfig>>, params: &NodeConfigSet) -> Result<NodeConfig> {
     let digest = stored.as_ref().map(|stored| stored.digest.clone());
     if params.digest.is_some() && params.digest != digest {
         let text = "the settings were changed meanwhile: read them again";
         return Err(Error::param("digest", text));
     }
-    let expect = Expect::unchanged(&stored);
     let mut config = stored.map(|stored| stored.value).unwrap_or_default();
     let names = params.delete.as_deref().unwrap_or_default();
     for name in names.split([',', ';', ' ']).filter(|name| !name.is_empty()) {
@@ -152,19 +155,13 @@ async fn configure(call: Call, params: NodeConfigSet) -> Result<()> {
             }
         }
     }
-    config.on_host_shutdown = params.config.on_host_shutdown.or(config.on_host_shutdown);
-    config.description = params.config.description.or(config.description);
-    config.acme.acme = params.config.acme.acme.or(config.acme.acme);
-    config.acme.domains.extend(params.config.acme.domains);
+    let new = params.config.clone();
+    config.on_host_shutdown = new.on_host_shutdown.or(config.on_host_shutdown);
+    config.description = new.description.or(config.description);
+    config.acme.acme = new.acme.acme.or(config.acme.acme);
+    config.acme.domains.extend(new.acme.domains);
     config.acme.names()?;
-    let change = Transaction::new().expect(NODE_CONFIG, expect);
-    let change = change.put(NODE_CONFIG, &config).map_err(Error::failed)?;
-    call.node
-        .store
-        .commit(change)
-        .await
-        .map_err(Error::failed)?;
-    Ok(())
+    Ok(config)
 }
 
 async fn power(call: Call, params: NodeCommand) -> Result<()> {

@@ -13,7 +13,7 @@ use basalt_api::methods::update::{
 };
 use basalt_api::{Error, Result};
 use basalt_model::upid::Upid;
-use basalt_store::{Expect, Transaction};
+use basalt_store::Stored;
 use basalt_tasks::{NewTask, TaskContext};
 use basalt_unit::HostStop;
 use basalt_update::bundle;
@@ -346,9 +346,14 @@ fn config(call: &Call) -> Result<UpdateConfig> {
 
 async fn configure(call: Call, params: UpdateConfigSet) -> Result<()> {
     call.node.check_name(&params.node)?;
-    let stored = call.node.store.read::<UpdateConfig>(CONFIG).api()?;
-    let expect = Expect::unchanged(&stored);
-    let mut config = stored.map(|stored| stored.value).unwrap_or_default();
+    let change = |stored: Option<Stored<UpdateConfig>>| {
+        let config = stored.map(|stored| stored.value).unwrap_or_default();
+        with_settings(config, params.clone())
+    };
+    call.node.store.update(CONFIG, change).await.api()?
+}
+
+fn with_settings(mut config: UpdateConfig, params: UpdateConfigSet) -> Result<UpdateConfig> {
     if let Some(url) = params.url {
         config.url = Some(url).filter(|url| !url.is_empty());
         if let Some(url) = &config.url {
@@ -362,10 +367,7 @@ async fn configure(call: Call, params: UpdateConfigSet) -> Result<()> {
         }
     }
     config.channel = params.channel.unwrap_or(config.channel);
-    let change = Transaction::new().expect(CONFIG, expect);
-    let change = change.put(CONFIG, &config).api()?;
-    call.node.store.commit(change).await.api()?;
-    Ok(())
+    Ok(config)
 }
 
 #[cfg(test)]
