@@ -12,7 +12,7 @@
 //! store.commit(change).await?;
 //! ```
 //!
-//! [`update`](trait.Store.html#method.update) does that for one value, and anew when it must.
+//! `store.update(key, change)` does that for one value, and anew when it must.
 
 pub mod conformance;
 mod export;

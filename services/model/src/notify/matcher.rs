@@ -65,6 +65,9 @@ impl Matcher {
     ];
 }
 
+/// Longest rule in bytes.
+const LONGEST: usize = 1024;
+
 /// A rule for a field of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FieldMatch {
@@ -100,12 +103,16 @@ impl FromStr for FieldMatch {
             Some((kind @ ("exact" | "regex"), rule)) => (kind, rule),
             Some(_) | None => ("exact", text),
         };
+        // As it is printed, and so kept: with its kind.
+        if kind.len() + ":".len() + rule.len() > LONGEST {
+            return Err(format!("a rule has at most {LONGEST} bytes with its kind"));
+        }
         let good = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
         let parts = rule.split_once('=');
         let parts = parts.filter(|(field, value)| {
             !field.is_empty() && field.bytes().all(good) && !value.is_empty()
         });
-        let Some((field, value)) = parts.filter(|_| text.len() <= 1024) else {
+        let Some((field, value)) = parts else {
             return Err(format!(
                 "'{}' is no rule: write exact:FIELD=VALUE or regex:FIELD=EXPRESSION",
                 text.escape_debug()
@@ -131,7 +138,7 @@ impl FromStr for FieldMatch {
 crate::text_field!(
     FieldMatch,
     "FieldMatch",
-    json!({"type": "string", "maxLength": 1024})
+    json!({"type": "string", "maxLength": LONGEST})
 );
 
 /// Some severities: `warning,error`.
@@ -198,6 +205,21 @@ mod tests {
         let severities: SeverityMatch = "error, warning".parse().unwrap();
         assert_eq!(severities.to_string(), "warning,error");
         assert!("error,bad".parse::<SeverityMatch>().is_err());
+    }
+
+    #[test]
+    fn a_rule_that_is_taken_can_be_read_as_it_is_kept() {
+        let rule = |len: usize| format!("type={}", "a".repeat(len - "type=".len()));
+        let most = LONGEST - "exact:".len();
+        let kept = rule(most).parse::<FieldMatch>().unwrap().to_string();
+        assert!(kept.parse::<FieldMatch>().is_ok());
+        for long in [
+            rule(most + 1),
+            rule(LONGEST),
+            format!("regex:{}", rule(most + 1)),
+        ] {
+            assert!(long.parse::<FieldMatch>().unwrap_err().contains("1024"));
+        }
     }
 
     #[test]

@@ -116,7 +116,7 @@ impl VirtioPci {
         if saved.kind != own.kind as u16 {
             return Err("it is of another kind");
         }
-        // Older monitors told less of a device, by which a driver of theirs goes.
+        // An older monitor told less of a device: its driver has read the beginning.
         if !own.config.starts_with(&saved.config) && !own.kind.is_read_again() {
             return Err("its size, address or other fixed properties differ");
         }
